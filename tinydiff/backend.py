@@ -1,0 +1,76 @@
+"""Arrays of any library that speaks the array API: NumPy first, CuPy on a GPU, others in tests.
+
+The numerical core takes its functions from `namespace(x)`, so a result comes back in the library, on the device
+and in the dtype of what went in. What the standard leaves out is here: noise (drawn on the host, so that one seed
+gives the same numbers everywhere), coefficients shaped to scale rows, and the one product that writes in place.
+"""
+
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+Array = Any
+"""An array of any namespace; NumPy's own type would be wrong on a GPU."""
+
+Times = Any
+"""A time in [0, 1]: a number, or an array (B,) with one time for each row."""
+
+
+def namespace(x: Any) -> Any:
+    """The array namespace of x; a Python number or a list is NumPy's."""
+    return array_api_compat.array_namespace(x if array_api_compat.is_array_api_obj(x) else np.empty(0))
+
+
+def is_complex(x: Array) -> bool:
+    """Whether x is a complex array, as it is in a complex-step derivative."""
+    return bool(namespace(x).isdtype(x.dtype, "complex floating"))
+
+
+def to_numpy(x: Any) -> np.ndarray:
+    """x as a NumPy array on the host."""
+    if array_api_compat.is_numpy_array(x) or not array_api_compat.is_array_api_obj(x):
+        return np.asarray(x)
+    if array_api_compat.is_cupy_array(x) or array_api_compat.is_torch_array(x):
+        x = array_api_compat.to_device(x, "cpu")
+    return np.from_dlpack(x)
+
+
+def cast(a: Any, x: Array) -> Array:
+    """`a` in the namespace, on the device and in the dtype of x; where either is complex, `a` keeps its dtype.
+
+    NumPy promotes float32 with float64 to float64 without a word, so parameters are cast to x before they meet it.
+    """
+    xp = namespace(x)
+    if not array_api_compat.is_array_api_obj(a) or namespace(a) is not xp:
+        a = xp.asarray(to_numpy(a), device=array_api_compat.device(x))
+    return a if a.dtype == x.dtype or is_complex(a) or is_complex(x) else xp.astype(a, x.dtype)
+
+
+def column(c: Any, x: Array) -> Any:
+    """Coefficients c, a scalar or (B,), shaped to scale the rows of x (B, ...) and in x's dtype."""
+    if getattr(c, "ndim", 0):
+        return namespace(x).reshape(cast(c, x), (-1,) + (1,) * (x.ndim - 1))
+    return complex(c) if isinstance(c, complex) or hasattr(c, "dtype") and is_complex(c) else float(c)
+
+
+def normal_like(rng: Any, x: Array, shape: tuple[int, ...] | None = None) -> Array:
+    """Standard normal noise with the namespace, dtype, device and (unless `shape` is given) the shape of x.
+
+    A NumPy generator draws on the host and the numbers are moved, so that a seed means the same on every backend;
+    any other generator (CuPy's) draws on its own device.
+    """
+    shape = tuple(x.shape) if shape is None else shape
+    if not isinstance(rng, np.random.Generator):
+        return rng.standard_normal(shape, dtype=x.dtype)
+    single = x.dtype == namespace(x).float32
+    return cast(rng.standard_normal(shape, dtype=np.float32 if single else np.float64), x)
+
+
+def matmul(a: Array, b: Array, out: Array) -> None:
+    """out[...] = a @ b, with no temporary where the namespace can write in place."""
+    xp = namespace(a)
+    if array_api_compat.is_numpy_namespace(xp) or array_api_compat.is_cupy_namespace(xp):
+        xp.matmul(a, b, out=out)
+    else:
+        out[...] = a @ b
