@@ -51,7 +51,7 @@ def column(c: Any, x: Array) -> Any:
     """Coefficients c, a scalar or (B,), shaped to scale the rows of x (B, ...) and in x's dtype."""
     if getattr(c, "ndim", 0):
         return namespace(x).reshape(cast(c, x), (-1,) + (1,) * (x.ndim - 1))
-    return complex(c) if isinstance(c, complex) or hasattr(c, "dtype") and is_complex(c) else float(c)
+    return complex(c) if isinstance(c, complex) or (hasattr(c, "dtype") and is_complex(c)) else float(c)
 
 
 def normal_like(rng: Any, x: Array, shape: tuple[int, ...] | None = None) -> Array:

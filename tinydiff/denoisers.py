@@ -137,6 +137,7 @@ class counting:
         return getattr(self.model, name)
 
     def __call__(self, x: Array, t: Times) -> Array:
+        """The model's ε̂, counted."""
         self.nfe += 1
         return self.model(x, t)
 

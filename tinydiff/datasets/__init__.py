@@ -1,0 +1,1 @@
+"""Data: exact toys and MNIST."""

@@ -1,0 +1,1 @@
+"""Exact denoisers: Gaussian mixtures and finite data sets, diffused in closed form."""

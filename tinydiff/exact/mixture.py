@@ -39,14 +39,18 @@ class GaussianMixture:
                 f"got shapes {w.shape}, {m.shape} and {c.shape}."
             )
         if not (np.all(w > 0) and abs(w.sum() - 1) < 1e-9):
-            raise ValueError(f"weights must be positive with sum 1; got the sum {w.sum():.9g}, the least {w.min():.3g}.")
+            raise ValueError(
+                f"weights must be positive with sum 1; got the sum {w.sum():.9g}, the least {w.min():.3g}."
+            )
         if not (np.all(np.isfinite(m)) and np.all(np.isfinite(c))):
             raise ValueError("means and covariances must be finite.")
         if not np.allclose(c, c.swapaxes(1, 2), rtol=1e-9, atol=1e-12):
             raise ValueError("each covariance must be symmetric.")
         variances, self.axes = np.linalg.eigh(c)
         if variances.min() < -1e-9 * max(1.0, variances.max()):
-            raise ValueError(f"each covariance must be positive semidefinite; got the eigenvalue {variances.min():.3g}.")
+            raise ValueError(
+                f"each covariance must be positive semidefinite; got the eigenvalue {variances.min():.3g}."
+            )
         self.labels = None if labels is None else np.asarray(to_numpy(labels), dtype=np.int64)
         if self.labels is not None and (self.labels.shape != w.shape or self.labels.min() < 0):
             raise ValueError(f"labels must be one class, 0 or more, for each of {len(w)} components; got {labels}.")
@@ -219,7 +223,9 @@ class GaussianMixture:
 
     def sample(self, rng: np.random.Generator, n: int, labels: bool = False) -> Any:
         """n draws (n, D), and with labels=True their classes (n,). A mixture for each row wants n equal to the rows."""
-        log_weights, centres, variances, axes = map(to_numpy, (self.log_weights, self.centres, self.variances, self.axes))
+        log_weights, centres, variances, axes = map(
+            to_numpy, (self.log_weights, self.centres, self.variances, self.axes)
+        )
         rows = max(log_weights.shape[1], centres.shape[1])
         if rows not in (1, n):
             raise ValueError(f"there is one mixture for each of {rows} rows, so n must be {rows}; got {n}.")
@@ -241,7 +247,9 @@ class GaussianMixture:
         """
         m, v = to_numpy(self.means), to_numpy(self.variances)[:, 0]
         h, reach = 0.6 * math.sqrt(v.min()), 9 * math.sqrt(v.max())
-        sides = [np.arange(lo - reach, hi + reach + h, h) for lo, hi in zip(m.min(0), m.max(0), strict=True)] if h else []
+        sides = (
+            [np.arange(lo - reach, hi + reach + h, h) for lo, hi in zip(m.min(0), m.max(0), strict=True)] if h else []
+        )
         if self.dim > 2 or not h or math.prod(map(len, sides)) > 4_000_000:
             raise ValueError("no quadrature in more than 2 dimensions or with very narrow components: pass rng=.")
         x = np.stack([side.ravel() for side in np.meshgrid(*sides, indexing="ij")], axis=1)

@@ -97,7 +97,9 @@ class Points:
 
     def __init__(self, points: Array, labels: Array | None = None) -> None:
         if getattr(points, "ndim", 0) != 2 or points.shape[0] == 0:
-            raise ValueError(f"data must be a GaussianMixture or points (N, D); got {getattr(points, 'shape', points)!r}.")
+            raise ValueError(
+                f"data must be a GaussianMixture or points (N, D); got {getattr(points, 'shape', points)!r}."
+            )
         self.points = points
         self.labels = None if labels is None else np.asarray(to_numpy(labels), dtype=np.int64)
         if self.labels is not None and self.labels.shape != (points.shape[0],):
@@ -166,7 +168,11 @@ class Points:
         x = x if is_complex(x) else xp.astype(x, xp.float64)
         v = xp.zeros_like(x) if v is None else cast(v, x)
         a, s = column(self.alpha, x), column(self.sigma, x)
-        shift, total, count = xp.full_like(xp.real(x[:, :1]) if is_complex(x) else x[:, :1], -1e300), 0.0 * x[:, :1], 0.0
+        shift, total, count = (
+            xp.full_like(xp.real(x[:, :1]) if is_complex(x) else x[:, :1], -1e300),
+            0.0 * x[:, :1],
+            0.0,
+        )
         first, second = xp.zeros_like(x), xp.zeros_like(x)
         for i in range(0, self.points.shape[0], self.chunk):
             y = cast(self.points[i : i + self.chunk, :], x)
@@ -183,7 +189,7 @@ class Points:
         covariance_v = second / total - mean * xp.sum(mean * v, axis=1, keepdims=True)
         log_density = shift + xp.log(total / count) - 0.5 * self.dim * (LOG_2PI + xp.log(cast(s * s, x)))
         out = (log_density[:, 0], mean, covariance_v)
-        return out if is_complex(x) else tuple(xp.astype(each, dtype) for each in out)  # type: ignore[return-value]
+        return out if is_complex(x) else tuple(xp.astype(each, dtype) for each in out)
 
     def _keep(self, start: int, y: Array) -> Array:
         """0 for the points of the wanted class and −∞ for the others, (1|B, n)."""

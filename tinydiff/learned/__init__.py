@@ -1,0 +1,1 @@
+"""Learned denoisers: layers, a network, an optimizer and training, with backpropagation by hand."""

@@ -1,0 +1,47 @@
+# Two commands do everything: `make demo` and `make test`. Each makes .venv where there is none and brings it up to date.
+PYTHON ?= python3
+# EXTRAS=dev,torch also runs the tests against PyTorch (a large download).
+EXTRAS ?= dev
+BIN := .venv/bin
+comma := ,
+
+.DEFAULT_GOAL := help
+.PHONY: help demo mnist test lint format clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
+
+.venv/.python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tinydiff needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/.installed: .venv/.python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+.venv/.installed-$(subst $(comma),-,$(EXTRAS)): .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	touch $@
+
+demo: .venv/.installed  ## train on an exact toy, sample and measure against the truth (a minute); figures in runs/demo
+	$(BIN)/python -m tinydiff demo
+
+mnist: .venv/.installed  ## train on MNIST (TINYDIFF_MNIST_DIR) for ten minutes; digits in runs/mnist
+	$(BIN)/python -m tinydiff mnist
+
+test: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## all tests
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
+
+lint: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## style, types and the layers of the package
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## rewrite the source in the project's style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:  ## remove what make has made
+	rm -rf .venv runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,7 @@
+"""python -m tinydiff."""
+
+import sys
+
+from tinydiff.cli import main
+
+sys.exit(main())

@@ -1,0 +1,97 @@
+"""Layers, each with its backward pass beside its forward pass.
+
+    layer(theta, x) -> (y, pullback),    pullback(dy, grad=None) -> dx
+
+A pullback takes ∂L/∂y to ∂L/∂x and writes ∂L/∂θ into `grad`; None skips that. `theta` and `grad` are flat pieces of one
+vector for the whole network, seen as matrices but never copied, so the optimizer works on a single array.
+Layers without parameters leave `theta` out. Forward passes are complex-safe, for complex-step checks.
+
+Shapes: B rows, n inputs, m outputs; x (B, n), y and dy (B, m).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinydiff.backend import Array, cast, matmul, namespace, to_numpy
+
+Pullback = Callable[..., Array]
+
+
+def linear(theta: Array, x: Array) -> tuple[Array, Pullback]:
+    """y = x W + b; theta holds W (n, m), then b (m,)."""
+    xp, n = namespace(x), x.shape[1]
+    m = theta.shape[0] // (n + 1)
+    y = x @ matrix(theta[: n * m], n, m) + theta[n * m :]
+
+    def pullback(dy: Array, grad: Array | None = None) -> Array:
+        if grad is not None:
+            matmul(x.T, dy, out=matrix(grad[: n * m], n, m))
+            grad[n * m :] = xp.sum(dy, axis=0)
+        return dy @ matrix(theta[: n * m], n, m).T
+
+    return y, pullback
+
+
+def matrix(theta: Array, n: int, m: int) -> Array:
+    """A flat vector seen as a matrix (n, m), without a copy."""
+    return namespace(theta).reshape(theta, (n, m), copy=False)
+
+
+def embedding(theta: Array, labels: Array, classes: int) -> tuple[Array, Pullback]:
+    """y = the row of each label in theta (classes + 1, m); label −1, no class, is the last row.
+
+    Written as a product with one-hot rows, whose transpose scatters the gradient.
+    """
+    labels = to_numpy(labels)
+    if not (np.issubdtype(labels.dtype, np.integer) and np.all((labels >= -1) & (labels < classes))):
+        raise ValueError(f"labels must be integers from 0 to {classes - 1}, or −1 for none; got {np.unique(labels)}.")
+    m = theta.shape[0] // (classes + 1)
+    one_hot = cast(labels[:, None] % (classes + 1) == np.arange(classes + 1), theta)  # (B, classes + 1)
+
+    def pullback(dy: Array, grad: Array | None = None) -> None:
+        if grad is not None:
+            matmul(one_hot.T, dy, out=matrix(grad, classes + 1, m))
+
+    return one_hot @ matrix(theta, classes + 1, m), pullback
+
+
+def silu(x: Array) -> tuple[Array, Pullback]:
+    """y = x s with s = 1/(1 + e^{−x}) = ½ (1 + tanh ½x), which does not overflow; y′ = s + y (1 − s)."""
+    s = 0.5 * (1 + namespace(x).tanh(0.5 * x))
+    y = x * s
+    return y, lambda dy: dy * (s + y * (1 - s))
+
+
+def layer_norm(x: Array, eps: float = 1e-5) -> tuple[Array, Pullback]:
+    """y = (x − mean)/√(variance + eps) in each row [Ba et al. 2016]; dx = (dy − mean dy − y mean(y dy))/std."""
+    xp = namespace(x)
+    mean = lambda a: xp.mean(a, axis=1, keepdims=True)  # noqa: E731
+    centred = x - mean(x)
+    rstd = (mean(centred * centred) + eps) ** -0.5
+    y = centred * rstd
+    return y, lambda dy: rstd * (dy - mean(dy) - y * mean(y * dy))
+
+
+def modulate(theta: Array, x: Array, c: Array) -> tuple[Array, Callable[..., tuple[Array, Array]]]:
+    """y = x (1 + γ) + δ with (γ, δ) = linear(c): the condition scales and shifts x [Perez et al. 2018, FiLM].
+
+    c is (B, k), or (1, k) where all rows share it. The pullback gives (dx, dc); without grad, dc is None.
+    """
+    n = x.shape[1]
+    both, pull = linear(theta, c)
+    gain = 1 + both[:, :n]
+
+    def pullback(dy: Array, grad: Array | None = None) -> tuple[Array, Array]:
+        dc = None if grad is None else pull(namespace(x).concat([dy * x, dy], axis=1), grad)
+        return dy * gain, dc
+
+    return x * gain + both[:, n:], pullback
+
+
+def fourier_features(t: Array, frequencies: Any) -> Array:
+    """(sin ω_1 t, cos ω_1 t, sin ω_2 t, …) for t (B,) and ω (F,), (B, 2F) [Vaswani et al. 2017, §3.5; DDPM, App. B]."""
+    xp = namespace(t)
+    angle = t[:, None] * cast(frequencies, t)  # (B, F)
+    return xp.reshape(xp.stack([xp.sin(angle), xp.cos(angle)], axis=2), (t.shape[0], -1))

@@ -1,0 +1,91 @@
+"""Training, as a generator of states: the caller decides what to look at, when to save and when to stop."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from tinydiff.backend import Array, cast, namespace, normal_like
+from tinydiff.learned.network import TimeMLP
+from tinydiff.learned.objective import Weight, loss_and_grad, named_weight
+from tinydiff.learned.optim import Adam, AdamState, clip, cosine_decay, ema_update
+from tinydiff.processes import Process
+
+T = TypeVar("T")
+
+
+class TrainState(NamedTuple):
+    """All that training needs to go on, and what it has to say after each step."""
+
+    step: int
+    theta: Array
+    ema: Array
+    adam: AdamState
+    rng_state: Mapping[str, Any]
+    loss: float
+    grad_norm: float
+
+
+def train(
+    network: TimeMLP,
+    process: Process,
+    data: Any,
+    *,
+    steps: int = 4000,
+    batch: int = 1024,
+    lr: float = 3e-3,
+    weight: str | Weight = "simple",
+    ema: float = 0.999,
+    label_dropout: float = 0.1,
+    max_norm: float = 1.0,
+    rng: np.random.Generator,
+    state: TrainState | None = None,
+) -> Iterator[TrainState]:
+    """Yield a TrainState after each step up to `steps` in all [DDPM, Alg. 1].
+
+    data: a mixture (anything with .sample(rng, n)), an array (N, D), or a pair or Dataset (x, labels).
+    label_dropout: how often a label is replaced by −1, so that one network learns with and without [CFG, Alg. 1].
+    state: resume from there, with the same arguments, bit for bit as if training had not stopped.
+    Raises FloatingPointError when the loss is not finite; the last state yielded is still good.
+    """
+    weight = named_weight(weight)
+    adam = Adam(lr=cosine_decay(lr, steps, warmup=steps // 50))
+    if state is None:
+        theta = network.init(rng)
+        state = TrainState(0, theta, theta, adam.init(theta), rng.bit_generator.state, float("nan"), float("nan"))
+    rng.bit_generator.state = state.rng_state
+    theta, average, adam_state = state.theta, state.ema, state.adam
+    for step in range(state.step + 1, steps + 1):
+        x0, labels = draw(data, rng, batch, with_labels=network.classes > 0)
+        x0 = cast(x0, theta)
+        if labels is not None:
+            labels = np.where(rng.random(batch) < label_dropout, -1, labels)
+        t, eps = process.sample_times(rng, batch), normal_like(rng, x0)
+        loss, grad = loss_and_grad(network, process, theta, x0, t, eps, labels, weight)
+        if not np.isfinite(loss):
+            raise FloatingPointError(f"the loss is {loss} at step {step}: try a smaller lr than {lr:g}.")
+        grad, norm = clip(grad, max_norm)
+        move, adam_state = adam.update(grad, adam_state)
+        theta = theta + move
+        average = ema_update(average, theta, min(ema, step / (step + 9)))
+        yield TrainState(step, theta, average, adam_state, rng.bit_generator.state, loss, norm)
+
+
+def draw(data: Any, rng: np.random.Generator, n: int, with_labels: bool) -> tuple[Array, Array | None]:
+    """n random points (n, D) of data in any of the forms that `train` takes, with their labels (n,) or None."""
+    if hasattr(data, "sample"):
+        return data.sample(rng, n, labels=True) if with_labels else (data.sample(rng, n), None)
+    x, labels = data[:2] if isinstance(data, tuple) else (data, None)
+    if with_labels and labels is None:
+        raise ValueError("the network has classes, so data must carry labels: pass (x, labels).")
+    rows = rng.integers(0, x.shape[0], n)
+    return namespace(x).take(x, rows, axis=0), labels[rows] if with_labels and labels is not None else None
+
+
+def last(iterator: Iterable[T]) -> T:
+    """The last item of an iterator, keeping one at a time (`*_, x =` would keep them all)."""
+    tail = deque(iterator, maxlen=1)
+    if not tail:
+        raise ValueError("the iterator gave nothing.")
+    return tail[0]
