@@ -22,13 +22,13 @@ def uniform(process: Process, steps: int, to_zero: bool = False) -> np.ndarray:
 
 def log_snr(process: Process, steps: int, to_zero: bool = False) -> np.ndarray:
     """Equal steps in log-SNR, the natural clock of a diffusion [Lu et al. 2022, DPM-Solver, §4.3]."""
-    lam = np.linspace(*_log_snr_ends(process), _points(steps, to_zero))
+    lam = np.linspace(*log_snr_ends(process), _points(steps, to_zero))
     return _finish(process, process.time(lam), to_zero)
 
 
 def karras(process: Process, steps: int, to_zero: bool = False, rho: float = 7.0) -> np.ndarray:
     """Equal steps in (σ/α)^{1/ρ}: finer where there is little noise [Karras et al. 2022, EDM, §3]."""
-    noisy, clean = np.exp(-0.5 * np.array(_log_snr_ends(process)) / rho)  # (σ/α)^{1/ρ}
+    noisy, clean = np.exp(-0.5 * np.array(log_snr_ends(process)) / rho)  # (σ/α)^{1/ρ}
     ratio = np.linspace(noisy, clean, _points(steps, to_zero)) ** rho
     return _finish(process, process.time(-2 * np.log(ratio)), to_zero)
 
@@ -39,7 +39,7 @@ def _points(steps: int, to_zero: bool) -> int:
     return steps if to_zero else steps + 1
 
 
-def _log_snr_ends(process: Process) -> tuple[float, float]:
+def log_snr_ends(process: Process) -> tuple[float, float]:
     """The log-SNR at t_max, kept finite where no signal is left, and at t_min."""
     return max(float(process.log_snr(process.t_max)), -LOG_SNR_END), float(process.log_snr(process.t_min))
 

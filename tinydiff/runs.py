@@ -175,9 +175,8 @@ def mnist(config: Mnist) -> dict[str, Any]:
     rng = np.random.default_rng(config.seed)
     process = Cosine()
     network = TimeMLP(784, config.width, config.blocks, classes=10, prediction="x0")
-    states = train(
-        network, process, data, steps=config.steps, batch=config.batch, lr=config.lr, weight="soft_snr", rng=rng
-    )
+    recipe = {"steps": config.steps, "batch": config.batch, "lr": config.lr, "weight": "soft_snr", "times": "uniform"}
+    states = train(network, process, data, rng=rng, **recipe)
     began = time.perf_counter()
     kept = within(watched(states, config.steps, lambda state: ""), 60 * config.minutes)
     state = last(kept)

@@ -2,8 +2,11 @@
 
     c = features(λ) + embedding(label)                                  the condition
     h = linear(x)
-    h ← h + linear(silu(linear(modulate(layer_norm(h), c))))            in each block
-    F = linear(layer_norm(h))
+    h ← h + linear(silu(linear(modulate(norm(h), c))))                  in each block
+    F = linear(norm(h))
+
+norm is layer_norm where asked for, as for images, and else nothing: in the plane it costs accuracy, since it throws
+away the length of h.
 
 The parameters are one flat vector θ, so optimizers, averages and checkpoints see a single array.
 Shapes: B rows, D coordinates, W width; x (B, D), lam (B,) log-SNR, labels (B,).
@@ -28,7 +31,7 @@ from tinydiff.processes import LOG_SNR_END, Process
 class TimeMLP:
     """network(theta, x, lam, labels) -> (F, pullback), where F is what `prediction` names.
 
-    classes > 0 adds a label for each row, −1 for none.
+    classes > 0 adds a label for each row, −1 for none; norm=True normalises the features (see the module).
     """
 
     dim: int
@@ -36,6 +39,7 @@ class TimeMLP:
     blocks: int = 3
     classes: int = 0
     prediction: Prediction = "eps"
+    norm: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("dim", 1), ("width", 1), ("blocks", 0), ("classes", 0)):
@@ -91,7 +95,7 @@ class TimeMLP:
         for i in range(self.blocks):
             h, pull = self._block(p, i, h, c)
             pulls.append(pull)
-        u, pull_norm = layer_norm(h)
+        u, pull_norm = self._norm(h)
         y, pull_out = linear(p["out"], u)
 
         def pullback(dy: Array, grad: Array | None = None) -> Array:
@@ -106,9 +110,12 @@ class TimeMLP:
 
         return y, pullback
 
+    def _norm(self, h: Array) -> tuple[Array, Callable]:
+        return layer_norm(h) if self.norm else (h, lambda dh: dh)
+
     def _block(self, p: dict[str, Array], i: int, h: Array, c: Array) -> tuple[Array, Callable]:
-        """h + linear(silu(linear(modulate(layer_norm(h), c)))), and its pullback dh -> (dh, dc)."""
-        u, pull_norm = layer_norm(h)
+        """h + linear(silu(linear(modulate(norm(h), c)))), and its pullback dh -> (dh, dc)."""
+        u, pull_norm = self._norm(h)
         u, pull_modulate = modulate(p[f"modulate{i}"], u, c)
         u, pull_up = linear(p[f"up{i}"], u)
         u, pull_silu = silu(u)

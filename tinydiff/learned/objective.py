@@ -3,19 +3,35 @@
     L = E_{t, x_0, ε} w(t) ‖ε − ε̂(α x_0 + σ ε, t)‖²/d
 
 With ε̂ = a x + b F this is w b² ‖target − F‖², so the exact factor b² is applied in the prediction's own space and
-nothing is divided by a small number. w = 1 is DDPM's L_simple [14]: it is not the variational bound; `vlb` is.
+nothing is divided by a small number. How t is drawn is a weight too. w = 1 with t uniform is DDPM's L_simple [14], which
+is not the variational bound; w = 1 with the log-SNR uniform is, up to constants [VDM 17], and so is `vlb` with t uniform.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from tinydiff import grids
 from tinydiff.backend import Array, Times, column, namespace
 from tinydiff.denoisers import target, to_eps
 from tinydiff.learned.network import TimeMLP, network_inputs
 from tinydiff.processes import SDE, Discrete, Process
+from tinydiff.processes.base import strata
 
 Weight = Callable[[Process, Times], Array]
+Clock = Callable[[Process, np.random.Generator, int], Array]
+
+
+def uniform(process: Process, rng: np.random.Generator, n: int) -> Array:
+    """n times, uniform from t_min to t_max, one in each of n equal strata."""
+    return process.sample_times(rng, n)
+
+
+def log_snr(process: Process, rng: np.random.Generator, n: int) -> Array:
+    """n times whose log-SNR is uniform from end to end, one in each of n equal strata."""
+    noisy, clean = grids.log_snr_ends(process)
+    return np.clip(process.time(noisy + (clean - noisy) * strata(rng, n)), process.t_min, process.t_max)
 
 
 def simple(process: Process, t: Times) -> Array:
@@ -53,15 +69,16 @@ def soft_snr(process: Process, t: Times, floor: float = 0.02) -> Array:
 
 
 WEIGHTS: dict[str, Weight] = {"simple": simple, "vlb": vlb, "min_snr": min_snr, "soft_snr": soft_snr}
+CLOCKS: dict[str, Clock] = {"uniform": uniform, "log_snr": log_snr}
 
 
-def named_weight(weight: str | Weight) -> Weight:
-    """The weight of that name, or the function given."""
-    if callable(weight):
-        return weight
-    if weight not in WEIGHTS:
-        raise ValueError(f"weight must be a function or one of {', '.join(WEIGHTS)}; got {weight!r}.")
-    return WEIGHTS[weight]
+def named(kind: str, choice: Any, table: dict[str, Any]) -> Any:
+    """A function as it is, or the entry of the table that it names."""
+    if callable(choice):
+        return choice
+    if choice not in table:
+        raise ValueError(f"{kind} must be a function or one of {', '.join(table)}; got {choice!r}.")
+    return table[choice]
 
 
 def loss_and_grad(

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinydiff.backend import Array, cast, namespace, normal_like
 from tinydiff.learned.network import TimeMLP
-from tinydiff.learned.objective import Weight, loss_and_grad, named_weight
+from tinydiff.learned.objective import CLOCKS, WEIGHTS, Clock, Weight, loss_and_grad, named
 from tinydiff.learned.optim import Adam, AdamState, clip, cosine_decay, ema_update
 from tinydiff.processes import Process
 
@@ -36,6 +36,7 @@ def train(
     batch: int = 1024,
     lr: float = 3e-3,
     weight: str | Weight = "simple",
+    times: str | Clock = "log_snr",
     ema: float = 0.999,
     label_dropout: float = 0.1,
     max_norm: float = 1.0,
@@ -45,11 +46,12 @@ def train(
     """Yield a TrainState after each step up to `steps` in all [DDPM, Alg. 1].
 
     data: a mixture (anything with .sample(rng, n)), an array (N, D), or a pair or Dataset (x, labels).
+    weight: the factor w(t) of the ε-loss; times: how t is drawn. Names of objective.WEIGHTS and CLOCKS, or functions.
     label_dropout: how often a label is replaced by −1, so that one network learns with and without [CFG, Alg. 1].
     state: resume from there, with the same arguments, bit for bit as if training had not stopped.
     Raises FloatingPointError when the loss is not finite; the last state yielded is still good.
     """
-    weight = named_weight(weight)
+    weigh, draw_times = named("weight", weight, WEIGHTS), named("times", times, CLOCKS)
     adam = Adam(lr=cosine_decay(lr, steps, warmup=steps // 50))
     if state is None:
         theta = network.init(rng)
@@ -61,8 +63,8 @@ def train(
         x0 = cast(x0, theta)
         if labels is not None:
             labels = np.where(rng.random(batch) < label_dropout, -1, labels)
-        t, eps = process.sample_times(rng, batch), normal_like(rng, x0)
-        loss, grad = loss_and_grad(network, process, theta, x0, t, eps, labels, weight)
+        t, eps = draw_times(process, rng, batch), normal_like(rng, x0)
+        loss, grad = loss_and_grad(network, process, theta, x0, t, eps, labels, weigh)
         if not np.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss} at step {step}: try a smaller lr than {lr:g}.")
         grad, norm = clip(grad, max_norm)

@@ -125,7 +125,7 @@ class SDE(Process):
     """A process in continuous time, dx = f(t) x dt + g(t) dw, with f = α̇/α and g² = 2σσ̇ − 2fσ²."""
 
     def f(self, t: Times) -> Array:
-        """The coefficient f of the drift f(t) x."""
+        """The rate f of the drift f x."""
         raise NotImplementedError
 
     def g2(self, t: Times) -> Array:

@@ -1,0 +1,149 @@
+"""The network's gradient is exact, and its denoiser says the same thing in all its words."""
+
+import numpy as np
+import pytest
+
+import tinydiff as td
+from tinydiff.learned.network import network_inputs
+
+STEP = 1e-30
+PREDICTIONS = ("eps", "x0", "v", "score")
+PROCESSES = (td.VP(), td.VE(), td.Cosine(), td.Straight(), td.Discrete.linear(40))
+T = np.array([0.05, 0.4, 0.75, 0.95])
+
+
+def make(rng, classes=0, prediction="eps", dim=3, width=8, blocks=2, norm=True):
+    network = td.TimeMLP(dim, width, blocks, classes, prediction, norm)
+    return network, 0.4 * rng.standard_normal(network.size)
+
+
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("classes", [0, 3])
+def test_gradient_of_every_parameter_and_input_by_complex_step(classes, norm, rng):
+    """∂⟨dy, F⟩/∂θ and ∂⟨dy, F⟩/∂x through embedding, normalisation, residuals and labels: relative error ≤ 1e-12."""
+    network, theta = make(rng, classes, norm=norm)
+    x, lam, dy = rng.standard_normal((4, 3)), rng.uniform(-9, 9, 4), rng.standard_normal((4, 3))
+    labels = np.array([0, 2, -1, 2]) if classes else None
+    _, pullback = network(theta, x, lam, labels)
+    grad = np.full(network.size, np.nan)
+    dx = pullback(dy, grad)
+    value = lambda theta, x: np.imag(np.sum(dy * network(theta, x, lam, labels)[0])) / STEP  # noqa: E731
+    exact = np.array([value(theta + 1j * STEP * e, x) for e in np.eye(network.size)])
+    exact_x = np.array([value(theta, x + 1j * STEP * e.reshape(4, 3)) for e in np.eye(12)]).reshape(4, 3)
+    assert np.max(np.abs(grad - exact)) <= 1e-12 * np.max(np.abs(exact))
+    assert np.max(np.abs(dx - exact_x)) <= 1e-12 * np.max(np.abs(exact_x))
+    np.testing.assert_array_equal(dx, pullback(dy))
+
+
+def test_gradient_agrees_with_pytorch(rng):
+    """The same network written with PyTorch's own layers, on the same weights: loss and gradient to 1e-10."""
+    torch = pytest.importorskip("torch")
+    network, theta = make(rng, classes=3, dim=5, width=16, blocks=3)
+    x, lam = rng.standard_normal((7, 5)), rng.uniform(-9, 9, 7)
+    labels, dy = np.array([0, 1, 2, -1, 0, 1, -1]), rng.standard_normal((7, 5))
+    y, pullback = network(theta, x, lam, labels)
+    grad = np.empty_like(theta)
+    dx = pullback(dy, grad)
+
+    leaf, inputs = torch.tensor(theta, requires_grad=True), torch.tensor(x, requires_grad=True)
+    pieces = dict(zip(network.shapes, torch.split(leaf, [n * m for n, m in network.shapes.values()]), strict=True))
+    table = {name: piece.reshape(network.shapes[name]) for name, piece in pieces.items()}
+    linear = lambda name, h: torch.nn.functional.linear(h, table[name][:-1].T, table[name][-1])  # noqa: E731
+    angle = torch.tensor(lam)[:, None] * torch.tensor(network.frequencies)
+    c = torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)
+    c = c + torch.nn.functional.embedding(torch.tensor(labels % 4), table["label"])
+    norm = lambda h: torch.nn.functional.layer_norm(h, h.shape[1:], eps=1e-5)  # noqa: E731
+    h = linear("in", inputs)
+    for i in range(network.blocks):
+        scale, shift = linear(f"modulate{i}", c).chunk(2, dim=1)
+        u = norm(h) * (1 + scale) + shift
+        h = h + linear(f"down{i}", torch.nn.functional.silu(linear(f"up{i}", u)))
+    out = linear("out", norm(h))
+    (out * torch.tensor(dy)).sum().backward()
+    np.testing.assert_allclose(y, out.detach().numpy(), rtol=1e-10, atol=1e-12)
+    assert np.max(np.abs(grad - leaf.grad.numpy())) <= 1e-10 * np.max(np.abs(grad))
+    assert np.max(np.abs(dx - inputs.grad.numpy())) <= 1e-10 * np.max(np.abs(dx))
+
+
+@pytest.mark.parametrize("process", PROCESSES, ids=repr)
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+class TestDenoiser:
+    """The denoiser of a random network."""
+
+    def model(self, rng, process, prediction):
+        network, theta = make(rng, classes=3, prediction=prediction)
+        return td.NetworkDenoiser(network, theta, process).given([0, 1, -1, 2])
+
+    def test_eps_and_x0_obey_x_equals_alpha_x0_plus_sigma_eps(self, process, prediction, rng):
+        """x = α x̂_0 + σ ε̂, whichever of the two F is."""
+        model, x = self.model(rng, process, prediction), rng.standard_normal((4, 3))
+        alpha, sigma = process.alpha(T)[:, None], process.sigma(T)[:, None]
+        np.testing.assert_allclose(alpha * model.x0(x, T) + sigma * model(x, T), x, rtol=1e-9, atol=1e-10)
+
+    def test_the_output_is_what_the_prediction_names(self, process, prediction, rng):
+        """F = ε̂, x̂_0, αε̂ − σx̂_0 or −ε̂/σ."""
+        model, x = self.model(rng, process, prediction), rng.standard_normal((4, 3))
+        alpha, sigma = process.alpha(T)[:, None], process.sigma(T)[:, None]
+        said, _ = model.network(model.theta, *network_inputs(process, x, T), model.labels)
+        eps, x0 = model(x, T), model.x0(x, T)
+        meant = {"eps": eps, "x0": x0, "v": alpha * eps - sigma * x0, "score": -eps / sigma}[prediction]
+        np.testing.assert_allclose(meant, said, rtol=1e-8, atol=1e-10)
+
+    def test_vjp_by_complex_step(self, process, prediction, rng):
+        """vᵀ ∂ε̂/∂x, for a time for each row and for one time, to 1e-12."""
+        model, (x, v) = self.model(rng, process, prediction), rng.standard_normal((2, 4, 3))
+        for t in (T, 0.4):
+            columns = [np.imag(np.sum(v * model(x + 1j * STEP * e, t), axis=1)) / STEP for e in np.eye(3)]
+            exact = np.stack(columns, axis=1)
+            assert np.max(np.abs(model.vjp(x, t, v) - exact)) <= 1e-12 * np.max(np.abs(exact))
+            eps, pull = model.linearize(x, t)
+            np.testing.assert_allclose(eps, model(x, t), rtol=1e-13)
+            np.testing.assert_array_equal(pull(v), model.vjp(x, t, v))
+
+    def test_one_time_is_that_time_in_every_row(self, process, prediction, rng):
+        model, x = self.model(rng, process, prediction), rng.standard_normal((4, 3))
+        np.testing.assert_allclose(model(x, 0.4), model(x, np.full(4, 0.4)), rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(model.x0(x, 0.4), model.x0(x, np.full(4, 0.4)), rtol=1e-12, atol=1e-13)
+
+
+def test_float32_stays_float32(rng):
+    network = td.TimeMLP(3, 8, 2, classes=2)
+    model = td.NetworkDenoiser(network, network.init(rng), td.VP())
+    x = rng.standard_normal((4, 3)).astype(np.float32)
+    for t in (0.3, np.linspace(0.1, 0.9, 4)):
+        for out in (model(x, t), model.x0(x, t), model.vjp(x, t, x)):
+            assert out.dtype == np.float32
+    assert model.like.dtype == np.float32
+    assert model.like.shape == (0, 3)
+
+
+def test_at_initialisation_the_output_is_zero_and_rows_keep_to_themselves(rng):
+    """A network begins as F = 0, and a permutation of the batch permutes the output (in any state)."""
+    network, theta = make(rng, classes=3)
+    x, lam, labels = rng.standard_normal((4, 3)), rng.uniform(-9, 9, 4), np.array([2, -1, 0, 1])
+    assert not np.any(network(network.init(rng), x.astype(np.float32), lam.astype(np.float32), labels)[0])
+    order = np.array([2, 0, 3, 1])
+    shuffled = network(theta, x[order], lam[order], labels[order])[0]
+    np.testing.assert_allclose(shuffled, network(theta, x, lam, labels)[0][order], rtol=1e-13)
+
+
+def test_the_network_sees_unit_variance_and_a_clipped_log_snr(rng):
+    """x/√(α² + σ²) has variance 1 for data of variance 1, on VE too; λ is clipped to ±14."""
+    eps, x0 = rng.standard_normal((2, 50_000, 1))
+    for process in (td.VP(), td.VE(), td.SubVP(), td.Straight()):
+        seen, _ = network_inputs(process, process.perturb(x0, 0.7, eps), 0.7)
+        assert np.std(seen) == pytest.approx(1, abs=0.02)
+    assert network_inputs(td.Cosine(), x0[:1], 0.0)[1] == 14
+    assert network_inputs(td.Cosine(), x0[:1], 1.0)[1] == -14
+
+
+def test_wrong_sizes_are_named():
+    with pytest.raises(ValueError, match="width must be at least 1; got 0"):
+        td.TimeMLP(2, 0)
+    with pytest.raises(ValueError, match="prediction must be one of eps, x0, v, score; got 'noise'"):
+        td.TimeMLP(2, prediction="noise")
+    network = td.TimeMLP(2, 8)
+    with pytest.raises(ValueError, match=f"theta must have the network's {network.size} parameters"):
+        td.NetworkDenoiser(network, np.zeros(3), td.VP())
+    with pytest.raises(ValueError, match="made without classes"):
+        td.NetworkDenoiser(network, np.zeros(network.size), td.VP()).given(0)

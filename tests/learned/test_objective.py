@@ -1,0 +1,118 @@
+"""The loss is one number in four predictions, and its gradient is exact."""
+
+import numpy as np
+import pytest
+
+import tinydiff as td
+from tinydiff.learned import objective
+from tinydiff.learned.objective import loss_and_grad
+
+STEP = 1e-30
+PREDICTIONS = ("eps", "x0", "v", "score")
+
+
+def batch(rng, n=6, dim=3):
+    return rng.standard_normal((n, dim)), rng.uniform(0.1, 0.9, n), rng.standard_normal((n, dim))
+
+
+@pytest.mark.parametrize("process", [td.VP(), td.VE(), td.Straight()], ids=repr)
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+class TestLoss:
+    """One batch under a random network."""
+
+    def network(self, rng, prediction):
+        network = td.TimeMLP(3, 8, 2, prediction=prediction)
+        return network, 0.3 * rng.standard_normal(network.size)
+
+    def test_it_is_the_weighted_error_of_the_noise(self, process, prediction, rng):
+        """L = mean of w ‖ε − ε̂‖²/d, with the denoiser's own ε̂: the factor from F to ε̂ is exact in every prediction."""
+        network, theta = self.network(rng, prediction)
+        x0, t, eps = batch(rng)
+        loss, _ = loss_and_grad(network, process, theta, x0, t, eps, weight=objective.min_snr)
+        eps_hat = td.NetworkDenoiser(network, theta, process)(process.perturb(x0, t, eps), t)
+        w = np.minimum(1, 5 * (process.sigma(t) / process.alpha(t)) ** 2)
+        np.testing.assert_allclose(loss, np.mean(w[:, None] * (eps - eps_hat) ** 2), rtol=1e-10)
+
+    def test_its_gradient_is_the_complex_step_derivative(self, process, prediction, rng):
+        """⟨g, u⟩ = dL(θ + hu)/dh, with L written from the network's output and its target."""
+        network, theta = self.network(rng, prediction)
+        x0, t, eps = batch(rng)
+        _, grad = loss_and_grad(network, process, theta, x0, t, eps)
+        u = rng.standard_normal(network.size)
+        eps_hat = td.NetworkDenoiser(network, theta + 1j * STEP * u, process)(process.perturb(x0, t, eps), t)
+        np.testing.assert_allclose(grad @ u, np.imag(np.mean((eps - eps_hat) ** 2)) / STEP, rtol=1e-9)
+
+    def test_the_gradient_of_a_batch_is_the_average_of_its_halves(self, process, prediction, rng):
+        network, theta = self.network(rng, prediction)
+        x0, t, eps = batch(rng)
+        whole = loss_and_grad(network, process, theta, x0, t, eps)
+        halves = [loss_and_grad(network, process, theta, x0[h], t[h], eps[h]) for h in (slice(3), slice(3, 6))]
+        np.testing.assert_allclose(whole[0], np.mean([loss for loss, _ in halves]), rtol=1e-13)
+        np.testing.assert_allclose(whole[1], np.mean([grad for _, grad in halves], axis=0), rtol=1e-9, atol=1e-12)
+
+
+def test_a_perfect_network_has_no_loss(rng):
+    """With θ such that F = 0 and data at 0, predicting x0 is perfect; predicting eps costs E ε² = 1."""
+    x0, t, eps = np.zeros((4000, 3)), rng.uniform(0.1, 0.9, 4000), rng.standard_normal((4000, 3))
+    for prediction, expected in (("x0", 0.0), ("eps", 1.0)):
+        network = td.TimeMLP(3, 4, 1, prediction=prediction)
+        loss, _ = loss_and_grad(network, td.VP(), network.init(rng, np.float64), x0, t, eps)
+        assert loss == pytest.approx(expected, abs=0.05)
+
+
+def test_vlb_weight_is_the_derivative_of_the_log_snr():
+    """w = −½ dλ/dt [VDM 17], by complex step, on every SDE."""
+    t = np.linspace(0.05, 0.95, 13)
+    for process in (td.VP(), td.SubVP(), td.VE(), td.Cosine(), td.Straight()):
+        slope = np.imag(process.log_snr(t + 1j * STEP)) / STEP
+        np.testing.assert_allclose(objective.vlb(process, t), -0.5 * slope, rtol=1e-11)
+
+
+def test_vlb_weight_of_a_chain_gives_the_kl_of_each_step(rng):
+    """w/T · ‖Δε‖² = KL(q(x_s|x_t, x_0) ‖ N(mean(x̂_0), β̃)) = ‖Δmean‖²/2β̃ for n ≥ 2 [DDPM 12]; T/2 at n = 1."""
+    chain = td.Discrete.linear(50)
+    x, x0, x0_hat = rng.standard_normal((3, 1, 4))
+    for n in range(2, 51):
+        t, s = n / 50, (n - 1) / 50
+        (mean, beta_tilde), (mean_hat, _) = (chain.posterior(x, y, t, s) for y in (x0, x0_hat))
+        miss_eps = np.sum(
+            (td.denoisers.eps_from_x0(chain, x, t, x0) - td.denoisers.eps_from_x0(chain, x, t, x0_hat)) ** 2
+        )
+        kl = np.sum((mean - mean_hat) ** 2) / (2 * beta_tilde)
+        np.testing.assert_allclose(objective.vlb(chain, t) / 50 * miss_eps, kl, rtol=1e-9)
+    assert objective.vlb(chain, 1 / 50) == 25
+
+
+def test_min_snr_caps_the_weight_of_the_x0_loss(rng):
+    """w · SNR = min(SNR, 5) [Hang et al. 2023]."""
+    t = np.linspace(0.01, 1, 20)
+    snr = (td.VP().alpha(t) / td.VP().sigma(t)) ** 2
+    np.testing.assert_allclose(objective.min_snr(td.VP(), t) * snr, np.minimum(snr, 5), rtol=1e-12)
+
+
+def test_soft_snr_is_the_x0_loss_over_sigma2_plus_floor():
+    t = np.linspace(0.01, 0.99, 20)
+    process = td.Cosine()
+    snr = (process.alpha(t) / process.sigma(t)) ** 2
+    np.testing.assert_allclose(objective.soft_snr(process, t) * snr, 1 / (process.sigma(t) ** 2 + 0.02), rtol=1e-12)
+
+
+@pytest.mark.parametrize("process", [td.VP(), td.VE(), td.Cosine(), td.Discrete.linear(1000)], ids=repr)
+def test_times_fill_their_clock_evenly(process, rng):
+    """uniform: t uniform; log_snr: λ uniform; one draw in each of n strata, so the distance to uniform is ≤ 1/n."""
+    n = 200
+    for clock, read in ((objective.uniform, lambda t: t), (objective.log_snr, process.log_snr)):
+        ends = np.sort(read(np.array([process.t_min, process.t_max])))
+        share = np.sort((read(clock(process, rng, n)) - ends[0]) / (ends[1] - ends[0]))
+        slack = 0.06 if isinstance(process, td.Discrete) and clock is objective.log_snr else 1e-3
+        assert np.all(np.abs(share - (np.arange(n) + 0.5) / n) <= 0.5 / n + slack)
+
+
+def test_unknown_names_are_told_the_choices(rng):
+    network = td.TimeMLP(2, 4, 1)
+    with pytest.raises(ValueError, match="weight must be a function or one of simple, vlb, min_snr, soft_snr; got 'x'"):
+        next(td.train(network, td.VP(), td.toys.ring8(), weight="x", rng=rng))
+    with pytest.raises(ValueError, match="times must be a function or one of uniform, log_snr; got 'x'"):
+        next(td.train(network, td.VP(), td.toys.ring8(), times="x", rng=rng))
+    with pytest.raises(ValueError, match="needs an SDE or a Discrete process"):
+        objective.vlb(td.Process(), 0.5)

@@ -1,0 +1,163 @@
+"""The backend: one seed, one answer, in whatever library, dtype and device the arrays came."""
+
+import array_api_compat
+import array_api_strict as strict
+import numpy as np
+import pytest
+
+from tinydiff.backend import cast, column, is_complex, matmul, namespace, normal_like, to_numpy
+
+DEVICE = strict.Device("device1")  # array_api_strict's stand-in for a GPU: mixing it with NumPy raises
+BACKENDS = {
+    "numpy": np.asarray,
+    "strict": lambda a: strict.asarray(np.asarray(a), device=DEVICE),
+    "torch": lambda a: pytest.importorskip("torch").asarray(np.array(a)),
+}
+on_every_backend = pytest.mark.parametrize("asarray", BACKENDS.values(), ids=BACKENDS)
+
+
+def assert_like(a, x):
+    """`a` is in the namespace and dtype and on the device of x."""
+    assert namespace(a) is namespace(x)
+    assert a.dtype == x.dtype
+    assert array_api_compat.device(a) == array_api_compat.device(x)
+
+
+@pytest.mark.parametrize("x", [1, 0.5, 1j, True, [0.5, 1], (), np.float32(1), np.ones(2)], ids=repr)
+def test_namespace_of_numbers_lists_and_numpy_arrays_is_numpy(x):
+    assert namespace(x) is namespace(np.empty(0))
+    assert namespace(x).asarray(x).shape == np.shape(x)
+
+
+@on_every_backend
+def test_namespace_of_an_array_is_its_own(asarray):
+    x = asarray([1.0, 4.0])
+    np.testing.assert_array_equal(to_numpy(namespace(x).sqrt(x)), [1, 2])
+    assert type(namespace(x).sqrt(x)) is type(x)
+
+
+@on_every_backend
+def test_complex_arrays_are_told_from_real_ones(asarray):
+    assert is_complex(asarray([1j]))
+    assert is_complex(asarray(np.complex64(1)))
+    assert not is_complex(asarray([1.0]))
+    assert not is_complex(asarray([1]))
+
+
+@on_every_backend
+def test_to_numpy_gives_back_what_came_in(asarray):
+    a = np.arange(6.0).reshape(2, 3)
+    back = to_numpy(asarray(a))
+    assert type(back) is np.ndarray
+    np.testing.assert_array_equal(back, a)
+    assert to_numpy(asarray(a.astype(np.float32))).dtype == np.float32
+
+
+def test_to_numpy_takes_numbers_and_lists_and_copies_nothing():
+    assert to_numpy(0.5) == 0.5
+    assert to_numpy([[1, 2]]).shape == (1, 2)
+    a = np.ones(3)
+    assert to_numpy(a) is a
+
+
+@on_every_backend
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("a", [0.1, [0.1, 7], np.array([3, 4]), np.array([0.1, 2.0], np.float32)], ids=repr)
+def test_cast_takes_the_namespace_dtype_and_device_of_x(a, dtype, asarray):
+    """Catches NumPy 2's promotion: a float64 parameter would turn a float32 batch into float64 without a word."""
+    x = asarray(np.ones((2, 3), dtype))
+    assert_like(cast(a, x), x)
+    np.testing.assert_array_equal(to_numpy(cast(a, x)), np.asarray(a).astype(dtype))
+
+
+@on_every_backend
+def test_cast_changes_the_dtype_within_a_namespace(asarray):
+    x = asarray(np.ones(2, np.float32))
+    assert_like(cast(asarray(np.array([0.1, 0.2])), x), x)
+    assert cast(x, x) is x
+
+
+@on_every_backend
+def test_cast_keeps_the_precision_of_a_complex_step(asarray):
+    """A derivative of 1e-30 j would be lost if either side went to float32 or to a real dtype."""
+    z, x = asarray(np.array([1 + 1e-30j])), asarray(np.ones(1, np.float32))
+    assert to_numpy(cast(z, x)).imag[0] == 1e-30
+    assert cast(asarray(np.array([0.1])), z).dtype == asarray(np.ones(1)).dtype
+
+
+@pytest.mark.xfail(strict=True, reason="an array of x's own namespace stays on its own device")
+def test_cast_moves_an_array_of_the_same_namespace_to_the_device_of_x():
+    x = strict.ones(2, device=DEVICE)
+    assert_like(cast(strict.ones(2), x), x)
+
+
+@on_every_backend
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(4,), (4, 3), (4, 1, 2, 3)])
+def test_column_scales_each_row(shape, dtype, asarray):
+    """column(c, x) x has row i equal to c_i x_i, for any trailing shape, in the dtype and on the device of x."""
+    c, a = np.array([0.5, 2.0, -1.0, 4.0]), np.arange(1, 1 + np.prod(shape), dtype=dtype).reshape(shape)
+    x = asarray(a)
+    for coefficients in (c, asarray(c)):
+        scaled = column(coefficients, x) * x
+        assert_like(scaled, x)
+        np.testing.assert_array_equal(to_numpy(scaled), np.stack([k * row for k, row in zip(c, a, strict=True)]))
+
+
+@on_every_backend
+@pytest.mark.parametrize("c", [3, 0.5, np.float64(0.5), np.float32(0.5), np.asarray(0.5)], ids=repr)
+def test_column_of_a_scalar_is_a_python_float(c, asarray):
+    """A NumPy float64 scalar would promote a float32 x, and cannot meet an array on another device."""
+    assert type(column(c, asarray(np.ones(2)))) is float
+    assert column(c, asarray(np.ones(2))) == float(c)
+    x = asarray(np.ones((2, 3), np.float32))
+    assert_like(column(c, x) * x, x)
+
+
+@pytest.mark.parametrize("c", [0.5 + 1e-30j, np.complex128(0.5 + 1e-30j), np.asarray(0.5 + 1e-30j)], ids=type)
+def test_column_keeps_a_complex_step(c):
+    assert column(c, np.ones(2)) == 0.5 + 1e-30j
+    np.testing.assert_array_equal(column(np.full(2, c), np.ones((2, 1))).imag, 1e-30)
+
+
+@on_every_backend
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_one_seed_gives_the_same_noise_on_every_backend(dtype, asarray):
+    """The numbers are NumPy's own for that seed and dtype: drawn once each, not rounded from float64, not multiplied."""
+    x = asarray(np.ones((5, 3), dtype))
+    z = normal_like(np.random.default_rng(7), x)
+    assert_like(z, x)
+    np.testing.assert_array_equal(to_numpy(z), np.random.default_rng(7).standard_normal((5, 3), dtype))
+    assert tuple(normal_like(np.random.default_rng(7), x, (2, 3, 4)).shape) == (2, 3, 4)
+    assert tuple(normal_like(np.random.default_rng(7), x, ()).shape) == ()
+
+
+def test_draws_follow_each_other(rng):
+    """A generator moves on: two draws differ, and together they are one longer draw."""
+    x = np.empty((2, 3))
+    both = np.concatenate([normal_like(rng, x), normal_like(rng, x)])
+    np.testing.assert_array_equal(both, normal_like(np.random.default_rng(0), x, (4, 3)))
+
+
+def test_a_generator_of_another_library_draws_for_itself():
+    """CuPy's generator draws on its own device: it is asked for the shape and dtype of x, and its answer is kept."""
+
+    class DeviceGenerator:
+        def standard_normal(self, shape, dtype):
+            return strict.zeros(shape, dtype=dtype, device=DEVICE)
+
+    x = strict.ones((2, 3), dtype=strict.float32, device=DEVICE)
+    assert_like(normal_like(DeviceGenerator(), x), x)
+    assert normal_like(DeviceGenerator(), x, (5,)).shape == (5,)
+
+
+@on_every_backend
+def test_matmul_writes_in_place(asarray, rng):
+    """out[...] = a b lands in a view of a larger buffer and touches nothing beside it; a (3, 4), b (4, 2)."""
+    a, b = rng.standard_normal((3, 4)), rng.standard_normal((4, 2))
+    buffer = asarray(np.zeros((5, 4)))
+    assert matmul(asarray(a), asarray(b), buffer[1:4, 1:3]) is None
+    expected = np.zeros((5, 4))
+    for i, j, k in np.ndindex(3, 2, 4):
+        expected[1 + i, 1 + j] += a[i, k] * b[k, j]
+    np.testing.assert_allclose(to_numpy(buffer), expected, rtol=1e-13)
