@@ -123,7 +123,7 @@ def test_column_keeps_a_complex_step(c):
 @on_every_backend
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_one_seed_gives_the_same_noise_on_every_backend(dtype, asarray):
-    """The numbers are NumPy's own for that seed and dtype: drawn once each, not rounded from float64, not multiplied."""
+    """The numbers are NumPy's own for that seed and dtype: drawn once, not rounded from float64."""
     x = asarray(np.ones((5, 3), dtype))
     z = normal_like(np.random.default_rng(7), x)
     assert_like(z, x)

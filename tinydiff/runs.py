@@ -175,8 +175,17 @@ def mnist(config: Mnist) -> dict[str, Any]:
     rng = np.random.default_rng(config.seed)
     process = Cosine()
     network = TimeMLP(784, config.width, config.blocks, classes=10, prediction="x0")
-    recipe = {"steps": config.steps, "batch": config.batch, "lr": config.lr, "weight": "soft_snr", "times": "uniform"}
-    states = train(network, process, data, rng=rng, **recipe)
+    states = train(
+        network,
+        process,
+        data,
+        steps=config.steps,
+        batch=config.batch,
+        lr=config.lr,
+        weight="soft_snr",
+        times="uniform",
+        rng=rng,
+    )
     began = time.perf_counter()
     kept = within(watched(states, config.steps, lambda state: ""), 60 * config.minutes)
     state = last(kept)

@@ -3,8 +3,8 @@
     L = E_{t, x_0, ε} w(t) ‖ε − ε̂(α x_0 + σ ε, t)‖²/d
 
 With ε̂ = a x + b F this is w b² ‖target − F‖², so the exact factor b² is applied in the prediction's own space and
-nothing is divided by a small number. How t is drawn is a weight too. w = 1 with t uniform is DDPM's L_simple [14], which
-is not the variational bound; w = 1 with the log-SNR uniform is, up to constants [VDM 17], and so is `vlb` with t uniform.
+nothing is divided by a small number. How t is drawn is a weight too: with t uniform, w = 1 is DDPM's L_simple [14],
+which is not the variational bound; with the log-SNR uniform it is, up to constants [VDM 17]; `vlb` is with t uniform.
 """
 
 from collections.abc import Callable
