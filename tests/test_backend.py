@@ -85,7 +85,6 @@ def test_cast_keeps_the_precision_of_a_complex_step(asarray):
     assert cast(asarray(np.array([0.1])), z).dtype == asarray(np.ones(1)).dtype
 
 
-@pytest.mark.xfail(strict=True, reason="an array of x's own namespace stays on its own device")
 def test_cast_moves_an_array_of_the_same_namespace_to_the_device_of_x():
     x = strict.ones(2, device=DEVICE)
     assert_like(cast(strict.ones(2), x), x)

@@ -37,14 +37,16 @@ def to_numpy(x: Any) -> np.ndarray:
 
 
 def cast(a: Any, x: Array) -> Array:
-    """`a` in the namespace, on the device and in the dtype of x; where either is complex, `a` keeps its dtype.
+    """`a` in the namespace, on the device and in the dtype of x; `a` keeps its dtype unless x is real floating.
 
     NumPy promotes float32 with float64 to float64 without a word, so parameters are cast to x before they meet it.
     """
-    xp = namespace(x)
+    xp, device = namespace(x), array_api_compat.device(x)
     if not array_api_compat.is_array_api_obj(a) or namespace(a) is not xp:
-        a = xp.asarray(to_numpy(a), device=array_api_compat.device(x))
-    return a if a.dtype == x.dtype or is_complex(a) or is_complex(x) else xp.astype(a, x.dtype)
+        a = xp.asarray(np.array(to_numpy(a)), device=device)
+    a = array_api_compat.to_device(a, device)
+    keep = a.dtype == x.dtype or is_complex(a) or not xp.isdtype(x.dtype, "real floating")
+    return a if keep else xp.astype(a, x.dtype)
 
 
 def column(c: Any, x: Array) -> Any:

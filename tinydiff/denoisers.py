@@ -6,13 +6,14 @@ ask which. The same answer has four names, each an affine function of the others
     prediction    its target            noise ε̂                     data x̂_0
     eps           ε                     F                           (x − σF)/α
     x0            x_0                   (x − αF)/σ                  F
-    v             αε − σx_0             (σx + αF)/(α² + σ²)         (αx − σF)/(α² + σ²)
+    v             (αε − σx_0)/n         (σx + αnF)/n²               (αx − σnF)/n²,    n = √(α² + σ²)
     score         −ε/σ                  −σF                         (x + σ²F)/α
 
-v is Salimans & Ho's [2022]; the score row is Tweedie's formula. Where α is near 0 only x0 and v can carry x̂_0, and
-where σ is near 0 only eps, v and score can carry ε̂; so a denoiser offers both, each computed natively.
+v is Salimans & Ho's [2022], whose n is 1; divided by n it has unit variance on every process, and is −F of EDM with
+σ_data = 1. The score row holds Tweedie's formula. Where α is near 0 only x0 and v can carry x̂_0, and where σ is near 0
+only eps, v and score can carry ε̂; so a denoiser offers both, each computed natively.
 
-Shapes: x, eps, x0, v, F (B, D); t, alpha, sigma scalar or (B,).
+Shapes: x, eps, x0, v, F (B, D); t scalar or (B,); alpha, sigma scalar or columns (B, 1).
 """
 
 from collections.abc import Callable
@@ -68,7 +69,7 @@ def target(prediction: Prediction, x0: Array, eps: Array, alpha: Any, sigma: Any
     if prediction == "x0":
         return x0
     if prediction == "v":
-        return alpha * eps - sigma * x0
+        return (alpha * eps - sigma * x0) / (alpha**2 + sigma**2) ** 0.5
     return -eps / sigma
 
 
@@ -80,7 +81,7 @@ def to_eps(prediction: Prediction, alpha: Any, sigma: Any) -> tuple[Any, Any]:
     if prediction == "x0":
         return 1 / sigma, -alpha / sigma
     if prediction == "v":
-        return sigma / (alpha**2 + sigma**2), alpha / (alpha**2 + sigma**2)
+        return sigma / (alpha**2 + sigma**2), alpha / (alpha**2 + sigma**2) ** 0.5
     return 0.0, -sigma
 
 
@@ -92,7 +93,7 @@ def to_x0(prediction: Prediction, alpha: Any, sigma: Any) -> tuple[Any, Any]:
     if prediction == "x0":
         return 0.0, 1.0
     if prediction == "v":
-        return alpha / (alpha**2 + sigma**2), -sigma / (alpha**2 + sigma**2)
+        return alpha / (alpha**2 + sigma**2), -sigma / (alpha**2 + sigma**2) ** 0.5
     return 1 / alpha, sigma**2 / alpha
 
 
@@ -133,8 +134,19 @@ class counting:
         self.model = model
         self.nfe = 0
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.model, name)
+    @property
+    def dim(self) -> int:
+        """The model's number of coordinates."""
+        return self.model.dim
+
+    @property
+    def like(self) -> Array:
+        """The model's empty array."""
+        return self.model.like
+
+    def given(self, labels: Array) -> "counting":
+        """The conditioned model, counting from 0."""
+        return counting(self.model.given(labels))
 
     def __call__(self, x: Array, t: Times) -> Array:
         """The model's ε̂, counted."""

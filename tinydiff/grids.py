@@ -47,7 +47,7 @@ def log_snr_ends(process: Process) -> tuple[float, float]:
 def _finish(process: Process, ts: np.ndarray, to_zero: bool) -> np.ndarray:
     ts = process.nearest(np.clip(ts, process.t_min, process.t_max))
     ts[0] = process.t_max
-    if not to_zero:
+    if len(ts) > 1:
         ts[-1] = process.t_min
     ts = np.unique(ts)[::-1]
     return np.append(ts, 0.0) if to_zero else ts

@@ -81,12 +81,14 @@ class TestDenoiser:
         np.testing.assert_allclose(alpha * model.x0(x, T) + sigma * model(x, T), x, rtol=1e-9, atol=1e-10)
 
     def test_the_output_is_what_the_prediction_names(self, process, prediction, rng):
-        """F = ε̂, x̂_0, αε̂ − σx̂_0 or −ε̂/σ."""
+        """F = ε̂, x̂_0, (αε̂ − σx̂_0)/√(α² + σ²) or −ε̂/σ."""
         model, x = self.model(rng, process, prediction), rng.standard_normal((4, 3))
         alpha, sigma = process.alpha(T)[:, None], process.sigma(T)[:, None]
         said, _ = model.network(model.theta, *network_inputs(process, x, T), model.labels)
         eps, x0 = model(x, T), model.x0(x, T)
-        meant = {"eps": eps, "x0": x0, "v": alpha * eps - sigma * x0, "score": -eps / sigma}[prediction]
+        meant = {"eps": eps, "x0": x0, "v": (alpha * eps - sigma * x0) / np.hypot(alpha, sigma), "score": -eps / sigma}[
+            prediction
+        ]
         np.testing.assert_allclose(meant, said, rtol=1e-8, atol=1e-10)
 
     def test_vjp_by_complex_step(self, process, prediction, rng):

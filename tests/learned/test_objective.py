@@ -99,12 +99,17 @@ def test_soft_snr_is_the_x0_loss_over_sigma2_plus_floor():
 
 @pytest.mark.parametrize("process", [td.VP(), td.VE(), td.Cosine(), td.Discrete.linear(1000)], ids=repr)
 def test_times_fill_their_clock_evenly(process, rng):
-    """uniform: t uniform; log_snr: λ uniform; one draw in each of n strata, so the distance to uniform is ≤ 1/n."""
+    """Read on its own clock (t, λ or the logistic's distribution function) a draw falls in each of n equal strata."""
     n = 200
-    for clock, read in ((objective.uniform, lambda t: t), (objective.log_snr, process.log_snr)):
+    logistic = lambda t: 1 / (1 + np.exp((3 - process.log_snr(t)) / 3))  # noqa: E731
+    for clock, read in (
+        (objective.uniform, lambda t: t),
+        (objective.log_snr, process.log_snr),
+        (objective.logistic, logistic),
+    ):
         ends = np.sort(read(np.array([process.t_min, process.t_max])))
         share = np.sort((read(clock(process, rng, n)) - ends[0]) / (ends[1] - ends[0]))
-        slack = 0.06 if isinstance(process, td.Discrete) and clock is objective.log_snr else 1e-3
+        slack = 0.06 if isinstance(process, td.Discrete) and clock is not objective.uniform else 1e-3
         assert np.all(np.abs(share - (np.arange(n) + 0.5) / n) <= 0.5 / n + slack)
 
 
@@ -112,7 +117,7 @@ def test_unknown_names_are_told_the_choices(rng):
     network = td.TimeMLP(2, 4, 1)
     with pytest.raises(ValueError, match="weight must be a function or one of simple, vlb, min_snr, soft_snr; got 'x'"):
         next(td.train(network, td.VP(), td.toys.ring8(), weight="x", rng=rng))
-    with pytest.raises(ValueError, match="times must be a function or one of uniform, log_snr; got 'x'"):
+    with pytest.raises(ValueError, match="times must be a function or one of uniform, log_snr, logistic; got 'x'"):
         next(td.train(network, td.VP(), td.toys.ring8(), times="x", rng=rng))
     with pytest.raises(ValueError, match="needs an SDE or a Discrete process"):
         objective.vlb(td.Process(), 0.5)

@@ -42,13 +42,14 @@ def log_likelihood(
     *,
     prior: Callable[[Array], Array] | None = None,
     probes: Any = None,
-    steps: int = 50,
+    steps: int = 200,
     rng: np.random.Generator | None = None,
 ) -> Array:
     """ln p(x) in nats under the probability flow of the model, (B, D) → (B,).
 
     Starts from α(t_min) x at t_min, adding the ln α(t_min) of that change of variables for each coordinate, and takes
-    `steps` RK4 steps in equal log-SNR to t_max, where it is scored by `prior`, the process's own unless given.
+    `steps` RK4 steps in equal log-SNR to t_max, where it is scored by `prior`, the process's own unless given. On the
+    toys 200 steps are right to 1e-3 nats at every point; 50, to 1e-3 on average.
     probes: None is the exact divergence; a number draws that many Rademacher probes [Hutchinson 1989] with rng; an
     array (P, D) or (P, B, D) is used as it is.
     """

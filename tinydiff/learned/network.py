@@ -38,7 +38,7 @@ class TimeMLP:
     width: int = 128
     blocks: int = 3
     classes: int = 0
-    prediction: Prediction = "eps"
+    prediction: Prediction = "v"
     norm: bool = False
 
     def __post_init__(self) -> None:

@@ -34,6 +34,14 @@ def log_snr(process: Process, rng: np.random.Generator, n: int) -> Array:
     return np.clip(process.time(noisy + (clean - noisy) * strata(rng, n)), process.t_min, process.t_max)
 
 
+def logistic(process: Process, rng: np.random.Generator, n: int, mean: float = 3.0, scale: float = 3.0) -> Array:
+    """n times whose log-SNR is logistic, cut off at the ends: most of them where modes part, some everywhere."""
+    ends = np.array(grids.log_snr_ends(process))
+    low, high = 1 / (1 + np.exp((mean - ends) / scale))  # the distribution function at both ends
+    u = low + (high - low) * strata(rng, n)
+    return np.clip(process.time(mean + scale * np.log(u / (1 - u))), process.t_min, process.t_max)
+
+
 def simple(process: Process, t: Times) -> Array:
     """w = 1 [DDPM 14]."""
     return np.ones_like(np.asarray(t))
@@ -69,7 +77,7 @@ def soft_snr(process: Process, t: Times, floor: float = 0.02) -> Array:
 
 
 WEIGHTS: dict[str, Weight] = {"simple": simple, "vlb": vlb, "min_snr": min_snr, "soft_snr": soft_snr}
-CLOCKS: dict[str, Clock] = {"uniform": uniform, "log_snr": log_snr}
+CLOCKS: dict[str, Clock] = {"uniform": uniform, "log_snr": log_snr, "logistic": logistic}
 
 
 def named(kind: str, choice: Any, table: dict[str, Any]) -> Any:

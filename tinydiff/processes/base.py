@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydiff.backend import Array, Times, column, is_complex, namespace, normal_like
+from tinydiff.backend import Array, Times, column, is_complex, namespace, normal_like, to_numpy
 
 LOG_SNR_END = 14.0
 """Beyond |log-SNR| = 14 (σ/α = 9e-4 or its inverse) an SDE or ODE has nothing left to do, and its drift explodes."""
@@ -20,7 +20,7 @@ def as_time(t: Times) -> Array:
     real = xp.real(t) if is_complex(t) else t
     if not bool(xp.all((real >= -1e-9) & (real <= 1 + 1e-9))):
         raise ValueError(f"t must lie in [0, 1], data at 0 and noise at 1; got {t}. Step n of T is t = n/T.")
-    return t
+    return t if is_complex(t) else xp.clip(t, 0.0, 1.0)
 
 
 class Process:
@@ -61,14 +61,12 @@ class Process:
     def transition(self, t: Times, s: Times) -> tuple[Array, Array]:
         """q(x_t | x_s) = N(a x_s, v I) with a = α_t/α_s and v = σ_t² − a²σ_s², for s < t [VDM, App. A].
 
-        v is computed as σ_t² (1 − SNR_t/SNR_s), which does not cancel when s is near t. Adjacent steps of a chain
-        give DDPM's a = √(1 − β_n), v = β_n. Raises ValueError unless s < t.
+        Adjacent steps of a chain give DDPM's a = √(1 − β_n), v = β_n. Raises ValueError unless s < t.
         """
-        s, t = as_time(s), as_time(t)
-        if not bool(namespace(t).all(s < t)):
+        if not np.all(to_numpy(as_time(s)) < to_numpy(as_time(t))):
             raise ValueError(f"a transition goes from an earlier to a later time, s < t; got s = {s}, t = {t}.")
-        v = -(self.sigma(t) ** 2) * namespace(t).expm1(self.log_snr(t) - self.log_snr(s))
-        return self.alpha(t) / self.alpha(s), v
+        a = self.alpha(t) / self.alpha(s)
+        return a, self.sigma(t) ** 2 - a**2 * self.sigma(s) ** 2
 
     def posterior_coefficients(self, t: Times, s: Times) -> tuple[Array, Array, Array]:
         """(c_t, c_0, var) of q(x_s | x_t, x_0) = N(c_t x_t + c_0 x_0, var I), for s < t [DDPM 6–7; VDM, App. A]:

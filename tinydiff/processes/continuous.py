@@ -46,7 +46,8 @@ class VP(SDE):
     def time(self, log_snr: Times) -> Array:
         """The t with B(t) = ln(1 + exp(−λ))."""
         xp = namespace(log_snr)
-        return self._time_of_integral(xp.logaddexp(-xp.asarray(log_snr), xp.asarray(0.0)))
+        lam = xp.asarray(log_snr)
+        return self._time_of_integral(xp.logaddexp(-lam, xp.zeros_like(lam)))
 
     def _time_of_integral(self, b: Array) -> Array:
         """The root of B(t) = b, written so that it does not cancel for small b."""
@@ -101,8 +102,7 @@ class VE(SDE):
 
     def alpha(self, t: Times) -> Array:
         """1."""
-        t = as_time(t)
-        return namespace(t).ones_like(t)[()]
+        return 1 + 0 * as_time(t)
 
     def sigma(self, t: Times) -> Array:
         """σ = σ_min √((σ_max/σ_min)^{2t} − 1)."""
@@ -167,7 +167,7 @@ class Straight(SDE):
 
     def sigma(self, t: Times) -> Array:
         """t."""
-        return as_time(t)[()]
+        return 1 * as_time(t)
 
     def log_snr(self, t: Times) -> Array:
         """λ = 2 ln (1 − t)/t."""

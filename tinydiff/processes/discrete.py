@@ -34,23 +34,23 @@ class Discrete(Process):
     @classmethod
     def linear(cls, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02, rescale: bool = True) -> Discrete:
         """β rising linearly [DDPM §4]. `rescale` multiplies β, meant for T = 1000, by 1000/T, which keeps ᾱ_T."""
-        return cls(_rescaled(np.linspace(beta_1, beta_T, T), rescale))
+        return cls(_rescaled(np.linspace(beta_1, beta_T, _steps(T)), rescale))
 
     @classmethod
     def quadratic(cls, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02, rescale: bool = True) -> Discrete:
         """√β rising linearly [Song et al. 2021, DDIM, App. D]."""
-        return cls(_rescaled(np.linspace(beta_1**0.5, beta_T**0.5, T) ** 2, rescale))
+        return cls(_rescaled(np.linspace(beta_1**0.5, beta_T**0.5, _steps(T)) ** 2, rescale))
 
     @classmethod
     def sigmoid(cls, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02, rescale: bool = True) -> Discrete:
         """β rising like the logistic function on [−6, 6]."""
-        rise = 0.5 * (1 + np.tanh(np.linspace(-3, 3, T)))
+        rise = 0.5 * (1 + np.tanh(np.linspace(-3, 3, _steps(T))))
         return cls(_rescaled(beta_1 + (beta_T - beta_1) * rise, rescale))
 
     @classmethod
     def cosine(cls, T: int = 1000, s: float = 0.008, beta_max: float = 0.999) -> Discrete:
         """β_n = min(1 − f(n)/f(n−1), β_max) with f(n) = cos²(½π (n/T + s)/(1 + s)) [Nichol & Dhariwal 2021]."""
-        f = np.cos(0.5 * np.pi * (np.arange(T + 1) / T + s) / (1 + s)) ** 2
+        f = np.cos(0.5 * np.pi * (np.arange(_steps(T) + 1) / T + s) / (1 + s)) ** 2
         return cls(np.minimum(1 - f[1:] / f[:-1], beta_max))
 
     def zero_terminal_snr(self) -> Discrete:
@@ -58,6 +58,8 @@ class Discrete(Process):
 
         At t = 1 nothing is left of x_0, so use a model that predicts x0 or v.
         """
+        if self.T < 2:
+            raise ValueError("zero terminal SNR needs a chain of T ≥ 2 steps; got T = 1.")
         root = np.exp(0.5 * self._log_alpha_bar)
         root[1:] = (root[1:] - root[-1]) * root[1] / (root[1] - root[-1])
         return Discrete(1 - (root[1:] / root[:-1]) ** 2)
@@ -87,7 +89,7 @@ class Discrete(Process):
         """The n with t = n/T, or a ValueError that names the grid points around t."""
         steps = np.asarray(to_numpy(as_time(t)) * self.T, dtype=np.float64)
         n = np.rint(steps)
-        off = np.abs(steps - n) > 1e-6
+        off = np.abs(steps - n) > 1e-3  # float32 times are good to 6e-5 of a step at T = 1000
         if np.any(off):
             bad = steps[off].flat[0]
             low, high = int(np.floor(bad)), int(np.ceil(bad))
@@ -113,8 +115,9 @@ class Discrete(Process):
     def time(self, log_snr: Times) -> Array:
         """The grid time, from 1/T on, whose log-SNR is nearest."""
         n = np.arange(1, self.T + 1)
-        grid = self.log_snr(n / self.T)
-        return n[np.argmin(np.abs(np.asarray(log_snr)[..., None] - grid), axis=-1)] / self.T
+        finite = lambda lam: np.clip(to_numpy(lam), -1e3, 1e3)  # noqa: E731
+        apart = np.abs(finite(log_snr)[..., None] - finite(self.log_snr(n / self.T)))
+        return n[np.argmin(apart, axis=-1)] / self.T
 
     def nearest(self, t: Times) -> Array:
         """The grid time nearest to t."""
@@ -122,7 +125,13 @@ class Discrete(Process):
 
     def sample_times(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """n grid times from 1/T to 1, one from each of n equal strata."""
-        return (np.floor(self.T * strata(rng, n)) + 1) / self.T
+        return np.minimum(np.floor(self.T * strata(rng, n)) + 1, self.T) / self.T
+
+
+def _steps(T: int) -> int:
+    if T < 1:
+        raise ValueError(f"T, the number of steps, must be at least 1; got {T}.")
+    return T
 
 
 def _rescaled(betas: np.ndarray, rescale: bool) -> np.ndarray:
