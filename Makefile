@@ -24,8 +24,9 @@ help:  ## this list
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	touch $@
 
+# One BLAS thread: at the demo's sizes two gain a tenth, and on a busy machine they lose a factor of ten.
 demo: .venv/.installed  ## train on an exact toy, sample and measure against the truth (a minute); figures in runs/demo
-	$(BIN)/python -m tinydiff demo
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tinydiff demo
 
 mnist: .venv/.installed  ## train on MNIST (TINYDIFF_MNIST_DIR) for ten minutes; digits in runs/mnist
 	$(BIN)/python -m tinydiff mnist

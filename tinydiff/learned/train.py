@@ -43,35 +43,44 @@ def train(
     rng: np.random.Generator,
     state: TrainState | None = None,
 ) -> Iterator[TrainState]:
-    """Yield a TrainState after each step up to `steps` in all [DDPM, Alg. 1].
+    """Iterate over the TrainState after each step, up to `steps` in all [DDPM, Alg. 1].
 
     data: a mixture (anything with .sample(rng, n)), an array (N, D), or a pair or Dataset (x, labels).
     weight: the factor w(t) of the ε-loss; times: how t is drawn. Names of objective.WEIGHTS and CLOCKS, or functions.
     label_dropout: how often a label is replaced by −1, so that one network learns with and without [CFG, Alg. 1].
+    ema: the decay of the average, reached as step/(step + 9) so that the start is soon forgotten.
     state: resume from there, with the same arguments, bit for bit as if training had not stopped.
-    Raises FloatingPointError when the loss is not finite; the last state yielded is still good.
+    Raises ValueError for arguments out of range, and FloatingPointError at a step whose loss or gradient is not finite;
+    the last state yielded is still good.
     """
     weigh, draw_times = named("weight", weight, WEIGHTS), named("times", times, CLOCKS)
+    for name, value in (("steps", steps), ("batch", batch), ("lr", lr)):
+        if not value > 0:
+            raise ValueError(f"{name} must be positive; got {value}.")
     adam = Adam(lr=cosine_decay(lr, steps, warmup=steps // 50))
     if state is None:
         theta = network.init(rng)
         state = TrainState(0, theta, theta, adam.init(theta), rng.bit_generator.state, float("nan"), float("nan"))
-    rng.bit_generator.state = state.rng_state
-    theta, average, adam_state = state.theta, state.ema, state.adam
-    for step in range(state.step + 1, steps + 1):
-        x0, labels = draw(data, rng, batch, with_labels=network.classes > 0)
-        x0 = cast(x0, theta)
-        if labels is not None:
-            labels = np.where(rng.random(batch) < label_dropout, -1, labels)
-        t, eps = draw_times(process, rng, batch), normal_like(rng, x0)
-        loss, grad = loss_and_grad(network, process, theta, x0, t, eps, labels, weigh)
-        if not np.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss} at step {step}: try a smaller lr than {lr:g}.")
-        grad, norm = clip(grad, max_norm)
-        move, adam_state = adam.update(grad, adam_state)
-        theta = theta + move
-        average = ema_update(average, theta, min(ema, step / (step + 9)))
-        yield TrainState(step, theta, average, adam_state, rng.bit_generator.state, loss, norm)
+
+    def states(state: TrainState) -> Iterator[TrainState]:
+        rng.bit_generator.state = state.rng_state
+        theta, average, adam_state = state.theta, state.ema, state.adam
+        for step in range(state.step + 1, steps + 1):
+            x0, labels = draw(data, rng, batch, with_labels=network.classes > 0)
+            x0 = cast(x0, theta)
+            if labels is not None:
+                labels = np.where(rng.random(batch) < label_dropout, -1, labels)
+            t, eps = draw_times(process, rng, batch), normal_like(rng, x0)
+            loss, grad = loss_and_grad(network, process, theta, x0, t, eps, labels, weigh)
+            grad, norm = clip(grad, max_norm)
+            if not np.isfinite(loss + norm):
+                raise FloatingPointError(f"loss {loss}, gradient norm {norm} at step {step}: try lr below {lr:g}.")
+            move, adam_state = adam.update(grad, adam_state)
+            theta = theta + move
+            average = ema_update(average, theta, min(ema, step / (step + 9)))
+            yield TrainState(step, theta, average, adam_state, rng.bit_generator.state, loss, norm)
+
+    return states(state)
 
 
 def draw(data: Any, rng: np.random.Generator, n: int, with_labels: bool) -> tuple[Array, Array | None]:
