@@ -39,7 +39,8 @@ def load_mnist(split: str = "train") -> Dataset:
             f"({', '.join(name for pair in FILES.values() for name in pair)}), gzipped or not."
         )
     images, labels = (read_idx(_find(Path(folder), name)) for name in FILES[split])
-    if images.ndim != 3 or images.shape[1:] != (28, 28) or labels.shape != images.shape[:1] or labels.max() > 9:
+    fits = images.shape[1:] == (28, 28) and labels.shape == images.shape[:1] and len(labels) > 0
+    if not fits or labels.max() > 9:
         raise ValueError(f"{folder} does not hold MNIST: images {images.shape}, labels {labels.shape}.")
     x = images.reshape(-1, 784).astype(np.float32) / 127.5 - 1
     return Dataset(x, labels.astype(np.int64), np.float32(127.5), np.float32(127.5))

@@ -11,7 +11,13 @@ import numpy as np
 
 from tinydiff.exact.mixture import GaussianMixture
 
-FLOORS = {"ring8": 0.0, "grid25": 0.0, "moons32": 0.0, "pinwheel40": 0.0, "spiral60": 0.0}
+FLOORS = {
+    "ring8": 0.5462846,
+    "grid25": 0.7534452,
+    "moons32": 1.1950990,
+    "pinwheel40": 1.2171206,
+    "spiral60": 1.4952255,
+}
 """Entropies in nats, by quadrature."""
 
 
