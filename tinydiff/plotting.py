@@ -70,8 +70,8 @@ def score_fields(exact: Any, learned: Any, process: Any, times: Sequence[float])
         near = x[density > 1e-3 * density.max()]
         true, guess = -to_numpy(exact(near, t)), -to_numpy(learned(near.astype(learned.like.dtype), t))
         kwargs = {"angles": "xy", "scale_units": "xy", "scale": 8.0}
-        ax.quiver(*near.T, *true.T, color=EXACT, width=0.011, alpha=0.45, label="exact", **kwargs)
-        ax.quiver(*near.T, *guess.T, color=MODEL, width=0.004, label="learned", **kwargs)
+        ax.quiver(*near.T, *true.T, color=EXACT, width=0.009, headwidth=3, alpha=0.4, label="exact", **kwargs)
+        ax.quiver(*near.T, *guess.T, color=MODEL, width=0.0035, headwidth=3, label="learned", **kwargs)
         error = np.sqrt(np.mean((true - guess) ** 2) / np.mean(true**2))
         ax.set(aspect="equal", xticks=[], yticks=[], xlim=(-2.8, 2.8), ylim=(-2.8, 2.8))
         ax.set_title(f"t = {t:.3g}: relative error {error:.1%}", fontsize=9)

@@ -55,8 +55,8 @@ def test_gradient_agrees_with_pytorch(rng):
     norm = lambda h: torch.nn.functional.layer_norm(h, h.shape[1:], eps=1e-5)  # noqa: E731
     h = linear("in", inputs)
     for i in range(network.blocks):
-        scale, shift = linear(f"modulate{i}", c).chunk(2, dim=1)
-        u = norm(h) * (1 + scale) + shift
+        gamma, delta = (c @ half[:-1] + half[-1] for half in table[f"modulate{i}"].chunk(2))
+        u = norm(h) * (1 + gamma) + delta
         h = h + linear(f"down{i}", torch.nn.functional.silu(linear(f"up{i}", u)))
     out = linear("out", norm(h))
     (out * torch.tensor(dy)).sum().backward()

@@ -59,7 +59,8 @@ class TestSteps:
     def test_beta_takes_the_transition_variance(self, process, t, s, rng):
         """The noise has variance v = σ_t² − a²σ_s², and β̃ = v σ_s²/σ_t² [DDPM §3.2]."""
         x, x0, _ = draws(rng)
-        size = lambda v: td.ddpm_step(process, x, x0, t, s, np.ones_like(x), v) - td.ddpm_step(process, x, x0, t, s, 0 * x)  # noqa: E731
+        step = functools.partial(td.ddpm_step, process, x, x0, t, s)
+        size = lambda variance: step(np.ones_like(x), variance) - step(0 * x)  # noqa: E731
         v = process.sigma(t) ** 2 - (process.alpha(t) / process.alpha(s) * process.sigma(s)) ** 2
         np.testing.assert_allclose(size("beta") ** 2, v, rtol=1e-6)
         np.testing.assert_allclose(size("beta_tilde") ** 2, v * (process.sigma(s) / process.sigma(t)) ** 2, rtol=1e-6)
@@ -88,7 +89,7 @@ def test_ddim_is_a_rotation_on_vp(rng):
 
 
 def test_ddim_on_a_standard_normal_shrinks_by_cos_to_the_n():
-    """Of N(0, 1) ε̂ = σx; N steps of equal angle scale x by cos^N(π/2N): too small a variance, which shows at few steps."""
+    """Of N(0, 1) ε̂ = σx; N steps of equal angle scale x by cos^N(π/2N): too little variance, as seen at few steps."""
     process = td.Cosine()
     model = td.Oracle(td.GaussianMixture([1.0], [[0.0]], [[[1.0]]]), process)
     for steps in (1, 2, 10, 50):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinydiff import grids
-from tinydiff.backend import Array, Times, column, namespace, normal_like, to_numpy
+from tinydiff.backend import Array, Times, cast, column, namespace, normal_like, to_numpy
 from tinydiff.denoisers import Denoiser, linearize
 from tinydiff.exact.mixture import GaussianMixture, in_chunks
 from tinydiff.processes import SDE
@@ -56,13 +56,14 @@ def log_likelihood(
     check_sde(process)
     xp, d = namespace(x), x.shape[1]
     if probes is None:
-        probes = math.sqrt(d) * xp.eye(d, dtype=x.dtype)
+        probes = math.sqrt(d) * np.eye(d)
     elif isinstance(probes, int):
         if rng is None:
             raise ValueError("drawing probes needs rng.")
         probes = xp.sign(normal_like(rng, x, (probes, *x.shape)))
+    probes = cast(probes, x)
     if probes.ndim == 2:
-        probes = probes[:, None, :]
+        probes = probes[:, None, :]  # (P, 1|B, D)
     alpha = float(process.alpha(process.t_min))
     y, gained = alpha * x, 0.0 * x[:, 0] + d * math.log(alpha)
 

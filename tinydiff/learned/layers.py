@@ -75,19 +75,20 @@ def layer_norm(x: Array, eps: float = 1e-5) -> tuple[Array, Pullback]:
 
 
 def modulate(theta: Array, x: Array, c: Array) -> tuple[Array, Callable[..., tuple[Array, Array]]]:
-    """y = x (1 + γ) + δ with (γ, δ) = linear(c): the condition scales and shifts x [Perez et al. 2018, FiLM].
+    """y = x (1 + γ) + δ, with γ and δ linear in the condition c (B, k) [Perez et al. 2018, FiLM].
 
-    c is (B, k), or (1, k) where all rows share it. The pullback gives (dx, dc); without grad, dc is None.
+    theta holds γ's weights, then δ's. c may be (1, k), shared by all rows, where no gradient is asked for: the pullback
+    gives (dx, dc), and without grad dc is None.
     """
-    n = x.shape[1]
-    both, pull = linear(theta, c)
-    gain = 1 + both[:, :n]
+    half = theta.shape[0] // 2
+    gamma, pull_gamma = linear(theta[:half], c)
+    delta, pull_delta = linear(theta[half:], c)
 
     def pullback(dy: Array, grad: Array | None = None) -> tuple[Array, Array]:
-        dc = None if grad is None else pull(namespace(x).concat([dy * x, dy], axis=1), grad)
-        return dy * gain, dc
+        dc = None if grad is None else pull_gamma(dy * x, grad[:half]) + pull_delta(dy, grad[half:])
+        return dy * (1 + gamma), dc
 
-    return x * gain + both[:, n:], pullback
+    return x * (1 + gamma) + delta, pullback
 
 
 def fourier_features(t: Array, frequencies: Any) -> Array:

@@ -59,7 +59,7 @@ class TimeMLP:
         shapes = {"label": (self.classes + 1, c)} if self.classes else {}
         shapes["in"] = (self.dim + 1, w)
         for i in range(self.blocks):
-            shapes |= {f"modulate{i}": (c + 1, 2 * w), f"up{i}": (w + 1, w), f"down{i}": (w + 1, w)}
+            shapes |= {f"modulate{i}": (2 * (c + 1), w), f"up{i}": (w + 1, w), f"down{i}": (w + 1, w)}
         return shapes | {"out": (w + 1, self.dim)}
 
     @property
