@@ -233,7 +233,7 @@ def test_floor_of_a_gaussian_is_closed(process, t, d, seed):
 
 @every_data
 def test_floor_is_the_loss_of_the_oracle_on_fresh_noise(data):
-    """E‖ε − ε̂‖²/d by an independent Monte Carlo within 4 standard errors of the floor, itself by draws or quadrature."""
+    """E‖ε − ε̂‖²/d by an independent Monte Carlo is the floor, by quadrature and by draws, within 4 standard errors."""
     model, rng, n = oracle(data, VP()), np.random.default_rng(2), 20_000
     x0, eps = model.data.sample(rng, n), rng.normal(size=(n, 2))
     loss = np.mean((eps - model(VP().perturb(x0, 0.4, eps), 0.4)) ** 2, axis=1)
