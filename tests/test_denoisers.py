@@ -156,14 +156,24 @@ def test_an_unknown_prediction_is_refused(call):
 @every_process
 @pytest.mark.parametrize("t", [0.5, np.array([0.02, 0.1, 0.3, 0.5, 0.77, 0.95])], ids=["number", "rows"])
 def test_data_and_noise_convert_into_each_other_at_a_time(process, t, pair):
-    """x_0 = (x − σε)/α [DDPM 15], ε = (x − αx_0)/σ, and (αx − σv, σx + αv) = (α² + σ²)(x_0, ε)."""
+    """x_0 = (x − σε)/α [DDPM 15], ε = (x − αx_0)/σ, and (αx − σnv, σx + αnv) = n² (x_0, ε)."""
     x0, eps = pair
     x, v = process.perturb(x0, t, eps), v_from_x0_eps(process, t, x0, eps)
     assert_allclose(x0_from_eps(process, x, t, eps), x0, rtol=1e-9, atol=1e-9)
     assert_allclose(eps_from_x0(process, x, t, x0), eps, rtol=1e-9, atol=1e-9)
     alpha, sigma = np.reshape(process.alpha(t), (-1, 1)), np.reshape(process.sigma(t), (-1, 1))
-    assert_allclose(alpha * x - sigma * v, (alpha**2 + sigma**2) * x0, rtol=1e-9, atol=1e-9)
-    assert_allclose(sigma * x + alpha * v, (alpha**2 + sigma**2) * eps, rtol=1e-9, atol=1e-9)
+    n = np.hypot(alpha, sigma)
+    assert_allclose(alpha * x - sigma * n * v, n**2 * x0, rtol=1e-9, atol=1e-9)
+    assert_allclose(sigma * x + alpha * n * v, n**2 * eps, rtol=1e-9, atol=1e-9)
+
+
+def test_a_prediction_that_says_nothing_is_refused():
+    """ε̂ where no signal is left does not carry x̂_0, and x̂_0 where there is no noise does not carry ε̂."""
+    for prediction in ("eps", "score"):
+        with pytest.raises(ValueError, match=r"alpha is 0 .* let the network predict x0 or v"):
+            to_x0(prediction, 0.0, 1.0)
+    with pytest.raises(ValueError, match=r"sigma is 0 .* let the network predict eps or v"):
+        to_eps("x0", np.array([[1.0], [0.5]]), np.array([[0.0], [0.5]]))
 
 
 def test_v_is_the_velocity_along_the_angle(pair):

@@ -5,6 +5,7 @@ and in the dtype of what went in. What the standard leaves out is here: noise (d
 gives the same numbers everywhere), coefficients shaped to scale rows, and the one product that writes in place.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import array_api_compat
@@ -54,6 +55,22 @@ def column(c: Any, x: Array) -> Any:
     if getattr(c, "ndim", 0):
         return namespace(x).reshape(cast(c, x), (-1,) + (1,) * (x.ndim - 1))
     return complex(c) if isinstance(c, complex) or (hasattr(c, "dtype") and is_complex(c)) else float(c)
+
+
+def check_points(x: Any, dim: int) -> None:
+    """Raise a ValueError unless x is an array of points (B, dim)."""
+    if getattr(x, "ndim", None) != 2 or x.shape[1] != dim:
+        raise ValueError(f"points must be an array of shape (B, {dim}); got {describe(x)}.")
+
+
+def describe(x: Any) -> str:
+    """What x is, for an error message: its shape, or its type where it has none."""
+    return f"shape {tuple(x.shape)}" if hasattr(x, "shape") else f"a {type(x).__name__}"
+
+
+def in_chunks(f: Callable[[Array], np.ndarray], x: Array, size: int = 20_000) -> np.ndarray:
+    """f over the rows of x, a chunk at a time, to bound memory."""
+    return np.concatenate([f(x[i : min(i + size, x.shape[0]), :]) for i in range(0, x.shape[0], size)])
 
 
 def normal_like(rng: Any, x: Array, shape: tuple[int, ...] | None = None) -> Array:

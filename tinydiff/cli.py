@@ -1,6 +1,6 @@
 """The command line: `tinydiff demo`, `tinydiff mnist`; `--help` on each lists its options.
 
-Exit codes: 0 for success, 1 for a failure, told in one line, 2 for wrong usage.
+Exit codes: 0 for success, 1 for a failure, told in one line, 2 for wrong usage, 130 when interrupted.
 """
 
 import sys

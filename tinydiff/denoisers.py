@@ -11,7 +11,7 @@ ask which. The same answer has four names, each an affine function of the others
 
 v is Salimans & Ho's [2022], whose n is 1; divided by n it has unit variance on every process, and is −F of EDM with
 σ_data = 1. The score row holds Tweedie's formula. Where α is near 0 only x0 and v can carry x̂_0, and where σ is near 0
-only eps, v and score can carry ε̂; so a denoiser offers both, each computed natively.
+only eps, v and score can carry ε̂; so a denoiser offers both answers, and an exact one computes each in its own way.
 
 Shapes: x, eps, x0, v, F (B, D); t scalar or (B,); alpha, sigma scalar or columns (B, 1).
 """
@@ -19,7 +19,9 @@ Shapes: x, eps, x0, v, F (B, D); t scalar or (B,); alpha, sigma scalar or column
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, Self, get_args
 
-from tinydiff.backend import Array, Times, column
+import numpy as np
+
+from tinydiff.backend import Array, Times, column, to_numpy
 from tinydiff.processes import Process
 
 Prediction = Literal["eps", "x0", "v", "score"]
@@ -79,6 +81,7 @@ def to_eps(prediction: Prediction, alpha: Any, sigma: Any) -> tuple[Any, Any]:
     if prediction == "eps":
         return 0.0, 1.0
     if prediction == "x0":
+        _check_divisor("sigma", sigma, "eps or v")
         return 1 / sigma, -alpha / sigma
     if prediction == "v":
         return sigma / (alpha**2 + sigma**2), alpha / (alpha**2 + sigma**2) ** 0.5
@@ -88,6 +91,8 @@ def to_eps(prediction: Prediction, alpha: Any, sigma: Any) -> tuple[Any, Any]:
 def to_x0(prediction: Prediction, alpha: Any, sigma: Any) -> tuple[Any, Any]:
     """(a, b) with x̂_0 = a x + b F: the table's last column."""
     check_prediction(prediction)
+    if prediction in ("eps", "score"):
+        _check_divisor("alpha", alpha, "x0 or v")
     if prediction == "eps":
         return 1 / alpha, -sigma / alpha
     if prediction == "x0":
@@ -95,6 +100,13 @@ def to_x0(prediction: Prediction, alpha: Any, sigma: Any) -> tuple[Any, Any]:
     if prediction == "v":
         return alpha / (alpha**2 + sigma**2), -sigma / (alpha**2 + sigma**2) ** 0.5
     return 1 / alpha, sigma**2 / alpha
+
+
+def _check_divisor(name: str, c: Any, rather: str) -> None:
+    if not np.all(to_numpy(c) != 0):
+        raise ValueError(
+            f"{name} is 0 at this time, where this prediction says nothing: let the network predict {rather}."
+        )
 
 
 def eps_from_x0(process: Process, x: Array, t: Times, x0: Array) -> Array:
@@ -108,8 +120,8 @@ def x0_from_eps(process: Process, x: Array, t: Times, eps: Array) -> Array:
 
 
 def v_from_x0_eps(process: Process, t: Times, x0: Array, eps: Array) -> Array:
-    """v = α ε − σ x_0 [Salimans & Ho 2022]."""
-    return column(process.alpha(t), x0) * eps - column(process.sigma(t), x0) * x0
+    """v = (α ε − σ x_0)/√(α² + σ²) [Salimans & Ho 2022, where the root is 1]."""
+    return target("v", x0, eps, column(process.alpha(t), x0), column(process.sigma(t), x0))
 
 
 def score(model: Denoiser, process: Process, x: Array, t: Times) -> Array:

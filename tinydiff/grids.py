@@ -21,13 +21,15 @@ def uniform(process: Process, steps: int, to_zero: bool = False) -> np.ndarray:
 
 
 def log_snr(process: Process, steps: int, to_zero: bool = False) -> np.ndarray:
-    """Equal steps in log-SNR, the natural clock of a diffusion [Lu et al. 2022, DPM-Solver, §4.3]."""
+    """Equal steps in log-SNR, the natural clock of a diffusion [Lu et al. 2022, DPM-Solver]."""
     lam = np.linspace(*log_snr_ends(process), _points(steps, to_zero))
     return _finish(process, process.time(lam), to_zero)
 
 
 def karras(process: Process, steps: int, to_zero: bool = False, rho: float = 7.0) -> np.ndarray:
     """Equal steps in (σ/α)^{1/ρ}: finer where there is little noise [Karras et al. 2022, EDM, §3]."""
+    if not rho > 0:
+        raise ValueError(f"rho must be positive; got {rho}.")
     noisy, clean = np.exp(-0.5 * np.array(log_snr_ends(process)) / rho)  # (σ/α)^{1/ρ}
     ratio = np.linspace(noisy, clean, _points(steps, to_zero)) ** rho
     return _finish(process, process.time(-2 * np.log(ratio)), to_zero)

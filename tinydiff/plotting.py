@@ -1,7 +1,8 @@
 """Figures. Matplotlib is imported when a figure is drawn, never before.
 
-Each function returns a Figure, which a notebook shows and `save` writes; `save_gif` writes a moving one. Data are grey,
-what a model says is orange or blue: the Okabe–Ito palette, which colour-blind readers can tell apart.
+Each function returns a Figure, which a notebook shows (after `%matplotlib inline`) and `save` writes; `save_gif` writes
+a moving one. Data are grey, a model orange, the exact answer blue: the Okabe–Ito palette, which colour-blind readers
+can tell apart.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ def demo_table(report: dict[str, Any]) -> Table:
         table.add_row(f"  excess over the floor at t = {report['t'][i]:.2f}", f"{report['excess_t'][i]:.5f}", "0")
     table.add_row("KL(data ‖ model), nats", f"{report['kl_nats']:.3f} ± {report['kl_standard_error']:.3f}", "0")
     table.add_row("sliced W₂ to true points", f"{report['sliced_w2']:.3f}", f"{report['sliced_w2_true']:.3f} (true)")
-    table.add_row("prior gap KL(q_T ‖ p_T), nats", f"{report['prior_gap_nats']:.1e}", "0")
+    table.add_row("prior gap E KL(q(x_T|x₀) ‖ p_T), nats", f"{report['prior_gap_nats']:.1e}", "0")
     return table
 
 

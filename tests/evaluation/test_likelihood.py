@@ -85,5 +85,11 @@ def test_wrong_use_is_named(rng):
         td.log_likelihood(td.Oracle(td.toys.ring8(), chain), chain, x)
     with pytest.raises(ValueError, match="drawing probes needs rng"):
         td.log_likelihood(td.Oracle(td.toys.ring8(), td.VP()), td.VP(), x, probes=3)
+    with pytest.raises(ValueError, match="drawing probes needs rng and a number of 1 or more; got 0"):
+        td.log_likelihood(td.Oracle(td.toys.ring8(), td.VP()), td.VP(), x, probes=0, rng=rng)
+    with pytest.raises(ValueError, match=r"shape \(B, 2\); got shape \(2,\)"):
+        td.log_likelihood(td.Oracle(td.toys.ring8(), td.VP()), td.VP(), x[0])
+    with pytest.raises(ValueError, match="n must be at least 2"):
+        td.kl_from_truth(td.Oracle(td.toys.ring8(), td.VP()), td.VP(), td.toys.ring8(), n=1, rng=rng)
     with pytest.raises(ValueError, match="data needs a log_density"):
         td.kl_from_truth(td.Oracle(td.toys.ring8(), td.VP()), td.VP(), x, rng=rng)

@@ -648,7 +648,7 @@ ONE = np.eye(2)[None]
         (([1.0], [[0.0, 0.0]], np.array([[[1.0, 0.3], [0.0, 1.0]]])), "symmetric"),
         (([1.0], [[0.0, 0.0]], np.array([[[1.0, 2.0], [2.0, 1.0]]])), "semidefinite; got the eigenvalue -1"),
         (([1.0], [[0.0, 0.0]], ONE, [0, 1]), "for each of 1 components"),
-        (([1.0], [[0.0, 0.0]], ONE, [-1]), "0 or more"),
+        (([1.0], [[0.0, 0.0]], ONE, [-1]), "0, 1, …"),
     ],
 )
 def test_what_is_no_mixture_is_a_value_error(arguments, message):
@@ -675,10 +675,12 @@ def test_questions_without_an_answer_are_value_errors(mixture):
         mixture.given([-2, 0])
     with pytest.raises(ValueError, match="among"):
         mixture.given(2)
+    with pytest.raises(ValueError, match="no component is left"):
+        mixture.given(0).given(1)
     with pytest.raises(ValueError, match="zero variance has no density"):
         unlabelled.log_density(np.zeros((1, 2)))
     for x in (np.zeros(2), np.zeros((3, 1)), np.zeros((2, 3, 2))):
-        with pytest.raises(ValueError, match=re.escape(f"shape (B, 2); got {x.shape}")):
+        with pytest.raises(ValueError, match=re.escape(f"shape (B, 2); got shape {x.shape}")):
             mixture.score(x)
     wide = GaussianMixture([1.0], np.zeros((1, 3)), np.eye(3)[None])
     for m in (unlabelled, wide, GaussianMixture([0.5, 0.5], [[0.0], [1.0]], [[[2e-11]], [[1.0]]])):

@@ -434,17 +434,20 @@ def test_other_arrays_give_the_same_numbers(data, where, to):
     ("make", "message"),
     [
         (lambda: Oracle(MIXTURE, VP(), [0, 1, 1]), "carries its own labels"),
-        (lambda: Oracle(np.zeros(3), VP()), "points (N, D); got (3,)"),
-        (lambda: Oracle(np.zeros((0, 2)), VP()), "points (N, D); got (0, 2)"),
-        (lambda: Oracle(np.zeros((2, 3, 4)), VP()), "points (N, D); got (2, 3, 4)"),
-        (lambda: Oracle([[0.0, 1.0]], VP()), "points (N, D); got [[0.0, 1.0]]"),
-        (lambda: Oracle(POINTS, VP(), LABELS[:-1]), "labels must have the shape (11,); got (10,)"),
+        (lambda: Oracle(np.zeros(3), VP()), "points (N, D); got shape (3,)"),
+        (lambda: Oracle(np.zeros((0, 2)), VP()), "points (N, D); got shape (0, 2)"),
+        (lambda: Oracle(np.zeros((2, 3, 4)), VP()), "points (N, D); got shape (2, 3, 4)"),
+        (lambda: Oracle([[0.0, 1.0]], VP()), "points (N, D); got a list"),
+        (lambda: Oracle(POINTS, VP(), LABELS[:-1]), "labels must have the shape (11,), 0 or more; got (10,)"),
         (lambda: Oracle(POINTS, VP()).given(0), "no labels"),
         (lambda: Oracle(POINTS, VP(), LABELS).given([0, 3]), "among [0, 1, 2] or −1; got [0 3]"),
         (lambda: Oracle(POINTS, VP(), LABELS).given(-2), "got [-2]"),
-        (lambda: Oracle(POINTS, VP())(np.zeros(2), 0.5), "shape (B, 2); got (2,)"),
-        (lambda: Oracle(POINTS, VP()).x0(np.zeros((4, 3)), 0.5), "shape (B, 2); got (4, 3)"),
-        (lambda: Oracle(MIXTURE, VP())(np.zeros((4, 3)), 0.5), "shape (B, 2); got (4, 3)"),
+        (lambda: Oracle(np.full((3, 2), np.nan), VP()), "data must be finite"),
+        (lambda: Oracle(POINTS, VP()).floor(0.5), "pass rng="),
+        (lambda: Oracle(POINTS, VP())(np.zeros((1, 2)), 0.0), "t > 0"),
+        (lambda: Oracle(POINTS, VP())(np.zeros(2), 0.5), "shape (B, 2); got shape (2,)"),
+        (lambda: Oracle(POINTS, VP()).x0(np.zeros((4, 3)), 0.5), "shape (B, 2); got shape (4, 3)"),
+        (lambda: Oracle(MIXTURE, VP())(np.zeros((4, 3)), 0.5), "shape (B, 2); got shape (4, 3)"),
         (lambda: Oracle(MIXTURE, VP())(np.zeros((4, 2)), 0.0), "zero variance"),
         (lambda: Oracle(MIXTURE, VP())(np.zeros((4, 2)), 1.5), "t must lie in [0, 1]"),
     ],
@@ -452,3 +455,28 @@ def test_other_arrays_give_the_same_numbers(data, where, to):
 def test_questions_without_an_answer_are_value_errors(make, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         make()
+
+
+@every_data
+def test_given_replaces_the_class_given_before(data, rng):
+    """So that one oracle serves as the conditional and, with −1, as the unconditional model of guidance."""
+    model, x = oracle(data, VP()), rng.normal(size=(4, 2))
+    np.testing.assert_allclose(model.given(0).given(-1)(x, 0.5), model(x, 0.5), rtol=1e-13)
+    np.testing.assert_array_equal(model.given(0).given(1)(x, 0.5), model.given(1)(x, 0.5))
+
+
+def test_points_draw_from_the_wanted_class(rng):
+    """All rows of one class, or each row of its own; −1 is any."""
+    model = Oracle(POINTS, VP(), LABELS)
+    wanted = np.tile([0, 1, -1], 20)
+    for labels, expected in ((np.array(1), np.full(60, 1)), (wanted, wanted)):
+        drawn = model.given(labels).data.sample(rng, 60)
+        found = LABELS[np.argmin(np.sum((drawn[:, None] - POINTS) ** 2, axis=2), axis=1)]
+        assert np.all((found == expected) | (expected == -1))
+
+
+@every_data
+def test_integer_points_are_answered_in_float64(data):
+    model, x = oracle(data, VP()), np.array([[1, 0], [0, -1]])
+    for f in (model, model.x0):
+        np.testing.assert_allclose(f(x, 0.5), f(x.astype(float), 0.5), rtol=1e-14)

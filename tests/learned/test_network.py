@@ -145,7 +145,9 @@ def test_wrong_sizes_are_named():
     with pytest.raises(ValueError, match="prediction must be one of eps, x0, v, score; got 'noise'"):
         td.TimeMLP(2, prediction="noise")
     network = td.TimeMLP(2, 8)
-    with pytest.raises(ValueError, match=f"theta must have the network's {network.size} parameters"):
+    with pytest.raises(ValueError, match=f"the network's {network.size} parameters; got shape"):
         td.NetworkDenoiser(network, np.zeros(3), td.VP())
+    with pytest.raises(ValueError, match=r"points must be an array of shape \(B, 2\); got shape \(4, 3\)"):
+        td.NetworkDenoiser(network, np.zeros(network.size), td.VP())(np.zeros((4, 3)), 0.5)
     with pytest.raises(ValueError, match="made without classes"):
         td.NetworkDenoiser(network, np.zeros(network.size), td.VP()).given(0)

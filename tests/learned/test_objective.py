@@ -103,13 +103,13 @@ def test_times_fill_their_clock_evenly(process, rng):
     n = 200
     logistic = lambda t: 1 / (1 + np.exp((3 - process.log_snr(t)) / 3))  # noqa: E731
     for clock, read in (
-        (objective.uniform, lambda t: t),
-        (objective.log_snr, process.log_snr),
-        (objective.logistic, logistic),
+        (objective.uniform_times, lambda t: t),
+        (objective.log_snr_times, process.log_snr),
+        (objective.logistic_times, logistic),
     ):
         ends = np.sort(read(np.array([process.t_min, process.t_max])))
         share = np.sort((read(clock(process, rng, n)) - ends[0]) / (ends[1] - ends[0]))
-        slack = 0.06 if isinstance(process, td.Discrete) and clock is not objective.uniform else 1e-3
+        slack = 0.06 if isinstance(process, td.Discrete) and clock is not objective.uniform_times else 1e-3
         assert np.all(np.abs(share - (np.arange(n) + 0.5) / n) <= 0.5 / n + slack)
 
 
@@ -119,5 +119,8 @@ def test_unknown_names_are_told_the_choices(rng):
         next(td.train(network, td.VP(), td.toys.ring8(), weight="x", rng=rng))
     with pytest.raises(ValueError, match="times must be a function or one of uniform, log_snr, logistic; got 'x'"):
         next(td.train(network, td.VP(), td.toys.ring8(), times="x", rng=rng))
+    chain, x = td.Discrete.linear(100).zero_terminal_snr(), np.zeros((1, 2))
+    with pytest.raises(ValueError, match="this weight is infinite at t = 1"):
+        loss_and_grad(network, chain, network.init(rng), x, np.ones(1), x, weight=objective.soft_snr)
     with pytest.raises(ValueError, match="needs an SDE or a Discrete process"):
         objective.vlb(td.Process(), 0.5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinydiff as td
-from tinydiff.learned.train import draw
+from tinydiff.learned.train import batches
 
 NETWORK = td.TimeMLP(dim=2, width=16, blocks=1)
 
@@ -56,16 +56,16 @@ def test_everything_stays_in_the_dtype_of_theta(dtype, rng):
 def test_data_may_be_a_mixture_an_array_or_a_pair(rng):
     mixture, (points, labels) = td.toys.moons32(), td.toys.moons32().sample(rng, 50, labels=True)
     for data in (mixture, (points, labels), td.Dataset(points, labels, 0.0, 1.0)):
-        x, y = draw(data, rng, 7, with_labels=True)
+        x, y = batches(data, 2, with_labels=True)(rng, 7)
         assert x.shape == (7, 2)
         assert y.shape == (7,)
-    x, y = draw(points, rng, 7, with_labels=False)
+    x, y = batches(points, 2, with_labels=False)(rng, 7)
     assert y is None
     assert all(any(np.array_equal(row, point) for point in points) for row in x)
 
 
 def test_points_keep_their_labels(rng):
-    x, y = draw((np.arange(20.0)[:, None], np.arange(20)), rng, 100, with_labels=True)
+    x, y = batches((np.arange(20.0)[:, None], np.arange(20)), 1, with_labels=True)(rng, 100)
     np.testing.assert_array_equal(x[:, 0], y)
 
 
@@ -86,9 +86,37 @@ def test_label_dropout_hides_that_share_of_labels(rng):
     assert np.mean(seen == 1) == pytest.approx(0.35, abs=0.03)
 
 
-def test_a_network_with_classes_wants_labels(rng):
-    with pytest.raises(ValueError, match="data must carry labels"):
-        next(td.train(td.TimeMLP(2, 4, 1, classes=2), td.VP(), np.zeros((5, 2)), rng=rng))
+@pytest.mark.parametrize(
+    ("data", "classes", "says"),
+    [
+        (np.zeros((5, 2)), 2, "must be a pair"),
+        ((np.zeros((5, 2)), np.zeros(6, int)), 2, "with a label a point"),
+        ([[0.0, 1.0]], 0, "got a list"),
+        (td.toys.ring8, 0, "got a function"),
+        (np.zeros(5), 0, r"got shape \(5,\)"),
+        (np.zeros((5, 3)), 0, r"points \(N, 2\).*got shape \(5, 3\)"),
+        (np.zeros((0, 2)), 0, "got shape"),
+        (np.full((5, 2), np.nan), 0, "data must be finite"),
+    ],
+)
+def test_data_of_another_kind_are_refused_before_the_first_step(data, classes, says, rng):
+    with pytest.raises(ValueError, match=says):
+        td.train(td.TimeMLP(2, 4, 1, classes), td.VP(), data, rng=rng)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 0}, {"batch": 0}, {"lr": -1.0}, {"max_norm": 0.0}, {"ema": 2.0}, {"label_dropout": -0.1}]
+)
+def test_numbers_out_of_range_are_named(wrong, rng):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name} must"):
+        td.train(NETWORK, td.VP(), td.toys.ring8(), rng=rng, **wrong)
+
+
+def test_raw_mnist_labels_are_bytes_and_can_still_be_hidden(rng):
+    """uint8 has no −1: labels become int64 first."""
+    data = np.zeros((20, 2)), np.arange(20, dtype=np.uint8) % 2
+    td.last(td.train(td.TimeMLP(2, 4, 1, classes=2), td.VP(), data, steps=3, batch=50, label_dropout=0.5, rng=rng))
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from tinydiff import grids
-from tinydiff.backend import Array, Times, cast, column, namespace, normal_like, to_numpy
+from tinydiff.backend import Array, Times, cast, check_points, column, in_chunks, namespace, normal_like, to_numpy
 from tinydiff.denoisers import Denoiser, linearize
-from tinydiff.exact.mixture import GaussianMixture, in_chunks
+from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.processes import SDE
 from tinydiff.sampling.ode import check_sde, rk4_step
 
@@ -54,13 +54,14 @@ def log_likelihood(
     array (P, D) or (P, B, D) is used as it is.
     """
     check_sde(process)
-    xp, d = namespace(x), x.shape[1]
+    check_points(x, model.dim)
+    xp, d = namespace(x), model.dim
     if probes is None:
         probes = math.sqrt(d) * np.eye(d)
-    elif isinstance(probes, int):
-        if rng is None:
-            raise ValueError("drawing probes needs rng.")
-        probes = xp.sign(normal_like(rng, x, (probes, *x.shape)))
+    elif isinstance(probes, int | np.integer):
+        if rng is None or probes < 1:
+            raise ValueError(f"drawing probes needs rng and a number of 1 or more; got {probes} and rng={rng}.")
+        probes = xp.sign(normal_like(rng, x, (int(probes), *x.shape)))
     probes = cast(probes, x)
     if probes.ndim == 2:
         probes = probes[:, None, :]  # (P, 1|B, D)
@@ -92,8 +93,9 @@ def kl_from_truth(
     """
     if not hasattr(data, "log_density"):
         raise ValueError("the truth must be known: data needs a log_density, as a GaussianMixture has.")
+    if n < 2:
+        raise ValueError(f"n must be at least 2 for a standard error; got {n}.")
     x = data.sample(rng, n)
-    gap = to_numpy(data.log_density(x)) - in_chunks(
-        lambda y: to_numpy(log_likelihood(model, process, y, steps=steps)), x
-    )
+    modelled = lambda y: to_numpy(log_likelihood(model, process, cast(y, model.like), steps=steps))  # noqa: E731
+    gap = to_numpy(data.log_density(x)) - in_chunks(modelled, x)
     return float(np.mean(gap)), float(np.std(gap, ddof=1) / math.sqrt(n))

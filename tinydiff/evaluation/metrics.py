@@ -19,8 +19,8 @@ def sliced_w2(x: Array, y: Array, *, rng: np.random.Generator, directions: int =
     two true samples; it sees that modes have the wrong weights, and little else.
     """
     x, y = to_numpy(x), to_numpy(y)
-    if x.shape != y.shape or x.ndim != 2:
-        raise ValueError(f"x and y must both have the shape (N, D); got {x.shape} and {y.shape}.")
+    if x.shape != y.shape or x.ndim != 2 or x.size == 0:
+        raise ValueError(f"x and y must both have the shape (N, D), N ≥ 1; got {x.shape} and {y.shape}.")
     u = rng.standard_normal((x.shape[1], directions))
     u /= np.sqrt(np.sum(u * u, axis=0))
     apart = np.sort(x @ u, axis=0) - np.sort(y @ u, axis=0)  # (N, directions)
@@ -35,6 +35,8 @@ def denoising(
     The loss is the floor plus the excess [Vincent 2011]; the excess is measured pairwise, so it has no noise of its own
     where the model is good.
     """
+    if n < 1:
+        raise ValueError(f"n must be at least 1; got {n}.")
     x0 = oracle.data.sample(rng, n)
     eps = normal_like(rng, x0)
     x = oracle.process.perturb(x0, t, eps)

@@ -14,8 +14,19 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinydiff.backend import Array, Times, cast, column, is_complex, namespace, to_numpy
-from tinydiff.exact.mixture import LOG_2PI, GaussianMixture, in_chunks
+from tinydiff.backend import (
+    Array,
+    Times,
+    cast,
+    check_points,
+    column,
+    describe,
+    in_chunks,
+    is_complex,
+    namespace,
+    to_numpy,
+)
+from tinydiff.exact.mixture import LOG_2PI, GaussianMixture
 from tinydiff.processes import Process
 
 
@@ -30,6 +41,7 @@ class Oracle:
             raise ValueError("a mixture carries its own labels: GaussianMixture(..., labels=).")
         self.data = data if isinstance(data, GaussianMixture) else Points(data, labels)
         self.process = process
+        self.unconditional = self.data
 
     @property
     def dim(self) -> int:
@@ -64,7 +76,7 @@ class Oracle:
     def given(self, labels: Array) -> Self:
         """The exact denoiser of the given classes: one for all rows or (B,), −1 for no condition."""
         other = copy.copy(self)
-        other.data = self.data.given(labels)
+        other.data = self.unconditional.given(labels)
         return other
 
     def log_density(self, x: Array, t: Times) -> Array:
@@ -76,7 +88,7 @@ class Oracle:
 
         By quadrature, or from n draws where rng is given (points, more than two dimensions). A float, or like t.
         """
-        if getattr(t, "ndim", 0):
+        if np.ndim(t):
             return np.array([self.floor(float(each), rng, n) for each in t])
         q = self.at(t)
         if rng is None:
@@ -97,13 +109,13 @@ class Points:
 
     def __init__(self, points: Array, labels: Array | None = None) -> None:
         if getattr(points, "ndim", 0) != 2 or points.shape[0] == 0:
-            raise ValueError(
-                f"data must be a GaussianMixture or points (N, D); got {getattr(points, 'shape', points)!r}."
-            )
+            raise ValueError(f"data must be a GaussianMixture or an array of points (N, D); got {describe(points)}.")
+        if not bool(namespace(points).all(namespace(points).isfinite(points))):
+            raise ValueError("data must be finite: some of the points are NaN or infinite.")
         self.points = points
         self.labels = None if labels is None else np.asarray(to_numpy(labels), dtype=np.int64)
-        if self.labels is not None and self.labels.shape != (points.shape[0],):
-            raise ValueError(f"labels must have the shape ({points.shape[0]},); got {self.labels.shape}.")
+        if self.labels is not None and (self.labels.shape != (points.shape[0],) or self.labels.min() < 0):
+            raise ValueError(f"labels must have the shape ({points.shape[0]},), 0 or more; got {self.labels.shape}.")
         self.wanted: np.ndarray | None = None
         self.alpha: Times = 1.0
         self.sigma: Times = 0.0
@@ -136,9 +148,18 @@ class Points:
         return other
 
     def sample(self, rng: np.random.Generator, n: int) -> Array:
-        """n draws (n, D), for a scalar α and σ and no class."""
-        y = to_numpy(self.points)[rng.integers(0, self.points.shape[0], n)]
+        """n draws (n, D), for a scalar α and σ; of the wanted class, or of one class for each of n rows."""
+        wanted = np.broadcast_to([-1] if self.wanted is None else self.wanted, n)
+        rows = np.empty(n, dtype=np.int64)
+        for label in np.unique(wanted):
+            pool = np.arange(self.points.shape[0]) if label == -1 else np.flatnonzero(self.labels == label)
+            rows[wanted == label] = rng.choice(pool, np.sum(wanted == label))
+        y = to_numpy(self.points)[rows]
         return cast(self.alpha * y + self.sigma * rng.standard_normal(y.shape), self.like)
+
+    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
+        """Not to be had for points."""
+        raise ValueError("no quadrature for data points: pass rng=.")
 
     def log_density(self, x: Array) -> Array:
         """ln q(x) in nats, (B,)."""
@@ -158,38 +179,39 @@ class Points:
         return ((a / s) ** 2 * self._average(x, v)[2] - v) / s**2
 
     def _average(self, x: Array, v: Array | None = None) -> tuple[Array, Array, Array]:
-        """ln q(x) (B,), E[y | x] (B, D) and, given v, Cov[y | x] v (B, D).
+        """ln q(x) (B,), E[y | x] (B, D) and, given v, Cov[y | x] v (B, D), from sums over chunks of points.
 
-        The squares are expanded, since differences would take N·B·D numbers; in float64, since that cancels.
+        With logits ℓ_i = −‖x − αy_i‖²/2σ² and h the highest so far, a sum Σ e^{ℓ_i − h} f_i is carried to a higher h′
+        by e^{h − h′}. Squares are expanded, as differences would take N·B·D numbers; in float64, as that cancels.
         """
-        xp, dtype = namespace(x), x.dtype
-        if x.ndim != 2 or x.shape[1] != self.dim:
-            raise ValueError(f"points must have the shape (B, {self.dim}); got {tuple(x.shape)}.")
+        check_points(x, self.dim)
+        if not np.all(to_numpy(self.sigma) != 0):
+            raise ValueError("points have no density: ask for diffused(alpha, sigma > 0), or t > 0.")
+        xp, dtype, n = namespace(x), x.dtype, self.points.shape[0]
         x = x if is_complex(x) else xp.astype(x, xp.float64)
+        real = xp.real if is_complex(x) else lambda a: a
         v = xp.zeros_like(x) if v is None else cast(v, x)
         a, s = column(self.alpha, x), column(self.sigma, x)
-        shift, total, count = (
-            xp.full_like(xp.real(x[:, :1]) if is_complex(x) else x[:, :1], -1e300),
-            0.0 * x[:, :1],
-            0.0,
-        )
+        highest, total, kept = xp.full_like(real(x[:, :1]), -1e300), 0.0 * x[:, :1], 0.0
         first, second = xp.zeros_like(x), xp.zeros_like(x)
-        for i in range(0, self.points.shape[0], self.chunk):
-            y = cast(self.points[i : i + self.chunk, :], x)
-            square = xp.sum(x * x, axis=1, keepdims=True) - 2 * a * (x @ y.T) + a**2 * xp.sum(y * y, axis=1)
+        for i in range(0, n, self.chunk):
+            y = cast(self.points[i : min(i + self.chunk, n), :], x)
             keep = self._keep(i, y)
-            logits = keep - 0.5 * square / s**2  # (B, n)
-            count = count + xp.sum(xp.exp(keep), axis=1, keepdims=True)
-            higher = xp.maximum(shift, xp.max(xp.real(logits) if is_complex(logits) else logits, axis=1, keepdims=True))
-            w, old = xp.exp(logits - higher), xp.exp(shift - higher)
-            shift, total = higher, old * total + xp.sum(w, axis=1, keepdims=True)
-            first = old * first + w @ y
-            second = old * second + (w * (v @ y.T)) @ y
+            square = xp.sum(x * x, axis=1, keepdims=True) - 2 * a * (x @ y.T) + a**2 * xp.sum(y * y, axis=1)
+            logits = keep - 0.5 * square / s**2  # (B, chunk)
+            higher = xp.maximum(highest, xp.max(real(logits), axis=1, keepdims=True))
+            w, carry = xp.exp(logits - higher), xp.exp(highest - higher)
+            total = carry * total + xp.sum(w, axis=1, keepdims=True)
+            first = carry * first + w @ y
+            second = carry * second + (w * (v @ y.T)) @ y
+            kept = kept + xp.sum(xp.exp(keep), axis=1, keepdims=True)
+            highest = higher
         mean = first / total
         covariance_v = second / total - mean * xp.sum(mean * v, axis=1, keepdims=True)
-        log_density = shift + xp.log(total / count) - 0.5 * self.dim * (LOG_2PI + xp.log(cast(s * s, x)))
-        out = (log_density[:, 0], mean, covariance_v)
-        return out if is_complex(x) else tuple(xp.astype(each, dtype) for each in out)
+        log_density = highest + xp.log(total / kept) - 0.5 * self.dim * (LOG_2PI + xp.log(cast(s * s, x)))
+        if xp.isdtype(dtype, "real floating"):
+            return tuple(xp.astype(each, dtype) for each in (log_density[:, 0], mean, covariance_v))
+        return log_density[:, 0], mean, covariance_v
 
     def _keep(self, start: int, y: Array) -> Array:
         """0 for the points of the wanted class and −∞ for the others, (1|B, n)."""

@@ -12,7 +12,6 @@ The parameters are one flat vector θ, so optimizers, averages and checkpoints s
 Shapes: B rows, D coordinates, W width; x (B, D), lam (B,) log-SNR, labels (B,).
 """
 
-import copy
 import itertools
 import math
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinydiff.backend import Array, Times, cast, column, namespace
+from tinydiff.backend import Array, Times, cast, check_points, column, describe, namespace, to_numpy
 from tinydiff.denoisers import Prediction, check_prediction, to_eps, to_x0
 from tinydiff.learned.layers import embedding, fourier_features, layer_norm, linear, modulate, silu
 from tinydiff.processes import LOG_SNR_END, Process
@@ -85,6 +84,7 @@ class TimeMLP:
 
     def __call__(self, theta: Array, x: Array, lam: Array, labels: Array | None = None) -> tuple[Array, Callable]:
         """F (B, D) and pullback(dF, grad=None) -> dx, which writes ∂L/∂θ into grad (size,)."""
+        check_points(x, self.dim)
         p = self.split(theta)
         c = fourier_features(lam, self.frequencies)
         if self.classes:
@@ -143,11 +143,14 @@ class NetworkDenoiser:
     """The denoiser of a trained network: model(x, t) is ε̂, with `.x0`, `.vjp`, `.linearize`, `.given`."""
 
     def __init__(self, network: TimeMLP, theta: Array, process: Process, labels: Array | None = None) -> None:
-        if tuple(theta.shape) != (network.size,):
+        if tuple(getattr(theta, "shape", ())) != (network.size,):
             raise ValueError(
-                f"theta must have the network's {network.size} parameters; got shape {tuple(theta.shape)}."
+                f"theta must be an array of the network's {network.size} parameters; got {describe(theta)}."
             )
-        self.network, self.theta, self.process, self.labels = network, theta, process, labels
+        if labels is not None and not network.classes:
+            raise ValueError("this network was made without classes: TimeMLP(..., classes=).")
+        self.network, self.theta, self.process = network, theta, process
+        self.labels = None if labels is None else np.atleast_1d(to_numpy(labels))
 
     @property
     def dim(self) -> int:
@@ -161,11 +164,7 @@ class NetworkDenoiser:
 
     def given(self, labels: Array) -> Self:
         """The same network conditioned on labels: (B,), or one for all rows; −1 is no condition."""
-        if not self.network.classes:
-            raise ValueError("this network was made without classes: TimeMLP(..., classes=).")
-        other = copy.copy(self)
-        other.labels = np.atleast_1d(labels)
-        return other
+        return type(self)(self.network, self.theta, self.process, labels)
 
     def _forward(self, x: Array, t: Times) -> tuple[Array, Callable]:
         return self.network(self.theta, *network_inputs(self.process, x, t), self.labels)

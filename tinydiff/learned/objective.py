@@ -13,28 +13,28 @@ from typing import Any
 import numpy as np
 
 from tinydiff import grids
-from tinydiff.backend import Array, Times, column, namespace
+from tinydiff.backend import Array, Times, column, namespace, to_numpy
 from tinydiff.denoisers import target, to_eps
 from tinydiff.learned.network import TimeMLP, network_inputs
 from tinydiff.processes import SDE, Discrete, Process
 from tinydiff.processes.base import strata
 
 Weight = Callable[[Process, Times], Array]
-Clock = Callable[[Process, np.random.Generator, int], Array]
+DrawTimes = Callable[[Process, np.random.Generator, int], Array]
 
 
-def uniform(process: Process, rng: np.random.Generator, n: int) -> Array:
+def uniform_times(process: Process, rng: np.random.Generator, n: int) -> Array:
     """n times, uniform from t_min to t_max, one in each of n equal strata."""
     return process.sample_times(rng, n)
 
 
-def log_snr(process: Process, rng: np.random.Generator, n: int) -> Array:
+def log_snr_times(process: Process, rng: np.random.Generator, n: int) -> Array:
     """n times whose log-SNR is uniform from end to end, one in each of n equal strata."""
     noisy, clean = grids.log_snr_ends(process)
     return np.clip(process.time(noisy + (clean - noisy) * strata(rng, n)), process.t_min, process.t_max)
 
 
-def logistic(process: Process, rng: np.random.Generator, n: int, mean: float = 3.0, scale: float = 3.0) -> Array:
+def logistic_times(process: Process, rng: np.random.Generator, n: int, mean: float = 3.0, scale: float = 3.0) -> Array:
     """n times whose log-SNR is logistic, cut off at the ends: most of them where modes part, some everywhere."""
     ends = np.array(grids.log_snr_ends(process))
     low, high = 1 / (1 + np.exp((mean - ends) / scale))  # the distribution function at both ends
@@ -48,10 +48,10 @@ def simple(process: Process, t: Times) -> Array:
 
 
 def vlb(process: Process, t: Times) -> Array:
-    """The weight of the variational bound: L/d of it is −ELBO/d in nats up to constants.
+    """The weight of the variational bound: with t uniform, L is −ELBO/d in nats, up to constants.
 
-    In continuous time −½ dλ/dt = g²/2σ² [VDM 17]. On a chain T · ½ (SNR_{n−1}/SNR_n − 1) for n ≥ 2 [VDM 13], and T/2
-    for the reconstruction N(x_0; x̂_0, σ²/α²) at n = 1.
+    In continuous time −½ dλ/dt = g²/2σ² [VDM 17–18]. On a chain T · ½ (SNR_{n−1}/SNR_n − 1) for n ≥ 2 [VDM 13–14], and
+    T/2 for the reconstruction N(x_0; x̂_0, σ²/α²) at n = 1.
     """
     if isinstance(process, SDE):
         return process.g2(t) / (2 * process.sigma(t) ** 2)
@@ -70,14 +70,14 @@ def min_snr(process: Process, t: Times, gamma: float = 5.0) -> Array:
 def soft_snr(process: Process, t: Times, floor: float = 0.02) -> Array:
     """The x_0-loss ‖x_0 − x̂_0‖²/(σ² + floor) as a weight of the ε-loss: (1/SNR)/(σ² + floor).
 
-    SNR-like where there is noise to remove, bounded where there is none. It suits images, whose last details of 1/√SNR
-    below the grey levels are not worth a network's capacity.
+    Made for images: for σ ≫ √floor it is nearly the SNR-weighted loss, and below that it stops growing, since a miss of
+    less than a few grey levels cannot be seen and is not worth a network's capacity.
     """
     return np.exp(-process.log_snr(t)) / (process.sigma(t) ** 2 + floor)
 
 
 WEIGHTS: dict[str, Weight] = {"simple": simple, "vlb": vlb, "min_snr": min_snr, "soft_snr": soft_snr}
-CLOCKS: dict[str, Clock] = {"uniform": uniform, "log_snr": log_snr, "logistic": logistic}
+TIMES: dict[str, DrawTimes] = {"uniform": uniform_times, "log_snr": log_snr_times, "logistic": logistic_times}
 
 
 def named(kind: str, choice: Any, table: dict[str, Any]) -> Any:
@@ -103,8 +103,10 @@ def loss_and_grad(
     alpha, sigma = column(process.alpha(t), x0), column(process.sigma(t), x0)
     y, pullback = network(theta, *network_inputs(process, process.perturb(x0, t, eps), t), labels)
     miss = y - target(network.prediction, x0, eps, alpha, sigma)
-    b = to_eps(network.prediction, alpha, sigma)[1]
-    scaled = column(weight(process, t), x0) * b**2 * miss / (x0.shape[0] * x0.shape[1])
+    b, w = to_eps(network.prediction, alpha, sigma)[1], weight(process, t)
+    if not np.all(np.isfinite(to_numpy(w))):
+        raise ValueError("this weight is infinite at t = 1, where this process leaves no signal: take another weight.")
+    scaled = column(w, x0) * b**2 * miss / (x0.shape[0] * x0.shape[1])
     grad = namespace(theta).empty_like(theta)
     pullback(2 * scaled, grad)
     return float(namespace(x0).sum(scaled * miss)), grad

@@ -20,7 +20,8 @@ class AdamState:
 class Adam:
     """θ ← θ − lr μ̂/(√ν̂ + eps), with μ̂ and ν̂ the averages corrected for their start at 0 [Kingma & Ba 2015, Alg. 1].
 
-    lr is a number or a function of the number of updates so far.
+    lr is a number or a function of the number of updates so far. b2 is .99, not the paper's .999: the shorter memory
+    learns faster in the few thousand steps that we take.
     """
 
     lr: float | Callable[[int], float] = 1e-3

@@ -1,14 +1,14 @@
 """Training, as a generator of states: the caller decides what to look at, when to save and when to stop."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from tinydiff.backend import Array, cast, namespace, normal_like
+from tinydiff.backend import Array, cast, describe, namespace, normal_like, to_numpy
 from tinydiff.learned.network import TimeMLP
-from tinydiff.learned.objective import CLOCKS, WEIGHTS, Clock, Weight, loss_and_grad, named
+from tinydiff.learned.objective import TIMES, WEIGHTS, DrawTimes, Weight, loss_and_grad, named
 from tinydiff.learned.optim import Adam, AdamState, clip, cosine_decay, ema_update
 from tinydiff.processes import Process
 
@@ -36,7 +36,7 @@ def train(
     batch: int = 1024,
     lr: float = 6e-3,
     weight: str | Weight = "simple",
-    times: str | Clock = "logistic",
+    times: str | DrawTimes = "logistic",
     ema: float = 0.999,
     label_dropout: float = 0.1,
     max_norm: float = 1.0,
@@ -46,27 +46,34 @@ def train(
     """Iterate over the TrainState after each step, up to `steps` in all [DDPM, Alg. 1].
 
     data: a mixture (anything with .sample(rng, n)), an array (N, D), or a pair or Dataset (x, labels).
-    weight: the factor w(t) of the ε-loss; times: how t is drawn. Names of objective.WEIGHTS and CLOCKS, or functions.
+    weight: the factor w(t) of the ε-loss; times: how t is drawn. Names of objective.WEIGHTS and TIMES, or functions;
+    DDPM's are "simple" and "uniform". The ε-loss is SNR times the x_0-loss, so prediction="x0" wants "soft_snr".
     label_dropout: how often a label is replaced by −1, so that one network learns with and without [CFG, Alg. 1].
     ema: the decay of the average, reached as step/(step + 9) so that the start is soon forgotten.
-    state: resume from there, with the same arguments, bit for bit as if training had not stopped.
+    state: resume from there, with the same arguments, bit for bit as if training had not stopped; rng is for
+    training alone while it runs.
     Raises ValueError for arguments out of range, and FloatingPointError at a step whose loss or gradient is not finite;
     the last state yielded is still good.
     """
-    weigh, draw_times = named("weight", weight, WEIGHTS), named("times", times, CLOCKS)
-    for name, value in (("steps", steps), ("batch", batch), ("lr", lr)):
+    weigh, draw_times = named("weight", weight, WEIGHTS), named("times", times, TIMES)
+    for name, value in (("steps", steps), ("batch", batch), ("lr", lr), ("max_norm", max_norm)):
         if not value > 0:
             raise ValueError(f"{name} must be positive; got {value}.")
+    for name, value in (("ema", ema), ("label_dropout", label_dropout)):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must lie in [0, 1]; got {value}.")
+    draw = batches(data, network.dim, with_labels=network.classes > 0)
     adam = Adam(lr=cosine_decay(lr, steps, warmup=steps // 50))
     if state is None:
         theta = network.init(rng)
         state = TrainState(0, theta, theta, adam.init(theta), rng.bit_generator.state, float("nan"), float("nan"))
+    else:
+        rng.bit_generator.state = state.rng_state
 
     def states(state: TrainState) -> Iterator[TrainState]:
-        rng.bit_generator.state = state.rng_state
         theta, average, adam_state = state.theta, state.ema, state.adam
         for step in range(state.step + 1, steps + 1):
-            x0, labels = draw(data, rng, batch, with_labels=network.classes > 0)
+            x0, labels = draw(rng, batch)
             x0 = cast(x0, theta)
             if labels is not None:
                 labels = np.where(rng.random(batch) < label_dropout, -1, labels)
@@ -83,15 +90,29 @@ def train(
     return states(state)
 
 
-def draw(data: Any, rng: np.random.Generator, n: int, with_labels: bool) -> tuple[Array, Array | None]:
-    """n random points (n, D) of data in any of the forms that `train` takes, with their labels (n,) or None."""
+def batches(
+    data: Any, dim: int, with_labels: bool
+) -> Callable[[np.random.Generator, int], tuple[Array, np.ndarray | None]]:
+    """A function (rng, n) -> (n random points (n, D), their labels (n,) or None) of any data that `train` takes."""
     if hasattr(data, "sample"):
-        return data.sample(rng, n, labels=True) if with_labels else (data.sample(rng, n), None)
-    x, labels = data[:2] if isinstance(data, tuple) else (data, None)
-    if with_labels and labels is None:
-        raise ValueError("the network has classes, so data must carry labels: pass (x, labels).")
-    rows = rng.integers(0, x.shape[0], n)
-    return namespace(x).take(x, rows, axis=0), labels[rows] if with_labels and labels is not None else None
+        return lambda rng, n: data.sample(rng, n, labels=True) if with_labels else (data.sample(rng, n), None)
+    x, labels = data[:2] if isinstance(data, tuple) and len(data) > 1 else (data, None)
+    if getattr(x, "ndim", 0) != 2 or x.shape[0] == 0 or x.shape[1] != dim:
+        raise ValueError(
+            f"data must be a mixture, an array of points (N, {dim}) or a pair (points, labels); got {describe(x)}."
+        )
+    if not bool(namespace(x).all(namespace(x).isfinite(x))):
+        raise ValueError("data must be finite: some of the points are NaN or infinite.")
+    if with_labels:
+        if labels is None or tuple(np.shape(labels)) != (x.shape[0],):
+            raise ValueError("the network has classes, so data must be a pair (points, labels) with a label a point.")
+        labels = to_numpy(labels).astype(np.int64)
+
+    def draw(rng: np.random.Generator, n: int) -> tuple[Array, np.ndarray | None]:
+        rows = rng.integers(0, x.shape[0], n)
+        return namespace(x).take(x, namespace(x).asarray(rows), axis=0), labels[rows] if with_labels else None
+
+    return draw
 
 
 def last(iterator: Iterable[T]) -> T:

@@ -102,7 +102,7 @@ class Process:
     def prior_gap(self, x0: Array) -> Array:
         """KL(q(x_T | x_0) ‖ p(x_T)) in nats for each point, (B, ...) → (B,): the ELBO's L_T [DDPM 5].
 
-        For VP: ½ (ᾱ‖x_0‖² − d ᾱ − d ln(1 − ᾱ)) at T. It is what sampling from the prior gets wrong.
+        For VP: ½ (ᾱ‖x_0‖² − d ᾱ − d ln(1 − ᾱ)) at T. Its mean bounds KL(q_T ‖ p_T), what sampling from p_T gets wrong.
         """
         xp = namespace(x0)
         x0 = xp.reshape(x0, (x0.shape[0], -1))

@@ -75,7 +75,7 @@ class SubVP(VP):
         return -self.integral(t) - 2 * log(self.sigma(t))
 
     def time(self, log_snr: Times) -> Array:
-        """The t with e^λ σ² = 1 − σ, as σ = 1 − e^{−B} and α² = e^{−B}."""
+        """With α² = e^{−B} = 1 − σ, e^λ σ² = 1 − σ: σ = 2/(1 + √(1 + 4e^λ)), and B = −ln(1 − σ)."""
         xp = namespace(log_snr)
         sigma = 2 / (1 + xp.sqrt(1 + 4 * xp.exp(xp.asarray(log_snr))))
         return self._time_of_integral(-xp.log1p(-sigma))

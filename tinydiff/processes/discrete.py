@@ -21,7 +21,7 @@ class Discrete(Process):
     betas: np.ndarray
 
     def __post_init__(self) -> None:
-        betas = np.asarray(self.betas, dtype=np.float64)
+        betas = np.array(self.betas, dtype=np.float64)
         object.__setattr__(self, "betas", betas)
         if betas.ndim != 1 or betas.size == 0:
             raise ValueError(f"betas must be a vector of T numbers; got shape {betas.shape}.")
@@ -38,7 +38,7 @@ class Discrete(Process):
 
     @classmethod
     def quadratic(cls, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02, rescale: bool = True) -> Discrete:
-        """√β rising linearly [Song et al. 2021, DDIM, App. D]."""
+        """√β rising linearly: less noise at first than the linear schedule."""
         return cls(_rescaled(np.linspace(beta_1**0.5, beta_T**0.5, _steps(T)) ** 2, rescale))
 
     @classmethod
@@ -114,10 +114,9 @@ class Discrete(Process):
 
     def time(self, log_snr: Times) -> Array:
         """The grid time, from 1/T on, whose log-SNR is nearest."""
-        n = np.arange(1, self.T + 1)
-        finite = lambda lam: np.clip(to_numpy(lam), -1e3, 1e3)  # noqa: E731
-        apart = np.abs(finite(log_snr)[..., None] - finite(self.log_snr(n / self.T)))
-        return n[np.argmin(apart, axis=-1)] / self.T
+        lam = self.log_snr(np.arange(1, self.T + 1) / self.T)
+        between = 0.5 * (lam[1:] + lam[:-1])
+        return (1 + np.searchsorted(-between, -to_numpy(log_snr), side="right")) / self.T
 
     def nearest(self, t: Times) -> Array:
         """The grid time nearest to t."""

@@ -34,8 +34,9 @@ def sample(
 ) -> Array:
     """n draws (n, D) from the model: the prior, then `steps` steps of the sampler along the grid.
 
-    knobs go to the sampler, such as eta= or method=. Warns where the prior is off by over 0.01 nats per dimension for
-    data of unit variance, as with a schedule that does not reach the noise.
+    process: the one that the model was made for. knobs go to the sampler, such as eta= or method=. The grid ends at 0
+    for the samplers in END_AT_ZERO, at process.t_min for any other, yours included. Warns where the prior is off by
+    over 0.01 nats per dimension for data of unit variance, as with a schedule that does not reach the noise.
     """
     if n < 1:
         raise ValueError(f"n must be at least 1; got {n}.")

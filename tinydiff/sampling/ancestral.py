@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from tinydiff.backend import Array, column, normal_like
-from tinydiff.denoisers import Denoiser
+from tinydiff.denoisers import Denoiser, eps_from_x0
 from tinydiff.processes import Process
 
 Variance = Literal["beta_tilde", "beta"]
@@ -44,7 +44,7 @@ def ddim_step(process: Process, x: Array, x0_hat: Array, t: float, s: float, z: 
         raise ValueError(f"eta must lie in [0, 1]; got {eta}.")
     beta_tilde = process.posterior_coefficients(t, s)[2]
     d2 = eta**2 * beta_tilde
-    eps_hat = (x - column(process.alpha(t), x) * x0_hat) / column(process.sigma(t), x)
+    eps_hat = eps_from_x0(process, x, t, x0_hat)
     direction = column((process.sigma(s) ** 2 - d2) ** 0.5, x) * eps_hat
     return column(process.alpha(s), x) * x0_hat + direction + column(d2**0.5, x) * z
 

@@ -59,6 +59,11 @@ def probability_flow(
         raise ValueError(f"method must be one of {', '.join(STEPS)}; got {method!r}.")
     check_sde(process)
     ts = check_times(ts, increasing=True)
+    if min(ts) < process.t_min - 1e-12 or max(ts) > process.t_max + 1e-12:
+        raise ValueError(
+            f"the flow runs between t_min = {process.t_min:.4g} and t_max = {process.t_max:.4g} of {process}; "
+            f"got times from {min(ts):.4g} to {max(ts):.4g}."
+        )
     velocity = lambda x, t: drift(model, process, x, t)  # noqa: E731
     yield ts[0], x
     for t, s in pairwise(ts):
