@@ -115,7 +115,10 @@ def watched(states: Iterator[TrainState], steps: int, watch: Any, looks: int = 2
 
 
 def losses(model: NetworkDenoiser, oracle: Oracle, rng: np.random.Generator) -> dict[str, Any]:
-    """Loss, floor and excess along the log-SNR, and their averages over uniform t."""
+    """Loss, floor and excess along the log-SNR, and their averages over uniform t.
+
+    The averaged loss is the floor, which is exact, plus the excess, which is paired: less noisy than the loss itself.
+    """
     process = oracle.process
     ts = grids.log_snr(process, 40)[:-1]
     loss, excess = np.array([denoising(model, oracle, float(t), n=4000, rng=rng) for t in ts]).T
@@ -124,7 +127,7 @@ def losses(model: NetworkDenoiser, oracle: Oracle, rng: np.random.Generator) -> 
     return {
         "t": ts.tolist(), "log_snr": process.log_snr(ts).tolist(),
         "loss_t": loss.tolist(), "floor_t": floor.tolist(), "excess_t": excess.tolist(),
-        "loss": over_t(loss), "floor": over_t(floor), "excess": over_t(excess),
+        "loss": over_t(floor + excess), "floor": over_t(floor), "excess": over_t(excess),
     }  # fmt: skip
 
 
