@@ -67,6 +67,7 @@ def test_kl_of_the_oracle_is_zero_and_of_a_wrong_model_is_not(rng):
     kl, error = td.kl_from_truth(td.Oracle(other, process), process, data, n=500, rng=rng)
     x = data.sample(rng, 20_000)
     gap = data.log_density(x) - other.log_density(x)
+    assert error == pytest.approx(np.std(gap) / np.sqrt(500), rel=0.3)
     assert abs(kl - np.mean(gap)) < 4 * np.hypot(error, np.std(gap) / np.sqrt(20_000))
 
 

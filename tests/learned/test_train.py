@@ -1,5 +1,7 @@
 """Training: it learns, it resumes bit for bit, and it says what is wrong."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,14 @@ def test_a_stopped_and_resumed_run_equals_one_that_never_stopped(rng):
     resumed = td.train(NETWORK, td.VP(), td.toys.ring8(), rng=rng, state=whole[4], **arguments)
     for state, expected in zip(resumed, whole[5:], strict=True):
         assert same(state, expected)
+
+
+def test_the_average_forgets_the_start_and_then_decays_as_asked(rng):
+    """ema_k = d ema_{k−1} + (1 − d) θ_k with d = min(ema, k/(k + 9))."""
+    states = list(td.train(NETWORK, td.VP(), td.toys.ring8(), steps=8, batch=16, ema=0.3, rng=rng))
+    for before, after in itertools.pairwise(states):
+        d = min(0.3, after.step / (after.step + 9))
+        np.testing.assert_allclose(after.ema, d * before.ema + (1 - d) * after.theta, rtol=1e-4, atol=1e-6)
 
 
 def test_states_are_not_changed_by_the_steps_after_them(rng):

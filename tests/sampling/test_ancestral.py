@@ -1,6 +1,7 @@
 """DDPM and DDIM, step by step and end to end, against the exact mixture."""
 
 import functools
+import itertools
 
 import numpy as np
 import pytest
@@ -39,6 +40,14 @@ class TestSteps:
         by_eps, by_z = at(np.ones((1, 3)), 0 * zero), at(0 * zero, np.ones((1, 3)))
         np.testing.assert_allclose(by_eps**2 + by_z**2, process.sigma(s) ** 2, rtol=1e-9)
         np.testing.assert_allclose(step(process.perturb(x0, t, 0 * x0), x0, z=0 * x0), process.alpha(s) * x0, rtol=1e-9)
+
+    def test_eta_scales_the_standard_deviation_of_the_noise(self, process, t, s, rng):
+        """d = η √β̃ [DDIM 16]."""
+        x, x0, _ = draws(rng)
+        step = functools.partial(td.ddim_step, process, x, x0, t, s)
+        for eta in (0.3, 1.0):
+            noise = step(np.ones_like(x), eta) - step(0 * x, eta)
+            np.testing.assert_allclose(noise**2, eta**2 * process.posterior(x, x0, t, s)[1], rtol=1e-6)
 
     def test_eta_0_with_the_true_noise_lands_on_the_perturbed_point(self, process, t, s, rng):
         """x_s = α_s x_0 + σ_s ε with the same ε."""
@@ -179,6 +188,30 @@ def test_a_sampler_is_an_iterator_over_its_grid(rng):
         assert [t for t, _ in pairs] == ts.tolist()
         assert pairs[0][1] is x
         assert model.nfe == 7
+
+
+def test_samplers_are_their_steps_with_standard_normal_noise(rng):
+    """From one seed DDIM with η = 1 walks with DDPM; with β it takes larger steps than with β̃."""
+    process = td.VP()
+    model, ts = td.Oracle(td.toys.ring8(), process), td.grids.log_snr(process, 6)
+    x = process.prior(rng, 5, model.like)
+    walk = lambda sampler, **knobs: td.last(sampler(model, process, x, ts, rng=np.random.default_rng(1), **knobs))[1]  # noqa: E731
+    np.testing.assert_allclose(walk(td.ddim, eta=1.0), walk(td.ddpm), rtol=1e-7)
+    noise, by_hand = np.random.default_rng(1), x
+    for t, s in itertools.pairwise(ts):
+        by_hand = td.ddpm_step(process, by_hand, model.x0(by_hand, t), t, s, noise.standard_normal(x.shape), "beta")
+    np.testing.assert_allclose(walk(td.ddpm, variance="beta"), by_hand, rtol=1e-12)
+
+
+def test_sampling_ends_on_the_data_where_the_sampler_can():
+    """Of a single point every draw is that point: at t = 0 with DDPM and DDIM, σ(t_min)-near with the flow."""
+    process, point = td.VP(), np.array([[0.5, -2.0]])
+    model = td.Oracle(point, process)
+    for sampler, tolerance in ((td.ddpm, 1e-9), (td.ddim, 1e-9), (td.probability_flow, 1e-2)):
+        x = td.sample(model, process, 20, sampler=sampler, steps=20, rng=np.random.default_rng(0))
+        off = np.max(np.abs(x - point))
+        assert off < tolerance
+        assert off > 0 or sampler is not td.probability_flow
 
 
 def test_the_seed_decides(rng):
