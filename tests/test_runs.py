@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+import tinydiff as td
 from tinydiff import cli, runs
 
 
@@ -42,6 +43,16 @@ def test_mnist_trains_and_draws(tmp_path, monkeypatch, rng):
     assert cli.main(arguments) == 0
     assert (tmp_path / "run" / "digits.png").stat().st_size > 1000
     assert json.loads((tmp_path / "run" / "report.json").read_text())["steps"] == 3
+
+
+def test_the_digits_grid_ends_where_the_weight_stops_growing_and_then_at_zero():
+    process = td.Cosine()
+    ts = runs.while_the_loss_cares(process, 10)
+    assert ts[0] == process.t_max
+    assert ts[-1] == 0
+    assert (process.alpha(ts[-2]) / process.sigma(ts[-2])) ** 2 == pytest.approx(1 / 0.02, rel=1e-9)
+    assert np.all(np.diff(ts) < 0)
+    np.testing.assert_allclose(np.diff(process.log_snr(ts[:-1]), n=2), 0, atol=1e-8)
 
 
 def test_training_stops_when_the_time_is_up():
