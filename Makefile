@@ -5,6 +5,10 @@ EXTRAS ?= dev
 BIN := .venv/bin
 comma := ,
 
+# Keep freed arrays for the next step rather than give them back to the system (glibc): the demo is a quarter faster.
+export MALLOC_MMAP_THRESHOLD_ ?= 268435456
+export MALLOC_TRIM_THRESHOLD_ ?= 268435456
+
 .DEFAULT_GOAL := help
 .PHONY: help demo mnist test lint format clean
 
