@@ -47,7 +47,7 @@ def test_mnist_trains_and_draws(tmp_path, monkeypatch, rng):
 
 def test_the_digits_grid_ends_where_the_weight_stops_growing_and_then_at_zero():
     process = td.Cosine()
-    ts = runs.while_the_loss_cares(process, 10)
+    ts = runs.digits_grid(process, 10)
     assert ts[0] == process.t_max
     assert ts[-1] == 0
     assert (process.alpha(ts[-2]) / process.sigma(ts[-2])) ** 2 == pytest.approx(1 / 0.02, rel=1e-9)

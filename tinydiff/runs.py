@@ -19,6 +19,7 @@ from tinydiff.evaluation.likelihood import kl_from_truth
 from tinydiff.evaluation.metrics import denoising, sliced_w2
 from tinydiff.exact.oracle import Oracle
 from tinydiff.learned.network import NetworkDenoiser, TimeMLP
+from tinydiff.learned.objective import SOFT_SNR_FLOOR
 from tinydiff.learned.train import TrainState, last, train
 from tinydiff.processes import VP, Cosine, Process
 from tinydiff.sampling import sample
@@ -194,7 +195,7 @@ def mnist(config: Mnist) -> dict[str, Any]:
     state = last(kept)
     seconds = time.perf_counter() - began
     model = NetworkDenoiser(network, state.ema, process).given(np.repeat(np.arange(10), 10))
-    figure = plotting.digit_grid(sample(model, process, 100, steps=50, grid=while_the_loss_cares, rng=rng))
+    figure = plotting.digit_grid(sample(model, process, 100, steps=50, grid=digits_grid, rng=rng))
     report = {"steps": state.step, "training_seconds": seconds, "loss": state.loss, "parameters": network.size}
     write_json(config.out / "report.json", report)
     Console().print(
@@ -203,9 +204,9 @@ def mnist(config: Mnist) -> dict[str, Any]:
     return report
 
 
-def while_the_loss_cares(process: Process, steps: int, to_zero: bool = True) -> np.ndarray:
-    """A log-SNR grid that jumps to 0 from SNR = 1/0.02, where the weight soft_snr stops asking for finer detail."""
-    lam = np.linspace(grids.log_snr_ends(process)[0], -np.log(0.02), steps)
+def digits_grid(process: Process, steps: int, to_zero: bool = True) -> np.ndarray:
+    """A log-SNR grid that jumps to 0 from SNR = 1/floor: beyond it the weight soft_snr asked for no finer detail."""
+    lam = np.linspace(grids.log_snr_ends(process)[0], -np.log(SOFT_SNR_FLOOR), steps)
     return np.append(np.minimum(process.time(lam), process.t_max), [0.0] * to_zero)
 
 

@@ -67,7 +67,11 @@ def min_snr(process: Process, t: Times, gamma: float = 5.0) -> Array:
     return np.minimum(1.0, gamma * np.exp(-process.log_snr(t)))
 
 
-def soft_snr(process: Process, t: Times, floor: float = 0.02) -> Array:
+SOFT_SNR_FLOOR = 0.02
+"""The noise variance below which `soft_snr` stops asking for finer detail: σ of about 18 grey levels in 255."""
+
+
+def soft_snr(process: Process, t: Times, floor: float = SOFT_SNR_FLOOR) -> Array:
     """The x_0-loss ‖x_0 − x̂_0‖²/(σ² + floor) as a weight of the ε-loss: (1/SNR)/(σ² + floor).
 
     Made for images: for σ ≫ √floor it is nearly the SNR-weighted loss, and below that it stops growing, since a miss of
