@@ -11,12 +11,14 @@ Importing this needs NumPy and array-api-compat alone; matplotlib is imported wh
 from tinydiff import backend, denoisers, grids, plotting
 from tinydiff.datasets import mnist, toys
 from tinydiff.datasets.mnist import Dataset, load_mnist
+from tinydiff.datasets.points import load_points
 from tinydiff.denoisers import Denoiser, counting, score
 from tinydiff.evaluation.likelihood import kl_from_truth, log_likelihood
 from tinydiff.evaluation.metrics import denoising, sliced_w2
 from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.exact.oracle import Oracle
-from tinydiff.learned import objective
+from tinydiff.guidance import classifier_free
+from tinydiff.learned import checkpoint, objective
 from tinydiff.learned.network import NetworkDenoiser, TimeMLP
 from tinydiff.learned.optim import Adam, clip, cosine_decay, ema_update
 from tinydiff.learned.train import TrainState, last, train
@@ -45,6 +47,8 @@ __all__ = [
     "TimeMLP",
     "TrainState",
     "backend",
+    "checkpoint",
+    "classifier_free",
     "clip",
     "cosine_decay",
     "counting",
@@ -59,6 +63,7 @@ __all__ = [
     "kl_from_truth",
     "last",
     "load_mnist",
+    "load_points",
     "log_likelihood",
     "mnist",
     "objective",

@@ -1,30 +1,117 @@
-"""The command line: `tinydiff demo`, `tinydiff mnist`; `--help` on each lists its options.
+"""The command line: `tinydiff train`, `sample`, `evaluate`, `demo`; `--help` on each lists its options.
 
 Exit codes: 0 for success, 1 for a failure, told in one line, 2 for wrong usage, 130 when interrupted.
 """
 
+import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
 
 import tyro
 
 from tinydiff import runs
+from tinydiff.runs.config import NAMES, Config, checked, known, recipe
+from tinydiff.runs.directory import Run, differing
+from tinydiff.runs.sampling import Draw
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a network and measure it. `tinydiff train NAME --help` shows the defaults for NAME."""
+
+    config: tyro.conf.OmitArgPrefixes[Config]
+    out: Path = Path("runs/NAME")
+    """The run's directory."""
+    resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Go on with the run in that directory, bit for bit as if it had not stopped."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a trained run against the truth and draw its figures again."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's directory."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name and return the exit code."""
-    config = tyro.extras.subcommand_cli_from_dict(
-        {"demo": runs.Demo, "mnist": runs.Mnist},
-        prog="tinydiff",
-        description="Denoising diffusion from scratch in NumPy, checked against exact truth.",
-        args=sys.argv[1:] if arguments is None else arguments,
-    )
     try:
-        runs.demo(config) if isinstance(config, runs.Demo) else runs.mnist(config)
-    except (ValueError, OSError, FloatingPointError) as error:
-        print(f"tinydiff: {error}", file=sys.stderr)
-        return 1
+        options = parse(sys.argv[1:] if arguments is None else arguments)
+    except (ValueError, OSError) as error:
+        return told(error, 2 if isinstance(error, ValueError) else 1)
+    try:
+        match options:
+            case Train(config, out, resume):
+                runs.train(config, out, resume)
+            case Draw():
+                runs.sample(options)
+            case Evaluate(run):
+                runs.evaluate(run)
+            case runs.Demo():
+                runs.demo(options)
+    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
+        return told(error, 1)
     except KeyboardInterrupt:
-        print("tinydiff: interrupted", file=sys.stderr)
-        return 130
+        return told("interrupted", 130)
     return 0
+
+
+def parse(arguments: Sequence[str]) -> Any:
+    """The options of the command that the arguments name. Raises ValueError for wrong usage, in one line."""
+    commands: dict[str, Callable] = {"train": Train, "sample": Draw, "evaluate": Evaluate, "demo": runs.Demo}
+    if arguments[:1] == ["train"]:
+        return parse_train(arguments[1:])
+    description = "Denoising diffusion from scratch in NumPy, checked against exact truth."
+    with one_line():
+        return checked(
+            tyro.extras.subcommand_cli_from_dict(commands, prog="tinydiff", description=description, args=arguments)
+        )
+
+
+def parse_train(arguments: Sequence[str]) -> Train:
+    """The options of train: the arguments over the recipe that NAME chooses, or over the configuration to resume."""
+    cli = partial(tyro.cli, Train, prog="tinydiff train", args=arguments)
+    with one_line():
+        if {"-h", "--help"} & set(arguments):
+            return cli(default=defaults(next((word for word in arguments if word in NAMES), "NAME")))
+        first = cli()
+        default = defaults(first.config.name)
+        out = default.out if first.out == Train.out else first.out
+        if first.resume:
+            default = Train(Run.open(out).config, out, resume=True)
+        options = cli(default=default)
+    config = replace(options.config, name=known(options.config.name))
+    if options.resume and (changed := differing(config, default.config)):
+        raise ValueError(f"--resume goes on with the run's own {', '.join(changed)}: leave that out.")
+    return replace(options, config=checked(config))
+
+
+def defaults(name: str) -> Train:
+    """What `tinydiff train NAME` does without options."""
+    return Train(recipe(name), Path("runs") / Path(name).stem)
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Turn tyro's boxed errors into a ValueError of one line."""
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            yield
+    except SystemExit as error:
+        if not error.code:
+            raise
+        text = " ".join(line.strip("│╭╮╰╯─ ") for line in said.getvalue().splitlines()[1:])
+        raise ValueError(" ".join(text.split("For full helptext")[0].split()) + " See --help.") from None
+
+
+def told(error: Any, code: int) -> int:
+    """Say it in one line; the exit code."""
+    print("tinydiff:", " ".join(str(error).split()) or type(error).__name__, file=sys.stderr)
+    return code

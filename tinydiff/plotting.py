@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinydiff.backend import Array, to_numpy
+from tinydiff.files import whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -95,6 +96,45 @@ def loss_per_time(lam: np.ndarray, loss: np.ndarray, floor: np.ndarray, excess: 
     return fig
 
 
+def histograms(data: Array, samples: Array, most: int = 6) -> Figure:
+    """The histogram of each coordinate, the first `most` of them: data (N, D) grey, samples (M, D) a line."""
+    data, samples = to_numpy(data), to_numpy(samples)
+    count = min(most, data.shape[1])
+    fig, axes = _figure(2.4 * count, 2.2, columns=count)
+    for i, ax in enumerate(axes[0]):
+        edges = np.histogram_bin_edges(data[:, i], 40)
+        ax.hist(data[:, i], edges, density=True, color=DATA, alpha=0.4, label="data")
+        ax.hist(samples[:, i], edges, density=True, color=MODEL, histtype="step", label="samples")
+        ax.set(title=f"coordinate {i}", yticks=[])
+    axes[0, 0].legend(frameon=False, fontsize=8)
+    return fig
+
+
+def guidance(clouds: dict[str, list[Array]], weights: Sequence[float], labels: Array) -> Figure:
+    """Samples (N, 2), coloured by the label (N,) they were drawn for: a row for each model, a column for each w."""
+    fig, axes = _figure(2.4 * len(weights), 2.6 * len(clouds), rows=len(clouds), columns=len(weights))
+    reach = _reach(*(x for row in clouds.values() for x in row))
+    for row, (name, xs) in zip(axes, clouds.items(), strict=True):
+        for ax, x, w in zip(row, xs, weights, strict=True):
+            _points(ax, x, "k", f"{name}, w = {w:g}", reach).set(
+                array=labels, cmap="tab10" if np.max(labels) < 10 else "hsv"
+            )
+    return fig
+
+
+def training(steps: Sequence[float], losses: Sequence[float], window: int = 100) -> Figure:
+    """The loss of each step, and its mean over a window."""
+    fig, axes = _figure(5.0, 2.8)
+    ax, window = axes[0, 0], min(window, len(losses))
+    mean = np.convolve(losses, np.full(window, 1 / window), mode="valid")
+    ax.semilogy(steps, losses, color=DATA, lw=0.4, alpha=0.5, label="a batch")
+    ax.semilogy(steps[window - 1 :], mean, color=MODEL, lw=1.2, label=f"mean of {window}")
+    ax.set(xlabel="step", ylabel="training loss")
+    ax.legend(frameon=False, fontsize=8)
+    ax.spines[["top", "right"]].set_visible(False)
+    return fig
+
+
 def digit_grid(images: Array, columns: int = 10) -> Figure:
     """Images (N, 784) with values in [−1, 1], in rows of `columns`."""
     images = to_numpy(images)
@@ -109,11 +149,10 @@ def digit_grid(images: Array, columns: int = 10) -> Figure:
 
 
 def save(fig: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write the figure to `path` by way of a temporary file, so that it is whole or absent."""
-    path = Path(path)
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    fig.savefig(part)
-    return part.replace(path)
+    """Write the figure to `path` whole or not at all."""
+    with whole(path) as part:
+        fig.savefig(part)
+    return Path(path)
 
 
 def save_gif(frames: Sequence[tuple[float, Array]], path: str | os.PathLike[str], fps: int = 20) -> Path:
@@ -130,11 +169,11 @@ def save_gif(frames: Sequence[tuple[float, Array]], path: str | os.PathLike[str]
         axes[0, 0].set_title(f"t = {frame[0]:.3f}", fontsize=9)
         return (dots,)
 
-    path = Path(path)
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
     rest = [frames[-1]] * fps
-    FuncAnimation(fig, draw, frames=[*frames, *rest], cache_frame_data=False).save(part, writer=PillowWriter(fps=fps))
-    return part.replace(path)
+    with whole(path) as part:
+        animation = FuncAnimation(fig, draw, frames=[*frames, *rest], cache_frame_data=False)
+        animation.save(part, writer=PillowWriter(fps=fps))
+    return Path(path)
 
 
 def _reach(*clouds: Array) -> float:

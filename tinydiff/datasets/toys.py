@@ -1,11 +1,14 @@
-"""Exact toys: Gaussian mixtures in the plane whose density, score, denoiser and entropy are all known.
+"""Toys in the plane, all standardised to mean 0 and average coordinate variance 1. Labels are modes, moons or arms.
 
-Components stand on a curve at equal arc length, 0.6 spacings long along it and `thickness` across, so that neighbours
-melt into a band. All are standardised to mean 0 and average coordinate variance 1: under N(0, I) each costs
-ln 2π + 1 = 2.8379 nats, and its entropy floor is the least that any model can reach. Labels are modes, moons or arms.
+The exact ones, in TOYS, are Gaussian mixtures: density, score, denoiser and entropy are all known. Where they form
+bands, components stand on a curve at equal arc length, 0.6 spacings long along it and `thickness` across, so that
+neighbours melt together. Under N(0, I) each costs ln 2π + 1 = 2.8379 nats, and its entropy floor is the least that any
+model can reach. The others, in SHAPES, are the toys that people know by name; they can only be sampled.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -17,14 +20,19 @@ FLOORS = {
     "moons32": 1.1950990,
     "pinwheel40": 1.2171206,
     "spiral60": 1.4952255,
+    "eight_gaussians": 1.4145123,
 }
 """Entropies in nats, by quadrature."""
 
 
 def ring8() -> GaussianMixture:
     """Eight round modes on a circle; the label is the mode."""
-    angle = 2 * np.pi * np.arange(8) / 8
-    return _modes(np.stack([np.cos(angle), np.sin(angle)], axis=1), std=0.08)
+    return _modes(_polar(np.ones(8), 2 * np.pi * np.arange(8) / 8), std=0.08)
+
+
+def eight_gaussians() -> GaussianMixture:
+    """The wider ring of the literature: radius 4, standard deviation 1/2, then standardised; the label is the mode."""
+    return _modes(_polar(np.full(8, 4.0), 2 * np.pi * np.arange(8) / 8), std=0.5)
 
 
 def grid25() -> GaussianMixture:
@@ -58,11 +66,126 @@ def spiral60() -> GaussianMixture:
     return _bands([arm(k) for k in range(2)], per_curve=30, thickness=0.035)
 
 
-TOYS: dict[str, Callable[[], GaussianMixture]] = {f.__name__: f for f in (ring8, grid25, moons32, pinwheel40, spiral60)}
+TOYS: dict[str, Callable[[], GaussianMixture]] = {
+    f.__name__: f for f in (ring8, grid25, moons32, pinwheel40, spiral60, eight_gaussians)
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A distribution in the plane that can only be sampled: (draw(rng, n) − shift)/scale.
+
+    draw gives points (n, 2), and labels (n,) or None. shift and scale standardise it, to the accuracy of 100,000 draws.
+    labels are the classes that occur, or None.
+    """
+
+    draw: Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray | None]]
+    shift: np.ndarray = field(init=False)
+    scale: float = field(init=False)
+    labels: np.ndarray | None = field(init=False)
+    dim = 2
+
+    def __post_init__(self) -> None:
+        x, y = self.draw(np.random.default_rng(0), 100_000)
+        object.__setattr__(self, "shift", np.mean(x, axis=0))
+        object.__setattr__(self, "scale", float(np.sqrt(np.mean(np.var(x, axis=0)))))
+        object.__setattr__(self, "labels", None if y is None else np.unique(y))
+
+    def sample(self, rng: np.random.Generator, n: int, labels: bool = False) -> Any:
+        """n draws (n, 2), and with labels=True their classes (n,)."""
+        x, y = self.draw(rng, n)
+        if labels and self.labels is None:
+            raise ValueError(f"{self.draw.__name__} has no labels.")
+        x = (x - self.shift) / self.scale
+        return (x, y) if labels else x
+
+
+def two_moons() -> Shape:
+    """Two interleaved half circles with noise of standard deviation 0.1; the label is the moon."""
+
+    def two_moons(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+        moon, angle = rng.integers(0, 2, n), np.pi * rng.random(n)
+        upper = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        return np.where(moon[:, None] == 0, upper, [1, 0.5] - upper) + 0.1 * rng.standard_normal((n, 2)), moon
+
+    return Shape(two_moons)
+
+
+def circles() -> Shape:
+    """Two concentric circles of radius 1 and 1/2 with noise of standard deviation 0.05; the label is the circle."""
+
+    def circles(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+        circle, angle = rng.integers(0, 2, n), 2 * np.pi * rng.random(n)
+        return _polar(np.where(circle == 0, 1.0, 0.5), angle) + 0.05 * rng.standard_normal((n, 2)), circle
+
+    return Shape(circles)
+
+
+def swiss_roll() -> Shape:
+    """A roll seen from the end: radius and angle both t, from 1½π to 4½π, with noise of standard deviation 0.5."""
+
+    def swiss_roll(rng: np.random.Generator, n: int) -> tuple[np.ndarray, None]:
+        t = 1.5 * np.pi * (1 + 2 * rng.random(n))
+        return _polar(t, t) + 0.5 * rng.standard_normal((n, 2)), None
+
+    return Shape(swiss_roll)
+
+
+def s_curve() -> Shape:
+    """An S of two arcs, each three quarters of a circle, with noise of standard deviation 0.05."""
+
+    def s_curve(rng: np.random.Generator, n: int) -> tuple[np.ndarray, None]:
+        t = 3 * np.pi * (rng.random(n) - 0.5)
+        x = np.stack([np.sin(t), np.sign(t) * (np.cos(t) - 1)], axis=1)
+        return x + 0.05 * rng.standard_normal((n, 2)), None
+
+    return Shape(s_curve)
+
+
+def checkerboard() -> Shape:
+    """The eight black fields of a 4 × 4 board, uniformly: entropy ln 8 − ln scale² for fields of side 1."""
+
+    def checkerboard(rng: np.random.Generator, n: int) -> tuple[np.ndarray, None]:
+        row, pair = rng.integers(0, 4, n), rng.integers(0, 2, n)
+        return np.stack([2 * pair + row % 2, row], axis=1) + rng.random((n, 2)), None
+
+    return Shape(checkerboard)
+
+
+DINOSAUR = (
+    "0,34 8,36 16,40 20,49 25,46 29,57 34,53 39,62 43,56 49,62 52,54 58,56 61,50 66,54 70,62 73,72 76,80 80,85 86,87 "
+    "92,85 97,81 98,78 93,77 87,77 83,74 81,67 79,58 76,48 72,40 69,34 69,24 70,12 72,4 62,4 62,12 60,22 57,28 48,26 "
+    "40,27 37,22 35,12 37,4 27,4 27,13 26,24 23,31 16,32 8,32 0,34"
+)
+"""Its outline, from the tip of the tail over the plates of the back to the head and back by the feet."""
+
+
+def dinosaur() -> Shape:
+    """The outline of a dinosaur with an eye, uniform along its length, with noise of standard deviation 0.4 in 98."""
+    outline = np.array([point.split(",") for point in DINOSAUR.split()], float)
+    arc = _arc(outline)
+
+    def dinosaur(rng: np.random.Generator, n: int) -> tuple[np.ndarray, None]:
+        at = rng.random(n) * (arc[-1] + 12)  # the eye counts for a length of 12
+        along = np.stack([np.interp(at, arc, outline[:, i]) for i in (0, 1)], axis=1)
+        eye = np.array([86, 82]) + _polar(np.ones(n), 2 * np.pi * rng.random(n))
+        return np.where(at[:, None] < arc[-1], along, eye) + 0.4 * rng.standard_normal((n, 2)), None
+
+    return Shape(dinosaur)
+
+
+SHAPES: dict[str, Callable[[], Shape]] = {
+    f.__name__: f for f in (two_moons, circles, swiss_roll, s_curve, checkerboard, dinosaur)
+}
 
 
 def _polar(radius: np.ndarray, angle: np.ndarray) -> np.ndarray:
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+
+
+def _arc(path: np.ndarray) -> np.ndarray:
+    """The length of a path (n, 2) up to each of its points, (n,)."""
+    return np.concatenate([[0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
 
 
 def _modes(means: np.ndarray, std: float) -> GaussianMixture:
@@ -74,8 +197,7 @@ def _bands(curves: Sequence[Callable], per_curve: int, thickness: float) -> Gaus
     means, covariances = [], []
     for curve in curves:
         u = np.linspace(0, 1, 4001)
-        path = curve(u)
-        arc = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
+        arc = _arc(curve(u))
         at = np.interp((np.arange(per_curve) + 0.5) / per_curve * arc[-1], arc, u)
         tangent = curve(at + 1e-5) - curve(at - 1e-5)
         tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)

@@ -67,20 +67,12 @@ def min_snr(process: Process, t: Times, gamma: float = 5.0) -> Array:
     return np.minimum(1.0, gamma * np.exp(-process.log_snr(t)))
 
 
-SOFT_SNR_FLOOR = 0.02
-"""The noise variance below which `soft_snr` stops asking for finer detail: σ of about 18 grey levels in 255."""
+def x0(process: Process, t: Times) -> Array:
+    """w = 1/SNR: the x_0-loss ‖x_0 − x̂_0‖², since ε − ε̂ = √SNR (x̂_0 − x_0) [Salimans & Ho 2022, 9]."""
+    return np.exp(-process.log_snr(t))
 
 
-def soft_snr(process: Process, t: Times, floor: float = SOFT_SNR_FLOOR) -> Array:
-    """The x_0-loss ‖x_0 − x̂_0‖²/(σ² + floor) as a weight of the ε-loss: (1/SNR)/(σ² + floor).
-
-    Made for images: for σ ≫ √floor it is nearly the SNR-weighted loss, and below that it stops growing, since a miss of
-    less than a few grey levels cannot be seen and is not worth a network's capacity.
-    """
-    return np.exp(-process.log_snr(t)) / (process.sigma(t) ** 2 + floor)
-
-
-WEIGHTS: dict[str, Weight] = {"simple": simple, "vlb": vlb, "min_snr": min_snr, "soft_snr": soft_snr}
+WEIGHTS: dict[str, Weight] = {"simple": simple, "vlb": vlb, "min_snr": min_snr, "x0": x0}
 TIMES: dict[str, DrawTimes] = {"uniform": uniform_times, "log_snr": log_snr_times, "logistic": logistic_times}
 
 

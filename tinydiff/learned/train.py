@@ -47,7 +47,7 @@ def train(
 
     data: a mixture (anything with .sample(rng, n)), an array (N, D), or a pair or Dataset (x, labels).
     weight: the factor w(t) of the ε-loss; times: how t is drawn. Names of objective.WEIGHTS and TIMES, or functions;
-    DDPM's are "simple" and "uniform". The ε-loss is SNR times the x_0-loss, so prediction="x0" wants "soft_snr".
+    DDPM's are "simple" and "uniform". On images prediction="x0" with weight="x0" learns best (see runs.config.RECIPES).
     label_dropout: how often a label is replaced by −1, so that one network learns with and without [CFG, Alg. 1].
     ema: the decay of the average, reached as step/(step + 9) so that the start is soon forgotten.
     state: resume from there, with the same arguments, bit for bit as if training had not stopped; rng is for

@@ -1,0 +1,75 @@
+"""Your own points, from a .csv or .npy file, standardised."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+
+from tinydiff.datasets.mnist import Dataset
+
+
+def load_points(path: str | os.PathLike[str]) -> Dataset:
+    """The points (N, D) of a file, each coordinate moved and scaled to mean 0 and variance 1.
+
+    .npy: an array (N, D) of numbers. .csv: commas between numbers, a point a line, and optionally a first line of
+    names; the column named "label", if any, holds the classes 0, 1, …. Points go back by x · scale + shift.
+    Raises FileNotFoundError, or ValueError naming the file, and the line where there is one.
+    """
+    path = Path(path)
+    readers = {".csv": _read_csv, ".npy": _read_npy}
+    if path.suffix not in readers:
+        raise ValueError(f"points come from a .csv or .npy file; got {path}.")
+    points, labels = readers[path.suffix](path)
+    if points.ndim != 2 or len(points) < 2 or points.shape[1] == 0:
+        raise ValueError(f"{path} must hold two points or more, (N, D); its shape is {points.shape}.")
+    with np.errstate(over="ignore", invalid="ignore"):
+        shift, scale = points.mean(axis=0), points.std(axis=0)
+        x = (points - shift) / np.where(scale > 0, scale, 1.0)
+    if not np.all(np.isfinite(x)):
+        row = int(np.argmin(np.all(np.isfinite(points), axis=1)))
+        raise ValueError(
+            f"{path} must hold finite numbers of a size that can be squared; point {row} is {points[row]}."
+        )
+    if not np.all(scale > 0):
+        raise ValueError(f"coordinate {int(np.argmin(scale))} of {path} is the same for all points: leave it out.")
+    return Dataset(x, labels, shift, scale)
+
+
+def _read_npy(path: Path) -> tuple[np.ndarray, None]:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)  # a map checks the file's size before it takes memory
+    except (ValueError, EOFError, OverflowError, MemoryError) as error:
+        raise ValueError(f"{path} is not a .npy file of numbers: {' '.join(str(error).split())}") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iufb":
+        raise ValueError(f"{path} must hold real numbers; got {getattr(array, 'dtype', type(array).__name__)}.")
+    return np.array(array, float), None
+
+
+def _read_csv(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    names: list[str] | None = None
+    rows: list[list[float]] = []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            for cells in reader:
+                try:
+                    row = [float(cell) for cell in cells]
+                except ValueError:
+                    if names is not None or rows:
+                        raise ValueError(f"line {reader.line_num} is not numbers: {','.join(cells)[:60]!r}") from None
+                    names, row = [cell.strip().lower() for cell in cells], []
+                width = len(rows[0]) if rows else len(names or row)
+                if row and len(row) != width:
+                    raise ValueError(f"line {reader.line_num} has {len(row)} numbers, not {width}")
+                rows += [row] if row else []
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path}: {error}.") from error
+    table = np.array(rows, float)
+    if names is None or "label" not in names or not rows:
+        return table, None
+    at = names.index("label")
+    labels = table[:, at]
+    if not np.all((labels >= 0) & (labels == np.floor(labels)) & (labels < 1000)):
+        raise ValueError(f"{path}: labels must be the integers 0, 1, …, below 1000.")
+    return np.delete(table, at, axis=1), labels.astype(np.int64)

@@ -1,0 +1,75 @@
+"""Checkpoints: all that training needs to go on, in one .npz file without pickles, whole or absent.
+
+Beside the arrays of TrainState the file holds the generator's state, as JSON since it has integers of 128 bits, and the
+format's number. What else a caller passes comes back as it was.
+"""
+
+import json
+import math
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinydiff.backend import Array, to_numpy
+from tinydiff.files import whole
+from tinydiff.learned.optim import AdamState
+from tinydiff.learned.train import TrainState
+
+FORMAT = 1
+
+
+def save(path: str | os.PathLike[str], state: TrainState, **more: Array) -> None:
+    """Write the state, and more arrays by name, in the place of any checkpoint at `path`."""
+    content = {
+        "format": FORMAT,
+        "step": state.step, "theta": state.theta, "ema": state.ema,
+        "mu": state.adam.mu, "nu": state.adam.nu, "count": state.adam.count,
+        "rng_state": json.dumps(state.rng_state), "loss": state.loss, "grad_norm": state.grad_norm,
+    }  # fmt: skip
+    arrays: dict[str, Any] = {name: to_numpy(value) for name, value in (content | more).items()}
+    with whole(path) as part, part.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def load(path: str | os.PathLike[str]) -> tuple[TrainState, dict[str, np.ndarray]]:
+    """The state, in NumPy arrays, and what was saved beside it.
+
+    Raises FileNotFoundError, or ValueError where the file is broken or of another format.
+    """
+    path = Path(path)
+    content = _read(path)
+    if (found := content.pop("format", None)) is None or found.shape != () or found != FORMAT:
+        raise ValueError(f"{path} is of format {found}; this version of tinydiff reads format {FORMAT}.")
+    try:
+        number = lambda name: content.pop(name).item()  # noqa: E731
+        adam = AdamState(content.pop("mu"), content.pop("nu"), number("count"))
+        state = TrainState(
+            number("step"), content.pop("theta"), content.pop("ema"), adam,
+            json.loads(number("rng_state")), number("loss"), number("grad_norm"),
+        )  # fmt: skip
+        np.random.default_rng().bit_generator.state = state.rng_state
+    except (KeyError, ValueError, TypeError) as error:
+        raise ValueError(f"{path} is not a checkpoint of tinydiff: {error!r}.") from error
+    vectors = (state.theta, state.ema, adam.mu, adam.nu)
+    if len({(v.shape, v.dtype) for v in vectors}) != 1 or state.theta.ndim != 1:
+        raise ValueError(f"{path} is not a checkpoint of tinydiff: its vectors disagree in shape or dtype.")
+    if not math.isfinite(sum(float(np.sum(v)) for v in vectors)):
+        raise ValueError(f"{path} holds parameters that are not finite.")
+    return state, content
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file, after a look at its checksums: NumPy alone would believe a broken header."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if broken := archive.testzip():
+                raise ValueError(f"the checksum of {broken} is wrong")
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (FileNotFoundError, PermissionError, IsADirectoryError):
+        raise
+    except Exception as error:  # zipfile and NumPy raise a dozen types for a dozen ways to be broken
+        raise ValueError(f"{path} is not a whole .npz file: {' '.join(str(error).split())}.") from error

@@ -1,0 +1,100 @@
+"""Whole runs, as the command line starts them: train, sample, evaluate, demo.
+
+A run lives in a directory (directory.py), is decided by its Config (config.py), and ends in a report (report.py).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from rich.console import Console
+
+from tinydiff import plotting
+from tinydiff.evaluation.metrics import denoising
+from tinydiff.exact.mixture import GaussianMixture
+from tinydiff.exact.oracle import Oracle
+from tinydiff.learned.network import NetworkDenoiser
+from tinydiff.runs.config import Config, Count, Data, Seed, extent, make_network, open_data, recipe
+from tinydiff.runs.directory import Run, Trained
+from tinydiff.runs.report import evaluate as _evaluate
+from tinydiff.runs.report import table, trajectory
+from tinydiff.runs.sampling import Draw, draw, write_points
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Train on an exact toy, sample, and measure the model against the truth: about a minute on two cores."""
+
+    out: Path = Path("runs/demo")
+    """The run's directory; a demo that is there already is replaced."""
+    toy: Literal["ring8", "grid25", "moons32", "pinwheel40", "spiral60", "eight_gaussians"] = "ring8"
+    """The distribution, whose density is known exactly."""
+    steps: Count = 4000
+    """Training steps."""
+    seed: Seed = 0
+    """Seed of everything random."""
+
+
+def train(config: Config, out: Path, resume: bool = False) -> dict[str, Any]:
+    """Train a run in the directory `out`, or go on with the one that is there, and evaluate it; the report."""
+    config = Run.open(out).config if resume else config
+    data = open_data(config.name)
+    make_network(config, *extent(data))  # what does not fit is told before anything is written
+    run = Run(out, config) if resume else Run.create(out, config)
+    return _finish(run, run.train(data, _watch(data, config.seed)))
+
+
+def demo(options: Demo) -> dict[str, Any]:
+    """Run the demo and return its report."""
+    config = replace(recipe(options.toy), steps=options.steps, seed=options.seed)
+    run, data = Run.create(options.out, config, overwrite=True), open_data(options.toy)
+    trained = run.train(data, _watch(data, options.seed))
+    plotting.save_gif(trajectory(trained.model, np.random.default_rng(config.seed)), run.path / "trajectory.gif")
+    return _finish(run, trained)
+
+
+def evaluate(path: Path) -> dict[str, Any]:
+    """Measure the run in this directory, as it stands; the report."""
+    run = Run.open(path)
+    return _finish(run, run.load())
+
+
+def sample(options: Draw) -> np.ndarray:
+    """Write samples of a run, in the units of its data, and a figure of them; the samples (n, D)."""
+    trained, out = Run.open(options.run).load(), options.out or options.run / "samples.npy"
+    x, labels = draw(trained, options)
+    back = x * trained.scale + trained.shift
+    write_points(out, back, labels)
+    written = [out]
+    if trained.model.dim == 784:
+        written.append(plotting.save(plotting.digit_grid(x[:100]), out.with_suffix(".png")))
+    elif trained.model.dim == 2:
+        clouds = {"samples": [x]}
+        colours = np.zeros(len(x)) if labels is None else labels
+        written.append(plotting.save(plotting.guidance(clouds, [options.w], colours), out.with_suffix(".png")))
+    Console().print("Samples:", *(f"  {path}" for path in written), sep="\n", highlight=False, soft_wrap=True)
+    return back
+
+
+def _watch(data: Data, seed: int) -> Callable[[NetworkDenoiser], str]:
+    """What the progress bar says of a model: on an exact toy, its mean excess over the least possible loss."""
+    judge = np.random.default_rng(seed + 1)
+
+    def watch(model: NetworkDenoiser) -> str:
+        oracle = Oracle(data, model.process)
+        return f"excess {np.mean([denoising(model, oracle, t, n=500, rng=judge)[1] for t in (0.05, 0.2, 0.5)]):.5f}"
+
+    return watch if isinstance(data, GaussianMixture) else lambda model: ""
+
+
+def _finish(run: Run, trained: Trained) -> dict[str, Any]:
+    """Evaluate, and print the report."""
+    console = Console()
+    with console.status("sampling, measuring and drawing"):
+        report = _evaluate(run, trained)
+    console.print(table(report))
+    files = ["report.json", *report["figures"]]
+    console.print("Written:", *(f"  {run.path / name}" for name in files), sep="\n", highlight=False, soft_wrap=True)
+    return report

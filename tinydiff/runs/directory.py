@@ -1,0 +1,198 @@
+"""A run's directory: config.json, checkpoint.npz, log.csv, and what `evaluate` makes of them.
+
+Training writes a checkpoint every so many steps, each in the place of the one before and whole at every moment. A run
+that was stopped, by whatever, goes on from there and ends in the same bits as one that never stopped.
+"""
+
+import csv
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Self, TextIO
+
+import numpy as np
+from tqdm import tqdm
+
+from tinydiff.datasets.mnist import Dataset
+from tinydiff.files import whole
+from tinydiff.learned import checkpoint
+from tinydiff.learned.network import NetworkDenoiser
+from tinydiff.learned.train import TrainState, train
+from tinydiff.processes import SDE
+from tinydiff.runs.config import PROCESSES, Config, Data, extent, make_network, read_config, write_config
+
+LOG = ("step", "loss", "grad_norm", "seconds")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a checkpoint holds: the model of the averaged parameters, and how its points go back: x · scale + shift."""
+
+    model: NetworkDenoiser
+    process: SDE
+    state: TrainState
+    shift: np.ndarray
+    scale: np.ndarray
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A directory and the configuration that it holds."""
+
+    path: Path
+    config: Config
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the checkpoint is."""
+        return self.path / "checkpoint.npz"
+
+    @property
+    def log(self) -> Path:
+        """Where the log is."""
+        return self.path / "log.csv"
+
+    @classmethod
+    def create(cls, path: Path, config: Config, overwrite: bool = False) -> Self:
+        """A new run; FileExistsError where there is one already, unless it may be overwritten."""
+        if (path / "config.json").exists() and not overwrite:
+            raise FileExistsError(f"{path} holds a run: go on with --resume, or choose another --out.")
+        path.mkdir(parents=True, exist_ok=True)
+        run = cls(path, config)
+        run.checkpoint.unlink(missing_ok=True)
+        run.log.unlink(missing_ok=True)
+        write_config(path / "config.json", config)
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The run of this directory; FileNotFoundError where there is none."""
+        if not (path / "config.json").is_file():
+            raise FileNotFoundError(f"{path} holds no run: there is no config.json in it.")
+        return cls(path, read_config(path / "config.json"))
+
+    def load(self) -> Trained:
+        """The model of the last checkpoint. Raises FileNotFoundError, or ValueError for a broken one."""
+        if not self.checkpoint.is_file():
+            raise FileNotFoundError(f"{self.path} holds no checkpoint yet: train with --resume.")
+        state, more = checkpoint.load(self.checkpoint)
+        try:
+            dim, classes = int(more["dim"]), int(more["classes"])
+            network = make_network(self.config, dim, classes)
+            process = PROCESSES[self.config.process]()
+            model = NetworkDenoiser(network, state.ema, process)
+            return Trained(model, process, state, more["shift"], more["scale"], str(more["fingerprint"]))
+        except (KeyError, ValueError, TypeError) as error:
+            raise ValueError(f"{self.checkpoint} does not fit {self.path / 'config.json'}: {error}") from error
+
+    def train(self, data: Data, watch: Callable[[NetworkDenoiser], str] = lambda model: "") -> Trained:
+        """Train on the data that the configuration names, from the last checkpoint, if there is one, to the end."""
+        config, (dim, classes) = self.config, extent(data)
+        network, process = make_network(config, dim, classes), PROCESSES[config.process]()
+        shift, scale = (data.shift, data.scale) if isinstance(data, Dataset) else (np.zeros(dim), np.ones(dim))
+        fingerprint, state, rng = fingerprint_of(data), None, np.random.default_rng(config.seed)
+        if self.checkpoint.is_file():
+            before = self.load()
+            state = before.state
+            if before.fingerprint != fingerprint:
+                raise ValueError(f"{config.name} is not what it was when this run began: restore it, or begin anew.")
+
+        states = train(
+            network, process, data, steps=config.steps, batch=config.batch, lr=config.lr, weight=config.weight,
+            times=config.times, ema=config.ema, label_dropout=config.label_dropout, rng=rng, state=state,
+        )  # fmt: skip
+        more = {"dim": dim, "classes": classes, "shift": shift, "scale": scale, "fingerprint": fingerprint}
+        shown = watched(states, config.steps, lambda s: watch(NetworkDenoiser(network, s.ema, process)), state)
+        with np.errstate(over="ignore", invalid="ignore"):  # train itself stops at what is not finite
+            state = self._saving(shown, state, more)
+        return Trained(NetworkDenoiser(network, state.ema, process), process, state, shift, scale, fingerprint)
+
+    def _saving(self, states: Iterable[TrainState], state: TrainState | None, more: dict) -> TrainState:
+        """The last of the states, each logged, some saved; also when interrupted."""
+        done, seconds = (0, 0.0) if state is None else (state.step, self._cut_log(state.step))
+        saved, start = done, time.perf_counter() - seconds
+        with self.log.open("a", encoding="utf-8", newline="") as file:
+            if done == 0:
+                file.truncate(0)
+                file.write(",".join(LOG) + "\n")
+            try:
+                for new in states:
+                    seconds = time.perf_counter() - start
+                    file.write(f"{new.step},{new.loss},{new.grad_norm},{seconds:.3f}\n")
+                    state = new
+                    if state.step % self.config.save_every == 0 or state.step == self.config.steps:
+                        saved = self._save(state, more, file)
+            except KeyboardInterrupt:
+                if state is not None and state.step > saved:
+                    self._save(state, more, file)
+                raise
+            except FloatingPointError as error:
+                raise FloatingPointError(f"{error} {self.path} keeps the checkpoint of step {saved}.") from error
+        assert state is not None
+        return state
+
+    def _save(self, state: TrainState, more: dict, log: TextIO) -> int:
+        """Save the state, after its line in the log; its step."""
+        log.flush()
+        checkpoint.save(self.checkpoint, state, **more)
+        return state.step
+
+    def _cut_log(self, step: int) -> float:
+        """Cut the log off after this step; the seconds up to there."""
+        rows = [row for row in self.read_log() if row[0] <= step]
+        with whole(self.log) as part, part.open("w", encoding="utf-8", newline="") as file:
+            file.write(",".join(LOG) + "\n")
+            file.writelines(f"{int(at)},{loss},{norm},{seconds:.3f}\n" for at, loss, norm, seconds in rows)
+        return rows[-1][3] if rows else 0.0
+
+    def read_log(self) -> list[tuple[float, float, float, float]]:
+        """The rows of the log, as LOG names them, up to the first that is not whole."""
+        rows: list[tuple[float, float, float, float]] = []
+        if not self.log.is_file():
+            return rows
+        with self.log.open(encoding="utf-8", errors="replace", newline="") as file:
+            for line in list(csv.reader(file))[1:]:
+                try:
+                    step, loss, norm, seconds = map(float, line)
+                except ValueError:
+                    break
+                rows.append((step, loss, norm, seconds))
+        return rows
+
+
+def watched(
+    states: Iterator[TrainState],
+    steps: int,
+    watch: Callable[[TrainState], str],
+    start: TrainState | None,
+    looks: int = 20,
+) -> Iterator[TrainState]:
+    """The states, behind a progress bar that shows the smoothed loss and, a few times, what `watch` says."""
+    loss, seen, done = float("nan"), "", 0 if start is None else start.step
+    with tqdm(
+        states, total=steps, initial=done, desc="training", unit="step", mininterval=0.2, dynamic_ncols=True
+    ) as bar:
+        for state in bar:
+            loss = state.loss if np.isnan(loss) else 0.99 * loss + 0.01 * state.loss
+            if state.step % max(1, steps // looks) == 0:
+                seen = watch(state)
+            bar.set_postfix_str(f"loss {loss:.4f} {seen}", refresh=False)
+            yield state
+
+
+def fingerprint_of(data: Data) -> str:
+    """SHA-256 of the points and labels that were read from files; empty for toys, which are always the same."""
+    if not isinstance(data, Dataset):
+        return ""
+    digest = hashlib.sha256(data.x.tobytes())
+    if data.labels is not None:
+        digest.update(data.labels.tobytes())
+    return digest.hexdigest()
+
+
+def differing(a: Config, b: Config) -> list[str]:
+    """The options in which two configurations differ."""
+    return [f.name for f in fields(Config) if getattr(a, f.name) != getattr(b, f.name)]
