@@ -51,6 +51,8 @@ def results(to):
         "oracle": td.Oracle(MIXTURE, PROCESS).given(LABELS),
         "points": td.Oracle(np.arange(20.0).reshape(10, 2) / 10, PROCESS),
     }
+    models["guided"] = td.classifier_free(models["network"], models["network"].given(-1), 1.5)
+    models["guided oracle"] = td.classifier_free(td.Oracle(MIXTURE, PROCESS), td.Oracle(MIXTURE, PROCESS), 3).given(1)
     zero, end = (td.grids.log_snr(PROCESS, 4, to_zero=flag) for flag in (True, False))
     for name, model in models.items():
         yield f"{name} eps", model(x, T)

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from matplotlib import colors
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 import tinydiff as td
@@ -44,6 +46,121 @@ def test_loss_per_time_draws_the_numbers(rng):
     left, right = plotting.loss_per_time(lam, loss, floor, excess).axes
     np.testing.assert_array_equal([line.get_ydata() for line in left.lines], [floor, loss])
     np.testing.assert_array_equal(right.lines[0].get_ydata(), excess)
+
+
+def heights(artist):
+    """The height of a step histogram in each of its bins, from the corners of its outline."""
+    corners = artist.get_xy()
+    inner = corners[1:-1]  # without the feet on the axis
+    np.testing.assert_array_equal(inner[::2, 1], inner[1::2, 1])
+    return inner[::2, 1], np.append(inner[::2, 0], inner[-1, 0])
+
+
+def share(x, edges):
+    """The share of x in each bin over the bin's width, by sorting; the last bin holds its right edge too."""
+    below = np.searchsorted(np.sort(x), edges, side="left").astype(float)
+    below[-1] = np.searchsorted(np.sort(x), edges[-1], side="right")
+    return np.diff(below) / (below[-1] - below[0]) / np.diff(edges)
+
+
+def test_histograms_are_the_densities_of_each_coordinate(rng):
+    """Grey bars of the data with area 1, and the samples in the same bins as an orange line."""
+    data = rng.standard_normal((500, 3)) * [1.0, 2.0, 5.0] + [0.0, 1.0, -3.0]
+    samples = 0.7 * (data[:300] - data.mean(axis=0)) + data.mean(axis=0)
+    axes = plotting.histograms(data, samples).axes
+    assert [ax.get_title() for ax in axes] == [f"coordinate {i}" for i in range(3)]
+    for i, ax in enumerate(axes):
+        bars, line = ax.patches[:-1], ax.patches[-1]
+        edges = np.array([bar.get_x() for bar in bars] + [bars[-1].get_x() + bars[-1].get_width()])
+        tall = np.array([bar.get_height() for bar in bars])
+        np.testing.assert_allclose(edges, np.linspace(data[:, i].min(), data[:, i].max(), 41), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(tall, share(data[:, i], edges), rtol=1e-12)
+        np.testing.assert_allclose(np.sum(tall * np.diff(edges)), 1, rtol=1e-12)
+        step, step_edges = heights(line)
+        np.testing.assert_allclose(step_edges, edges, rtol=1e-12)
+        np.testing.assert_allclose(step, share(samples[:, i], edges), rtol=1e-12)
+        assert {colors.to_hex(bar.get_facecolor()) for bar in bars} == {plotting.DATA}
+        assert colors.to_hex(line.get_edgecolor()) == colors.to_hex(plotting.MODEL)
+        assert not line.get_fill()
+    assert [text.get_text() for text in axes[0].get_legend().get_texts()] == ["data", "samples"]
+
+
+@pytest.mark.parametrize(("dim", "most", "count"), [(1, 6, 1), (6, 6, 6), (9, 6, 6), (9, 2, 2)])
+def test_histograms_show_the_first_coordinates_and_no_more_than_asked(dim, most, count, rng):
+    data = rng.standard_normal((50, dim)) + 100.0 * np.arange(dim)
+    axes = plotting.histograms(data, data, most=most).axes
+    assert len(axes) == count
+    assert [round(np.mean(ax.get_xlim()) / 100) for ax in axes] == list(range(count))
+    assert len(plotting.histograms(np.zeros((50, 9)), np.zeros((5, 9))).axes) == 6
+
+
+def test_samples_that_miss_the_data_altogether_can_be_drawn(rng):
+    """A model that diverged is what one wants to see; its line is flat, and there is no division of 0 by 0."""
+    data = rng.standard_normal((50, 1))
+    (ax,) = plotting.histograms(data, data + 1000).axes
+    assert not np.any(heights(ax.patches[-1])[0] > 0)
+
+
+def seen_colors(dots):
+    """The colour in which each dot is drawn."""
+    dots.figure.canvas.draw()
+    return [colors.to_hex(color) for color in dots.get_facecolor()]
+
+
+@pytest.mark.parametrize("classes", [1, 2, 10, 11, 32])
+def test_guidance_has_a_row_for_each_model_and_a_column_for_each_w(classes, rng):
+    """Each cloud in its place, each label in a colour of its own, the same in every panel."""
+    labels = np.arange(64) % classes
+    clouds = {name: list(rng.standard_normal((3, 64, 2))) for name in ("exact", "learned")}
+    figure = plotting.guidance(clouds, [0.0, 1.5, 4], labels)
+    FigureCanvasAgg(figure)
+    axes = np.reshape(figure.axes, (2, 3))
+    grid = axes[0, 0].get_gridspec()
+    assert (grid.nrows, grid.ncols) == (2, 3)
+    palette = seen_colors(axes[0, 0].collections[0])
+    assert len({*zip(labels, palette, strict=True)}) == len(set(palette)) == classes
+    for row, (name, xs) in zip(axes, clouds.items(), strict=True):
+        for ax, x, w in zip(row, xs, ("0", "1.5", "4"), strict=True):
+            np.testing.assert_array_equal(offsets(ax), x)
+            assert ax.get_title() == f"{name}, w = {w}"
+            assert seen_colors(ax.collections[0]) == palette
+
+
+@pytest.mark.parametrize("far", [0, 3])
+def test_guidance_is_on_one_scale_that_holds_the_widest_cloud(far, rng):
+    """Guided samples leave the data: the reach is that of all panels together."""
+    clouds = [rng.standard_normal((1000, 2)) for _ in range(4)]
+    clouds[far] = 10 * clouds[far]
+    figure = plotting.guidance({"a": clouds[:2], "b": clouds[2:]}, [0, 1], np.zeros(1000))
+    limits = {(*ax.get_xlim(), *ax.get_ylim()) for ax in figure.axes}
+    assert len(limits) == 1
+    left, right, bottom, top = limits.pop()
+    assert -left == right == -bottom == top
+    assert np.mean(np.abs(clouds[far]) < right) >= 0.995
+    assert right < 1.2 * np.max(np.abs(clouds[far]))
+
+
+@pytest.mark.parametrize(("n", "window", "used"), [(250, 100, 100), (250, 7, 7), (30, 100, 30), (5, 5, 5), (1, 100, 1)])
+def test_training_draws_each_loss_and_its_mean_over_the_last_window(n, window, used, rng):
+    """At each step from the window's end on, the mean of the last `used` losses, by sums of slices."""
+    steps, losses = np.arange(10, 10 + n), rng.uniform(0.1, 1, n)
+    figure = plotting.training(list(steps), list(losses), window)
+    (ax,) = figure.axes
+    each, mean = ax.lines
+    np.testing.assert_array_equal(each.get_xdata(), steps)
+    np.testing.assert_array_equal(each.get_ydata(), losses)
+    np.testing.assert_array_equal(mean.get_xdata(), steps[used - 1 :])
+    expected = [np.mean(losses[end - used : end]) for end in range(used, n + 1)]
+    np.testing.assert_allclose(mean.get_ydata(), expected, rtol=1e-12)
+    assert ax.get_yscale() == "log"
+    assert (each.get_color(), mean.get_color()) == (plotting.DATA, plotting.MODEL)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a batch", f"mean of {used}"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("step", "training loss")
+
+
+def test_training_takes_a_window_of_100_unless_told():
+    figure = plotting.training(np.arange(300), np.ones(300))
+    assert len(figure.axes[0].lines[1].get_xdata()) == 201
 
 
 def test_digit_grid_puts_image_k_in_row_k_over_columns():

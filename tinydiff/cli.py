@@ -4,6 +4,7 @@ Exit codes: 0 for success, 1 for a failure, told in one line, 2 for wrong usage,
 """
 
 import io
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
@@ -39,22 +40,24 @@ class Evaluate:
     """The run's directory."""
 
 
+class UsageError(Exception):
+    """Wrong arguments, told in one line."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name and return the exit code."""
     try:
-        options = parse(sys.argv[1:] if arguments is None else arguments)
-    except (ValueError, OSError) as error:
-        return told(error, 2 if isinstance(error, ValueError) else 1)
-    try:
-        match options:
+        match parse(sys.argv[1:] if arguments is None else arguments):
             case Train(config, out, resume):
                 runs.train(config, out, resume)
-            case Draw():
+            case Draw() as options:
                 runs.sample(options)
             case Evaluate(run):
                 runs.evaluate(run)
-            case runs.Demo():
+            case runs.Demo() as options:
                 runs.demo(options)
+    except UsageError as error:
+        return told(error, 2)
     except (ValueError, OSError, FloatingPointError, MemoryError) as error:
         return told(error, 1)
     except KeyboardInterrupt:
@@ -62,13 +65,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def told(error: Any, code: int) -> int:
+    """Say it in one line; the exit code."""
+    print("tinydiff:", " ".join(str(error).split()) or type(error).__name__, file=sys.stderr)
+    return code
+
+
 def parse(arguments: Sequence[str]) -> Any:
-    """The options of the command that the arguments name. Raises ValueError for wrong usage, in one line."""
-    commands: dict[str, Callable] = {"train": Train, "sample": Draw, "evaluate": Evaluate, "demo": runs.Demo}
+    """The options of the command that the arguments name."""
     if arguments[:1] == ["train"]:
         return parse_train(arguments[1:])
+    commands: dict[str, Callable] = {"train": Train, "sample": Draw, "evaluate": Evaluate, "demo": runs.Demo}
     description = "Denoising diffusion from scratch in NumPy, checked against exact truth."
-    with one_line():
+    with usage():
         return checked(
             tyro.extras.subcommand_cli_from_dict(commands, prog="tinydiff", description=description, args=arguments)
         )
@@ -77,19 +86,19 @@ def parse(arguments: Sequence[str]) -> Any:
 def parse_train(arguments: Sequence[str]) -> Train:
     """The options of train: the arguments over the recipe that NAME chooses, or over the configuration to resume."""
     cli = partial(tyro.cli, Train, prog="tinydiff train", args=arguments)
-    with one_line():
+    with usage():
         if {"-h", "--help"} & set(arguments):
             return cli(default=defaults(next((word for word in arguments if word in NAMES), "NAME")))
         first = cli()
-        default = defaults(first.config.name)
-        out = default.out if first.out == Train.out else first.out
-        if first.resume:
-            default = Train(Run.open(out).config, out, resume=True)
-        options = cli(default=default)
-    config = replace(options.config, name=known(options.config.name))
-    if options.resume and (changed := differing(config, default.config)):
-        raise ValueError(f"--resume goes on with the run's own {', '.join(changed)}: leave that out.")
-    return replace(options, config=checked(config))
+        default = defaults(known(first.config.name))
+    out = default.out if first.out == Train.out else first.out
+    base = Run.open(out).config if first.resume else default.config
+    with usage():
+        options = cli(default=Train(base, out))
+        config = checked(replace(options.config, name=known(options.config.name)))
+        if options.resume and (changed := differing(config, base)):
+            raise ValueError(f"--resume goes on with the run's own {', '.join(changed)}: leave that out.")
+    return replace(options, config=config)
 
 
 def defaults(name: str) -> Train:
@@ -98,20 +107,16 @@ def defaults(name: str) -> Train:
 
 
 @contextmanager
-def one_line() -> Iterator[None]:
-    """Turn tyro's boxed errors into a ValueError of one line."""
+def usage() -> Iterator[None]:
+    """Turn a ValueError, or tyro's boxed message and exit, into a UsageError of one line."""
     said = io.StringIO()
     try:
         with redirect_stderr(said):
             yield
+    except ValueError as error:
+        raise UsageError(error) from error
     except SystemExit as error:
         if not error.code:
             raise
-        text = " ".join(line.strip("│╭╮╰╯─ ") for line in said.getvalue().splitlines()[1:])
-        raise ValueError(" ".join(text.split("For full helptext")[0].split()) + " See --help.") from None
-
-
-def told(error: Any, code: int) -> int:
-    """Say it in one line; the exit code."""
-    print("tinydiff:", " ".join(str(error).split()) or type(error).__name__, file=sys.stderr)
-    return code
+        text = re.sub(r"[─-]{3,}|[│╭╮╰╯|]", " ", said.getvalue().split("\n", 1)[1])
+        raise UsageError(f"{text.split('For full helptext')[0]} See --help.") from None

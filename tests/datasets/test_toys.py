@@ -7,11 +7,11 @@ import pytest
 from scipy import integrate, stats
 from scipy.special import logsumexp
 
-from tinydiff.datasets.toys import FLOORS, TOYS, grid25, moons32, pinwheel40, ring8, spiral60
+from tinydiff.datasets.toys import FLOORS, TOYS, eight_gaussians, grid25, moons32, pinwheel40, ring8, spiral60
 from tinydiff.exact.mixture import GaussianMixture
 
-COMPONENTS = {"ring8": 8, "grid25": 25, "moons32": 32, "pinwheel40": 40, "spiral60": 60}
-CLASSES = {"ring8": 8, "grid25": 25, "moons32": 2, "pinwheel40": 5, "spiral60": 2}
+COMPONENTS = {"ring8": 8, "grid25": 25, "moons32": 32, "pinwheel40": 40, "spiral60": 60, "eight_gaussians": 8}
+CLASSES = {"ring8": 8, "grid25": 25, "moons32": 2, "pinwheel40": 5, "spiral60": 2, "eight_gaussians": 8}
 every_toy = pytest.mark.parametrize("name", COMPONENTS)
 every_band = pytest.mark.parametrize("make", [moons32, pinwheel40, spiral60])
 
@@ -109,14 +109,23 @@ def test_draws_carry_the_label_of_their_component(name):
     assert np.all(own > others + 1)
 
 
-def test_ring_modes_stand_on_a_circle_at_equal_angles():
-    """Mode k is mode 0 turned by 2πk/8; modes are round, of .08 times the radius, so that neighbours do not touch."""
-    m = ring8()
+@pytest.mark.parametrize(("make", "thickness"), [(ring8, 0.08), (eight_gaussians, 0.5 / 4)])
+def test_ring_modes_stand_on_a_circle_at_equal_angles(make, thickness):
+    """Mode k is mode 0, on the first axis, turned by 2πk/8; modes are round, of this part of the radius."""
+    m = make()
+    np.testing.assert_allclose(m.means[0], [np.linalg.norm(m.means[0]), 0], atol=1e-14)
     for k in range(8):
         np.testing.assert_allclose(m.means[k], turned(2 * np.pi * k / 8) @ m.means[0], atol=1e-14)
     np.testing.assert_array_equal(m.labels, np.arange(8))
     long, short, _ = axes(m)
-    np.testing.assert_allclose([long, short], 0.08 * np.linalg.norm(m.means[0]), rtol=1e-12)
+    np.testing.assert_allclose([long, short], thickness * np.linalg.norm(m.means[0]), rtol=1e-12)
+
+
+def test_the_eight_gaussians_have_radius_four_and_deviation_a_half():
+    """Before they are standardised: a coordinate's variance is 4²/2 + (1/2)² = 8.25, which becomes 1."""
+    m = eight_gaussians()
+    np.testing.assert_allclose(np.linalg.norm(m.means, axis=1) * math.sqrt(8.25), 4, rtol=1e-12)
+    np.testing.assert_allclose(m.covariances * 8.25, np.broadcast_to(0.25 * np.eye(2), (8, 2, 2)), atol=1e-12)
 
 
 def test_grid_modes_stand_on_a_square_grid():

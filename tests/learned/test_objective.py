@@ -90,11 +90,35 @@ def test_min_snr_caps_the_weight_of_the_x0_loss(rng):
     np.testing.assert_allclose(objective.min_snr(td.VP(), t) * snr, np.minimum(snr, 5), rtol=1e-12)
 
 
-def test_soft_snr_is_the_x0_loss_over_sigma2_plus_floor():
-    t = np.linspace(0.01, 0.99, 20)
-    process = td.Cosine()
-    snr = (process.alpha(t) / process.sigma(t)) ** 2
-    np.testing.assert_allclose(objective.soft_snr(process, t) * snr, 1 / (process.sigma(t) ** 2 + 0.02), rtol=1e-12)
+@pytest.mark.parametrize("process", [td.VP(), td.SubVP(), td.VE(), td.Cosine(), td.Discrete.cosine(50)], ids=repr)
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_the_x0_weight_makes_it_the_error_of_the_data(process, prediction, rng):
+    """With w = 1/SNR the loss is E‖x_0 − x̂_0‖²/d, x̂_0 the denoiser's own, whatever the network predicts."""
+    network = td.TimeMLP(3, 8, 2, prediction=prediction)
+    theta = 0.3 * rng.standard_normal(network.size)
+    x0, t, eps = batch(rng)
+    t = process.nearest(t)
+    x0_hat = td.NetworkDenoiser(network, theta, process).x0(process.perturb(x0, t, eps), t)
+    loss, _ = loss_and_grad(network, process, theta, x0, t, eps, weight=objective.WEIGHTS["x0"])
+    np.testing.assert_allclose(loss, np.mean((x0 - x0_hat) ** 2), rtol=1e-9)
+
+
+def test_the_x0_loss_of_a_network_that_says_zero_is_the_size_of_the_data(rng):
+    """Predicting x0, with F = 0: the loss is E‖x_0‖²/d at any t and noise."""
+    network = td.TimeMLP(3, 4, 1, prediction="x0")
+    x0, t, eps = batch(rng)
+    loss, _ = loss_and_grad(network, td.VP(), network.init(rng, np.float64), x0, t, eps, weight=objective.x0)
+    np.testing.assert_allclose(loss, np.mean(x0**2), rtol=1e-10)
+
+
+def test_the_weights_are_known_by_their_names():
+    """At SNR = 1 and 16 of the cosine, where −½ dλ/dt = ½ π (tan + 1/tan)(πt/2) and SNR = 1/tan²: γ = 5 is between."""
+    t, process = 2 / np.pi * np.arctan(0.25), td.Cosine()
+    at = {name: (float(weight(process, 0.5)), float(weight(process, t))) for name, weight in objective.WEIGHTS.items()}
+    expected = {"simple": (1, 1), "vlb": (np.pi, np.pi * (0.25 + 4) / 2), "min_snr": (1, 5 / 16), "x0": (1, 1 / 16)}
+    assert at.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(at[name], values, rtol=1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize("process", [td.VP(), td.VE(), td.Cosine(), td.Discrete.linear(1000)], ids=repr)
@@ -115,12 +139,12 @@ def test_times_fill_their_clock_evenly(process, rng):
 
 def test_unknown_names_are_told_the_choices(rng):
     network = td.TimeMLP(2, 4, 1)
-    with pytest.raises(ValueError, match="weight must be a function or one of simple, vlb, min_snr, soft_snr; got 'x'"):
+    with pytest.raises(ValueError, match="weight must be a function or one of simple, vlb, min_snr, x0; got 'x'"):
         next(td.train(network, td.VP(), td.toys.ring8(), weight="x", rng=rng))
     with pytest.raises(ValueError, match="times must be a function or one of uniform, log_snr, logistic; got 'x'"):
         next(td.train(network, td.VP(), td.toys.ring8(), times="x", rng=rng))
     chain, x = td.Discrete.linear(100).zero_terminal_snr(), np.zeros((1, 2))
     with pytest.raises(ValueError, match="this weight is infinite at t = 1"):
-        loss_and_grad(network, chain, network.init(rng), x, np.ones(1), x, weight=objective.soft_snr)
+        loss_and_grad(network, chain, network.init(rng), x, np.ones(1), x, weight=objective.x0)
     with pytest.raises(ValueError, match="needs an SDE or a Discrete process"):
         objective.vlb(td.Process(), 0.5)

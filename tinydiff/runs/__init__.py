@@ -51,8 +51,8 @@ def demo(options: Demo) -> dict[str, Any]:
     config = replace(recipe(options.toy), steps=options.steps, seed=options.seed)
     run, data = Run.create(options.out, config, overwrite=True), open_data(options.toy)
     trained = run.train(data, _watch(data, options.seed))
-    plotting.save_gif(trajectory(trained.model, np.random.default_rng(config.seed)), run.path / "trajectory.gif")
-    return _finish(run, trained)
+    frames = trajectory(trained.model, np.random.default_rng(config.seed))
+    return _finish(run, trained, plotting.save_gif(frames, run.path / "trajectory.gif"))
 
 
 def evaluate(path: Path) -> dict[str, Any]:
@@ -89,12 +89,12 @@ def _watch(data: Data, seed: int) -> Callable[[NetworkDenoiser], str]:
     return watch if isinstance(data, GaussianMixture) else lambda model: ""
 
 
-def _finish(run: Run, trained: Trained) -> dict[str, Any]:
+def _finish(run: Run, trained: Trained, *more: Path) -> dict[str, Any]:
     """Evaluate, and print the report."""
     console = Console()
     with console.status("sampling, measuring and drawing"):
         report = _evaluate(run, trained)
     console.print(table(report))
-    files = ["report.json", *report["figures"]]
-    console.print("Written:", *(f"  {run.path / name}" for name in files), sep="\n", highlight=False, soft_wrap=True)
+    files = [run.path / name for name in ("report.json", *report["figures"])]
+    console.print("Written:", *(f"  {path}" for path in (*files, *more)), sep="\n", highlight=False, soft_wrap=True)
     return report

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 import numpy as np
@@ -96,8 +96,9 @@ def checked(options: T) -> T:
         try:
             msgspec.convert(getattr(options, name), hint, dec_hook=lambda kind, value: value)
         except msgspec.ValidationError as error:
-            value = getattr(options, name)
-            raise ValueError(f"{name}: {str(error).replace('`', '')}; got {value!r}.") from error
+            says = f"{name}: {str(error).replace('`', '')}; got {getattr(options, name)!r}"
+            allowed = f"; allowed: {', '.join(get_args(hint))}" if get_origin(hint) is Literal else ""
+            raise ValueError(f"{says}{allowed}.") from error
     return options
 
 

@@ -7,7 +7,8 @@ that was stopped, by whatever, goes on from there and ends in the same bits as o
 import csv
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self, TextIO
@@ -106,7 +107,7 @@ class Run:
         )  # fmt: skip
         more = {"dim": dim, "classes": classes, "shift": shift, "scale": scale, "fingerprint": fingerprint}
         shown = watched(states, config.steps, lambda s: watch(NetworkDenoiser(network, s.ema, process)), state)
-        with np.errstate(over="ignore", invalid="ignore"):  # train itself stops at what is not finite
+        with closing(shown), np.errstate(over="ignore", invalid="ignore"):  # train itself stops at what is not finite
             state = self._saving(shown, state, more)
         return Trained(NetworkDenoiser(network, state.ema, process), process, state, shift, scale, fingerprint)
 
@@ -164,12 +165,12 @@ class Run:
 
 
 def watched(
-    states: Iterator[TrainState],
+    states: Iterable[TrainState],
     steps: int,
     watch: Callable[[TrainState], str],
     start: TrainState | None,
     looks: int = 20,
-) -> Iterator[TrainState]:
+) -> Generator[TrainState, None, None]:
     """The states, behind a progress bar that shows the smoothed loss and, a few times, what `watch` says."""
     loss, seen, done = float("nan"), "", 0 if start is None else start.step
     with tqdm(

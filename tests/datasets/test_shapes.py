@@ -1,0 +1,274 @@
+"""The shapes that can only be sampled, each against its definition, after x·scale + shift gave the draws back.
+
+With a seed, means are within five standard errors and tests of distribution keep p > 1e-3. Noise of deviation s in the
+plane, added to a point at the distance R, gives r²/s² the noncentral χ² law of 2 degrees and R²/s²; and, being round,
+it drops out of the mean of any power of x + iy.
+"""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import tinydiff as td
+from tinydiff.datasets.toys import DINOSAUR, SHAPES, TOYS, Shape
+
+N = 20_000
+LABELLED = ("two_moons", "circles")
+UNLABELLED = ("swiss_roll", "s_curve", "checkerboard", "dinosaur")
+OUTLINE = np.array([point.split(",") for point in DINOSAUR.split()], float)
+SIDES = np.linalg.norm(np.diff(OUTLINE, axis=0), axis=1)
+EYE, EYE_LENGTH = np.array([86.0, 82.0]), 12.0
+every_shape = pytest.mark.parametrize("name", SHAPES)
+
+
+def draws(name):
+    """N draws in the units of the definition, and their labels or None."""
+    shape, rng = SHAPES[name](), np.random.default_rng(1)
+    x, labels = shape.sample(rng, N, labels=True) if name in LABELLED else (shape.sample(rng, N), None)
+    return x * shape.scale + shape.shift, labels
+
+
+def follows(sample, cdf):
+    return stats.kstest(sample, cdf).pvalue > 1e-3
+
+
+def at_distance(radius, std):
+    """The law of r² at this distance."""
+    return lambda r2: stats.ncx2.cdf(r2 / std**2, 2, (radius / std) ** 2)
+
+
+def equals(sample, mean):
+    """Whether the sample's mean is this one, within five standard errors."""
+    return abs(np.mean(sample) - mean) < 5 * np.std(sample) / math.sqrt(len(sample))
+
+
+# What all have in common
+
+
+def test_the_shapes_are_these():
+    assert set(SHAPES) == {*LABELLED, *UNLABELLED}
+    assert not set(SHAPES) & set(TOYS)
+
+
+@every_shape
+def test_shapes_have_mean_zero_and_unit_average_variance(name):
+    """E x = 0 and ½ E‖x‖² = 1, to the accuracy of these draws and of the 100,000 that standardise."""
+    x = SHAPES[name]().sample(np.random.default_rng(1), N)
+    assert x.shape == (N, 2)
+    assert x.dtype == float
+    error = 5 * math.sqrt(1 / N + 1e-5)
+    np.testing.assert_array_less(np.abs(x.mean(axis=0)), error * x.std(axis=0))
+    half_square = np.sum(x**2, axis=1) / 2
+    assert abs(half_square.mean() - 1) < error * half_square.std()
+
+
+def dinosaur_moments():
+    """Of a side from a to b the mean is (a + b)/2, and of a coordinate's square (a² + ab + b²)/3."""
+    a, b, weights = OUTLINE[:-1], OUTLINE[1:], np.append(SIDES, EYE_LENGTH) / (SIDES.sum() + EYE_LENGTH)
+    mean = weights @ np.vstack([(a + b) / 2, EYE])
+    return mean, np.mean(weights @ np.vstack([(a * a + a * b + b * b) / 3, EYE**2 + 0.5]) - mean**2) + 0.4**2
+
+
+MOMENTS = {
+    "two_moons": ([0.5, 0.25], (0.5 + 0.25 + 0.5 - 4 / math.pi**2 + (2 / math.pi - 0.25) ** 2) / 2 + 0.1**2),
+    "circles": ([0, 0], (1 + 1 / 4) / 4 + 0.05**2),
+    "swiss_roll": (
+        [2, 2 / (3 * math.pi)],  # ∫ t cos t dt = t sin t + cos t, ∫ t sin t dt = sin t − t cos t
+        (9.75 * math.pi**2 - 4 - 4 / (9 * math.pi**2)) / 2 + 0.5**2,
+    ),
+    "s_curve": ([0, 0], (1 / 2 + 3 / 2 + 4 / (3 * math.pi)) / 2 + 0.05**2),
+    "checkerboard": ([2, 2], 4**2 / 12),
+    "dinosaur": dinosaur_moments(),
+}
+
+
+@every_shape
+def test_shift_and_scale_are_the_moments_of_the_definition(name):
+    """The mean and the average variance of a coordinate, by integrals over the curve, plus the noise's variance."""
+    shape, (mean, variance) = SHAPES[name](), MOMENTS[name]
+    x, _ = draws(name)
+    error = 5 / math.sqrt(100_000)
+    np.testing.assert_array_less(np.abs(shape.shift - mean), error * x.std(axis=0))
+    assert abs(shape.scale**2 - variance) < error * np.std(np.sum((x - mean) ** 2, axis=1) / 2)
+
+
+@every_shape
+def test_a_seed_gives_the_same_draws(name):
+    """Whichever instance draws, and another seed gives others; the generator goes on, and NumPy's own is not used."""
+    shape, again = SHAPES[name](), SHAPES[name]()
+    np.testing.assert_array_equal(shape.shift, again.shift)
+    assert shape.scale == again.scale
+    before, rng = np.random.get_state()[1].copy(), np.random.default_rng(5)  # noqa: NPY002
+    first, second = shape.sample(rng, 50), shape.sample(rng, 50)
+    np.testing.assert_array_equal(again.sample(np.random.default_rng(5), 50), first)
+    assert not np.any(first == second)
+    assert not np.any(first == shape.sample(np.random.default_rng(6), 50))
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_labels_come_with_the_same_draws(name):
+    """labels=True gives the classes, as likely as each other, of the points that come without it."""
+    shape = SHAPES[name]()
+    assert isinstance(shape, Shape)
+    assert shape.dim == 2
+    np.testing.assert_array_equal(shape.labels, [0, 1])
+    x, labels = shape.sample(np.random.default_rng(1), N, labels=True)
+    np.testing.assert_array_equal(shape.sample(np.random.default_rng(1), N), x)
+    assert labels.shape == (N,)
+    assert stats.chisquare(np.bincount(labels)).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("name", UNLABELLED)
+def test_a_shape_without_labels_says_so(name):
+    shape = SHAPES[name]()
+    assert shape.labels is None
+    with pytest.raises(ValueError, match=f"^{name} has no labels"):
+        shape.sample(np.random.default_rng(0), 3, labels=True)
+
+
+@every_shape
+def test_training_accepts_a_shape(name):
+    """With classes too, where it has labels; where it has none, the error names the shape."""
+    shape, rng = SHAPES[name](), np.random.default_rng(0)
+    states = list(td.train(td.TimeMLP(2, 16, 1), td.Cosine(), shape, steps=2, batch=32, rng=rng))
+    assert [state.step for state in states] == [1, 2]
+    assert np.isfinite(states[-1].loss)
+    training = td.train(td.TimeMLP(2, 16, 1, classes=2), td.Cosine(), shape, steps=2, batch=32, rng=rng)
+    if name in LABELLED:
+        assert np.isfinite(td.last(training).loss)
+    else:
+        with pytest.raises(ValueError, match=f"{name} has no labels"):
+            td.last(training)
+
+
+# What each is
+
+
+def test_the_moons_are_half_circles_of_radius_one():
+    """Moon 0 is (cos a, sin a) for a uniform in (0, π), moon 1 the same turned by half and moved by (1, ½)."""
+    x, moon = draws("two_moons")
+    z = np.where(moon[:, None] == 0, x, [1, 0.5] - x)  # both are now the upper one
+    assert follows(np.sum(z**2, axis=1), at_distance(1, 0.1))
+    for each in (z[moon == 0], z[moon == 1]):
+        powers = (each @ [1, 1j])[:, None] ** np.arange(1, 5)
+        for power, mean in zip(powers.T, (2j / math.pi, 0, 2j / (3 * math.pi), 0), strict=True):  # ∫ e^{ika} da/π
+            assert equals(power.real, 0)
+            assert equals(power.imag, mean.imag)
+        assert each[:, 1].min() > -6 * 0.1
+
+
+def test_the_circles_have_radius_one_and_a_half():
+    """Circle 0 has the radius 1 and circle 1 the radius ½, with noise of 0.05; angles are uniform."""
+    x, circle = draws("circles")
+    for label, radius in enumerate((1, 0.5)):
+        each = x[circle == label]
+        r = np.linalg.norm(each, axis=1)
+        assert np.all(np.abs(r - radius) < 6 * 0.05)
+        assert follows(r**2, at_distance(radius, 0.05))
+        assert follows(np.arctan2(each[:, 1], each[:, 0]), stats.uniform(-math.pi, 2 * math.pi).cdf)
+
+
+def test_the_radius_of_the_roll_is_its_unwrapped_angle():
+    """r = t at the angle t, 1½π < t < 4½π and uniform: r − t has the variance s²(1 + E 1/t²), for noise s = ½."""
+    x, _ = draws("swiss_roll")
+    r, angle = np.linalg.norm(x, axis=1), np.arctan2(x[:, 1], x[:, 0])
+    t = angle + 2 * math.pi * np.round((r - angle) / (2 * math.pi))
+    inverse, inverse_square = math.log(3) / (3 * math.pi), (1 / 1.5 - 1 / 4.5) / (3 * math.pi**2)
+    apart = r - t - 0.25 / 2 * inverse  # noise across lengthens the radius by s²/2t
+    assert np.all(np.abs(apart) < 6 * 0.5)
+    assert equals(apart, 0)
+    assert equals(apart**2, 0.25 * (1 + inverse_square))
+    assert follows(t, stats.uniform(1.5 * math.pi, 3 * math.pi).cdf)
+
+
+def test_the_s_is_two_arcs_of_three_quarters_of_a_circle():
+    """x² + (|y| − 1)² = 1: from the origin to the right and down around (0, −1), and the same turned by half."""
+    x, _ = draws("s_curve")
+    apart = np.abs(np.hypot(x[:, 0], np.abs(x[:, 1]) - 1) - 1)
+    assert apart.max() < 6 * 0.05
+    x = x[np.linalg.norm(x, axis=1) > 0.4]  # nearer to the origin one may not know which arc it is
+    lower = x[:, 1] < 0
+    assert stats.binomtest(int(lower.sum()), len(x)).pvalue > 1e-3
+    for arc in (x[lower], -x[~lower]):
+        assert follows(arc[:, 0] ** 2 + (arc[:, 1] + 1) ** 2, at_distance(1, 0.05))
+        t = np.arctan2(arc[:, 0], arc[:, 1] + 1) % (2 * math.pi)
+        start = 2 * math.asin(0.4 / 2)  # a chord of 0.4
+        assert follows(t, stats.uniform(start, 1.5 * math.pi - start).cdf)
+
+
+def test_the_board_is_uniform_on_its_black_fields():
+    """Column plus row is even; the eight fields are as likely as each other, and so are the parts of a field."""
+    x, _ = draws("checkerboard")
+    assert x.min() >= 0
+    assert x.max() < 4
+    field = np.floor(x).astype(int)
+    assert np.all(field.sum(axis=1) % 2 == 0)
+    counts = np.bincount(field @ [4, 1], minlength=16)
+    assert np.count_nonzero(counts) == 8
+    assert stats.chisquare(counts[counts > 0]).pvalue > 1e-3
+    within = x - field
+    assert follows(within[:, 0], stats.uniform.cdf)
+    assert follows(within[:, 1], stats.uniform.cdf)
+    parts = np.floor(4 * within).astype(int) @ [4, 1]
+    assert stats.chisquare(np.bincount(parts, minlength=16)).pvalue > 1e-3
+
+
+def test_the_entropy_of_the_board_is_that_of_its_area():
+    """ln 8 − ln scale² = ln 6 nats, by a histogram of the standardised draws over 16 cells a field.
+
+    Of a uniform law on K cells the histogram's entropy falls short by χ²/2n, of K − 1 degrees.
+    """
+    shape = SHAPES["checkerboard"]()
+    claim = math.log(8) - math.log(shape.scale**2)
+    x, _ = draws("checkerboard")
+    assert claim == pytest.approx(math.log(6), abs=5 * np.std(np.sum((x - 2) ** 2, axis=1) / 2) / math.sqrt(1e5) / 1.3)
+    edges = [(np.arange(17) / 4 - shift) / shape.scale for shift in shape.shift]
+    counts, *_ = np.histogram2d(*shape.sample(np.random.default_rng(1), N).T, bins=edges)
+    p = counts[counts > 0] / N
+    nats = -np.sum(p * np.log(p / (1 / (4 * shape.scale)) ** 2))
+    assert (claim - nats) * 2 * N == pytest.approx(127, abs=5 * math.sqrt(2 * 127))
+
+
+def test_the_outline_closes_and_does_not_cross_itself():
+    """Sides that do not share a corner have no point in common, by the signs of four triangles or their boxes; none has no length."""
+
+    def left(a, b, c):
+        return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+    np.testing.assert_array_equal(OUTLINE[0], OUTLINE[-1])
+    assert SIDES.min() > 0
+    sides = list(itertools.pairwise(OUTLINE))
+    for i, j in itertools.combinations(range(len(sides)), 2):
+        if j - i in (1, len(sides) - 1):
+            continue
+        (a, b), (c, d) = sides[i], sides[j]
+        in_line_but_apart = np.any(np.minimum(a, b) > np.maximum(c, d)) or np.any(np.minimum(c, d) > np.maximum(a, b))
+        assert left(a, b, c) * left(a, b, d) > 0 or left(c, d, a) * left(c, d, b) > 0 or in_line_but_apart
+
+
+def test_the_dinosaur_is_uniform_along_its_outline():
+    """Each draw is near a side or the eye; a side has its share of the length, the eye that of 12; the noise is 0.4."""
+    x, _ = draws("dinosaur")
+    a, step = OUTLINE[:-1], np.diff(OUTLINE, axis=0)
+    along = np.clip(np.einsum("nsi,si->ns", x[:, None] - a, step) / SIDES**2, 0, 1)
+    apart = np.linalg.norm(x[:, None] - a - along[:, :, None] * step, axis=2)
+    side, distance = apart.argmin(axis=1), apart.min(axis=1)
+    r = np.linalg.norm(x - EYE, axis=1)
+    eye = np.abs(r - 1) < distance
+    assert np.all(np.where(eye, np.abs(r - 1), distance) < 6 * 0.4)
+    assert follows(r[eye] ** 2, at_distance(1, 0.4))
+    counts = np.append(np.bincount(side[~eye], minlength=len(SIDES)), eye.sum())
+    shares = np.append(SIDES, EYE_LENGTH) / (SIDES.sum() + EYE_LENGTH)
+    assert stats.chisquare(counts, N * shares).pvalue > 1e-3
+    # Away from the corners of a long side, the signed distance is the noise, and the place is uniform.
+    place = along[np.arange(N), side] * SIDES[side]
+    middle = ~eye & (SIDES[side] >= 8) & (place > 2.4) & (place < SIDES[side] - 2.4)
+    normal = (step / SIDES[:, None])[side] @ [[0, 1], [-1, 0]]
+    across = np.sum((x - a[side]) * normal, axis=1)[middle]
+    assert middle.sum() > N / 5
+    assert follows(across, stats.norm(0, 0.4).cdf)
+    assert follows(((place - 2.4) / (SIDES[side] - 4.8))[middle], stats.uniform.cdf)

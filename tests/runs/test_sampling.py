@@ -1,0 +1,101 @@
+"""Samples of a run: the labels asked for, guided as asked, in the units of the data, and readable again."""
+
+import re
+
+import numpy as np
+import pytest
+
+import tinydiff as td
+from tinydiff.runs.directory import Trained
+from tinydiff.runs.sampling import GRIDS, SAMPLERS, Draw, draw, guided, write_points
+
+RUN = "somewhere"
+
+
+def trained(classes=3, process=None):
+    """A network with random weights, so that every label and weight tells."""
+    process = process or td.VP()
+    network = td.TimeMLP(2, 16, 2, classes)
+    theta = 0.2 * np.random.default_rng(0).standard_normal(network.size)
+    return Trained(td.NetworkDenoiser(network, theta, process), process, None, np.zeros(2), np.ones(2), "")
+
+
+def test_the_default_is_fifty_steps_of_ddim_on_all_classes_in_turn():
+    t = trained()
+    x, labels = draw(t, Draw(RUN, n=7, seed=3))
+    np.testing.assert_array_equal(labels, [0, 1, 2, 0, 1, 2, 0])
+    expected = td.sample(t.model.given(labels), t.process, 7, sampler=td.ddim, steps=50, rng=np.random.default_rng(3))
+    np.testing.assert_array_equal(x, expected)
+
+
+@pytest.mark.parametrize("label", [-1, 0, 2])
+@pytest.mark.parametrize("w", [0.0, 0.7])
+def test_a_label_and_a_weight_are_those_asked_for(label, w):
+    t = trained()
+    x, labels = draw(t, Draw(RUN, n=5, label=label, w=w, steps=9))
+    np.testing.assert_array_equal(labels, np.full(5, label))
+    model = td.classifier_free(t.model.given(labels), t.model.given(-1), w)
+    expected = td.sample(model, t.process, 5, steps=9, rng=np.random.default_rng(0))
+    np.testing.assert_allclose(x, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("grid", GRIDS)
+def test_every_sampler_on_every_grid(sampler, grid):
+    t = trained(classes=0)
+    x, labels = draw(t, Draw(RUN, n=4, sampler=sampler, grid=grid, steps=6))
+    assert labels is None
+    rng = np.random.default_rng(0)
+    expected = td.sample(
+        t.model, t.process, 4, sampler=getattr(td, sampler), grid=getattr(td.grids, grid), steps=6, rng=rng
+    )
+    np.testing.assert_array_equal(x, expected)
+
+
+def test_eta_is_ddims():
+    t = trained(classes=0)
+    x, _ = draw(t, Draw(RUN, n=4, eta=0.5, steps=6))
+    np.testing.assert_array_equal(x, td.sample(t.model, t.process, 4, steps=6, eta=0.5, rng=np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize(
+    ("classes", "options", "says"),
+    [
+        (0, {"label": 0}, "trained without labels"),
+        (0, {"w": 1.0}, "trained without labels"),
+        (3, {"label": 3}, "--label must be a class from 0 to 2, or −1 for none; got 3"),
+        (3, {"label": -2}, "got -2"),
+        (3, {"eta": 0.5, "sampler": "ddpm"}, "--eta is for the sampler ddim; got ddpm"),
+    ],
+)
+def test_what_a_run_cannot_draw_is_said(classes, options, says):
+    with pytest.raises(ValueError, match=re.escape(says)):
+        draw(trained(classes), Draw(RUN, **options))
+
+
+def test_guided_without_a_weight_is_the_conditional_model():
+    model = trained().model
+    x, labels = np.ones((3, 2)), np.array([0, 1, 2])
+    assert guided(model, None, 0.0) is model
+    np.testing.assert_array_equal(guided(model, labels, 0.0)(x, 0.5), model.given(labels)(x, 0.5))
+    apart = guided(model, labels, 2.0)(x, 0.5) - model.given(labels)(x, 0.5)
+    np.testing.assert_allclose(apart, 2 * (model.given(labels)(x, 0.5) - model(x, 0.5)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("labels", [None, np.array([2, 0, 1, 1])])
+def test_written_points_are_read_back(tmp_path, rng, labels):
+    """Through .csv every digit and label survives, through .npy every bit."""
+    x = rng.standard_normal((4, 3)) * 10.0 ** rng.integers(-8, 8, (4, 3))
+    write_points(tmp_path / "x.npy", x, labels)
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), x)
+    write_points(tmp_path / "x.csv", x, labels)
+    back = td.load_points(tmp_path / "x.csv")
+    np.testing.assert_allclose(back.x * back.scale + back.shift, x, rtol=1e-9, atol=1e-12 * np.abs(x).max())
+    assert (back.labels is None) == (labels is None)
+    np.testing.assert_array_equal(back.labels, labels)
+
+
+def test_samples_go_to_npy_or_csv(tmp_path):
+    with pytest.raises(ValueError, match=r"samples go to a \.npy or \.csv file; got .*x\.txt"):
+        write_points(tmp_path / "x.txt", np.ones((2, 2)), None)
+    assert list(tmp_path.iterdir()) == []
