@@ -37,14 +37,15 @@ def load_points(path: str | os.PathLike[str]) -> Dataset:
 
 def _read_npy(path: Path) -> tuple[np.ndarray, None]:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)  # a map checks the file's size before it takes memory
+        with path.open("rb") as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
     except OSError:
         raise
     except Exception as error:  # NumPy raises half a dozen types for a broken header, the tokenizer's among them
         raise ValueError(f"{path} is not a .npy file of numbers: {' '.join(str(error).split())}") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iufb":
-        raise ValueError(f"{path} must hold real numbers; got {getattr(array, 'dtype', type(array).__name__)}.")
-    return np.array(array, float), None
+    if array.dtype.kind not in "iufb":
+        raise ValueError(f"{path} must hold real numbers; got {array.dtype}.")
+    return np.asarray(array, float), None
 
 
 def _read_csv(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
