@@ -10,7 +10,7 @@ export MALLOC_MMAP_THRESHOLD_ ?= 268435456
 export MALLOC_TRIM_THRESHOLD_ ?= 268435456
 
 .DEFAULT_GOAL := help
-.PHONY: help demo mnist test lint format clean
+.PHONY: help demo mnist test kills lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -37,6 +37,9 @@ mnist: .venv/.installed  ## train on MNIST (6 minutes on two cores) and draw dig
 
 test: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## all tests
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
+
+kills: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## kill a run fifty times at random moments; it must end in the same bits
+	TINYDIFF_KILLS=50 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests/runs/test_kills.py
 
 lint: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## style, types and the layers of the package
 	$(BIN)/ruff check

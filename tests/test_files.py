@@ -114,7 +114,7 @@ def test_an_error_of_the_disk_names_the_file(path):
     with pytest.raises(FileNotFoundError) as caught, whole(path):
         path.with_name("nowhere").read_bytes()
     assert caught.value.filename == str(path.with_name("nowhere"))
-    with pytest.raises(OSError, match="^only words$"), whole(path):
+    with pytest.raises(OSError, match=r"^only words$"), whole(path):
         raise OSError("only words")
 
 

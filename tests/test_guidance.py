@@ -312,7 +312,7 @@ def test_float32_stays_float32(w, rng):
         eps, pull = guided.linearize(x, t)
         for answer in (guided(x, t), guided.x0(x, t), guided.vjp(x, t, v), eps, pull(v)):
             assert answer.dtype == np.float32
-    assert guided.like.dtype == np.float32
+    assert td.classifier_free(model.given(LABELS), make("network", td.VP()), w).like.dtype == np.float32
     assert guided.like.shape == (0, 2)
     for sampler in (td.ddpm, td.ddim, td.probability_flow):
         assert td.sample(guided, td.VP(), 6, sampler=sampler, steps=3, rng=rng).dtype == np.float32

@@ -4,7 +4,6 @@ Training writes a checkpoint every so many steps, each in the place of the one b
 that was stopped, by whatever, goes on from there and ends in the same bits as one that never stopped.
 """
 
-import csv
 import hashlib
 import time
 from collections.abc import Callable, Generator, Iterable
@@ -154,13 +153,12 @@ class Run:
         rows: list[tuple[float, float, float, float]] = []
         if not self.log.is_file():
             return rows
-        with self.log.open(encoding="utf-8", errors="replace", newline="") as file:
-            for line in list(csv.reader(file))[1:]:
-                try:
-                    step, loss, norm, seconds = map(float, line)
-                except ValueError:
-                    break
-                rows.append((step, loss, norm, seconds))
+        for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines()[1:]:
+            try:
+                step, loss, norm, seconds = map(float, line.split(","))
+            except ValueError:
+                break
+            rows.append((step, loss, norm, seconds))
         return rows
 
 

@@ -197,9 +197,9 @@ def table(report: dict[str, Any]) -> Table:
             i = int(np.argmin(np.abs(np.array(report["t"]) - at)))
             table.add_row(f"  excess over the floor at t = {report['t'][i]:.2f}", f"{report['excess_t'][i]:.5f}", "0")
         table.add_row("KL(data ‖ model), nats", f"{report['kl_nats']:.3f} ± {report['kl_standard_error']:.3f}", "0")
+        for k, kl in enumerate(report.get("kl_nats_of_class", [])):
+            table.add_row(f"  of class {k}", f"{kl:.3f} ± {report['kl_standard_error_of_class'][k]:.3f}", "0")
         table.add_row("prior gap E KL(q(x_T|x₀) ‖ p_T), nats", f"{report['prior_gap_nats']:.1e}", "0")
-    for k, kl in enumerate(report.get("kl_nats_of_class", [])):
-        table.add_row(f"  of class {k}", f"{kl:.3f} ± {report['kl_standard_error_of_class'][k]:.3f}", "0")
     if "sliced_w2" in report:
         table.add_row(
             "sliced W₂ to true points", f"{report['sliced_w2']:.3f}", f"{report['sliced_w2_true']:.3f} (true)"
