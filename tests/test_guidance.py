@@ -29,7 +29,7 @@ NETWORK = td.TimeMLP(2, 8, 2, classes=3)
 every_process = pytest.mark.parametrize("process", PROCESSES, ids=lambda p: type(p).__name__)
 every_weight = pytest.mark.parametrize("w", WEIGHTS)
 every_kind = pytest.mark.parametrize("kind", ["oracle", "network"])
-every_time = pytest.mark.parametrize("t", [0.1, 0.5, 0.95, TIMES], ids=["early", "middle", "late", "rows"])
+every_time = pytest.mark.parametrize("t", [0.1, 0.95, TIMES], ids=["early", "late", "rows"])
 
 
 def make(kind, process, dtype=np.float64):
@@ -230,7 +230,7 @@ def gaussian(mean, process):
     return td.Oracle(td.GaussianMixture([1.0], mean[None], COVARIANCE[None]), process)
 
 
-@every_weight
+@pytest.mark.parametrize("w", [-0.3, 4.0])
 @every_process
 @pytest.mark.parametrize(
     ("sampler", "knobs"),
@@ -250,7 +250,7 @@ def test_every_sampler_follows_two_gaussians_to_a_third(process, sampler, knobs,
     guided = td.classifier_free(gaussian(TOWARDS, process), gaussian(FROM, process), w)
     third = gaussian((1 + w) * TOWARDS - w * FROM, process)
     found, expected = (
-        td.sample(model, process, 5, sampler=sampler, steps=12, rng=np.random.default_rng(3), **knobs)
+        td.sample(model, process, 5, sampler=sampler, steps=8, rng=np.random.default_rng(3), **knobs)
         for model in (guided, third)
     )
     # rounding is 1e-16 of x/σ in each ε̂, at most 1e3 · 1e2, and the steps hardly stretch it

@@ -23,7 +23,7 @@ class classifier_free:
             raise ValueError(
                 f"conditional and unconditional must agree in dim; got {conditional.dim} and {unconditional.dim}."
             )
-        self.conditional, self.unconditional, self.w = conditional, unconditional, w
+        self.conditional, self.unconditional, self.w = conditional, unconditional, float(w)
 
     @property
     def dim(self) -> int:

@@ -104,7 +104,8 @@ def histograms(data: Array, samples: Array, most: int = 6) -> Figure:
     for i, ax in enumerate(axes[0]):
         edges = np.histogram_bin_edges(data[:, i], 40)
         ax.hist(data[:, i], edges, density=True, color=DATA, alpha=0.4, label="data")
-        ax.hist(samples[:, i], edges, density=True, color=MODEL, histtype="step", label="samples")
+        weights = np.full(len(samples), 1 / (len(samples) * (edges[1] - edges[0])))  # what is outside is not drawn
+        ax.hist(samples[:, i], edges, weights=weights, color=MODEL, histtype="step", label="samples")
         ax.set(title=f"coordinate {i}", yticks=[])
     axes[0, 0].legend(frameon=False, fontsize=8)
     return fig

@@ -431,6 +431,20 @@ def test_a_cache_that_cannot_be_written_is_the_same_error(files, server, cache, 
     assert blocked.read_text() == "not a folder"
 
 
+def test_an_error_of_several_lines_is_told_in_one(files, cache, monkeypatch):
+    class Talkative:
+        def __init__(self, **_):
+            pass
+
+        def __call__(self, *_):
+            raise OSError("There is no\n    connection.\n")
+
+    monkeypatch.setattr(pooch, "HTTPDownloader", Talkative)
+    with pytest.raises(FileNotFoundError) as error:
+        load_mnist()
+    assert told(error, cache).count(": There is no connection.") == 2
+
+
 def test_a_stopped_download_leaves_nothing(files, server, cache, monkeypatch):
     """Ctrl-C half way: it reaches the caller, no other mirror is asked, and the next try starts afresh."""
 

@@ -4,8 +4,10 @@ The numbers of a file are known here before it is written; a .csv gets them by r
 """
 
 import io
+import math
 import re
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
@@ -77,6 +79,15 @@ def test_each_coordinate_has_mean_zero_and_variance_one(tmp_path, rng, kind, n, 
     assert data.labels is None
 
 
+@pytest.mark.parametrize("offset", [1e6, -1e6])
+def test_small_differences_far_from_zero_are_kept(tmp_path, offset):
+    """Steps of 1/8 at a million, which float64 holds exactly, are the same points as steps of 1 at zero."""
+    steps = np.arange(5.0)[:, None]
+    data = load(tmp_path, table(offset + steps / 8))
+    np.testing.assert_allclose(data.x, (steps - 2) / math.sqrt(2), atol=1e-12)
+    np.testing.assert_allclose([data.shift, data.scale], [[offset + 0.25], [math.sqrt(2) / 8]], rtol=1e-12)
+
+
 def test_two_points_go_to_minus_one_and_one(tmp_path):
     """The only two numbers of mean 0 and variance 1."""
     data = load(tmp_path, "3,10\n5,4\n")
@@ -108,6 +119,7 @@ LABELLED = [table(np.insert(POINTS, at, LABELS, axis=1)) for at in range(4)]
         "\ufeffx,y,z\n" + ROWS,
         ROWS.replace("\n", "\r\n"),
         ("x,y,z\n" + ROWS).replace("\n", "\r\n"),
+        ROWS.replace("\n", "\r"),
         ROWS.rstrip("\n"),
         "\n\n" + ROWS.replace("\n", "\n\n") + "\n\n",
         "\nx,y,z\n\n" + ROWS,
@@ -207,17 +219,18 @@ def check_error(tmp_path, content, name, message):
         ("1,2\n", "two points or more"),
         ("x,label\n1,0\n", "two points or more"),
         ("label\n1\n0\n", "two points or more"),
-        ("1,2\n3,2\n4,2\n", "coordinate 1 of .* is the same for all points"),
-        ("2,1\n2,3\n", "coordinate 0 of .* is the same for all points"),
-        (10 * "1,0.1\n" + "2,0.1\n", "coordinate 1 of .* is the same for all points"),  # whose mean is not 0.1
-        ("1e200,2\n1e200,3\n", "coordinate 0 of .* is the same for all points"),
+        ("1,2\n3,2\n4,2\n", "coordinate 1 of .* is constant"),
+        ("2,1\n2,3\n", "coordinate 0 of .* is constant"),
+        (10 * "1,0.1\n" + "2,0.1\n", "coordinate 1 of .* is constant"),  # whose mean is not 0.1
+        ("1,0.3\n2,0.30000000000000004\n3,0.3\n", "coordinate 1 of .* is constant"),  # but for rounding
+        ("1e200,2\n1e200,3\n", "coordinate 0 of .* is constant"),
         ("1,2\n3,nan\n", "finite.*nan|line 2"),
         ("1,2\n3,4\n-inf,5\n", "finite.*inf|line 3"),
         ("1,2\n3,1e999\n", "finite.*inf|line 2"),
-        ("1e200,1\n2e200,3\n", "finite numbers of a size that can be squared"),
-        ("1,1e200\n2,-1e200\n", "finite numbers of a size that can be squared"),
-        ("1.7e308\n1.6e308\n1.5e308\n", "finite numbers of a size that can be squared"),
-        ("1e-200,1\n2e-200,3\n", "finite numbers of a size that can be squared"),
+        ("1e200,1\n2e200,3\n", "coordinate 0 of .* beyond float64"),
+        ("1,1e200\n2,-1e200\n", "coordinate 1 of .* beyond float64"),
+        ("1.7e308\n1.6e308\n1.5e308\n", "coordinate 0 of .* beyond float64"),
+        ("1e-200,1\n2e-200,3\n", "coordinate 0 of .* beyond float64"),
         ("x,label\n1,0\n2,0.5\n", "line 3.*labels must be the integers 0, 1"),
         ("x,label\n1,-1\n2,0\n", "line 2.*labels must be the integers 0, 1"),
         ("x,label\n1,0\n\n2,1000\n", "line 4.*labels must be the integers 0, 1"),
@@ -260,9 +273,9 @@ def test_a_number_that_is_not_finite_is_found_by_its_line(tmp_path, content, lin
         (npy(POINTS[:1]), "two points or more"),
         (npy(POINTS[:0]), "two points or more"),
         (npy(POINTS[:, :0]), "two points or more"),
-        (npy(POINTS * [1, 0, 1]), "coordinate 1 of .* is the same for all points"),
-        (npy(np.full((10, 1), 0.1)), "coordinate 0 of .* is the same for all points"),
-        (npy(POINTS * [1e200, 1, 1]), "finite numbers of a size that can be squared"),
+        (npy(POINTS * [1, 0, 1]), "coordinate 1 of .* is constant"),
+        (npy(np.full((10, 1), 0.1)), "coordinate 0 of .* is constant"),
+        (npy(POINTS * [1e200, 1, 1]), "coordinate 0 of .* beyond float64"),
         (npy(np.where(POINTS == 7, np.nan, POINTS)), "finite.*point 1 .*nan"),
         (npy(np.where(POINTS == 0.5, -np.inf, POINTS)), "finite.*point 2 .*inf"),
         (npy(np.where(np.eye(60) > 0.5, np.nan, np.arange(3600.0).reshape(60, 60))), "finite.*point 0 .*nan"),
@@ -291,14 +304,17 @@ def test_a_npy_file_that_is_not_points_is_a_value_error(tmp_path, content, messa
     "shape", [(10**9, 2), (10**15, 2), (10**10, 10**10), (2**61, 8), (2**62, 4), (10**30, 2), (-(10**15), -2)]
 )
 def test_a_header_that_claims_too_much_takes_no_memory(tmp_path, shape):
-    """Of a file of 192 bytes no more is allocated than a megabyte, whatever its header says."""
+    """Of a file of 192 bytes no more is allocated than a megabyte, and nobody warns of an overflow."""
     content = header(shape) + POINTS[:, :2].tobytes()
     tracemalloc.start()
     try:
-        check_error(tmp_path, content, "points.npy", "not a .npy file")
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            check_error(tmp_path, content, "points.npy", "not a .npy file")
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()
+    assert not heard
 
 
 @pytest.mark.filterwarnings("ignore")  # NumPy's, of old headers and dtypes

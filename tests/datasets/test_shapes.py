@@ -15,7 +15,7 @@ from scipy import stats
 import tinydiff as td
 from tinydiff.datasets.toys import DINOSAUR, SHAPES, TOYS, Shape
 
-N = 20_000
+N = 40_000
 LABELLED = ("two_moons", "circles")
 UNLABELLED = ("swiss_roll", "s_curve", "checkerboard", "dinosaur")
 OUTLINE = np.array([point.split(",") for point in DINOSAUR.split()], float)
@@ -35,14 +35,16 @@ def follows(sample, cdf):
     return stats.kstest(sample, cdf).pvalue > 1e-3
 
 
-def at_distance(radius, std):
-    """The law of r² at this distance."""
-    return lambda r2: stats.ncx2.cdf(r2 / std**2, 2, (radius / std) ** 2)
-
-
 def equals(sample, mean):
     """Whether the sample's mean is this one, within five standard errors."""
     return abs(np.mean(sample) - mean) < 5 * np.std(sample) / math.sqrt(len(sample))
+
+
+def at_distance(x, radius, std):
+    """Whether the law of r² is that of a circle with noise, and its variance 4 s²R² + 4 s⁴."""
+    r2 = np.sum(x**2, axis=1)
+    noncentral = stats.ncx2(2, (radius / std) ** 2, scale=std**2)
+    return follows(r2, noncentral.cdf) and equals((r2 - noncentral.mean()) ** 2, 4 * (std * radius) ** 2 + 4 * std**4)
 
 
 # What all have in common
@@ -152,7 +154,7 @@ def test_the_moons_are_half_circles_of_radius_one():
     """Moon 0 is (cos a, sin a) for a uniform in (0, π), moon 1 the same turned by half and moved by (1, ½)."""
     x, moon = draws("two_moons")
     z = np.where(moon[:, None] == 0, x, [1, 0.5] - x)  # both are now the upper one
-    assert follows(np.sum(z**2, axis=1), at_distance(1, 0.1))
+    assert at_distance(z, 1, 0.1)
     for each in (z[moon == 0], z[moon == 1]):
         powers = (each @ [1, 1j])[:, None] ** np.arange(1, 5)
         for power, mean in zip(powers.T, (2j / math.pi, 0, 2j / (3 * math.pi), 0), strict=True):  # ∫ e^{ika} da/π
@@ -166,9 +168,8 @@ def test_the_circles_have_radius_one_and_a_half():
     x, circle = draws("circles")
     for label, radius in enumerate((1, 0.5)):
         each = x[circle == label]
-        r = np.linalg.norm(each, axis=1)
-        assert np.all(np.abs(r - radius) < 6 * 0.05)
-        assert follows(r**2, at_distance(radius, 0.05))
+        assert np.all(np.abs(np.linalg.norm(each, axis=1) - radius) < 6 * 0.05)
+        assert at_distance(each, radius, 0.05)
         assert follows(np.arctan2(each[:, 1], each[:, 0]), stats.uniform(-math.pi, 2 * math.pi).cdf)
 
 
@@ -194,8 +195,9 @@ def test_the_s_is_two_arcs_of_three_quarters_of_a_circle():
     lower = x[:, 1] < 0
     assert stats.binomtest(int(lower.sum()), len(x)).pvalue > 1e-3
     for arc in (x[lower], -x[~lower]):
-        assert follows(arc[:, 0] ** 2 + (arc[:, 1] + 1) ** 2, at_distance(1, 0.05))
-        t = np.arctan2(arc[:, 0], arc[:, 1] + 1) % (2 * math.pi)
+        arc = arc + np.array([0, 1])  # around the origin
+        assert at_distance(arc, 1, 0.05)
+        t = np.arctan2(arc[:, 0], arc[:, 1]) % (2 * math.pi)
         start = 2 * math.asin(0.4 / 2)  # a chord of 0.4
         assert follows(t, stats.uniform(start, 1.5 * math.pi - start).cdf)
 
@@ -234,7 +236,7 @@ def test_the_entropy_of_the_board_is_that_of_its_area():
 
 
 def test_the_outline_closes_and_does_not_cross_itself():
-    """Sides that do not share a corner have no point in common, by the signs of four triangles or their boxes; none has no length."""
+    """Sides that do not share a corner have no point in common, by the signs of four triangles or by their boxes."""
 
     def left(a, b, c):
         return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
@@ -260,10 +262,11 @@ def test_the_dinosaur_is_uniform_along_its_outline():
     r = np.linalg.norm(x - EYE, axis=1)
     eye = np.abs(r - 1) < distance
     assert np.all(np.where(eye, np.abs(r - 1), distance) < 6 * 0.4)
-    assert follows(r[eye] ** 2, at_distance(1, 0.4))
+    assert at_distance((x - EYE)[eye], 1, 0.4)
     counts = np.append(np.bincount(side[~eye], minlength=len(SIDES)), eye.sum())
     shares = np.append(SIDES, EYE_LENGTH) / (SIDES.sum() + EYE_LENGTH)
     assert stats.chisquare(counts, N * shares).pvalue > 1e-3
+    assert stats.binomtest(int(eye.sum()), N, shares[-1]).pvalue > 1e-3
     # Away from the corners of a long side, the signed distance is the noise, and the place is uniform.
     place = along[np.arange(N), side] * SIDES[side]
     middle = ~eye & (SIDES[side] >= 8) & (place > 2.4) & (place < SIDES[side] - 2.4)
@@ -271,4 +274,5 @@ def test_the_dinosaur_is_uniform_along_its_outline():
     across = np.sum((x - a[side]) * normal, axis=1)[middle]
     assert middle.sum() > N / 5
     assert follows(across, stats.norm(0, 0.4).cdf)
+    assert equals(across**2, 0.4**2)
     assert follows(((place - 2.4) / (SIDES[side] - 4.8))[middle], stats.uniform.cdf)

@@ -19,6 +19,7 @@ from tinydiff.learned.optim import AdamState
 from tinydiff.learned.train import TrainState
 
 FORMAT = 1
+BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 
 
 def save(path: str | os.PathLike[str], state: TrainState, **more: Array) -> None:
@@ -27,9 +28,14 @@ def save(path: str | os.PathLike[str], state: TrainState, **more: Array) -> None
         "format": FORMAT,
         "step": state.step, "theta": state.theta, "ema": state.ema,
         "mu": state.adam.mu, "nu": state.adam.nu, "count": state.adam.count,
-        "rng_state": json.dumps(state.rng_state), "loss": state.loss, "grad_norm": state.grad_norm,
+        "rng_state": json.dumps(state.rng_state, default=np.ndarray.tolist),
+        "loss": state.loss, "grad_norm": state.grad_norm,
     }  # fmt: skip
+    if taken := content.keys() & more.keys():
+        raise ValueError(f"{', '.join(sorted(taken))}: these names are the state's own.")
     arrays: dict[str, Any] = {name: to_numpy(value) for name, value in (content | more).items()}
+    if objects := [name for name, value in arrays.items() if value.dtype.hasobject]:
+        raise ValueError(f"{', '.join(objects)}: objects cannot be saved without pickles.")
     with whole(path) as part, part.open("wb") as file:
         np.savez(file, **arrays)
 
@@ -42,7 +48,8 @@ def load(path: str | os.PathLike[str]) -> tuple[TrainState, dict[str, np.ndarray
     path = Path(path)
     content = _read(path)
     if (found := content.pop("format", None)) is None or found.shape != () or found != FORMAT:
-        raise ValueError(f"{path} is of format {found}; this version of tinydiff reads format {FORMAT}.")
+        says = " ".join(str(found).split())
+        raise ValueError(f"{path} is of format {says}; this version of tinydiff reads format {FORMAT}.")
     try:
         number = lambda name: content.pop(name).item()  # noqa: E731
         adam = AdamState(content.pop("mu"), content.pop("nu"), number("count"))
@@ -50,12 +57,14 @@ def load(path: str | os.PathLike[str]) -> tuple[TrainState, dict[str, np.ndarray
             number("step"), content.pop("theta"), content.pop("ema"), adam,
             json.loads(number("rng_state")), number("loss"), number("grad_norm"),
         )  # fmt: skip
-        np.random.default_rng().bit_generator.state = state.rng_state
-    except (KeyError, ValueError, TypeError) as error:
+        if (name := state.rng_state["bit_generator"]) not in BIT_GENERATORS:
+            raise ValueError(f"bit_generator {name!r} is none of {', '.join(BIT_GENERATORS)}")
+        getattr(np.random, name)().state = state.rng_state  # raises unless it is one
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{path} is not a checkpoint of tinydiff: {error!r}.") from error
     vectors = (state.theta, state.ema, adam.mu, adam.nu)
-    if len({(v.shape, v.dtype) for v in vectors}) != 1 or state.theta.ndim != 1:
-        raise ValueError(f"{path} is not a checkpoint of tinydiff: its vectors disagree in shape or dtype.")
+    if len({(v.shape, v.dtype) for v in vectors}) != 1 or state.theta.ndim != 1 or state.theta.dtype.kind != "f":
+        raise ValueError(f"{path} is not a checkpoint of tinydiff: its vectors disagree in shape or real dtype.")
     if not math.isfinite(sum(float(np.sum(v)) for v in vectors)):
         raise ValueError(f"{path} holds parameters that are not finite.")
     return state, content
@@ -68,7 +77,10 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             if broken := archive.testzip():
                 raise ValueError(f"the checksum of {broken} is wrong")
         with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
+            content = dict(arrays)
+        if other := [name for name, value in content.items() if not isinstance(value, np.ndarray)]:
+            raise ValueError(f"{', '.join(other)} is no array")
+        return content
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
     except Exception as error:  # zipfile and NumPy raise a dozen types for a dozen ways to be broken
