@@ -170,8 +170,8 @@ def test_an_array_may_be_of_any_real_dtype_and_order(tmp_path, dtype, order):
     check_holds(load(tmp_path, npy(array), "points.npy"), points)
 
 
-def test_the_file_of_an_array_may_change_after_it_was_read(tmp_path):
-    """The points are a copy of their own, writable and not a view of the file."""
+def test_the_points_are_not_a_view_of_the_file(tmp_path):
+    """They stay when the file changes, and may be written to."""
     data = load(tmp_path, npy(POINTS), "points.npy")
     (tmp_path / "points.npy").write_bytes(npy(2 * POINTS))
     check_holds(data, POINTS)
@@ -200,6 +200,7 @@ def check_error(tmp_path, content, name, message):
         ("x,y\n1,2\n\n3,4\n5\n", "line 5 has 1 numbers, not 2"),
         ("1,2\n3,four\n", r"line 2 is not numbers: '3,four'"),
         ("1,2\n3,\n", "line 2 is not numbers: '3,'"),
+        ("1,2\n,\n3,4\n", "line 2 is not numbers: ','"),
         ("1,2\n3,4,\n", "line 2 is not numbers: '3,4,'"),
         ("x,y\n1,2\n\n3,four\n", "line 4 is not numbers"),
         ("x;y\n1;2\n3;4\n", "line 2 is not numbers: '1;2'"),
@@ -230,6 +231,7 @@ def check_error(tmp_path, content, name, message):
         ("1e200,1\n2e200,3\n", "coordinate 0 of .* beyond float64"),
         ("1,1e200\n2,-1e200\n", "coordinate 1 of .* beyond float64"),
         ("1.7e308\n1.6e308\n1.5e308\n", "coordinate 0 of .* beyond float64"),
+        ("1e-160,1\n3e-160,3\n", "coordinate 0 of .* beyond float64"),  # whose squares have few digits
         ("1e-200,1\n2e-200,3\n", "coordinate 0 of .* beyond float64"),
         ("x,label\n1,0\n2,0.5\n", "line 3.*labels must be the integers 0, 1"),
         ("x,label\n1,-1\n2,0\n", "line 2.*labels must be the integers 0, 1"),
@@ -321,8 +323,8 @@ def test_a_header_that_claims_too_much_takes_no_memory(tmp_path, shape):
 def test_a_spoilt_header_is_read_as_it_says_or_is_a_value_error(tmp_path):
     """Each byte of the header in turn replaced by each of these: never another error, and always in one line."""
     raw, path = npy(POINTS), tmp_path / "points.npy"
-    for at in range(128):
-        for byte in b"\0\n '()-,9#L\xff" + bytes([raw[at] ^ 1]):
+    for at in [*range(70), 126, 127]:  # between them are spaces
+        for byte in b"\0\n '(,-9L\xff" + bytes([raw[at] ^ 1]):
             path.write_bytes(raw[:at] + bytes([byte]) + raw[at + 1 :])
             try:
                 data = load_points(path)

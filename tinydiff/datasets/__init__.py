@@ -1,1 +1,1 @@
-"""Data: exact toys and MNIST."""
+"""Data: exact toys, toys known by name, your own points, MNIST."""

@@ -68,7 +68,7 @@ def _from_cache(name: str) -> np.ndarray:
     if cached.is_file():
         try:
             return read_idx(cached, SHA256[name])
-        except ValueError:
+        except (OSError, ValueError):
             pass  # a bad file is replaced
     failures = []
     for mirror in MIRRORS:

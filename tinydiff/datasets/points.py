@@ -1,6 +1,7 @@
 """Your own points, from a .csv or .npy file, standardised."""
 
 import csv
+import math
 import os
 from pathlib import Path
 
@@ -23,9 +24,8 @@ def load_points(path: str | os.PathLike[str]) -> Dataset:
     points, labels = readers[path.suffix](path)
     if points.ndim != 2 or len(points) < 2 or points.shape[1] == 0:
         raise ValueError(f"{path} must hold two points or more, (N, D); its shape is {points.shape}.")
-    if not np.all(np.isfinite(points)):
-        row = int(np.argmin(np.all(np.isfinite(points), axis=1)))
-        raise ValueError(f"{path} must hold finite numbers; point {row} is {points[row]}.")
+    for row, at in np.argwhere(~np.isfinite(points))[:1]:
+        raise ValueError(f"{path} must hold finite numbers; coordinate {at} of point {row} is {points[row, at]}.")
     with np.errstate(over="ignore", under="ignore"):
         shift, scale = points.mean(axis=0), points.std(axis=0)
     told_apart = (scale > np.maximum(1e-150, 1e-10 * np.max(np.abs(points), axis=0))) & (scale < 1e150)
@@ -37,8 +37,8 @@ def load_points(path: str | os.PathLike[str]) -> Dataset:
 
 def _read_npy(path: Path) -> tuple[np.ndarray, None]:
     try:
-        with path.open("rb") as file:
-            array = np.lib.format.read_array(file, allow_pickle=False)
+        with np.errstate(over="raise"):  # a size beyond 64 bits
+            array = np.lib.format.open_memmap(path, mode="r")  # which checks the file's size before it takes memory
     except OSError:
         raise
     except Exception as error:  # NumPy raises half a dozen types for a broken header, the tokenizer's among them
@@ -55,23 +55,33 @@ def _read_csv(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
             for cells in reader:
-                try:
-                    row = [float(cell) for cell in cells]
-                except ValueError:
-                    if names is not None or rows:
-                        raise ValueError(f"line {reader.line_num} is not numbers: {','.join(cells)[:60]!r}") from None
-                    names, row = [cell.strip().lower() for cell in cells], []
-                width = len(rows[0]) if rows else len(names or row)
-                if row and len(row) != width:
+                if len(cells) <= 1 and not "".join(cells).strip():
+                    continue
+                row = [number for number in map(_number, cells) if number is not None]
+                if names is None and not rows and not row:
+                    names = [cell.strip().lower() for cell in cells]
+                    continue
+                if len(row) < len(cells):
+                    raise ValueError(f"line {reader.line_num} is not numbers: {','.join(cells)[:60]!r}")
+                if len(row) != (width := len(rows[0]) if rows else len(names or row)):
                     raise ValueError(f"line {reader.line_num} has {len(row)} numbers, not {width}")
-                rows += [row] if row else []
+                if not all(map(math.isfinite, row)):
+                    raise ValueError(f"line {reader.line_num} is not finite: {','.join(cells)[:60]!r}")
+                if names and "label" in names and row[names.index("label")] not in range(1000):
+                    raise ValueError(f"line {reader.line_num}: labels must be the integers 0, 1, …, below 1000")
+                rows.append(row)
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{path}: {error}.") from error
     table = np.array(rows, float)
     if names is None or "label" not in names or not rows:
         return table, None
     at = names.index("label")
-    labels = table[:, at]
-    if not np.all((labels >= 0) & (labels == np.floor(labels)) & (labels < 1000)):
-        raise ValueError(f"{path}: labels must be the integers 0, 1, …, below 1000.")
-    return np.delete(table, at, axis=1), labels.astype(np.int64)
+    return np.delete(table, at, axis=1), table[:, at].astype(np.int64)
+
+
+def _number(cell: str) -> float | None:
+    """The number in a cell, or None if it holds something else."""
+    try:
+        return float(cell)
+    except ValueError:
+        return None

@@ -196,7 +196,10 @@ def table(report: dict[str, Any]) -> Table:
         for at in (0.01, 0.1, 0.5):
             i = int(np.argmin(np.abs(np.array(report["t"]) - at)))
             table.add_row(f"  excess over the floor at t = {report['t'][i]:.2f}", f"{report['excess_t'][i]:.5f}", "0")
-        table.add_row("KL(data ‖ model), nats", f"{report['kl_nats']:.3f} ± {report['kl_standard_error']:.3f}", "0")
+        unlabelled = ", labels hidden" if "agreement" in report else ""
+        table.add_row(
+            f"KL(data ‖ model), nats{unlabelled}", f"{report['kl_nats']:.3f} ± {report['kl_standard_error']:.3f}", "0"
+        )
         for k, kl in enumerate(report.get("kl_nats_of_class", [])):
             table.add_row(f"  of class {k}", f"{kl:.3f} ± {report['kl_standard_error_of_class'][k]:.3f}", "0")
         table.add_row("prior gap E KL(q(x_T|x₀) ‖ p_T), nats", f"{report['prior_gap_nats']:.1e}", "0")
