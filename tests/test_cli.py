@@ -57,7 +57,7 @@ def test_train_sample_evaluate(run, tmp_path, capsys):
     back = td.load_points(tmp_path / "x.csv")
     np.testing.assert_array_equal(back.labels, np.arange(30) % 2)
     assert cli.main(["sample", str(run), "--n", "12", "--label", "1", "--steps", "5"]) == 0
-    assert np.load(run / "samples.npy").shape == (12, 2)
+    assert np.load(run / "draws.npy").shape == (12, 2)
 
 
 def test_samples_of_your_points_are_in_their_units(tmp_path, rng, capsys):
@@ -66,7 +66,7 @@ def test_samples_of_your_points_are_in_their_units(tmp_path, rng, capsys):
     assert cli.main(["train", str(tmp_path / "mine.csv"), "--out", str(tmp_path / "run"), *SHORT]) == 0
     (tmp_path / "mine.csv").unlink()  # a trained run needs it no more
     assert cli.main(["sample", str(tmp_path / "run"), "--n", "200"]) == 0
-    x = np.load(tmp_path / "run" / "samples.npy")
+    x = np.load(tmp_path / "run" / "draws.npy")
     spread = points.std(axis=0)
     assert np.all(np.abs(x.mean(axis=0) - points.mean(axis=0)) < spread)
     assert np.all((x.std(axis=0) > spread / 3) & (x.std(axis=0) < 3 * spread))
@@ -84,6 +84,11 @@ def test_the_demo_reports_draws_and_may_be_repeated(tmp_path, capsys):
     assert report["sliced_w2_true"] < report["sliced_w2"]
     assert cli.main([*arguments, "--seed", "1"]) == 0
     assert json.loads((tmp_path / "run" / "report.json").read_text())["seed"] == 1
+
+
+def test_the_demo_replaces_demos_alone(run, capsys):
+    fails(capsys, 1, "holds a run that is no demo", "demo", "--out", run)
+    assert Run.open(run).load().state.step == 6
 
 
 def test_train_starts_from_the_recipe_of_its_name_wherever_the_name_stands():
@@ -116,7 +121,7 @@ def test_resume_goes_on_with_the_runs_own_configuration(run, tmp_path, capsys):
     fails(
         capsys,
         2,
-        "own steps, lr: leave that out",
+        "own --steps 6, --lr 0.006: leave that out",
         "train",
         "moons32",
         "--out",
@@ -127,7 +132,7 @@ def test_resume_goes_on_with_the_runs_own_configuration(run, tmp_path, capsys):
         "--lr",
         1,
     )
-    fails(capsys, 2, "own name", "train", "ring8", "--out", path, "--resume")
+    fails(capsys, 2, "holds a run of moons32; got ring8", "train", "ring8", "--out", path, "--resume")
     assert (run / "checkpoint.npz").read_bytes() == whole
 
 
@@ -141,6 +146,18 @@ def test_help_names_the_commands_and_the_defaults_of_a_name():
     assert "(default: 128)" in tinydiff("train", "--help").stdout
 
 
+def test_the_version_is_the_packages(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"tinydiff {td.__version__}\n"
+
+
+def test_a_console_without_greek_still_gets_its_report(run):
+    done = tinydiff("evaluate", run, env={**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert "nats" in done.stdout
+
+
 # What can go wrong. Usage: 2.
 
 
@@ -151,21 +168,21 @@ def test_help_names_the_commands_and_the_defaults_of_a_name():
         ("dmo", "'dmo'|dmo"),
         ("demo --stps 3", "--stps"),
         ("demo --steps many", "--steps.*'many'"),
-        ("demo --steps 0", "steps: Expected int >= 1; got 0"),
+        ("demo --steps 0", "--steps: Expected int >= 1; got 0"),
         ("demo --toy ring9", "'ring9'.*'ring8'"),
         ("train", "NAME"),
         ("train ring9", r"NAME must be one of ring8, .*mnist, or a \.csv or \.npy file; got 'ring9'"),
         ("train points.txt", "got 'points.txt'"),
-        ("train ring8 --width -3", "width: Expected int >= 1; got -3"),
-        ("train ring8 --ema 1.5", "ema: Expected float <= 1.0; got 1.5"),
-        ("train ring8 --lr 0", "lr: Expected float > 0.0; got 0.0"),
+        ("train ring8 --width -3", "--width: Expected int >= 1; got -3"),
+        ("train ring8 --ema 1.5", "--ema: Expected float <= 1.0; got 1.5"),
+        ("train ring8 --lr 0", "--lr: Expected float > 0.0; got 0.0"),
         ("train ring8 --process vq", "'vq'.*'vp'"),
         ("train ring8 --out", "--out"),
         ("train ring8 grid25", "grid25"),
         ("sample", "DIR|PATH"),
-        ("sample there --n 0", "n: Expected int >= 1; got 0"),
-        ("sample there --w -1", "w: Expected float >= 0.0; got -1"),
-        ("sample there --eta 2", "eta: Expected float <= 1.0; got 2"),
+        ("sample there --n 0", "--n: Expected int >= 1; got 0"),
+        ("sample there --w -1", "--w: Expected float >= 0.0; got -1"),
+        ("sample there --eta 2", "--eta: Expected float <= 1.0; got 2"),
         ("sample there --sampler euler", "'euler'.*'ddim'"),
         ("evaluate", "DIR|PATH"),
     ],
@@ -198,15 +215,25 @@ def test_missing_and_broken_files_are_one_line_and_exit_code_1(capsys, tmp_path,
     fails(capsys, 1, "config.json is not JSON", "evaluate", tmp_path / "broken")
     fails(capsys, 1, "nothing.csv", "train", tmp_path / "nothing.csv", *out)
     fails(capsys, 1, "words.csv: line 2 is not numbers", "train", tmp_path / "words.csv", *out)
-    fails(capsys, 1, "s_curve has no labels", "train", "s_curve", "--conditional", *out)
+    fails(capsys, 2, "s_curve has no labels", "train", "s_curve", "--conditional", *out)
     fails(capsys, 1, "holds a run: go on with --resume", "train", "moons32", "--out", run)
     fails(capsys, 1, "file", "train", "ring8", "--out", tmp_path / "file" / "run")
     fails(capsys, 1, "file", "demo", "--out", tmp_path / "file")
     fails(
-        capsys, 1, r"samples go to a \.npy or \.csv", "sample", run, "--n", 2, "--steps", 2, "--out", tmp_path / "x.txt"
+        capsys,
+        2,
+        r"--out must be a \.npy or \.csv file",
+        "sample",
+        run,
+        "--n",
+        2,
+        "--steps",
+        2,
+        "--out",
+        tmp_path / "x.txt",
     )
-    fails(capsys, 1, "missing", "sample", run, "--n", 2, "--steps", 2, "--out", tmp_path / "missing" / "x.npy")
-    fails(capsys, 1, "--label must be a class from 0 to 1", "sample", run, "--label", 2)
+    fails(capsys, 1, r"file", "sample", run, "--n", 2, "--steps", 2, "--out", tmp_path / "file" / "x.npy")
+    fails(capsys, 2, "--label must be a class from 0 to 1", "sample", run, "--label", 2)
     monkeypatch.setenv("TINYDIFF_MNIST_DIR", str(tmp_path / "none"))
     fails(capsys, 1, "TINYDIFF_MNIST_DIR", "train", "mnist", *out)
     assert not (tmp_path / "out").exists()
@@ -278,6 +305,9 @@ def test_an_interrupted_run_is_saved_and_goes_on(tmp_path):
     _, said = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in said
-    assert said.strip().splitlines()[-1] == "tinydiff: interrupted"
     run = Run.open(tmp_path)
+    assert (
+        said.strip().splitlines()[-1]
+        == f"tinydiff: interrupted: step {len(run.read_log())} is saved in {tmp_path}: go on with --resume"
+    )
     assert 0 < run.load().state.step == len(run.read_log())

@@ -10,8 +10,8 @@ Importing this needs NumPy and array-api-compat alone; matplotlib is imported wh
 
 from tinydiff import backend, denoisers, grids, plotting
 from tinydiff.datasets import mnist, toys
-from tinydiff.datasets.mnist import Dataset, load_mnist
-from tinydiff.datasets.points import load_points
+from tinydiff.datasets.mnist import load_mnist
+from tinydiff.datasets.points import Dataset, load_points
 from tinydiff.denoisers import Denoiser, counting, score
 from tinydiff.evaluation.likelihood import kl_from_truth, log_likelihood
 from tinydiff.evaluation.metrics import denoising, sliced_w2

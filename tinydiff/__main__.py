@@ -1,7 +1,17 @@
-"""python -m tinydiff."""
+"""python -m tinydiff, and the command `tinydiff`."""
 
 import sys
 
-from tinydiff.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Run the command line, whose imports take a moment too."""
+    try:
+        from tinydiff import cli
+
+        return cli.main()
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -15,8 +15,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from tinydiff import runs
-from tinydiff.runs.config import NAMES, Config, checked, known, recipe
+from tinydiff import __version__, runs
+from tinydiff.runs.config import NAMES, Config, UsageError, checked, data_name, recipe
 from tinydiff.runs.directory import Run, differing
 from tinydiff.runs.sampling import Draw
 
@@ -40,12 +40,11 @@ class Evaluate:
     """The run's directory."""
 
 
-class UsageError(Exception):
-    """Wrong arguments, told in one line."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name and return the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a console without Greek still gets its report
     try:
         match parse(sys.argv[1:] if arguments is None else arguments):
             case Train(config, out, resume):
@@ -60,8 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return told(error, 2)
     except (ValueError, OSError, FloatingPointError, MemoryError) as error:
         return told(error, 1)
-    except KeyboardInterrupt:
-        return told("interrupted", 130)
+    except KeyboardInterrupt as stop:
+        return told(f"interrupted: {stop}" if stop.args else "interrupted", 130)
     return 0
 
 
@@ -75,11 +74,15 @@ def parse(arguments: Sequence[str]) -> Any:
     """The options of the command that the arguments name."""
     if arguments[:1] == ["train"]:
         return parse_train(arguments[1:])
+    if arguments[:1] == ["--version"]:
+        print(f"tinydiff {__version__}")
+        raise SystemExit(0)
     commands: dict[str, Callable] = {"train": Train, "sample": Draw, "evaluate": Evaluate, "demo": runs.Demo}
     description = "Denoising diffusion from scratch in NumPy, checked against exact truth."
     with usage():
         return checked(
-            tyro.extras.subcommand_cli_from_dict(commands, prog="tinydiff", description=description, args=arguments)
+            tyro.extras.subcommand_cli_from_dict(commands, prog="tinydiff", description=description, args=arguments),
+            "--",
         )
 
 
@@ -90,14 +93,16 @@ def parse_train(arguments: Sequence[str]) -> Train:
         if {"-h", "--help"} & set(arguments):
             return cli(default=defaults(next((word for word in arguments if word in NAMES), "NAME")))
         first = cli()
-        default = defaults(known(first.config.name))
+        default = defaults(data_name(first.config.name))
     out = default.out if first.out == Train.out else first.out
     base = Run.open(out).config if first.resume else default.config
     with usage():
         options = cli(default=Train(base, out))
-        config = checked(replace(options.config, name=known(options.config.name)))
-        if options.resume and (changed := differing(config, base)):
-            raise ValueError(f"--resume goes on with the run's own {', '.join(changed)}: leave that out.")
+        config = checked(replace(options.config, name=data_name(options.config.name)), "--")
+        if options.resume and config.name != base.name:
+            raise UsageError(f"{out} holds a run of {base.name}; got {config.name}.")
+        if options.resume and (changed := [f"--{name} {getattr(base, name)}" for name in differing(config, base)]):
+            raise UsageError(f"--resume goes on with the run's own {', '.join(changed)}: leave that out.")
     return replace(options, config=config)
 
 
@@ -119,4 +124,4 @@ def usage() -> Iterator[None]:
         if not error.code:
             raise
         text = re.sub(r"[─-]{3,}|[│╭╮╰╯|]", " ", said.getvalue().split("\n", 1)[1])
-        raise UsageError(f"{text.split('For full helptext')[0]} See --help.") from None
+        raise UsageError(f"{re.split('Argument helptext|For full helptext', text)[0]} See --help.") from None

@@ -22,6 +22,6 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         part.replace(path)
     except BaseException as error:
         part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno and not error.filename:
+        if isinstance(error, OSError) and error.errno and error.filename in (None, str(part), part):
             error.filename = str(path)  # a full disk does not say whose file it was
         raise

@@ -48,6 +48,13 @@ def samples_against_data(data: Array, samples: Array, title: str = "samples") ->
     return fig
 
 
+def points(x: Array, title: str = "samples") -> Figure:
+    """Samples (N, 2) alone."""
+    fig, axes = _figure(3.2, 3.4)
+    _points(axes[0, 0], x, MODEL, title, _reach(x))
+    return fig
+
+
 def strip(frames: Sequence[tuple[float, Array]], color: str = MODEL) -> Figure:
     """Clouds (N, 2) at several times in a row, from (t, x) pairs: a forward process, or a sampler's trajectory."""
     fig, axes = _figure(1.5 * len(frames), 1.75, columns=len(frames))
@@ -106,20 +113,23 @@ def histograms(data: Array, samples: Array, most: int = 6) -> Figure:
         ax.hist(data[:, i], edges, density=True, color=DATA, alpha=0.4, label="data")
         weights = np.full(len(samples), 1 / (len(samples) * (edges[1] - edges[0])))  # what is outside is not drawn
         ax.hist(samples[:, i], edges, weights=weights, color=MODEL, histtype="step", label="samples")
-        ax.set(title=f"coordinate {i}", yticks=[])
+        outside = np.mean((samples[:, i] < edges[0]) | (samples[:, i] > edges[-1]))
+        ax.set(yticks=[])
+        ax.set_title(f"coordinate {i}" + (f": {outside:.1%} of the samples outside" if outside else ""), fontsize=9)
     axes[0, 0].legend(frameon=False, fontsize=8)
     return fig
 
 
 def guidance(clouds: dict[str, list[Array]], weights: Sequence[float], labels: Array) -> Figure:
     """Samples (N, 2), coloured by the label (N,) they were drawn for: a row for each model, a column for each w."""
+    colours: dict[str, Any] = {"array": labels, "cmap": "tab10", "clim": (-0.5, 9.5)}
+    if np.max(labels) > 9:
+        colours |= {"cmap": "turbo", "clim": (0, np.max(labels))}
     fig, axes = _figure(2.4 * len(weights), 2.6 * len(clouds), rows=len(clouds), columns=len(weights))
     reach = _reach(*(x for row in clouds.values() for x in row))
     for row, (name, xs) in zip(axes, clouds.items(), strict=True):
         for ax, x, w in zip(row, xs, weights, strict=True):
-            _points(ax, x, "k", f"{name}, w = {w:g}", reach).set(
-                array=labels, cmap="tab10" if np.max(labels) < 10 else "hsv"
-            )
+            _points(ax, x, "k", f"{name}, w = {w:g}", reach).set(**colours)
     return fig
 
 

@@ -153,9 +153,11 @@ def test_without_its_name_a_column_is_a_coordinate(tmp_path):
         check_holds(load(tmp_path, head + table(points)), points)
 
 
-def test_labels_may_leave_out_a_class(tmp_path):
-    """0 and 999 are the least and the greatest."""
-    check_holds(load(tmp_path, "label,x\n999,1\n0,2\n7.0,4\n"), [[1], [2], [4]], [999, 0, 7])
+def test_labels_that_leave_out_a_class_are_said(tmp_path):
+    """A class without points would be learned from none: the least that is missing is named."""
+    check_holds(load(tmp_path, "label,x\n2,1\n0,2\n1.0,4\n"), [[1], [2], [4]], [2, 0, 1])
+    with pytest.raises(ValueError, match=r"labels must be 0, 1, … without gaps; no point has the label 1\."):
+        load(tmp_path, "label,x\n3,1\n0,2\n7.0,4\n")
 
 
 # .npy

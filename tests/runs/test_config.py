@@ -14,9 +14,10 @@ from tinydiff.runs.config import (
     PROCESSES,
     RECIPES,
     Config,
+    UsageError,
     checked,
+    data_name,
     extent,
-    known,
     make_network,
     open_data,
     read_config,
@@ -58,6 +59,7 @@ def test_what_is_written_is_read(tmp_path, config):
     [
         ("steps", 0, ">= 1; got 0"),
         ("steps", 2.5, "Expected int"),
+        ("steps", 10**20, "<= 1000000000; got 1"),
         ("steps", "many", "Expected int, got str; got 'many'"),
         ("width", -1, ">= 1"),
         ("blocks", -1, ">= 0"),
@@ -134,18 +136,20 @@ def test_every_name_opens_data_that_train_takes(name):
 def test_a_file_of_points_is_known_by_its_absolute_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("mine.npy", np.arange(12.0).reshape(4, 3) ** 2)
-    assert known("mine.npy") == str(tmp_path / "mine.npy")
+    assert data_name("mine.npy") == str(tmp_path / "mine.npy")
     assert extent(open_data("mine.npy")) == (3, 0)
-    assert known("ring8") == "ring8"
+    assert data_name("ring8") == "ring8"
     for name in ("ring9", "mine.txt", ""):
         with pytest.raises(ValueError, match=r"NAME must be one of ring8, .*mnist, or a \.csv or \.npy file; got"):
-            known(name)
+            data_name(name)
 
 
 def test_conditional_needs_labels():
     assert make_network(Config("spiral60"), 2, 2).classes == 0
-    with pytest.raises(ValueError, match="s_curve has no labels: leave out --conditional"):
+    with pytest.raises(UsageError, match="s_curve has no labels: leave out --conditional"):
         make_network(Config("s_curve", conditional=True), 2, 0)
+    with pytest.raises(UsageError, match="--conditional needs a --label-dropout above 0"):
+        make_network(Config("moons32", conditional=True, label_dropout=0.0), 2, 2)
 
 
 def test_each_process_is_one_of_ours():

@@ -13,7 +13,7 @@ import tinydiff as td
 from tinydiff.learned import checkpoint
 from tinydiff.runs import directory
 from tinydiff.runs.config import Config, open_data
-from tinydiff.runs.directory import LOG, Run, differing, fingerprint_of
+from tinydiff.runs.directory import LOG, Run, Trained, differing, fingerprint_of
 
 SMALL = Config("moons32", conditional=True, width=8, blocks=1, steps=12, batch=16, save_every=5)
 
@@ -64,7 +64,8 @@ def test_a_run_stopped_at_any_step_and_resumed_equals_one_that_never_stopped(tmp
     run = Run.create(tmp_path / "run", SMALL)
     with monkeypatch.context() as patch:
         stopping(patch, at, error)
-        with pytest.raises(type(error)):
+        says = f"step {at - 1} is saved in .*: go on with --resume" if isinstance(error, KeyboardInterrupt) else None
+        with pytest.raises(type(error), match=says):
             run.train(open_data("moons32"))
     saved = (at - 1) if isinstance(error, KeyboardInterrupt) else (at - 1) // 5 * 5
     assert run.checkpoint.exists() == (saved > 0)
@@ -136,8 +137,25 @@ def test_a_second_run_does_not_replace_the_first(tmp_path):
         Run.create(tmp_path, replace(SMALL, seed=1))
     assert run.checkpoint.read_bytes() == before
     again = Run.create(tmp_path, replace(SMALL, seed=1), overwrite=True)
+    assert not again.log.exists()
     assert not again.checkpoint.exists()
     assert Run.open(tmp_path).config.seed == 1
+
+
+def test_a_run_that_saved_nothing_may_be_replaced_and_a_log_of_others_may_not(tmp_path):
+    Run.create(tmp_path / "run", SMALL).log.write_text("step,loss")
+    assert not Run.create(tmp_path / "run", replace(SMALL, lr=1.0)).log.exists()
+    assert Run.open(str(tmp_path / "run")).config.lr == 1.0
+    (tmp_path / "log.csv").write_text("precious")
+    with pytest.raises(FileExistsError, match=r"log\.csv is not of a run: choose another --out"):
+        Run.create(tmp_path, SMALL)
+    assert (tmp_path / "log.csv").read_text() == "precious"
+
+
+def test_restore_is_the_inverse_of_standardising(rng):
+    x, shift, scale = rng.standard_normal((5, 3)), np.array([1.0, 2.0, 3.0]), np.array([1.0, 10.0, 100.0])
+    trained = Trained(None, None, None, shift, scale, "")
+    np.testing.assert_allclose((trained.restore(x) - shift) / scale, x, rtol=1e-12)
 
 
 def test_what_is_no_run_is_said(tmp_path):
@@ -186,6 +204,8 @@ def test_the_fingerprint_sees_points_and_labels(rng):
 
 
 def test_a_loss_that_is_not_finite_leaves_the_last_checkpoint_whole(tmp_path):
+    with pytest.raises(FloatingPointError, match=r"at step \d+: .* nothing was saved yet\."):
+        Run.create(tmp_path, replace(SMALL, lr=1e30, norm=True, save_every=200, steps=200)).train(open_data("moons32"))
     run = Run.create(tmp_path, replace(SMALL, lr=1e30, save_every=1, norm=True, steps=200))
     with pytest.raises(FloatingPointError, match=r"at step (\d+): try lr below 1e\+30.* keeps the checkpoint of step"):
         run.train(open_data("moons32"))

@@ -1,7 +1,6 @@
 """Reports: each figure in them against what it claims, the oracle playing the network where truth is to be seen."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ import tinydiff as td
 from tinydiff.runs import report
 from tinydiff.runs.config import Config, open_data
 from tinydiff.runs.directory import Run, Trained
-from tinydiff.runs.report import WEIGHTS, agreement, evaluate, losses, table, under_guidance, x0_loss
+from tinydiff.runs.report import WEIGHTS, agreement, losses, measure, table, under_guidance, x0_loss
 
 SHORT = {"width": 16, "blocks": 1, "steps": 20, "batch": 64}
 
@@ -77,7 +76,7 @@ def test_under_guidance_starts_from_the_same_noise(rng):
 @pytest.mark.parametrize("name", ["ring8", "moons32"])
 def test_a_report_on_a_mixture(tmp_path, name):
     run, trained = trained_on(tmp_path, Config(name, conditional=name == "moons32", **SHORT))
-    written = evaluate(run, trained)
+    written = measure(run, trained, open_data(run.config.name))
     assert json.loads((tmp_path / "report.json").read_text()) == written
     assert written["kl_nats"] > 0.05
     assert 0 < written["floor"] < written["loss"]
@@ -93,7 +92,7 @@ def test_a_report_on_a_mixture(tmp_path, name):
 @pytest.mark.parametrize("name", ["circles", "checkerboard"])
 def test_a_report_on_a_shape(tmp_path, name):
     run, trained = trained_on(tmp_path, Config(name, conditional=name == "circles", **SHORT))
-    written = evaluate(run, trained)
+    written = measure(run, trained, open_data(run.config.name))
     assert written["sliced_w2_true"] < written["sliced_w2"]
     assert ("guidance.png" in written["figures"]) == (name == "circles")
     assert "samples.png" in written["figures"]
@@ -104,7 +103,7 @@ def test_a_report_on_your_own_points(tmp_path, rng, dim):
     """Histograms in the file's own units; scatter plots in the plane alone."""
     np.save(tmp_path / "mine.npy", 50 + 7 * rng.standard_normal((101, dim)))
     run, trained = trained_on(tmp_path / "run", Config(str(tmp_path / "mine.npy"), **SHORT))
-    written = evaluate(run, trained)
+    written = measure(run, trained, open_data(run.config.name))
     assert ("samples.png" in written["figures"]) == (dim == 2)
     assert "histograms.png" in written["figures"]
     assert 0 < written["sliced_w2_true"] < 1
@@ -123,8 +122,9 @@ def test_the_x0_loss_of_simple_denoisers():
     assert x0_loss(model, data, rng, n=20) == pytest.approx(0, abs=1e-12)
 
 
-def test_a_report_on_digits(tmp_path, monkeypatch, rng):
-    """Both splits are looked at, and there is a sheet for each weight."""
+@pytest.mark.parametrize("conditional", [True, False])
+def test_a_report_on_digits(tmp_path, monkeypatch, rng, conditional):
+    """Both splits are looked at, and there is a sheet for each weight, or one where there are no labels."""
     seen = []
 
     def load(split="train"):
@@ -133,13 +133,20 @@ def test_a_report_on_digits(tmp_path, monkeypatch, rng):
         return td.Dataset(x, np.arange(60) % 10, np.float32(127.5), np.float32(127.5))
 
     monkeypatch.setattr(report, "load_mnist", load)
-    monkeypatch.setattr("tinydiff.runs.config.load_mnist", load)
     data = load()
-    monkeypatch.setattr(report, "open_data", lambda name: data)
-    run = Run.create(tmp_path, replace(Config("mnist"), conditional=True, prediction="x0", **SHORT))
-    written = evaluate(run, run.train(data))
-    assert "test" in seen
-    assert {f"digits-w{w:g}.png" for w in WEIGHTS} <= set(written["figures"])
+    run = Run.create(tmp_path, Config("mnist", conditional=conditional, prediction="x0", **SHORT))
+    written = measure(run, run.train(data), data)
+    assert seen == ["train", "test"]
+    sheets = {f"digits-w{w:g}.png" for w in WEIGHTS} if conditional else {"digits.png"}
+    assert {name for name in written["figures"] if name.startswith("digits")} == sheets
     for name in ("loss_train", "loss_test"):
         assert 0.1 < written[name] < 2
     assert table(written).row_count == 2
+
+
+def test_other_data_than_those_of_the_run_are_said(tmp_path, rng):
+    data = td.Dataset(rng.standard_normal((50, 2)), None, np.zeros(2), np.ones(2))
+    run = Run.create(tmp_path, Config("mine.npy", **SHORT))
+    trained = run.train(data)
+    with pytest.raises(ValueError, match=r"mine\.npy is not what it was when this run began"):
+        measure(run, trained, data._replace(x=data.x * 2))

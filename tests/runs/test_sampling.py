@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinydiff as td
+from tinydiff.runs.config import UsageError
 from tinydiff.runs.directory import Trained
 from tinydiff.runs.sampling import GRIDS, SAMPLERS, Draw, draw, guided, write_points
 
@@ -28,7 +29,7 @@ def test_the_default_is_fifty_steps_of_ddim_on_all_classes_in_turn():
     np.testing.assert_array_equal(x, expected)
 
 
-@pytest.mark.parametrize("label", [-1, 0, 2])
+@pytest.mark.parametrize("label", [0, 2])
 @pytest.mark.parametrize("w", [0.0, 0.7])
 def test_a_label_and_a_weight_are_those_asked_for(label, w):
     t = trained()
@@ -63,13 +64,14 @@ def test_eta_is_ddims():
     [
         (0, {"label": 0}, "trained without labels"),
         (0, {"w": 1.0}, "trained without labels"),
-        (3, {"label": 3}, "--label must be a class from 0 to 2, or −1 for none; got 3"),
+        (3, {"label": 3}, "--label must be a class from 0 to 2, or -1 for none; got 3"),
         (3, {"label": -2}, "got -2"),
+        (3, {"label": -1, "w": 1.0}, "leave out --w"),
         (3, {"eta": 0.5, "sampler": "ddpm"}, "--eta is for the sampler ddim; got ddpm"),
     ],
 )
 def test_what_a_run_cannot_draw_is_said(classes, options, says):
-    with pytest.raises(ValueError, match=re.escape(says)):
+    with pytest.raises(UsageError, match=re.escape(says)):
         draw(trained(classes), Draw(RUN, **options))
 
 
@@ -95,7 +97,21 @@ def test_written_points_are_read_back(tmp_path, rng, labels):
     np.testing.assert_array_equal(back.labels, labels)
 
 
-def test_samples_go_to_npy_or_csv(tmp_path):
-    with pytest.raises(ValueError, match=r"samples go to a \.npy or \.csv file; got .*x\.txt"):
-        write_points(tmp_path / "x.txt", np.ones((2, 2)), None)
-    assert list(tmp_path.iterdir()) == []
+def test_without_a_label_there_is_none_to_write():
+    t = trained()
+    x, labels = draw(t, Draw(RUN, n=5, label=-1, steps=9))
+    assert labels is None
+    plain = td.sample(t.model, t.process, 5, steps=9, rng=np.random.default_rng(0))
+    np.testing.assert_allclose(x, plain, rtol=1e-9)
+
+
+def test_samples_that_are_not_finite_are_said():
+    t = trained()
+    t.model.theta[:] = 1e200
+    with pytest.raises(FloatingPointError, match="the samples are not finite: take more --steps, or less --w"):
+        draw(t, Draw(RUN, n=5))
+
+
+def test_folders_on_the_way_are_made_and_capitals_are_fine(tmp_path):
+    write_points(tmp_path / "a" / "b" / "x.NPY", np.ones((2, 2)), None)
+    np.testing.assert_array_equal(np.load(tmp_path / "a" / "b" / "x.NPY"), 1)

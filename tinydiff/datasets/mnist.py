@@ -6,11 +6,10 @@ import math
 import os
 import zlib
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from tinydiff.backend import Array
+from tinydiff.datasets.points import Dataset
 from tinydiff.files import whole
 
 FILES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -25,15 +24,6 @@ SHA256 = {
 """Of the decompressed files: gzip's own bytes differ from packer to packer."""
 
 MIRRORS = ("https://storage.googleapis.com/cvdf-datasets/mnist/", "https://ossci-datasets.s3.amazonaws.com/mnist/")
-
-
-class Dataset(NamedTuple):
-    """Points x (N, D) as a model sees them, labels (N,) or None; x = (original − shift)/scale."""
-
-    x: Array
-    labels: Array | None
-    shift: Array
-    scale: Array
 
 
 def load_mnist(split: str = "train") -> Dataset:

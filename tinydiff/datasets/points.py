@@ -4,10 +4,20 @@ import csv
 import math
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from tinydiff.datasets.mnist import Dataset
+from tinydiff.backend import Array
+
+
+class Dataset(NamedTuple):
+    """Points x (N, D) as a model sees them, labels (N,) or None; x = (original − shift)/scale."""
+
+    x: Array
+    labels: Array | None
+    shift: Array
+    scale: Array
 
 
 def load_points(path: str | os.PathLike[str]) -> Dataset:
@@ -19,9 +29,9 @@ def load_points(path: str | os.PathLike[str]) -> Dataset:
     """
     path = Path(path)
     readers = {".csv": _read_csv, ".npy": _read_npy}
-    if path.suffix not in readers:
+    if path.suffix.lower() not in readers:
         raise ValueError(f"points come from a .csv or .npy file; got {path}.")
-    points, labels = readers[path.suffix](path)
+    points, labels = readers[path.suffix.lower()](path)
     if points.ndim != 2 or len(points) < 2 or points.shape[1] == 0:
         raise ValueError(f"{path} must hold two points or more, (N, D); its shape is {points.shape}.")
     for row, at in np.argwhere(~np.isfinite(points))[:1]:
@@ -32,6 +42,8 @@ def load_points(path: str | os.PathLike[str]) -> Dataset:
     if not np.all(told_apart):
         at = int(np.argmin(told_apart))
         raise ValueError(f"coordinate {at} of {path} is constant, or beyond float64: its deviation is {scale[at]:.3g}.")
+    if labels is not None and (missing := set(range(labels.max() + 1)) - set(labels.tolist())):
+        raise ValueError(f"{path}: labels must be 0, 1, … without gaps; no point has the label {min(missing)}.")
     return Dataset((points - shift) / scale, labels, shift, scale)
 
 

@@ -7,7 +7,7 @@ model can reach. The others, in SHAPES, are the toys that people know by name; t
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -75,81 +75,81 @@ TOYS: dict[str, Callable[[], GaussianMixture]] = {
 class Shape:
     """A distribution in the plane that can only be sampled: (draw(rng, n) − shift)/scale.
 
-    draw gives points (n, 2), and labels (n,) or None. shift and scale standardise it, to the accuracy of 100,000 draws.
-    labels are the classes that occur, or None.
+    draw gives points (n, 2), and labels (n,) or None; labels are the classes that occur, or None.
     """
 
+    name: str
     draw: Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray | None]]
-    shift: np.ndarray = field(init=False)
-    scale: float = field(init=False)
-    labels: np.ndarray | None = field(init=False)
-    dim = 2
-
-    def __post_init__(self) -> None:
-        x, y = self.draw(np.random.default_rng(0), 100_000)
-        object.__setattr__(self, "shift", np.mean(x, axis=0))
-        object.__setattr__(self, "scale", float(np.sqrt(np.mean(np.var(x, axis=0)))))
-        object.__setattr__(self, "labels", None if y is None else np.unique(y))
+    shift: np.ndarray
+    scale: float
+    labels: np.ndarray | None
+    dim: int = 2
 
     def sample(self, rng: np.random.Generator, n: int, labels: bool = False) -> Any:
         """n draws (n, 2), and with labels=True their classes (n,)."""
         x, y = self.draw(rng, n)
-        if labels and self.labels is None:
-            raise ValueError(f"{self.draw.__name__} has no labels.")
+        if labels and y is None:
+            raise ValueError(f"{self.name} has no labels.")
         x = (x - self.shift) / self.scale
         return (x, y) if labels else x
+
+
+def _shape(name: str, draw: Callable) -> Shape:
+    """The shape of this draw, standardised to the accuracy of 100,000 points."""
+    x, y = draw(np.random.default_rng(0), 100_000)
+    return Shape(name, draw, x.mean(axis=0), float(np.mean(x.var(axis=0)) ** 0.5), None if y is None else np.unique(y))
 
 
 def two_moons() -> Shape:
     """Two interleaved half circles with noise of standard deviation 0.1; the label is the moon."""
 
-    def two_moons(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    def draw(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
         moon, angle = rng.integers(0, 2, n), np.pi * rng.random(n)
         upper = np.stack([np.cos(angle), np.sin(angle)], axis=1)
         return np.where(moon[:, None] == 0, upper, [1, 0.5] - upper) + 0.1 * rng.standard_normal((n, 2)), moon
 
-    return Shape(two_moons)
+    return _shape("two_moons", draw)
 
 
 def circles() -> Shape:
     """Two concentric circles of radius 1 and 1/2 with noise of standard deviation 0.05; the label is the circle."""
 
-    def circles(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    def draw(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
         circle, angle = rng.integers(0, 2, n), 2 * np.pi * rng.random(n)
         return _polar(np.where(circle == 0, 1.0, 0.5), angle) + 0.05 * rng.standard_normal((n, 2)), circle
 
-    return Shape(circles)
+    return _shape("circles", draw)
 
 
 def swiss_roll() -> Shape:
     """A roll seen from the end: radius and angle both t, from 1½π to 4½π, with noise of standard deviation 0.5."""
 
-    def swiss_roll(rng: np.random.Generator, n: int) -> tuple[np.ndarray, None]:
+    def draw(rng: np.random.Generator, n: int) -> tuple[np.ndarray, None]:
         t = 1.5 * np.pi * (1 + 2 * rng.random(n))
         return _polar(t, t) + 0.5 * rng.standard_normal((n, 2)), None
 
-    return Shape(swiss_roll)
+    return _shape("swiss_roll", draw)
 
 
 def s_curve() -> Shape:
     """An S of two arcs, each three quarters of a circle, with noise of standard deviation 0.05."""
 
-    def s_curve(rng: np.random.Generator, n: int) -> tuple[np.ndarray, None]:
+    def draw(rng: np.random.Generator, n: int) -> tuple[np.ndarray, None]:
         t = 3 * np.pi * (rng.random(n) - 0.5)
         x = np.stack([np.sin(t), np.sign(t) * (np.cos(t) - 1)], axis=1)
         return x + 0.05 * rng.standard_normal((n, 2)), None
 
-    return Shape(s_curve)
+    return _shape("s_curve", draw)
 
 
 def checkerboard() -> Shape:
     """The eight black fields of a 4 × 4 board, uniformly: entropy ln 8 − ln scale² for fields of side 1."""
 
-    def checkerboard(rng: np.random.Generator, n: int) -> tuple[np.ndarray, None]:
+    def draw(rng: np.random.Generator, n: int) -> tuple[np.ndarray, None]:
         row, pair = rng.integers(0, 4, n), rng.integers(0, 2, n)
         return np.stack([2 * pair + row % 2, row], axis=1) + rng.random((n, 2)), None
 
-    return Shape(checkerboard)
+    return _shape("checkerboard", draw)
 
 
 DINOSAUR = (
@@ -165,13 +165,13 @@ def dinosaur() -> Shape:
     outline = np.array([point.split(",") for point in DINOSAUR.split()], float)
     arc = _arc(outline)
 
-    def dinosaur(rng: np.random.Generator, n: int) -> tuple[np.ndarray, None]:
+    def draw(rng: np.random.Generator, n: int) -> tuple[np.ndarray, None]:
         at = rng.random(n) * (arc[-1] + 12)  # the eye counts for a length of 12
         along = np.stack([np.interp(at, arc, outline[:, i]) for i in (0, 1)], axis=1)
         eye = np.array([86, 82]) + _polar(np.ones(n), 2 * np.pi * rng.random(n))
         return np.where(at[:, None] < arc[-1], along, eye) + 0.4 * rng.standard_normal((n, 2)), None
 
-    return Shape(dinosaur)
+    return _shape("dinosaur", draw)
 
 
 SHAPES: dict[str, Callable[[], Shape]] = {

@@ -12,14 +12,14 @@ import numpy as np
 from rich.console import Console
 
 from tinydiff import plotting
+from tinydiff.datasets.toys import TOYS
 from tinydiff.evaluation.metrics import denoising
 from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.exact.oracle import Oracle
 from tinydiff.learned.network import NetworkDenoiser
-from tinydiff.runs.config import Config, Count, Data, Seed, extent, make_network, open_data, recipe
+from tinydiff.runs.config import Config, Count, Data, Seed, UsageError, extent, make_network, open_data, recipe
 from tinydiff.runs.directory import Run, Trained
-from tinydiff.runs.report import evaluate as _evaluate
-from tinydiff.runs.report import table, trajectory
+from tinydiff.runs.report import measure, table, trajectory
 from tinydiff.runs.sampling import Draw, draw, write_points
 
 
@@ -43,39 +43,44 @@ def train(config: Config, out: Path, resume: bool = False) -> dict[str, Any]:
     data = open_data(config.name)
     make_network(config, *extent(data))  # what does not fit is told before anything is written
     run = Run(out, config) if resume else Run.create(out, config)
-    return _finish(run, run.train(data, _watch(data, config.seed)))
+    return _finish(run, run.train(data, _watch(data, config.seed)), data)
 
 
 def demo(options: Demo) -> dict[str, Any]:
     """Run the demo and return its report."""
     config = replace(recipe(options.toy), steps=options.steps, seed=options.seed)
+    if (options.out / "config.json").exists():
+        before = Run.open(options.out).config
+        if before.name not in TOYS or replace(before, steps=4000, seed=0) != recipe(before.name):
+            raise FileExistsError(f"{options.out} holds a run that is no demo: choose another --out.")
     run, data = Run.create(options.out, config, overwrite=True), open_data(options.toy)
     trained = run.train(data, _watch(data, options.seed))
     frames = trajectory(trained.model, np.random.default_rng(config.seed))
-    return _finish(run, trained, plotting.save_gif(frames, run.path / "trajectory.gif"))
+    return _finish(run, trained, data, plotting.save_gif(frames, run.path / "trajectory.gif"))
 
 
 def evaluate(path: Path) -> dict[str, Any]:
     """Measure the run in this directory, as it stands; the report."""
     run = Run.open(path)
-    return _finish(run, run.load())
+    return _finish(run, run.load(), open_data(run.config.name))
 
 
 def sample(options: Draw) -> np.ndarray:
     """Write samples of a run, in the units of its data, and a figure of them; the samples (n, D)."""
-    trained, out = Run.open(options.run).load(), options.out or options.run / "samples.npy"
+    run, out = Run.open(options.run), options.out or options.run / "draws.npy"
+    if out.suffix.lower() not in (".npy", ".csv"):
+        raise UsageError(f"--out must be a .npy or .csv file; got {out}.")
+    trained = run.load()
     x, labels = draw(trained, options)
-    back = x * trained.scale + trained.shift
-    write_points(out, back, labels)
-    written = [out]
-    if trained.model.dim == 784:
-        written.append(plotting.save(plotting.digit_grid(x[:100]), out.with_suffix(".png")))
+    write_points(out, trained.restore(x), labels)
+    figure = None
+    if run.config.name == "mnist":
+        figure = plotting.digit_grid(x[:100])
     elif trained.model.dim == 2:
-        clouds = {"samples": [x]}
-        colours = np.zeros(len(x)) if labels is None else labels
-        written.append(plotting.save(plotting.guidance(clouds, [options.w], colours), out.with_suffix(".png")))
+        figure = plotting.points(x) if labels is None else plotting.guidance({"samples": [x]}, [options.w], labels)
+    written = [out, *([plotting.save(figure, out.with_suffix(".png"))] if figure else [])]
     Console().print("Samples:", *(f"  {path}" for path in written), sep="\n", highlight=False, soft_wrap=True)
-    return back
+    return trained.restore(x)
 
 
 def _watch(data: Data, seed: int) -> Callable[[NetworkDenoiser], str]:
@@ -89,11 +94,11 @@ def _watch(data: Data, seed: int) -> Callable[[NetworkDenoiser], str]:
     return watch if isinstance(data, GaussianMixture) else lambda model: ""
 
 
-def _finish(run: Run, trained: Trained, *more: Path) -> dict[str, Any]:
+def _finish(run: Run, trained: Trained, data: Data, *more: Path) -> dict[str, Any]:
     """Evaluate, and print the report."""
     console = Console()
     with console.status("sampling, measuring and drawing"):
-        report = _evaluate(run, trained)
+        report = measure(run, trained, data)
     console.print(table(report))
     files = [run.path / name for name in ("report.json", *report["figures"])]
     console.print("Written:", *(f"  {path}" for path in (*files, *more)), sep="\n", highlight=False, soft_wrap=True)

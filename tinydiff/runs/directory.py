@@ -5,6 +5,7 @@ that was stopped, by whatever, goes on from there and ends in the same bits as o
 """
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
@@ -15,7 +16,7 @@ from typing import Self, TextIO
 import numpy as np
 from tqdm import tqdm
 
-from tinydiff.datasets.mnist import Dataset
+from tinydiff.datasets.points import Dataset
 from tinydiff.files import whole
 from tinydiff.learned import checkpoint
 from tinydiff.learned.network import NetworkDenoiser
@@ -28,7 +29,7 @@ LOG = ("step", "loss", "grad_norm", "seconds")
 
 @dataclass(frozen=True)
 class Trained:
-    """What a checkpoint holds: the model of the averaged parameters, and how its points go back: x · scale + shift."""
+    """What a checkpoint holds: the model of the averaged parameters, and how its points go back to the data's units."""
 
     model: NetworkDenoiser
     process: SDE
@@ -36,6 +37,10 @@ class Trained:
     shift: np.ndarray
     scale: np.ndarray
     fingerprint: str
+
+    def restore(self, x: np.ndarray) -> np.ndarray:
+        """Points as the model sees them (n, D), in the units of the data."""
+        return x * self.scale + self.shift
 
 
 @dataclass(frozen=True)
@@ -57,19 +62,22 @@ class Run:
 
     @classmethod
     def create(cls, path: Path, config: Config, overwrite: bool = False) -> Self:
-        """A new run; FileExistsError where there is one already, unless it may be overwritten."""
-        if (path / "config.json").exists() and not overwrite:
-            raise FileExistsError(f"{path} holds a run: go on with --resume, or choose another --out.")
-        path.mkdir(parents=True, exist_ok=True)
+        """A new run. FileExistsError where there is a checkpoint, unless it may be overwritten, or a log of others."""
         run = cls(path, config)
+        if run.checkpoint.exists() and not overwrite:
+            raise FileExistsError(f"{path} holds a run: go on with --resume, or choose another --out.")
+        if run.log.exists() and not (path / "config.json").exists():
+            raise FileExistsError(f"{run.log} is not of a run: choose another --out.")
+        path.mkdir(parents=True, exist_ok=True)
         run.checkpoint.unlink(missing_ok=True)
         run.log.unlink(missing_ok=True)
         write_config(path / "config.json", config)
         return run
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: str | os.PathLike[str]) -> Self:
         """The run of this directory; FileNotFoundError where there is none."""
+        path = Path(path)
         if not (path / "config.json").is_file():
             raise FileNotFoundError(f"{path} holds no run: there is no config.json in it.")
         return cls(path, read_config(path / "config.json"))
@@ -96,9 +104,8 @@ class Run:
         fingerprint, state, rng = fingerprint_of(data), None, np.random.default_rng(config.seed)
         if self.checkpoint.is_file():
             before = self.load()
+            self.check(data, before)
             state = before.state
-            if before.fingerprint != fingerprint:
-                raise ValueError(f"{config.name} is not what it was when this run began: restore it, or begin anew.")
 
         states = train(
             network, process, data, steps=config.steps, batch=config.batch, lr=config.lr, weight=config.weight,
@@ -110,14 +117,16 @@ class Run:
             state = self._saving(shown, state, more)
         return Trained(NetworkDenoiser(network, state.ema, process), process, state, shift, scale, fingerprint)
 
+    def check(self, data: Data, trained: Trained) -> None:
+        """Raise a ValueError unless the data are those that the model was trained on."""
+        if fingerprint_of(data) != trained.fingerprint:
+            raise ValueError(f"{self.config.name} is not what it was when this run began: restore it, or begin anew.")
+
     def _saving(self, states: Iterable[TrainState], state: TrainState | None, more: dict) -> TrainState:
         """The last of the states, each logged, some saved; also when interrupted."""
-        done, seconds = (0, 0.0) if state is None else (state.step, self._cut_log(state.step))
-        saved, start = done, time.perf_counter() - seconds
+        saved = 0 if state is None else state.step
+        start = time.perf_counter() - self._cut_log(saved)
         with self.log.open("a", encoding="utf-8", newline="") as file:
-            if done == 0:
-                file.truncate(0)
-                file.write(",".join(LOG) + "\n")
             try:
                 for new in states:
                     seconds = time.perf_counter() - start
@@ -127,10 +136,11 @@ class Run:
                         saved = self._save(state, more, file)
             except KeyboardInterrupt:
                 if state is not None and state.step > saved:
-                    self._save(state, more, file)
-                raise
+                    saved = self._save(state, more, file)
+                raise KeyboardInterrupt(f"step {saved} is saved in {self.path}: go on with --resume") from None
             except FloatingPointError as error:
-                raise FloatingPointError(f"{error} {self.path} keeps the checkpoint of step {saved}.") from error
+                kept = f"{self.path} keeps the checkpoint of step {saved}" if saved else "nothing was saved yet"
+                raise FloatingPointError(f"{error} {kept}.") from error
         assert state is not None
         return state
 

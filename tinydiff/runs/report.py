@@ -7,7 +7,8 @@ from rich.table import Table
 
 from tinydiff import grids, plotting
 from tinydiff.backend import cast, normal_like
-from tinydiff.datasets.mnist import Dataset, load_mnist
+from tinydiff.datasets.mnist import load_mnist
+from tinydiff.datasets.points import Dataset
 from tinydiff.datasets.toys import Shape
 from tinydiff.evaluation.likelihood import kl_from_truth
 from tinydiff.evaluation.metrics import denoising, sliced_w2
@@ -15,7 +16,7 @@ from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.exact.oracle import Oracle
 from tinydiff.learned.network import NetworkDenoiser
 from tinydiff.learned.train import last
-from tinydiff.runs.config import open_data, write_json
+from tinydiff.runs.config import Data, write_json
 from tinydiff.runs.directory import Run, Trained
 from tinydiff.runs.sampling import guided
 from tinydiff.sampling import sample
@@ -25,10 +26,10 @@ WEIGHTS = (0.0, 0.5, 1.5)
 """The guidance weights that reports show side by side."""
 
 
-def evaluate(run: Run, trained: Trained) -> dict[str, Any]:
+def measure(run: Run, trained: Trained, data: Data) -> dict[str, Any]:
     """Measure the model, draw the figures, and write report.json; the report."""
-    data, rng = open_data(run.config.name), np.random.default_rng(run.config.seed + 1)
-    log = run.read_log()
+    run.check(data, trained)
+    rng, log = np.random.default_rng(run.config.seed + 1), run.read_log()
     report = {
         "name": run.config.name, "seed": run.config.seed, "steps": trained.state.step,
         "parameters": trained.model.network.size,
@@ -154,8 +155,7 @@ def cloud_report(trained: Trained, data: Dataset | Shape, rng: np.random.Generat
         true, again = data.sample(rng, n), data.sample(rng, n)
     x = sample(model, process, n, steps=50, rng=rng)
     report = {"sliced_w2": sliced_w2(x, true, rng=rng), "sliced_w2_true": sliced_w2(again, true, rng=rng)}
-    back = lambda y: y * trained.scale + trained.shift  # noqa: E731
-    figures = {"histograms.png": plotting.histograms(back(true), back(x))}
+    figures = {"histograms.png": plotting.histograms(trained.restore(true), trained.restore(x))}
     if model.dim == 2:
         figures["samples.png"] = plotting.samples_against_data(true, x)
         figures["trajectory.png"] = plotting.strip(plotting.spread(trajectory(model, rng), 8))
@@ -170,6 +170,8 @@ def digits_report(trained: Trained, data: Dataset, rng: np.random.Generator) -> 
     """The x_0-loss on training and on test digits, and sheets of digits, ten of each class, from the same noise."""
     model, process = trained.model, trained.process
     report = {"loss_train": x0_loss(model, data, rng), "loss_test": x0_loss(model, load_mnist("test"), rng)}
+    if not model.network.classes:
+        return report, {"digits.png": plotting.digit_grid(sample(model, process, 100, steps=50, rng=rng))}
     sheets = under_guidance(model, np.repeat(np.arange(10), 10), process.prior(rng, 100, model.like))
     return report, {f"digits-w{w:g}.png": plotting.digit_grid(x) for w, x in zip(WEIGHTS, sheets, strict=True)}
 
@@ -180,7 +182,7 @@ def x0_loss(model: NetworkDenoiser, data: Dataset, rng: np.random.Generator, n: 
     process, rows = model.process, rng.choice(len(data.x), n)
     x0, t = data.x[rows], process.sample_times(rng, n)
     x = process.perturb(x0, t, normal_like(rng, x0))
-    miss = x0 - model.given(data.labels[rows]).x0(x, t)
+    miss = x0 - guided(model, data.labels[rows] if model.network.classes else None, w=0).x0(x, t)
     return float(np.mean(miss * miss))
 
 

@@ -15,7 +15,7 @@ from tinydiff.denoisers import Denoiser
 from tinydiff.files import whole
 from tinydiff.guidance import classifier_free
 from tinydiff.learned.network import NetworkDenoiser
-from tinydiff.runs.config import Count, Seed
+from tinydiff.runs.config import Count, Seed, UsageError
 from tinydiff.runs.directory import Trained
 from tinydiff.sampling import sample
 from tinydiff.sampling.ancestral import ddim, ddpm
@@ -27,18 +27,18 @@ GRIDS = {"log_snr": grids.log_snr, "uniform": grids.uniform, "karras": grids.kar
 
 @dataclass(frozen=True)
 class Draw:
-    """Draw samples from a trained run and write them, in the units of its data, with a figure beside them."""
+    """Draw samples from a trained run and write them, in the units of its data, with a figure of points and digits."""
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run's directory."""
-    out: Path | None = None
-    """A .npy or .csv file for the samples; DIR/samples.npy if not given."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """A .npy file for the samples, or a .csv file for them and their labels; DIR/draws.npy if not given."""
     n: Count = 1000
     """Number of samples."""
-    label: int | None = None
-    """Draw this class alone, −1 for no class; a conditional run draws all classes in turn if not given."""
-    w: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    """Strength of classifier-free guidance."""
+    label: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """Draw this class alone, -1 for no class; a conditional run draws all classes in turn if not given."""
+    w: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 0.0
+    """Strength of classifier-free guidance: 0 for none; some call 1 + w the guidance scale."""
     sampler: Literal["ddim", "ddpm", "probability_flow"] = "ddim"
     """How to get from noise to data."""
     steps: Count = 50
@@ -52,23 +52,36 @@ class Draw:
 
 
 def draw(trained: Trained, options: Draw) -> tuple[np.ndarray, np.ndarray | None]:
-    """Samples (n, D) as the model sees them, and their labels (n,) or None. Raises ValueError for labels it lacks."""
+    """Samples (n, D) as the model sees them, and their labels (n,) or None.
+
+    Raises UsageError for what the run cannot draw, and FloatingPointError for samples that are not finite.
+    """
     model, classes = trained.model, trained.model.network.classes
     if not classes and (options.label is not None or options.w):
-        raise ValueError("this run was trained without labels: leave out --label and --w, or train with --conditional.")
+        raise UsageError("this run was trained without labels: leave out --label and --w, or train with --conditional.")
     if options.label is not None and not -1 <= options.label < classes:
-        raise ValueError(f"--label must be a class from 0 to {classes - 1}, or −1 for none; got {options.label}.")
+        raise UsageError(f"--label must be a class from 0 to {classes - 1}, or -1 for none; got {options.label}.")
+    if options.label == -1 and options.w:
+        raise UsageError("--label -1 asks for no class, so there is none to guide to: leave out --w.")
     if options.eta and options.sampler != "ddim":
-        raise ValueError(f"--eta is for the sampler ddim; got {options.sampler}.")
+        raise UsageError(f"--eta is for the sampler ddim; got {options.sampler}.")
     labels = None
     if classes:
         labels = np.arange(options.n) % classes if options.label is None else np.full(options.n, options.label)
-    x = sample(
-        guided(model, labels, options.w), model.process, options.n, sampler=SAMPLERS[options.sampler],
-        steps=options.steps, grid=GRIDS[options.grid], rng=np.random.default_rng(options.seed),
-        **({"eta": options.eta} if options.sampler == "ddim" else {}),
-    )  # fmt: skip
-    return x, labels
+    with np.errstate(all="ignore"):
+        x = sample(
+            guided(model, labels, options.w),
+            model.process,
+            options.n,
+            sampler=SAMPLERS[options.sampler],
+            steps=options.steps,
+            grid=GRIDS[options.grid],
+            rng=np.random.default_rng(options.seed),
+            **({"eta": options.eta} if options.sampler == "ddim" else {}),
+        )
+    if not np.all(np.isfinite(x)):
+        raise FloatingPointError("the samples are not finite: take more --steps, or less --w.")
+    return x, None if options.label == -1 else labels
 
 
 def guided(model: NetworkDenoiser, labels: np.ndarray | None, w: float) -> Denoiser:
@@ -80,17 +93,13 @@ def guided(model: NetworkDenoiser, labels: np.ndarray | None, w: float) -> Denoi
 
 def write_points(path: Path, x: np.ndarray, labels: np.ndarray | None) -> None:
     """Write points as .npy, without labels, or as .csv with a column of them, as load_points reads it."""
-    if path.suffix not in (".npy", ".csv"):
-        raise ValueError(f"samples go to a .npy or .csv file; got {path}.")
-    with whole(path) as part:
-        if path.suffix == ".npy":
-            np.save(part, x)
-            return
-        with part.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([f"x{i}" for i in range(x.shape[1])] + ["label"] * (labels is not None))
-            writer.writerows([*row, *extra] for row, extra in zip(x.tolist(), _columns(labels, len(x)), strict=True))
-
-
-def _columns(labels: np.ndarray | None, n: int) -> list[list[int]]:
-    return [[]] * n if labels is None else labels[:, None].tolist()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.lower() == ".npy":
+        with whole(path) as part, part.open("wb") as file:
+            np.save(file, x)
+        return
+    with whole(path) as part, part.open("w", encoding="utf-8", newline="") as text:
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([f"x{i}" for i in range(x.shape[1])] + ["label"] * (labels is not None))
+        columns = x.T.tolist() + ([] if labels is None else [labels.tolist()])
+        writer.writerows(zip(*columns, strict=True))
