@@ -240,3 +240,18 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(tmp_path, monkeypatch, nth
 def test_differing_names_the_options():
     assert differing(SMALL, SMALL) == []
     assert differing(SMALL, replace(SMALL, lr=1.0, seed=3)) == ["lr", "seed"]
+
+
+def test_every_option_reaches_training(tmp_path):
+    """A run whose options all differ from the defaults is `train` with these arguments, to the bit."""
+    config = Config(
+        "moons32", conditional=True, process="cosine", prediction="eps", width=6, blocks=2, norm=True, steps=4, batch=9,
+        lr=1e-3, weight="min_snr", times="uniform", ema=0.3, label_dropout=0.6, seed=7,
+    )  # fmt: skip
+    run = train(tmp_path, config)
+    network = td.TimeMLP(2, 6, 2, classes=2, prediction="eps", norm=True)
+    arguments = {"steps": 4, "batch": 9, "lr": 1e-3, "weight": "min_snr", "times": "uniform", "ema": 0.3}
+    states = td.train(
+        network, td.Cosine(), td.toys.moons32(), label_dropout=0.6, rng=np.random.default_rng(7), **arguments
+    )
+    np.testing.assert_array_equal(run.load().model.theta, td.last(states).ema)
