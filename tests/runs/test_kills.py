@@ -3,6 +3,7 @@
 TINYDIFF_KILLS sets how many kills; `make kills` does 50.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -20,6 +21,15 @@ ARGUMENTS = ["circles", "--conditional", "--steps", "400", "--batch", "16", "--w
 def start(path, *more):
     command = [sys.executable, "-m", "tinydiff", "train", *ARGUMENTS, "--out", str(path), *more]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def stamp(path):
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def wait(process, seconds):
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
 
 
 def finish(path, *more):
@@ -43,13 +53,14 @@ def test_runs_killed_at_random_moments_go_on_bit_for_bit(tmp_path):
     rng, steps = np.random.default_rng(), [0]
     while len(steps) <= KILLS:
         process = start(run.path, *["--resume"] * (run.path / "config.json").exists())
-        moment = (
-            rng.uniform(0, startup) if rng.random() < 0.2 else startup + rng.uniform(0, 0.5 * training / KILLS + 0.1)
-        )
-        try:
-            process.wait(moment)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        if rng.random() < 0.2:
+            wait(process, rng.uniform(0, startup))
+        else:  # from its first checkpoint on, however long the machine takes to start
+            before = stamp(run.checkpoint)
+            while process.poll() is None and stamp(run.checkpoint) == before:
+                time.sleep(0.002)
+            wait(process, rng.uniform(0, 0.5 * training / KILLS + 0.02))
+        process.kill()
         process.communicate()
         assert process.returncode in (0, -9)
         steps.append(Run.open(run.path).load().state.step if run.checkpoint.exists() else steps[-1])
