@@ -156,6 +156,11 @@ class counting:
         """The model's empty array."""
         return self.model.like
 
+    @property
+    def process(self) -> Process:
+        """The process that the model was made for."""
+        return self.model.process  # type: ignore[attr-defined]
+
     def given(self, labels: Array) -> "counting":
         """The conditioned model, counting from 0."""
         return counting(self.model.given(labels))

@@ -87,5 +87,5 @@ def test_wrong_use_is_named():
     for process, ts in ((td.VP(), [0.5, 0.0]), (td.Cosine(), [1.0, 0.5])):
         with pytest.raises(ValueError, match="the flow runs between t_min"):
             next(td.probability_flow(td.Oracle(td.toys.ring8(), process), process, x, ts))
-    with pytest.raises(ValueError, match="method must be one of euler, heun, rk4; got 'rk5'"):
+    with pytest.raises(ValueError, match="method must be one of euler, heun, rk4, rk45; got 'rk5'"):
         next(td.probability_flow(td.Oracle(td.toys.ring8(), td.VP()), td.VP(), x, [0.5, 0.4], method="rk5"))

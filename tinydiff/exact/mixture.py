@@ -127,7 +127,7 @@ class GaussianMixture:
         log_weights = self.log_weights + keep
         if not np.all(np.any(np.isfinite(to_numpy(log_weights)), axis=0)):
             raise ValueError("no component is left: this mixture is already conditioned on another class.")
-        return self._with(log_weights=log_weights - _log_sum_exp(log_weights))
+        return self._with(log_weights=log_weights - log_sum_exp(log_weights))
 
     def posterior(self, x: Array, alpha: Times, sigma: Times) -> Self:
         """q(x_0 | α x_0 + σ ε = x) for each row of x (B, D): Bayes' rule in each component, then between them.
@@ -153,6 +153,31 @@ class GaussianMixture:
         x0 = self.posterior(x, process.alpha(t), process.sigma(t))
         return x0.diffused(c_0, var**0.5).shifted(column(c_t, x) * x)
 
+    def conditional(self, x: Array, mask: Array) -> Self:
+        """The law of the other coordinates given those of x (B, D) where mask (D,) is true, a mixture for each row.
+
+        With C in blocks of known (k) and unknown (u): mean m_u + C_uk C_kk⁻¹ (x_k − m_k), covariance
+        C_uu − C_uk C_kk⁻¹ C_ku, and weights in proportion to w N(x_k; m_k, C_kk).
+        """
+        check_points(x, self.dim)
+        known, log_weights = np.asarray(to_numpy(mask)), to_numpy(self.log_weights)
+        if known.dtype != bool or known.shape != (self.dim,) or known.all() or not known.any():
+            raise ValueError(f"mask must be boolean, ({self.dim},), with some true and some false; got {mask}.")
+        if self.centres.shape[1] > 1:
+            raise ValueError("this mixture is already one for each row.")
+        m, c, x = to_numpy(self.means), to_numpy(self.covariances), to_numpy(x)
+        u, k = np.flatnonzero(~known), np.flatnonzero(known)
+        gain = c[:, u[:, None], k] @ np.linalg.inv(c[:, k[:, None], k])  # (K, U, D − U)
+        variances, axes = np.linalg.eigh(c[:, u[:, None], u] - gain @ c[:, k[:, None], u])
+        apart = x[:, k] - m[:, None, k]  # (K, B, D − U)
+        marginal = GaussianMixture(np.exp(log_weights[:, 0]), m[:, k], c[:, k[:, None], k])
+        return self._with(
+            log_weights=marginal._log_responsibilities(x[:, k]),
+            centres=m[:, None, u] + apart @ gain.swapaxes(1, 2),
+            variances=np.maximum(variances, 0.0)[:, None, :],
+            axes=axes,
+        )
+
     # What a mixture says of points x (B, D)
 
     @property
@@ -174,11 +199,11 @@ class GaussianMixture:
     def _log_responsibilities(self, x: Array) -> Array:
         """ln r_k(x), the log-probability that x came from component k, (K, B)."""
         log_joint = self._log_joint(x)
-        return log_joint - _log_sum_exp(log_joint)
+        return log_joint - log_sum_exp(log_joint)
 
     def log_density(self, x: Array) -> Array:
         """ln q(x) in nats, (B,)."""
-        return _log_sum_exp(self.cast(x)._log_joint(x))[0, :]
+        return log_sum_exp(self.cast(x)._log_joint(x))[0, :]
 
     def _scores(self, x: Array) -> tuple[Array, Array, Array]:
         """r_k (K, B, 1), s_k = −C_k⁻¹(x − m_k) (K, B, D), and s = Σ r_k s_k (B, D)."""
@@ -271,7 +296,7 @@ class GaussianMixture:
         return float(np.mean(nats)), float(np.std(nats) / math.sqrt(n))
 
 
-def _log_sum_exp(a: Array) -> Array:
+def log_sum_exp(a: Array) -> Array:
     """ln Σ_k exp a_k over the first axis, kept as 1; the shift is real, so that it is complex-safe."""
     xp = namespace(a)
     shift = xp.max(xp.real(a) if is_complex(a) else a, axis=0, keepdims=True)

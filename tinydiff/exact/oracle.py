@@ -9,6 +9,7 @@ Shapes: B rows, D coordinates, N data points; x (B, D), t scalar or (B,).
 """
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -83,6 +84,24 @@ class Oracle:
         """ln q_t(x) in nats, (B,)."""
         return self.at(t).log_density(x)
 
+    def log_p(self, x: Array, t: Times) -> Array:
+        """ln p(y | x_t = x), (B, C), for the C classes y in ascending order: a perfect classifier of noisy points."""
+        classes, shares = self.classes()
+        joint = [self.given(y).log_density(x, t) + math.log(share) for y, share in zip(classes, shares, strict=True)]
+        return namespace(x).stack(joint, axis=1) - self.given(-1).log_density(x, t)[:, None]
+
+    def grad_log_p(self, labels: Array) -> Callable[[Array, Times], Array]:
+        """(x, t) ↦ ∇ ln p(y | x_t = x) = ∇ ln q_t(x | y) − ∇ ln q_t(x), (B, D); labels y: one for all rows, or (B,)."""
+        of_class, of_all = self.given(labels), self.given(-1)
+        return lambda x, t: of_class.at(t).score(x) - of_all.at(t).score(x)
+
+    def classes(self) -> tuple[np.ndarray, np.ndarray]:
+        """The classes, ascending, and the share of each, both (C,)."""
+        self.unconditional.given(-1)  # raises where there are no labels
+        labels, weights = np.asarray(self.unconditional.labels), to_numpy(self.unconditional.weights)
+        classes = np.unique(labels)
+        return classes, np.array([np.sum(weights[labels == y]) for y in classes])
+
     def floor(self, t: Times, rng: np.random.Generator | None = None, n: int = 20_000) -> Any:
         """The least possible E‖ε − ε̂‖²/d = 1 − σ² E‖∇ ln q_t‖²/d: no network's loss gets below it.
 
@@ -129,6 +148,11 @@ class Points:
     def like(self) -> Array:
         """An empty array (0, D) of the points' kind."""
         return self.points[:0, :]
+
+    @property
+    def weights(self) -> np.ndarray:
+        """1/N for each point, (N,)."""
+        return np.full(self.points.shape[0], 1 / self.points.shape[0])
 
     def diffused(self, alpha: Times, sigma: Times) -> Self:
         """The law of α y + σ ε."""

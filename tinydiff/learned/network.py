@@ -30,7 +30,8 @@ from tinydiff.processes import LOG_SNR_END, Process
 class TimeMLP:
     """network(theta, x, lam, labels) -> (F, pullback), where F is what `prediction` names.
 
-    classes > 0 adds a label for each row, −1 for none; norm=True normalises the features (see the module).
+    classes > 0 adds a label for each row, −1 for none; norm=True normalises the features (see the module). outputs > 0
+    makes F that many numbers, such as a classifier's logits, where a denoiser has D.
     """
 
     dim: int
@@ -39,9 +40,10 @@ class TimeMLP:
     classes: int = 0
     prediction: Prediction = "v"
     norm: bool = False
+    outputs: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("dim", 1), ("width", 1), ("blocks", 0), ("classes", 0)):
+        for name, least in (("dim", 1), ("width", 1), ("blocks", 0), ("classes", 0), ("outputs", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}.")
         check_prediction(self.prediction)
@@ -59,7 +61,7 @@ class TimeMLP:
         shapes["in"] = (self.dim + 1, w)
         for i in range(self.blocks):
             shapes |= {f"modulate{i}": (2 * (c + 1), w), f"up{i}": (w + 1, w), f"down{i}": (w + 1, w)}
-        return shapes | {"out": (w + 1, self.dim)}
+        return shapes | {"out": (w + 1, self.outputs or self.dim)}
 
     @property
     def size(self) -> int:
@@ -84,6 +86,16 @@ class TimeMLP:
 
     def __call__(self, theta: Array, x: Array, lam: Array, labels: Array | None = None) -> tuple[Array, Callable]:
         """F (B, D) and pullback(dF, grad=None) -> dx, which writes ∂L/∂θ into grad (size,)."""
+        h, pull_h = self.features(theta, x, lam, labels)
+        y, pull_out = linear(self.split(theta)["out"], h)
+
+        def pullback(dy: Array, grad: Array | None = None) -> Array:
+            return pull_h(pull_out(dy, None if grad is None else self.split(grad)["out"]), grad)
+
+        return y, pullback
+
+    def features(self, theta: Array, x: Array, lam: Array, labels: Array | None = None) -> tuple[Array, Callable]:
+        """The last h (B, W), of which F is linear, and its pullback."""
         check_points(x, self.dim)
         p = self.split(theta)
         c = fourier_features(lam, self.frequencies)
@@ -95,11 +107,9 @@ class TimeMLP:
         for i in range(self.blocks):
             h, pull = self._block(p, i, h, c)
             pulls.append(pull)
-        y, pull_out = linear(p["out"], h)
 
-        def pullback(dy: Array, grad: Array | None = None) -> Array:
-            g = dict.fromkeys(p) if grad is None else self.split(grad)
-            dh, dc = pull_out(dy, g["out"]), 0.0
+        def pullback(dh: Array, grad: Array | None = None) -> Array:
+            g, dc = dict.fromkeys(p) if grad is None else self.split(grad), 0.0
             for pull in reversed(pulls):
                 dh, dc_block = pull(dh, g)
                 dc = dc if grad is None else dc + dc_block
@@ -107,7 +117,7 @@ class TimeMLP:
                 pull_label(dc, g["label"])
             return pull_in(dh, g["in"])
 
-        return y, pullback
+        return h, pullback
 
     def _norm(self, h: Array) -> tuple[Array, Callable]:
         return layer_norm(h) if self.norm else (h, lambda dh: dh)
@@ -146,6 +156,8 @@ class NetworkDenoiser:
             raise ValueError(
                 f"theta must be an array of the network's {network.size} parameters; got {describe(theta)}."
             )
+        if network.outputs:
+            raise ValueError(f"a denoiser has an output for each coordinate; this network has {network.outputs}.")
         if labels is not None and not network.classes:
             raise ValueError("this network was made without classes: TimeMLP(..., classes=).")
         self.network, self.theta, self.process = network, theta, process

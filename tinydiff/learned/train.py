@@ -40,6 +40,7 @@ def train(
     ema: float = 0.999,
     label_dropout: float = 0.1,
     max_norm: float = 1.0,
+    objective: Callable = loss_and_grad,
     rng: np.random.Generator,
     state: TrainState | None = None,
 ) -> Iterator[TrainState]:
@@ -49,6 +50,7 @@ def train(
     weight: the factor w(t) of the ε-loss; times: how t is drawn. Names of objective.WEIGHTS and TIMES, or functions;
     DDPM's are "simple" and "uniform". On images prediction="x0" with weight="x0" learns best (see runs.config.RECIPES).
     label_dropout: how often a label is replaced by −1, so that one network learns with and without [CFG, Alg. 1].
+    objective: what a batch is worth, in the place of loss_and_grad, such as a classifier's cross_entropy.
     ema: the decay of the average, reached as step/(step + 9) so that the start is soon forgotten.
     state: resume from there, with the same arguments, bit for bit as if training had not stopped; rng is for
     training alone while it runs.
@@ -62,7 +64,7 @@ def train(
     for name, value in (("ema", ema), ("label_dropout", label_dropout)):
         if not 0 <= value <= 1:
             raise ValueError(f"{name} must lie in [0, 1]; got {value}.")
-    draw = batches(data, network.dim, with_labels=network.classes > 0)
+    draw = batches(data, network.dim, with_labels=network.classes + network.outputs > 0)
     adam = Adam(lr=cosine_decay(lr, steps, warmup=steps // 50))
     if state is None:
         theta = network.init(rng)
@@ -78,7 +80,7 @@ def train(
             if labels is not None:
                 labels = np.where(rng.random(batch) < label_dropout, -1, labels)
             t, eps = draw_times(process, rng, batch), normal_like(rng, x0)
-            loss, grad = loss_and_grad(network, process, theta, x0, t, eps, labels, weigh)
+            loss, grad = objective(network, process, theta, x0, t, eps, labels, weigh)
             grad, norm = clip(grad, max_norm)
             if not np.isfinite(loss + norm):
                 raise FloatingPointError(f"loss {loss}, gradient norm {norm} at step {step}: try lr below {lr:g}.")

@@ -130,6 +130,14 @@ class SDE(Process):
         """g²(t), the squared diffusion coefficient; −σ² dλ/dt for the log-SNR λ."""
         raise NotImplementedError
 
+    def velocity(self, x0: Array, eps: Array, t: Times) -> Array:
+        """d/dt (α x_0 + σ ε) = α̇ x_0 + σ̇ ε, (B, ...): flow matching's target, whose mean given x_t is the flow's drift.
+
+        α̇ = f α and σ̇ = f σ + g²/2σ, for any path [Lipman et al. 2023; Albergo & Vanden-Eijnden 2023].
+        """
+        f, sigma = self.f(t), self.sigma(t)
+        return column(f * self.alpha(t), x0) * x0 + column(f * sigma + self.g2(t) / (2 * sigma), eps) * eps
+
     @property
     def t_min(self) -> float:  # type: ignore[override]
         """The time of log-SNR +14, where the noise is 9e-4 of the signal."""

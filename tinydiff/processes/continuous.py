@@ -159,7 +159,12 @@ class Cosine(SDE):
 
 @dataclass(frozen=True)
 class Straight(SDE):
-    """α = 1 − t, σ = t: the straight path from data to noise, flow matching's [Lipman et al. 2023]."""
+    """α = 1 − t, σ = t: the straight path from data to noise, flow matching's [Lipman et al. 2023].
+
+    Each pair (x_0, ε) moves at the constant velocity ε − x_0. A network that regresses on it learns
+    E[ε − x_0 | x_t] = ε̂ − x̂_0, the drift of this process's probability flow: flow matching and the flow of a diffusion
+    are one family, in which a path is a choice of α and σ.
+    """
 
     def alpha(self, t: Times) -> Array:
         """1 − t."""
@@ -177,6 +182,10 @@ class Straight(SDE):
         """t = 1/(1 + exp(λ/2))."""
         xp = namespace(log_snr)
         return 1 / (1 + xp.exp(0.5 * xp.asarray(log_snr)))
+
+    def velocity(self, x0: Array, eps: Array, t: Times) -> Array:
+        """ε − x_0, at every t."""
+        return eps - x0
 
     def f(self, t: Times) -> Array:
         """−1/(1 − t)."""

@@ -16,9 +16,11 @@ from tinydiff.denoisers import Denoiser
 from tinydiff.learned.train import last
 from tinydiff.processes import Process
 from tinydiff.sampling.ancestral import ddim, ddpm
+from tinydiff.sampling.dpm_solver import dpm_solver_pp_2m
+from tinydiff.sampling.edm import edm_heun
 
-END_AT_ZERO = {ddpm, ddim}
-"""The samplers that need only α and σ, and so may end at t = 0; the others end at process.t_min."""
+END_AT_ZERO = {ddpm, ddim, dpm_solver_pp_2m, edm_heun}
+"""The samplers that step to x̂_0, and so may end at t = 0; the others end at process.t_min."""
 
 
 def sample(
