@@ -1,4 +1,4 @@
-"""The command line: `tinydiff train`, `sample`, `evaluate`, `demo`; `--help` on each lists its options.
+"""The command line: `tinydiff train`, `sample`, `evaluate`, `compare`, `demo`; `--help` on each lists its options.
 
 Exit codes: 0 for success, 1 for a failure, told in one line, 2 for wrong usage, 130 when interrupted.
 """
@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import tyro
 
 from tinydiff import __version__, runs
+from tinydiff.runs.compare import Compare
 from tinydiff.runs.config import NAMES, Config, UsageError, checked, data_name, recipe
 from tinydiff.runs.directory import Run, differing
 from tinydiff.runs.sampling import Draw
@@ -53,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 runs.sample(options)
             case Evaluate(run):
                 runs.evaluate(run)
+            case Compare() as options:
+                runs.compare(options)
             case runs.Demo() as options:
                 runs.demo(options)
     except UsageError as error:
@@ -77,7 +80,13 @@ def parse(arguments: Sequence[str]) -> Any:
     if arguments[:1] == ["--version"]:
         print(f"tinydiff {__version__}")
         raise SystemExit(0)
-    commands: dict[str, Callable] = {"train": Train, "sample": Draw, "evaluate": Evaluate, "demo": runs.Demo}
+    commands: dict[str, Callable] = {
+        "train": Train,
+        "sample": Draw,
+        "evaluate": Evaluate,
+        "compare": Compare,
+        "demo": runs.Demo,
+    }
     description = "Denoising diffusion from scratch in NumPy, checked against exact truth."
     with usage():
         return checked(

@@ -20,10 +20,16 @@ def uniform(process: Process, steps: int, to_zero: bool = False) -> np.ndarray:
     return _finish(process, np.linspace(process.t_max, process.t_min, _points(steps, to_zero)), to_zero)
 
 
-def log_snr(process: Process, steps: int, to_zero: bool = False) -> np.ndarray:
-    """Equal steps in log-SNR, the natural clock of a diffusion [Lu et al. 2022, DPM-Solver]."""
-    lam = np.linspace(*log_snr_ends(process), _points(steps, to_zero))
-    return _finish(process, process.time(lam), to_zero)
+def log_snr(process: Process, steps: int, to_zero: bool = False, end: float | None = None) -> np.ndarray:
+    """Equal steps in log-SNR, the natural clock of a diffusion [Lu et al. 2022, DPM-Solver].
+
+    end: the highest log-SNR, before 0 where the grid goes on to it, in the place of t_min's.
+    """
+    noisy, clean = log_snr_ends(process)
+    if end is not None and not noisy < end <= clean:
+        raise ValueError(f"end must be a log-SNR over {noisy:.4g}, at most {clean:.4g} of {process}; got {end}.")
+    lam = np.linspace(noisy, clean if end is None else end, _points(steps, to_zero))
+    return _finish(process, process.time(lam), to_zero, last=end is None)
 
 
 def karras(process: Process, steps: int, to_zero: bool = False, rho: float = 7.0) -> np.ndarray:
@@ -46,10 +52,10 @@ def log_snr_ends(process: Process) -> tuple[float, float]:
     return max(float(process.log_snr(process.t_max)), -LOG_SNR_END), float(process.log_snr(process.t_min))
 
 
-def _finish(process: Process, ts: np.ndarray, to_zero: bool) -> np.ndarray:
+def _finish(process: Process, ts: np.ndarray, to_zero: bool, last: bool = True) -> np.ndarray:
     ts = process.nearest(np.clip(ts, process.t_min, process.t_max))
     ts[0] = process.t_max
-    if len(ts) > 1:
+    if len(ts) > 1 and last:
         ts[-1] = process.t_min
     ts = np.unique(ts)[::-1]
     return np.append(ts, 0.0) if to_zero else ts

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DATA, MODEL, EXACT = "#6b6b6b", "#D55E00", "#0072B2"
+CYCLE = ("#0072B2", "#56B4E9", "#009E73", "#000000", "#D55E00", "#CC79A7", "#E69F00")
 
 
 def _figure(width: float, height: float, rows: int = 1, columns: int = 1, **kwargs: Any) -> tuple[Figure, np.ndarray]:
@@ -143,6 +144,31 @@ def training(steps: Sequence[float], losses: Sequence[float], window: int = 100)
     ax.set(xlabel="step", ylabel="training loss")
     ax.legend(frameon=False, fontsize=8)
     ax.spines[["top", "right"]].set_visible(False)
+    return fig
+
+
+def error_against_evaluations(rows: Sequence[dict[str, Any]], baseline: float) -> Figure:
+    """A curve for each sampler, on two scales: distance to the exact flow, and energy distance to true points.
+
+    rows: sampler, nfe, energy_distance, and where it follows the flow nfe_flow and distance, for each run; None where
+    the samples were not finite. baseline: the energy distance of true points to others.
+    """
+    names = list(dict.fromkeys(row["sampler"] for row in rows))
+    fig, axes = _figure(9.6, 3.9, columns=2)
+    for ax, error, nfe in ((axes[0, 0], "distance", "nfe_flow"), (axes[0, 1], "energy_distance", "nfe")):
+        for i, name in enumerate(names):
+            ends = sorted((row[nfe], row[error]) for row in rows if row["sampler"] == name and row.get(error))
+            if ends:
+                flows = any("distance" in row for row in rows if row["sampler"] == name)
+                style = {"marker": "osD^vP*Xph<"[i % 11], "ms": 4, "lw": 1, "ls": "-" if flows else "--"}
+                ax.loglog(*zip(*ends, strict=True), color=CYCLE[i % len(CYCLE)], label=name, **style)
+        ax.set(xlabel="function evaluations")
+        ax.grid(alpha=0.2, lw=0.5)
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[0, 0].set_title("median distance to the exact flow, from the same noise", fontsize=9)
+    axes[0, 1].set_title("energy distance to true points", fontsize=9)
+    axes[0, 1].axhline(baseline, color=DATA, lw=3, alpha=0.4, label="other true points")
+    fig.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
     return fig
 
 

@@ -1,4 +1,4 @@
-"""Whole runs, as the command line starts them: train, sample, evaluate, demo.
+"""Whole runs, as the command line starts them: train, sample, evaluate, compare, demo.
 
 A run lives in a directory (directory.py), is decided by its Config (config.py), and ends in a report (report.py).
 """
@@ -17,10 +17,23 @@ from tinydiff.evaluation.metrics import denoising
 from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.exact.oracle import Oracle
 from tinydiff.learned.network import NetworkDenoiser
-from tinydiff.runs.config import Config, Count, Data, Seed, UsageError, extent, make_network, open_data, recipe
+from tinydiff.runs.compare import Compare, compared, comparison_tables, true_points
+from tinydiff.runs.config import (
+    Config,
+    Count,
+    Data,
+    Seed,
+    UsageError,
+    extent,
+    make_network,
+    open_data,
+    recipe,
+    write_json,
+)
 from tinydiff.runs.directory import Run, Trained
-from tinydiff.runs.report import measure, table, trajectory
+from tinydiff.runs.report import measure, trajectory
 from tinydiff.runs.sampling import Draw, draw, write_points
+from tinydiff.runs.table import table
 
 
 @dataclass(frozen=True)
@@ -81,6 +94,23 @@ def sample(options: Draw) -> np.ndarray:
     written = [out, *([plotting.save(figure, out.with_suffix(".png"))] if figure else [])]
     Console().print("Samples:", *(f"  {path}" for path in written), sep="\n", highlight=False, soft_wrap=True)
     return trained.restore(x)
+
+
+def compare(options: Compare) -> dict[str, Any]:
+    """Compare all samplers on a run, and write compare.json and compare.png; the comparison."""
+    run = Run.open(options.run)
+    trained, data = run.load(), open_data(run.config.name)
+    run.check(data, trained)
+    n = options.n or (100 if run.config.name == "mnist" else 1000)
+    true, again = true_points(data, run.config.name, n, np.random.default_rng(options.seed))
+    report = compared(trained.model, true, again, options.most, options.seed)
+    write_json(run.path / "compare.json", report)
+    figure = plotting.error_against_evaluations(report["rows"], report["energy_distance_true"])
+    written = [run.path / "compare.json", plotting.save(figure, run.path / "compare.png")]
+    console = Console()
+    console.print(*comparison_tables(report), sep="\n")
+    console.print("Written:", *(f"  {path}" for path in written), sep="\n", highlight=False, soft_wrap=True)
+    return report
 
 
 def _watch(data: Data, seed: int) -> Callable[[NetworkDenoiser], str]:

@@ -3,27 +3,31 @@
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
 from tinydiff import grids, plotting
-from tinydiff.backend import cast, normal_like
-from tinydiff.datasets.mnist import load_mnist
+from tinydiff.backend import cast
 from tinydiff.datasets.points import Dataset
 from tinydiff.datasets.toys import Shape
 from tinydiff.evaluation.likelihood import kl_from_truth
-from tinydiff.evaluation.metrics import denoising, sliced_w2
+from tinydiff.evaluation.metrics import (
+    against_truth,
+    class_agreement,
+    denoising,
+    energy_distance,
+    mmd,
+    mode_coverage,
+    sliced_w2,
+)
 from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.exact.oracle import Oracle
 from tinydiff.learned.network import NetworkDenoiser
-from tinydiff.learned.train import last
 from tinydiff.runs.config import Data, write_json
+from tinydiff.runs.digits import digits_report
 from tinydiff.runs.directory import Run, Trained
-from tinydiff.runs.sampling import guided
+from tinydiff.runs.nats import in_nats
+from tinydiff.runs.sampling import WEIGHTS, under_guidance
 from tinydiff.sampling import sample
 from tinydiff.sampling.ancestral import ddim
-
-WEIGHTS = (0.0, 0.5, 1.5)
-"""The guidance weights that reports show side by side."""
 
 
 def measure(run: Run, trained: Trained, data: Data) -> dict[str, Any]:
@@ -57,11 +61,15 @@ def exact_report(trained: Trained, data: GaussianMixture, rng: np.random.Generat
     oracle = Oracle(data, process)
     true, again = data.sample(rng, 2000), data.sample(rng, 2000)
     x = sample(model, process, 2000, steps=50, rng=rng)
-    kl, error = kl_from_truth(model, process, data, rng=rng)
+    log_q, entropy = data.log_density(true), data.entropy()[0]
+    nats = in_nats(model, process, true, again, rng, log_q, entropy)
+    coverage = mode_coverage(data, x, rng=rng)
     report = {
         **losses(model, oracle, rng),
-        "kl_nats": kl, "kl_standard_error": error,
-        "sliced_w2": sliced_w2(x, true, rng=rng), "sliced_w2_true": sliced_w2(again, true, rng=rng),
+        "entropy_nats": entropy, **nats,
+        "kl_nats": nats["nll_nats"] - entropy, "kl_standard_error": nats["nll_standard_error"],
+        **distances(x, true, again, rng),
+        "modes_covered": coverage.covered, "modes_chi2": coverage.chi2, "modes_p_value": coverage.p_value,
         "prior_gap_nats": float(np.mean(process.prior_gap(true))),
     }  # fmt: skip
     eps = rng.standard_normal(true.shape)
@@ -124,24 +132,20 @@ def against_exact_guidance(model: NetworkDenoiser, data: GaussianMixture, rng: n
     apart = [float(np.median(np.linalg.norm(x - y, axis=1))) for x, y in zip(exact, learned, strict=True)]
     report = {
         "guidance_w": list(WEIGHTS), "guidance_distance": apart,
-        "agreement": [agreement(data, x, labels) for x in learned],
-        "agreement_exact": [agreement(data, x, labels) for x in exact],
+        "agreement": [class_agreement(oracle.log_p(x, 0.0), labels)[0] for x in learned],
+        "agreement_exact": [class_agreement(oracle.log_p(x, 0.0), labels)[0] for x in exact],
     }  # fmt: skip
     return report, plotting.guidance({"exact": exact, "learned": learned}, WEIGHTS, labels)
 
 
-def under_guidance(model: Any, labels: np.ndarray, noise: np.ndarray) -> list[np.ndarray]:
-    """What DDIM makes of the noise (n, D) under each weight of guidance towards the labels (n,)."""
-    ts = grids.log_snr(model.process, 50, to_zero=True)
-    return [last(ddim(guided(model, labels, w), model.process, noise, ts))[1] for w in WEIGHTS]
-
-
-def agreement(data: GaussianMixture, x: np.ndarray, labels: np.ndarray) -> float:
-    """The share of points x (N, D) whose most probable class under the mixture is their label (N,)."""
-    assert data.labels is not None
-    classes = np.unique(data.labels)
-    joint = [np.log(np.sum(data.weights[data.labels == k])) + data.given(k).log_density(x) for k in classes]
-    return float(np.mean(classes[np.argmax(joint, axis=0)] == labels))
+def distances(x: np.ndarray, true: np.ndarray, again: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
+    """Distances of samples to true points, each beside that of other true points to the same, all (n, D)."""
+    seed = int(rng.integers(2**32))
+    sliced = lambda a, b: sliced_w2(a, b, rng=np.random.default_rng(seed))  # noqa: E731  the same directions for both
+    report = {}
+    for name, distance in (("sliced_w2", sliced), ("energy_distance", energy_distance), ("mmd", mmd)):
+        report[name], report[f"{name}_true"] = against_truth(distance, x, true, again)
+    return report
 
 
 def cloud_report(trained: Trained, data: Dataset | Shape, rng: np.random.Generator) -> tuple[dict, dict]:
@@ -154,7 +158,8 @@ def cloud_report(trained: Trained, data: Dataset | Shape, rng: np.random.Generat
         n = 2000
         true, again = data.sample(rng, n), data.sample(rng, n)
     x = sample(model, process, n, steps=50, rng=rng)
-    report = {"sliced_w2": sliced_w2(x, true, rng=rng), "sliced_w2_true": sliced_w2(again, true, rng=rng)}
+    report = distances(x, true, again, rng) | {"log_scale_nats": float(np.sum(np.log(trained.scale)))}
+    report |= in_nats(model, process, true, again, rng, entropy=report["log_scale_nats"])
     figures = {"histograms.png": plotting.histograms(trained.restore(true), trained.restore(x))}
     if model.dim == 2:
         figures["samples.png"] = plotting.samples_against_data(true, x)
@@ -164,56 +169,3 @@ def cloud_report(trained: Trained, data: Dataset | Shape, rng: np.random.Generat
         clouds = under_guidance(model, labels, process.prior(rng, 2000, model.like))
         figures["guidance.png"] = plotting.guidance({"learned": clouds}, WEIGHTS, labels)
     return report, figures
-
-
-def digits_report(trained: Trained, data: Dataset, rng: np.random.Generator) -> tuple[dict, dict]:
-    """The x_0-loss on training and on test digits, and sheets of digits, ten of each class, from the same noise."""
-    model, process = trained.model, trained.process
-    report = {"loss_train": x0_loss(model, data, rng), "loss_test": x0_loss(model, load_mnist("test"), rng)}
-    if not model.network.classes:
-        return report, {"digits.png": plotting.digit_grid(sample(model, process, 100, steps=50, rng=rng))}
-    sheets = under_guidance(model, np.repeat(np.arange(10), 10), process.prior(rng, 100, model.like))
-    return report, {f"digits-w{w:g}.png": plotting.digit_grid(x) for w, x in zip(WEIGHTS, sheets, strict=True)}
-
-
-def x0_loss(model: NetworkDenoiser, data: Dataset, rng: np.random.Generator, n: int = 5000) -> float:
-    """E‖x_0 − x̂_0(x_t, t | y)‖²/d over t uniform, on n of the points."""
-    assert data.labels is not None
-    process, rows = model.process, rng.choice(len(data.x), n)
-    x0, t = data.x[rows], process.sample_times(rng, n)
-    x = process.perturb(x0, t, normal_like(rng, x0))
-    miss = x0 - guided(model, data.labels[rows] if model.network.classes else None, w=0).x0(x, t)
-    return float(np.mean(miss * miss))
-
-
-def table(report: dict[str, Any]) -> Table:
-    """The report for people: what was measured, beside what a perfect model would have."""
-    seconds = report["training_seconds"]
-    table = Table(title=f"{report['name']}: {report['steps']} steps" + (f" in {seconds:.0f} s" if seconds else ""))
-    table.add_column("measured on the model")
-    table.add_column("value", justify="right")
-    table.add_column("a perfect model", justify="right")
-    if "floor" in report:
-        table.add_row("loss E‖ε − ε̂‖²/d over t", f"{report['loss']:.4f}", f"{report['floor']:.4f} (floor)")
-        for at in (0.01, 0.1, 0.5):
-            i = int(np.argmin(np.abs(np.array(report["t"]) - at)))
-            table.add_row(f"  excess over the floor at t = {report['t'][i]:.2f}", f"{report['excess_t'][i]:.5f}", "0")
-        unlabelled = ", labels hidden" if "agreement" in report else ""
-        table.add_row(
-            f"KL(data ‖ model), nats{unlabelled}", f"{report['kl_nats']:.3f} ± {report['kl_standard_error']:.3f}", "0"
-        )
-        for k, kl in enumerate(report.get("kl_nats_of_class", [])):
-            table.add_row(f"  of class {k}", f"{kl:.3f} ± {report['kl_standard_error_of_class'][k]:.3f}", "0")
-        table.add_row("prior gap E KL(q(x_T|x₀) ‖ p_T), nats", f"{report['prior_gap_nats']:.1e}", "0")
-    if "sliced_w2" in report:
-        table.add_row(
-            "sliced W₂ to true points", f"{report['sliced_w2']:.3f}", f"{report['sliced_w2_true']:.3f} (true)"
-        )
-    for i, w in enumerate(report.get("guidance_w", [])):
-        exact = f"{report['agreement_exact'][i]:.3f} (exact)"
-        table.add_row(f"samples of their class at w = {w:g}", f"{report['agreement'][i]:.3f}", exact)
-        table.add_row("  median distance to the exact sample", f"{report['guidance_distance'][i]:.3f}", "0")
-    if "loss_test" in report:
-        table.add_row("loss ‖x₀ − x̂₀‖²/d, training digits", f"{report['loss_train']:.4f}", "")
-        table.add_row("loss ‖x₀ − x̂₀‖²/d, test digits", f"{report['loss_test']:.4f}", "")
-    return table

@@ -1,10 +1,10 @@
 """Samples from a run, class by class and guided, in the units of its data."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -15,13 +15,32 @@ from tinydiff.denoisers import Denoiser
 from tinydiff.files import whole
 from tinydiff.guidance import classifier_free
 from tinydiff.learned.network import NetworkDenoiser
+from tinydiff.learned.train import last
 from tinydiff.runs.config import Count, Seed, UsageError
 from tinydiff.runs.directory import Trained
 from tinydiff.sampling import sample
 from tinydiff.sampling.ancestral import ddim, ddpm
+from tinydiff.sampling.dpm_solver import dpm_solver_pp_2m
+from tinydiff.sampling.edm import edm_heun
 from tinydiff.sampling.ode import probability_flow
+from tinydiff.sampling.stochastic import euler_maruyama, predictor_corrector
 
-SAMPLERS: dict[str, Callable] = {"ddim": ddim, "ddpm": ddpm, "probability_flow": probability_flow}
+SAMPLERS: dict[str, Callable] = {
+    "ddim": ddim,
+    "ddpm": ddpm,
+    "dpm_solver_pp_2m": dpm_solver_pp_2m,
+    "edm_heun": edm_heun,
+    "probability_flow": probability_flow,
+    "euler_maruyama": euler_maruyama,
+    "predictor_corrector": predictor_corrector,
+}
+KNOBS = {
+    "eta": "ddim", "variance": "ddpm", "churn": "edm_heun", "method": "probability_flow", "lam": "euler_maruyama",
+    "corrections": "predictor_corrector",
+}  # fmt: skip
+"""The options that belong to one sampler."""
+WEIGHTS = (0.0, 0.5, 1.5)
+"""The guidance weights that reports show side by side."""
 GRIDS = {"log_snr": grids.log_snr, "uniform": grids.uniform, "karras": grids.karras}
 
 
@@ -39,14 +58,28 @@ class Draw:
     """Draw this class alone, -1 for no class; a conditional run draws all classes in turn if not given."""
     w: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 0.0
     """Strength of classifier-free guidance: 0 for none; some call 1 + w the guidance scale."""
-    sampler: Literal["ddim", "ddpm", "probability_flow"] = "ddim"
+    sampler: Literal[
+        "ddim", "ddpm", "dpm_solver_pp_2m", "edm_heun", "probability_flow", "euler_maruyama", "predictor_corrector"
+    ] = "ddim"
     """How to get from noise to data."""
-    steps: Count = 50
-    """Steps of the sampler."""
+    steps: Annotated[Count | None, tyro.conf.arg(metavar="INT")] = None
+    """Steps of the sampler, 50 if not given; the method rk45 chooses its own."""
     grid: Literal["log_snr", "uniform", "karras"] = "log_snr"
     """Where the steps are."""
-    eta: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
-    """Noise of DDIM: 0 for none, 1 for DDPM's."""
+    eta: Annotated[float | None, msgspec.Meta(ge=0, le=1), tyro.conf.arg(metavar="FLOAT")] = None
+    """ddim: noise, from 0, which is the default, to 1, DDPM's."""
+    variance: Annotated[Literal["beta_tilde", "beta"] | None, tyro.conf.arg(metavar="{beta_tilde,beta}")] = None
+    """ddpm: variance of a step, beta_tilde if not given."""
+    churn: Annotated[float | None, msgspec.Meta(ge=0), tyro.conf.arg(metavar="FLOAT")] = None
+    """edm_heun: noise added and removed again on the way, 0 if not given; EDM's S_churn."""
+    method: Annotated[
+        Literal["euler", "heun", "rk4", "rk45"] | None, tyro.conf.arg(metavar="{euler,heun,rk4,rk45}")
+    ] = None
+    """probability_flow: how the ODE is solved, rk4 if not given."""
+    lam: Annotated[float | None, msgspec.Meta(ge=0, le=100), tyro.conf.arg(metavar="FLOAT")] = None
+    """euler_maruyama: noise, 0 for the ODE, 1, which is the default, for the reverse SDE."""
+    corrections: Annotated[int | None, msgspec.Meta(ge=0, le=1000), tyro.conf.arg(metavar="INT")] = None
+    """predictor_corrector: Langevin steps after each step, 1 if not given."""
     seed: Seed = 0
     """Seed of the noise."""
 
@@ -63,8 +96,12 @@ def draw(trained: Trained, options: Draw) -> tuple[np.ndarray, np.ndarray | None
         raise UsageError(f"--label must be a class from 0 to {classes - 1}, or -1 for none; got {options.label}.")
     if options.label == -1 and options.w:
         raise UsageError("--label -1 asks for no class, so there is none to guide to: leave out --w.")
-    if options.eta and options.sampler != "ddim":
-        raise UsageError(f"--eta is for the sampler ddim; got {options.sampler}.")
+    for knob, owner in KNOBS.items():
+        if getattr(options, knob) is not None and options.sampler != owner:
+            raise UsageError(f"--{knob} is for the sampler {owner}; got {options.sampler}.")
+    knobs = {knob: getattr(options, knob) for knob in KNOBS if getattr(options, knob) is not None}
+    if options.method == "rk45" and options.steps is not None:
+        raise UsageError("rk45 chooses its own steps: leave out --steps.")
     labels = None
     if classes:
         labels = np.arange(options.n) % classes if options.label is None else np.full(options.n, options.label)
@@ -74,10 +111,10 @@ def draw(trained: Trained, options: Draw) -> tuple[np.ndarray, np.ndarray | None
             model.process,
             options.n,
             sampler=SAMPLERS[options.sampler],
-            steps=options.steps,
+            steps=1 if options.method == "rk45" else options.steps or 50,
             grid=GRIDS[options.grid],
             rng=np.random.default_rng(options.seed),
-            **({"eta": options.eta} if options.sampler == "ddim" else {}),
+            **knobs,
         )
     if not np.all(np.isfinite(x)):
         raise FloatingPointError("the samples are not finite: take more --steps, or less --w.")
@@ -89,6 +126,14 @@ def guided(model: NetworkDenoiser, labels: np.ndarray | None, w: float) -> Denoi
     if labels is None:
         return model
     return classifier_free(model.given(labels), model, w) if w else model.given(labels)
+
+
+def under_guidance(
+    model: Any, labels: np.ndarray | None, noise: np.ndarray, weights: Sequence[float] = WEIGHTS
+) -> list[np.ndarray]:
+    """What DDIM makes of the noise (n, D) under each weight of guidance towards the labels (n,), if any."""
+    ts = grids.log_snr(model.process, 50, to_zero=True)
+    return [last(ddim(guided(model, labels, w), model.process, noise, ts))[1] for w in weights]
 
 
 def write_points(path: Path, x: np.ndarray, labels: np.ndarray | None) -> None:

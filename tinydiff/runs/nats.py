@@ -1,0 +1,66 @@
+"""What a run is worth in nats, as each of the two models that one network makes.
+
+The probability flow has a density, −ln p by `log_likelihood`; the reverse chain has a bound, −ELBO. Both are at least
+the entropy of the data, each by its own model's KL from them; between the two there is no order.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinydiff import grids
+from tinydiff.backend import cast, in_chunks, to_numpy
+from tinydiff.denoisers import Denoiser
+from tinydiff.evaluation.elbo import elbo, optimal_variances
+from tinydiff.evaluation.likelihood import log_likelihood
+from tinydiff.processes import SDE
+
+STEPS = 1000
+"""Steps of the reverse chain, in equal log-SNR."""
+
+
+def in_nats(
+    model: Denoiser,
+    process: SDE,
+    x: np.ndarray,
+    others: np.ndarray,
+    rng: np.random.Generator,
+    log_q: np.ndarray | None = None,
+    entropy: float = 0.0,
+) -> dict[str, Any]:
+    """NLL of the flow and −ELBO of the chain, with standard errors and the bound's parts, over the points x (N, D).
+
+    others: points to fit the optimal variances to. log_q (N,) and entropy: ln q(x) of the truth and −E ln q, where they
+    are known. Then −E ln p = entropy + E[ln q − ln p], which has far less noise than the mean of −ln p.
+    """
+    log_q = np.zeros(len(x)) if log_q is None else log_q
+    x, others = cast(x, model.like), cast(others, model.like)
+    probes = None if model.dim <= 16 else 4
+    flow = lambda y: to_numpy(log_likelihood(model, process, y, probes=probes, steps=50, rng=rng))  # noqa: E731
+    nll = mean_and_error(log_q - in_chunks(flow, x))
+    ts = grids.log_snr(process, STEPS, to_zero=True)
+    bound = elbo(model, process, x, ts, rng)
+    best = elbo(model, process, x, ts, rng, variance=optimal_variances(model, process, others, ts, rng))
+    neg_elbo, optimal = (mean_and_error(log_q + to_numpy(each.nats)) for each in (bound, best))
+    return {
+        "nll_nats": entropy + nll[0], "nll_standard_error": nll[1],
+        "neg_elbo_nats": entropy + neg_elbo[0], "neg_elbo_standard_error": neg_elbo[1],
+        "neg_elbo_optimal_nats": entropy + optimal[0], "neg_elbo_optimal_standard_error": optimal[1],
+        "elbo_steps": STEPS, "elbo_parts": parts(bound, lambda each: float(np.mean(to_numpy(each)))),
+    }  # fmt: skip
+
+
+def parts(bound: Any, mean: Callable[[Any], float]) -> dict[str, float]:
+    """L_T, Σ L_{t−1} and L_0, each by this mean."""
+    return {
+        "prior": mean(bound.prior),
+        "diffusion": mean(to_numpy(bound.diffusion).sum(axis=1)),
+        "reconstruction": mean(bound.reconstruction),
+    }
+
+
+def mean_and_error(values: np.ndarray) -> tuple[float, float]:
+    """The mean and its standard error."""
+    return float(np.mean(values)), float(np.std(values, ddof=1) / math.sqrt(len(values)))
