@@ -104,7 +104,7 @@ def test_train_starts_from_the_recipe_of_its_name_wherever_the_name_stands():
 def test_sample_takes_all_its_options():
     words = "sample there --n 5 --label -1 --w 2 --sampler ddim --steps 9 --grid uniform --eta 1 --seed 4"
     options = cli.parse(words.split())
-    assert options == Draw(options.run, None, 5, -1, 2.0, "ddim", 9, "uniform", 1.0, 4)
+    assert options == Draw(options.run, None, 5, -1, 2.0, "ddim", 9, "uniform", eta=1.0, seed=4)
 
 
 def test_resume_goes_on_with_the_runs_own_configuration(run, tmp_path, capsys):

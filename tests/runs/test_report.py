@@ -9,7 +9,9 @@ import tinydiff as td
 from tinydiff.runs import report
 from tinydiff.runs.config import Config, open_data
 from tinydiff.runs.directory import Run, Trained
-from tinydiff.runs.report import WEIGHTS, agreement, losses, measure, table, under_guidance, x0_loss
+from tinydiff.runs.report import losses, measure
+from tinydiff.runs.sampling import under_guidance
+from tinydiff.runs.table import table
 
 SHORT = {"width": 16, "blocks": 1, "steps": 20, "batch": 64}
 
@@ -38,6 +40,11 @@ def test_the_oracle_is_at_the_floor_and_at_zero_nats(tmp_path):
     np.testing.assert_allclose(measured["guidance_distance"], 0, atol=1e-9)
     assert measured["agreement"] == measured["agreement_exact"]
     assert measured["sliced_w2"] < 0.1
+    assert measured["entropy_nats"] == data.entropy()[0]
+    assert measured["modes_covered"] == 1
+    assert measured["modes_p_value"] > 1e-3
+    for name in ("energy_distance", "mmd"):
+        assert measured[name] < measured[f"{name}_true"] + 0.005
     assert set(figures) == {"samples.png", "forward.png", "trajectory.png", "score.png", "loss.png", "guidance.png"}
 
 
@@ -49,15 +56,6 @@ def test_the_averaged_loss_is_the_integral_over_uniform_t():
     t = np.linspace(process.t_min, process.t_max, 20_001)
     np.testing.assert_allclose(measured["floor_t"], process.alpha(np.array(measured["t"])) ** 2, rtol=1e-6)
     assert measured["floor"] == pytest.approx(np.mean(process.alpha(t) ** 2), rel=0.01)
-
-
-def test_agreement_is_the_exact_posteriors():
-    """Two unit Gaussians at ±1 with weights 3:1: the boundary is at ½ ln 3, by Bayes."""
-    data = td.GaussianMixture([0.75, 0.25], [[-1.0], [1.0]], [[[1.0]], [[1.0]]], labels=np.array([0, 1]))
-    x = np.array([[-3.0], [0.0], [0.5493], [0.5494], [3.0]])
-    assert np.log(3) / 2 == pytest.approx(0.54931, abs=1e-5)
-    np.testing.assert_array_equal([agreement(data, point[None], np.zeros(1)) for point in x], [1.0, 1.0, 1.0, 0.0, 0.0])
-    assert agreement(data, x, np.array([0, 1, 0, 1, 1])) == 0.8
 
 
 def test_under_guidance_starts_from_the_same_noise(rng):
@@ -88,7 +86,7 @@ def test_a_report_on_a_mixture(tmp_path, name):
     assert {"training.png", "score.png"} <= set(written["figures"])
     for figure in written["figures"]:
         assert (tmp_path / figure).stat().st_size > 1000
-    assert table(written).row_count == (15 if name == "moons32" else 7)
+    assert table(written).row_count == (23 if name == "moons32" else 15)
 
 
 @pytest.mark.parametrize("name", ["circles", "checkerboard"])
@@ -109,60 +107,20 @@ def test_a_report_on_your_own_points(tmp_path, rng, dim):
     assert ("samples.png" in written["figures"]) == (dim == 2)
     assert "histograms.png" in written["figures"]
     assert 0 < written["sliced_w2_true"] < 1
+    assert written["log_scale_nats"] == pytest.approx(dim * np.log(7), abs=0.2 * dim)
 
 
-def test_the_x0_loss_of_simple_denoisers():
-    """Of a network that says 0 it is E x_0²; with all images alike and said as they are it is 0."""
-    network = td.TimeMLP(784, 4, 0, classes=10, prediction="x0")
-    theta = np.zeros(network.size, np.float32)
-    rng = np.random.default_rng(0)
-    x, labels = np.full((30, 784), 0.5, np.float32), np.arange(30) % 10
-    data = td.Dataset(x, labels, np.float32(0), np.float32(1))
-    model = td.NetworkDenoiser(network, theta, td.Cosine())
-    assert x0_loss(model, data, rng, n=20) == pytest.approx(0.25, rel=1e-6)
-    theta[-784:] = 0.5
-    assert x0_loss(model, data, rng, n=20) == pytest.approx(0, abs=1e-12)
-
-
-def test_the_x0_loss_asks_for_each_digit_by_its_own_label(rng):
-    """A model that answers with the one image of the label that it was given misses nothing."""
-    images = rng.standard_normal((10, 784)).astype(np.float32)
-
-    class Answers:
-        network, process, dim = td.TimeMLP(784, 1, 0, classes=10), td.Cosine(), 784
-
-        def given(self, labels):
-            self.labels = labels
-            return self
-
-        def x0(self, x, t):
-            return images[self.labels]
-
-    labels = rng.integers(0, 10, 40)
-    data = td.Dataset(images[labels], labels, np.float32(0), np.float32(1))
-    assert x0_loss(Answers(), data, rng, n=30) == 0
-
-
-@pytest.mark.parametrize("conditional", [True, False])
-def test_a_report_on_digits(tmp_path, monkeypatch, rng, conditional):
-    """Both splits are looked at, and there is a sheet for each weight, or one where there are no labels."""
-    seen = []
-
-    def load(split="train"):
-        seen.append(split)
-        x = (rng.integers(0, 256, (60, 784)) / 127.5 - 1).astype(np.float32)
-        return td.Dataset(x, np.arange(60) % 10, np.float32(127.5), np.float32(127.5))
-
-    monkeypatch.setattr(report, "load_mnist", load)
-    data = load()
-    run = Run.create(tmp_path, Config("mnist", conditional=conditional, prediction="x0", **SHORT))
-    written = measure(run, run.train(data), data)
-    assert seen == ["train", "test"]
-    sheets = {f"digits-w{w:g}.png" for w in WEIGHTS} if conditional else {"digits.png"}
-    assert {name for name in written["figures"] if name.startswith("digits")} == sheets
-    for name in ("loss_train", "loss_test"):
-        assert 0.1 < written[name] < 2
-    assert table(written).row_count == 2
+def test_the_nats_of_points_are_in_their_own_units(tmp_path, rng):
+    """Stretched by 1,000 the same points cost ln 1,000 more in each coordinate, by the change of variables."""
+    x = rng.standard_normal((80, 2))
+    found = []
+    for stretch in (1.0, 1000.0):
+        path = tmp_path / f"{stretch:g}.npy"
+        np.save(path, stretch * x)
+        run, trained = trained_on(tmp_path / f"run{stretch:g}", Config(str(path), **SHORT))
+        found.append(measure(run, trained, open_data(run.config.name)))
+    for name in ("nll_nats", "neg_elbo_nats", "neg_elbo_optimal_nats"):
+        assert found[1][name] - found[0][name] == pytest.approx(2 * np.log(1000), abs=1e-3)
 
 
 def test_other_data_than_those_of_the_run_are_said(tmp_path, rng):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import tyro
 from rich.table import Table
@@ -54,8 +55,8 @@ class Compare:
     """The run's directory."""
     n: Annotated[Count | None, tyro.conf.arg(metavar="INT")] = None
     """Number of samples for each: 1000, or 100 of digits, if not given."""
-    most: Annotated[int, tyro.conf.arg(metavar="INT")] = 200
-    """The most evaluations to spend on a sample."""
+    most: Annotated[int, msgspec.Meta(ge=BUDGETS[0], le=BUDGETS[-1])] = 200
+    """The most evaluations to spend on a sample, up to 1000."""
     seed: Seed = 0
     """Seed of the noise, which all samplers share, and of the true points."""
 

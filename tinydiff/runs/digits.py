@@ -22,15 +22,17 @@ from tinydiff.runs.sampling import WEIGHTS, guided, under_guidance
 
 COUNT = 500
 """Samples, and digits of each split, that they are compared with."""
-ENDS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
+ENDS = (-1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
 """Log-SNRs at which a chain may end; training digits choose."""
 STEPS = 100
 """Steps of the chain whose bound is reported."""
 
 
-def digits_report(
-    trained: Trained, data: Dataset, rng: np.random.Generator, judge_steps: int = 1500
-) -> tuple[dict, dict]:
+JUDGE_STEPS = 1500
+"""Training steps of the judge."""
+
+
+def digits_report(trained: Trained, data: Dataset, rng: np.random.Generator) -> tuple[dict, dict]:
     """Losses, bits per dimension, samples before a judge, which is an MLP trained here, and sheets of digits.
 
     Every distance stands beside that of training digits to the same test digits.
@@ -40,7 +42,7 @@ def digits_report(
     true, again, unseen = _rows(test, rng, COUNT), _rows(data, rng, COUNT), _rows(test, rng, len(test.x) // 2)
     report: dict[str, Any] = {"loss_train": x0_loss(model, data, rng), "loss_test": x0_loss(model, test, rng)}
     report |= bits(model, process, data.x, true.x, rng)
-    judge = train_judge(process, data, judge_steps, np.random.default_rng(0))
+    judge = train_judge(process, data, JUDGE_STEPS, np.random.default_rng(0))
     report["judge_accuracy"] = class_agreement(judge.log_p(test.x, process.t_min), test.labels)[0]
 
     labels = np.resize(np.repeat(np.arange(10), 10), COUNT)

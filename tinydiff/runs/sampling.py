@@ -16,7 +16,7 @@ from tinydiff.files import whole
 from tinydiff.guidance import classifier_free
 from tinydiff.learned.network import NetworkDenoiser
 from tinydiff.learned.train import last
-from tinydiff.runs.config import Count, Seed, UsageError
+from tinydiff.runs.config import Count, Seed, Share, UsageError
 from tinydiff.runs.directory import Trained
 from tinydiff.sampling import sample
 from tinydiff.sampling.ancestral import ddim, ddpm
@@ -44,6 +44,10 @@ WEIGHTS = (0.0, 0.5, 1.5)
 GRIDS = {"log_snr": grids.log_snr, "uniform": grids.uniform, "karras": grids.karras}
 
 
+Strength = Annotated[float, msgspec.Meta(ge=0, le=1000)]
+Few = Annotated[int, msgspec.Meta(ge=0, le=1000)]
+
+
 @dataclass(frozen=True)
 class Draw:
     """Draw samples from a trained run and write them, in the units of its data, with a figure of points and digits."""
@@ -56,7 +60,7 @@ class Draw:
     """Number of samples."""
     label: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """Draw this class alone, -1 for no class; a conditional run draws all classes in turn if not given."""
-    w: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 0.0
+    w: Strength = 0.0
     """Strength of classifier-free guidance: 0 for none; some call 1 + w the guidance scale."""
     sampler: Literal[
         "ddim", "ddpm", "dpm_solver_pp_2m", "edm_heun", "probability_flow", "euler_maruyama", "predictor_corrector"
@@ -66,19 +70,19 @@ class Draw:
     """Steps of the sampler, 50 if not given; the method rk45 chooses its own."""
     grid: Literal["log_snr", "uniform", "karras"] = "log_snr"
     """Where the steps are."""
-    eta: Annotated[float | None, msgspec.Meta(ge=0, le=1), tyro.conf.arg(metavar="FLOAT")] = None
+    eta: Annotated[Share | None, tyro.conf.arg(metavar="FLOAT")] = None
     """ddim: noise, from 0, which is the default, to 1, DDPM's."""
     variance: Annotated[Literal["beta_tilde", "beta"] | None, tyro.conf.arg(metavar="{beta_tilde,beta}")] = None
     """ddpm: variance of a step, beta_tilde if not given."""
-    churn: Annotated[float | None, msgspec.Meta(ge=0), tyro.conf.arg(metavar="FLOAT")] = None
+    churn: Annotated[Strength | None, tyro.conf.arg(metavar="FLOAT")] = None
     """edm_heun: noise added and removed again on the way, 0 if not given; EDM's S_churn."""
     method: Annotated[
         Literal["euler", "heun", "rk4", "rk45"] | None, tyro.conf.arg(metavar="{euler,heun,rk4,rk45}")
     ] = None
     """probability_flow: how the ODE is solved, rk4 if not given."""
-    lam: Annotated[float | None, msgspec.Meta(ge=0, le=100), tyro.conf.arg(metavar="FLOAT")] = None
+    lam: Annotated[Strength | None, tyro.conf.arg(metavar="FLOAT")] = None
     """euler_maruyama: noise, 0 for the ODE, 1, which is the default, for the reverse SDE."""
-    corrections: Annotated[int | None, msgspec.Meta(ge=0, le=1000), tyro.conf.arg(metavar="INT")] = None
+    corrections: Annotated[Few | None, tyro.conf.arg(metavar="INT")] = None
     """predictor_corrector: Langevin steps after each step, 1 if not given."""
     seed: Seed = 0
     """Seed of the noise."""

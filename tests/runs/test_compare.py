@@ -1,0 +1,98 @@
+"""Error against evaluations: the errors are those of the samplers that they name, at the cost that they took."""
+
+import json
+
+import numpy as np
+import pytest
+
+import tinydiff as td
+from tinydiff import plotting, runs
+from tinydiff.runs.compare import ENTRIES, FLOWS, Compare, compared, comparison_tables, true_points
+from tinydiff.runs.config import Config, open_data
+from tinydiff.runs.directory import Run
+from tinydiff.runs.sampling import SAMPLERS
+
+PROCESS = td.VP()
+
+
+@pytest.fixture(scope="module")
+def model():
+    network, data = td.TimeMLP(2, 16, 1), td.toys.ring8()
+    rng = np.random.default_rng(0)
+    state = td.last(td.train(network, PROCESS, data, steps=150, batch=256, rng=rng))
+    return td.NetworkDenoiser(network, state.ema, PROCESS)
+
+
+@pytest.fixture(scope="module")
+def report(model):
+    rng, data = np.random.default_rng(1), td.toys.ring8()
+    return compared(model, data.sample(rng, 100), data.sample(rng, 100), most=200, seed=3)
+
+
+def rows(report, name):
+    return [row for row in report["rows"] if row["sampler"] == name]
+
+
+def test_every_sampler_is_there_at_every_budget(report):
+    assert {name for name, _, _ in ENTRIES.values()} == set(SAMPLERS)
+    assert {row["sampler"] for row in report["rows"]} == set(ENTRIES)
+    for name, (_, _, cost) in ENTRIES.items():
+        if cost:
+            assert [row["budget"] for row in rows(report, name)] == [8, 12, 20, 32, 48, 100, 200]
+            assert all(row["budget"] - row["nfe"] in (0, cost - 1) for row in rows(report, name))
+            assert all(row["nfe_flow"] == row["budget"] for row in rows(report, name) if name in FLOWS)
+        assert all(("distance" in row) == (name in FLOWS) for row in rows(report, name))
+
+
+def test_the_distance_is_to_the_models_own_flow(report, model):
+    """It falls with the evaluations, at the sampler's order; DDIM's is the distance of DDIM to a finer solution."""
+    for name in FLOWS:
+        assert rows(report, name)[-1]["distance"] < 0.1 * rows(report, name)[0]["distance"]
+    for name, order in {"Euler": 1, "DDIM": 1, "DPM-Solver++(2M)": 2, "EDM Heun": 2}.items():
+        coarse, fine = (row["distance"] for row in rows(report, name)[-2:])
+        assert np.log2(coarse / fine) == pytest.approx(order, abs=0.4), name
+    noise = PROCESS.prior(np.random.default_rng(3), 100, model.like)
+    precise = td.NetworkDenoiser(model.network, model.theta.astype(float), PROCESS)
+    fine = td.last(td.probability_flow(precise, PROCESS, noise.astype(float), td.grids.log_snr(PROCESS, 400)))[1]
+    rough = td.last(td.ddim(precise, PROCESS, noise.astype(float), td.grids.log_snr(PROCESS, 20)))[1]
+    expected = np.median(np.linalg.norm(rough - fine, axis=1))
+    assert rows(report, "DDIM")[2]["distance"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_baseline_is_of_true_points(report):
+    data, rng = td.toys.ring8(), np.random.default_rng(1)
+    true, again = data.sample(rng, 100), data.sample(rng, 100)
+    assert report["energy_distance_true"] == td.energy_distance(again, true)
+    assert report["n"] == 100
+
+
+def test_the_tables_and_the_figure_show_all(report):
+    flows, all_samplers = comparison_tables(report)
+    assert (flows.row_count, all_samplers.row_count) == (len(FLOWS), len(ENTRIES) + 1)
+    assert len(flows.columns) == 8
+    report["rows"][0] = report["rows"][0] | {"energy_distance": None}  # samples that were not finite
+    figure = plotting.error_against_evaluations(report["rows"], report["energy_distance_true"])
+    left, right = figure.axes
+    assert (len(left.lines), len(right.lines)) == (len(FLOWS), len(ENTRIES) + 1)
+    assert len(right.lines[0].get_xdata()) == 6
+
+
+def test_true_points_are_two_samples(rng):
+    data = td.toys.moons32()
+    x, y = true_points(data, "moons32", 30, rng)
+    assert x.shape == y.shape == (30, 2)
+    assert not np.any(x == y)
+    few = td.Dataset(np.arange(14.0).reshape(7, 2), None, np.zeros(2), np.ones(2))
+    x, y = true_points(few, "few.csv", 30, rng)
+    assert x.shape == y.shape == (3, 2)
+    assert len(np.unique(np.concatenate([x, y]), axis=0)) == 6
+
+
+def test_a_run_is_compared(tmp_path, capsys):
+    run = Run.create(tmp_path, Config("ring8", width=8, blocks=1, steps=5, batch=16))
+    run.train(open_data("ring8"))
+    report = runs.compare(Compare(tmp_path, n=20, most=8))
+    assert json.loads((tmp_path / "compare.json").read_text()) == report
+    assert (tmp_path / "compare.png").stat().st_size > 1000
+    assert "Predictor" not in (said := capsys.readouterr().out)
+    assert "predictor–corrector" in said
