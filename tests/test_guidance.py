@@ -2,13 +2,20 @@
 
     ε̂_w = ε̂(x, t | y) − w σ ∇ ln p(y | x_t),    since ∇ ln q(x_t | y) = ∇ ln q(x_t) + ∇ ln p(y | x_t)
 
-Shapes: K components, B rows, D coordinates. Source: classifier-free guidance [Ho & Salimans 2022].
+The same step taken by a classifier is the same guidance, and neither samples the law that its w seems to name.
+
+Shapes: K components, B rows, D coordinates. Sources: classifier-free guidance [Ho & Salimans 2022]; guidance by a
+classifier [Dhariwal & Nichol 2021].
 """
+
+import math
+import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy import stats
+from scipy import integrate, stats
 from scipy.special import logsumexp
 
 import tinydiff as td
@@ -326,3 +333,329 @@ def test_models_of_different_dimensions_are_refused():
         td.classifier_free(plane, line, 1.0)
     with pytest.raises(ValueError, match="got 3 and 2"):
         td.classifier_free(line, plane, 1.0)
+
+
+# By a classifier
+
+
+SDES = [*PROCESSES, td.Straight()]
+CLASSIFIER = td.TimeMLP(2, 8, 2, outputs=3)
+POINTS = np.random.default_rng(2).normal(size=(12, 2))
+every_sde = pytest.mark.parametrize("process", SDES, ids=lambda p: type(p).__name__)
+every_push = pytest.mark.parametrize("push", ["mixture", "points", "learned"])
+
+
+def classifier_of(push, process, labels=LABELS, dtype=np.float64):
+    """∇ ln p(y | x_t) of the labels: exact, of the mixture or of data points, or of a random network."""
+    if push == "mixture":
+        return td.Oracle(MIXTURE, process).grad_log_p(labels)
+    if push == "points":
+        return td.Oracle(POINTS, process, np.arange(12) % 3).grad_log_p(labels)
+    theta = 0.3 * np.random.default_rng(6).standard_normal(CLASSIFIER.size)
+    return td.Classifier(CLASSIFIER, theta.astype(dtype), process).grad_log_p(labels)
+
+
+def stepped(model, labels):
+    """∇ ln p(y | x_t) by complex steps of the columns of log_p: it shares nothing with grad_log_p."""
+    column = lambda z, t: model.log_p(z, t)[np.arange(len(z)), labels]  # noqa: E731
+    return lambda x, t: gradient(lambda z: column(z, t), x)
+
+
+@every_sde
+@every_weight
+@every_time
+def test_classifier_free_w_is_a_classifier_of_1_plus_w(process, w, t, rng):
+    """ε̂ and x̂_0 of classifier_free(w) are those of classifier(1 + w) on the unconditional model, p by Bayes' rule and
+    its gradient by complex steps; the vjp, ε̂'s derivative by central differences → sign, σ, σ²/α, w for 1 + w.
+    """
+    model, (x, _, v) = td.Oracle(MIXTURE, process), draw(process, t, rng)
+    free = td.classifier_free(model.given(LABELS), model, w)
+    pushed = td.classifier(model, stepped(model, LABELS), 1 + w)
+    alpha, sigma = (np.reshape(c, (-1, 1)) for c in (process.alpha(t), process.sigma(t)))
+    size = (1 + abs(w)) * (1 + np.max(np.abs(x) / sigma))
+    assert_allclose(pushed(x, t), free(x, t), rtol=0, atol=1e-12 * size)
+    assert_allclose(pushed.x0(x, t), free.x0(x, t), rtol=0, atol=1e-12 * size * (1 + np.max(sigma / alpha)))
+    exact = td.classifier(model, model.grad_log_p(LABELS), 1 + w)
+    h = 1e-5 * np.max(sigma)
+    difference = (pushed(x + h * v, t) - pushed(x - h * v, t)) / (2 * h)  # ∂ε̂/∂x is symmetric
+    jacobian = 1e-12 * (1 + abs(w)) * (1 + np.max(1 / sigma**3))
+    assert_allclose(exact.vjp(x, t, v), free.vjp(x, t, v), rtol=0, atol=jacobian)
+    rough = 1e-7 * (1 + np.max(np.abs(difference))) / np.min(sigma)
+    assert_allclose(exact.vjp(x, t, v), difference, rtol=0, atol=rough)
+
+
+@every_sde
+@every_time
+def test_a_classifier_of_weight_0_says_nothing_and_of_1_is_bayes_rule(process, t, rng):
+    """w = 0 is the unconditional model, to the last bit; w = 1 the conditional one."""
+    model, (x, _, v) = td.Oracle(MIXTURE, process), draw(process, t, rng)
+    alpha, sigma = np.min(process.alpha(t)), np.min(process.sigma(t))
+    size = 1e-11 * np.max(1 + np.abs(x)) * (1 + 1 / (alpha * sigma**3))
+    for w, expected, tolerance in ((0.0, model, 0.0), (1.0, model.given(LABELS), size)):
+        guided = td.classifier(model, model.grad_log_p(LABELS), w)
+        assert_allclose(guided(x, t), expected(x, t), rtol=0, atol=tolerance)
+        assert_allclose(guided.x0(x, t), expected.x0(x, t), rtol=0, atol=tolerance)
+        assert_allclose(guided.vjp(x, t, v), expected.vjp(x, t, v), rtol=0, atol=tolerance)
+
+
+@every_push
+@every_kind
+@every_sde
+@every_weight
+@every_time
+def test_noise_and_data_pushed_by_a_classifier_make_up_x(push, kind, process, w, t, rng):
+    """x = α x̂_0 + σ ε̂ for any push g, since −wσg · σ + w(σ²/α)g · α = 0 → either sign, σ for σ²."""
+    model, (x, _, _) = make(kind, process), draw(process, t, rng)
+    guided = td.classifier(model, classifier_of(push, process), w)
+    alpha, sigma = (np.reshape(c, (-1, 1)) for c in (process.alpha(t), process.sigma(t)))
+    assert np.max(np.abs(classifier_of(push, process)(x, t))) > 1e-6  # there is a push
+    made_up = alpha * guided.x0(x, t) + sigma * guided(x, t)
+    assert_allclose(made_up, x, rtol=0, atol=1e-11 * (1 + abs(w)) * (1 + np.max(np.abs(x))))
+
+
+@every_push
+@every_kind
+@every_sde
+@every_time
+@pytest.mark.parametrize("w", [-0.3, 2.0])
+def test_vjp_by_a_classifier_is_the_jacobian_of_the_noise(push, kind, process, t, w, rng):
+    """⟨vᵀ ∂ε̂/∂x, u⟩ = ⟨v, dε̂(x + hu)/dh⟩ in each row by a complex step; only the push's part is symmetric."""
+    model, (x, u, v) = make(kind, process), draw(process, t, rng)
+    guided = td.classifier(model, classifier_of(push, process), w)
+    forward = np.imag(guided(x + 1j * STEP * u, t)) / STEP
+    tolerance = 1e-11 * (1 + np.max(1 / process.sigma(t) ** 3))
+    assert_allclose(np.sum(guided.vjp(x, t, v) * u, axis=1), np.sum(v * forward, axis=1), rtol=0, atol=tolerance)
+    eps, pull = guided.linearize(x, t)
+    assert_allclose(eps, guided(x, t), rtol=0, atol=1e-13 * (1 + np.max(np.abs(eps))))
+    for direction in (v, u):
+        assert_array_equal(pull(direction), guided.vjp(x, t, direction))
+
+
+@pytest.mark.parametrize("w", [-1.0, 0.5, 2.0, 4.0])
+def test_at_a_fixed_time_two_gaussians_are_guided_to_the_powers_of_their_densities(w):
+    """q_c^{1+w} q_u^{−w} of N(m_c, v_c) and N(m_u, v_u) is a Gaussian of precision Λ = (1 + w)/v_c − w/v_u and mean
+    ((1 + w) m_c/v_c − w m_u/v_u)/Λ, where Λ > 0; either guidance has its score at x_t [Ho & Salimans 2022, 6].
+    """
+    x, positive = np.linspace(-3, 3, 7)[:, None], 0
+    for process in SDES:
+        conditional, unconditional = lines(process)
+        for t in (0.1, 0.4, 0.8):
+            alpha, sigma = process.alpha(t), process.sigma(t)
+            v_c, v_u = alpha**2 * V_C + sigma**2, alpha**2 + sigma**2
+            precision = (1 + w) / v_c - w / v_u
+            positive += precision > 0
+            centre = ((1 + w) * alpha * M_C / v_c) / precision
+            for guided in (
+                td.classifier_free(conditional, unconditional, w),
+                td.classifier(unconditional, between(conditional, unconditional), 1 + w),
+            ):
+                found = td.score(guided, process, x, t)
+                assert_allclose(found, -precision * (x - centre), rtol=0, atol=1e-12 * (1 + abs(w)) * (1 + 4 / v_c))
+    assert positive == 3 * len(SDES)
+
+
+M_C, V_C, W = 1.0, 0.3, 2.0  # p_c = N(1, .3), p_u = N(0, 1)
+
+
+def lines(process):
+    """The exact models of p_c and of p_u, on a line."""
+    return tuple(td.Oracle(td.GaussianMixture([1.0], [[m]], [[[v]]]), process) for m, v in ((M_C, V_C), (0.0, 1.0)))
+
+
+def between(conditional, unconditional):
+    """∇ ln q(x_t | y) − ∇ ln q(x_t), what a classifier would say."""
+    return lambda x, t: conditional.at(t).score(x) - unconditional.at(t).score(x)
+
+
+def flow_of_two_lines(w, first, last):
+    """(a, b) of the guided flow x ↦ a x + b from time `first` to `last`, by quadrature over ℓ = ln u.
+
+    In y = x/α and u = σ/α the flow is dy/du = ε̂ = (1 + w) u (y − m)/(v_c + u²) − w u y/(1 + u²), a linear equation
+    whose homogeneous solution is H(u) = (v_c + u²)^{(1+w)/2} (1 + u²)^{−w/2}.
+    """
+    process = td.VP()
+
+    def h(u):
+        return (V_C + u**2) ** ((1 + w) / 2) * (1 + u**2) ** (-w / 2)
+
+    def rise(ell):
+        u = math.exp(ell)
+        return (1 + w) * u**2 * M_C / (V_C + u**2) / h(u)
+
+    alpha, alpha_end = process.alpha(first), process.alpha(last)
+    u, u_end = process.sigma(first) / alpha, process.sigma(last) / alpha_end
+    drawn = integrate.quad(rise, math.log(u_end), math.log(u), epsabs=1e-13, epsrel=1e-12, limit=200)[0]
+    return alpha_end / alpha * h(u_end) / h(u), alpha_end * h(u_end) * drawn
+
+
+@pytest.mark.parametrize("how", ["free", "classifier"])
+def test_guided_samples_do_not_follow_the_tilted_law(how):
+    """The law p_c^{1+w} p_u^{−w} of p_c = N(1, .3), p_u = N(0, 1) at w = 2 is N(1.25, .125). The guided flow, affine in
+    x, takes N(0, 1) to N(1.60, .027) instead: by its own equation the variance is v_c^{1+w} v_u^{−w} = .3³ and the
+    mean 3 · .3 + .7, as α → 0 at its start and σ → 0 at its end.
+    """
+    process = td.VP()
+    conditional, unconditional = lines(process)
+    guided = td.classifier_free(conditional, unconditional, W)
+    if how == "classifier":
+        guided = td.classifier(unconditional, between(conditional, unconditional), 1 + W)
+    ends = [process.t_max, process.t_min]
+    z = np.array([[-1.0], [0.0], [2.0]])
+    runs = [
+        td.last(td.probability_flow(guided, process, z, ends, method="rk45", rtol=1e-10, atol=1e-12))[1],
+        td.last(td.probability_flow(guided, process, z, td.grids.log_snr(process, 400)))[1],
+    ]
+    for x in runs:
+        mean, slope = x[1, 0], x[1, 0] - x[0, 0]
+        assert x[2, 0] - x[1, 0] == pytest.approx(2 * slope, rel=1e-9)  # it is affine
+        assert (slope, mean) == pytest.approx(flow_of_two_lines(W, *ends), rel=1e-7)
+        assert slope**2 == pytest.approx(V_C ** (1 + W), rel=1e-3)  # .027
+        assert mean == pytest.approx(3 * V_C + 0.7, abs=5e-3)  # 1.60
+        precision = (1 + W) / V_C - W
+        tilted_mean, tilted_variance = (1 + W) * M_C / V_C / precision, 1 / precision
+        assert (tilted_mean, tilted_variance) == pytest.approx((1.25, 0.125), rel=1e-12)
+        assert mean - tilted_mean > 0.3
+        assert slope**2 < tilted_variance / 4
+
+
+@pytest.mark.parametrize("w", [-1.0, -0.5, 0.0, 0.5, 1.0, 3.0])
+def test_the_guided_flow_of_two_gaussians_is_known_for_every_w(w):
+    """Its end is affine in its start, by the quadrature above; only at w = −1 and 0 is it that of a law of the two."""
+    process = td.VP()
+    conditional, unconditional = lines(process)
+    guided, ends = td.classifier_free(conditional, unconditional, w), [process.t_max, process.t_min]
+    x = td.last(
+        td.probability_flow(guided, process, np.array([[0.0], [1.0]]), ends, method="rk45", rtol=1e-10, atol=1e-12)
+    )[1]
+    assert (x[1, 0] - x[0, 0], x[0, 0]) == pytest.approx(flow_of_two_lines(w, *ends), rel=1e-7, abs=1e-9)
+    if w in (-1.0, 0.0):
+        law = (0.0, 1.0) if w else (M_C, V_C)
+        assert (x[0, 0], (x[1, 0] - x[0, 0]) ** 2) == pytest.approx(law, abs=0.01)
+    else:
+        assert abs((x[1, 0] - x[0, 0]) ** 2 - 1 / ((1 + w) / V_C - w)) > 0.02
+
+
+def test_drawn_samples_end_where_the_flow_says_and_not_at_the_tilted_law():
+    """4,000 draws by DPM-Solver++: mean and variance within 4 standard errors of 1.60 and .027, far from 1.25, .125."""
+    process, n = td.VP(), 4000
+    guided = td.classifier_free(*lines(process), W)
+    x = td.sample(guided, process, n, sampler=td.dpm_solver_pp_2m, steps=100, rng=np.random.default_rng(8))
+    mean, variance = np.mean(x), np.var(x)
+    assert abs(mean - 1.60) < 4 * math.sqrt(0.027 / n) + 5e-3  # α(t_max) is .0066: the mean is 1.60 to .003
+    assert abs(variance - 0.027) < 4 * 0.027 * math.sqrt(2 / n) + 5e-4
+    assert mean - 1.25 > 50 * math.sqrt(0.125 / n)
+    assert variance < 0.125 / 4
+
+
+SAMPLERS = [
+    (td.ddpm, {}),
+    (td.ddim, {"eta": 0.7}),
+    (td.dpm_solver_pp_2m, {}),
+    (td.edm_heun, {}),
+    (td.probability_flow, {"method": "heun"}),
+    (td.euler_maruyama, {"lam": 0.5}),
+    (td.predictor_corrector, {}),
+]
+
+
+@pytest.mark.parametrize(("sampler", "knobs"), SAMPLERS, ids=lambda p: getattr(p, "__name__", ""))
+@every_process
+def test_every_sampler_takes_either_guidance(sampler, knobs, process):
+    """The same draws by classifier_free(w) and by classifier(1 + w) on the unconditional model."""
+    model, w = td.Oracle(MIXTURE, process), 1.5
+    pair = (
+        td.classifier_free(model.given(LABELS), model, w),
+        td.classifier(model, model.grad_log_p(LABELS), 1 + w),
+    )
+    free, pushed = (
+        td.sample(guided, process, 6, sampler=sampler, steps=8, rng=np.random.default_rng(3), **knobs)
+        for guided in pair
+    )
+    assert_allclose(pushed, free, rtol=0, atol=1e-7 * (1 + np.max(np.abs(free))))
+
+
+@every_sde
+def test_the_likelihood_is_the_same_by_either_guidance(process, rng):
+    """Where the divergence is taken through vjp."""
+    model, w, x = td.Oracle(MIXTURE, process), 0.7, MIXTURE.sample(rng, 6)
+    found, expected = (
+        td.log_likelihood(guided, process, x, steps=8)
+        for guided in (
+            td.classifier(model, model.grad_log_p(LABELS), 1 + w),
+            td.classifier_free(model.given(LABELS), model, w),
+        )
+    )
+    assert_allclose(found, expected, rtol=1e-7, atol=1e-7)
+
+
+@every_weight
+def test_given_conditions_the_model_and_keeps_the_push(w, rng):
+    """The classifier goes on pushing to the class that it was asked for; the guided model itself is not changed."""
+    model, x = make("network", td.VP()), rng.standard_normal((6, 2))
+    push = classifier_of("learned", td.VP(), 1)
+    before = td.classifier(model, push, w)
+    first = before(x, 0.5)
+    for labels in (0, LABELS):
+        after = before.given(labels)
+        expected = model.given(labels)(x, 0.5) - w * td.VP().sigma(0.5) * push(x, 0.5)
+        assert_allclose(after(x, 0.5), expected, rtol=0, atol=1e-13 * (1 + abs(w)))
+        assert type(after) is td.classifier
+        assert (after.w, after.grad_log_p) == (w, push)
+    assert_array_equal(before(x, 0.5), first)
+
+
+def test_each_answer_by_a_classifier_costs_one_evaluation_of_the_model(rng):
+    """A counted model keeps its process, so that it can be guided, and counted once more around the guidance."""
+    process = td.Cosine()
+    model, x, v = td.counting(make("network", process)), *rng.standard_normal((2, 6, 2))
+    guided = td.classifier(model, classifier_of("mixture", process), 1.5)
+    assert guided.process is process
+    assert td.counting(guided).process is process
+    for n, answer in enumerate(
+        (lambda: guided(x, 0.5), lambda: guided.x0(x, 0.5), lambda: guided.vjp(x, 0.5, v)), start=1
+    ):
+        answer()
+        assert model.nfe == n
+    _, pull = guided.linearize(x, 0.5)
+    pull(v), pull(x)
+    assert model.nfe == 4
+    again = td.classifier(td.counting(guided), classifier_of("mixture", process), -1.5)
+    assert_allclose(again(x, 0.5), model.model(x, 0.5), rtol=0, atol=1e-12)  # pushed and pulled back
+
+
+def test_where_no_signal_is_left_a_classifier_has_no_data_to_point_at(rng):
+    """x̂_0 divides by α, which is 0 at t = 1 of a chain of zero terminal SNR, in one row or in all; ε̂ does not."""
+    chain = td.Discrete.linear(50).zero_terminal_snr()
+    model, x = make("network", chain), rng.standard_normal((6, 2))
+    guided = td.classifier(model, classifier_of("mixture", chain), 2.0)
+    for t in (1.0, np.array([0.5, 0.5, 1.0, 0.5, 0.5, 0.5])):
+        with pytest.raises(ValueError, match="alpha is 0 at this time, where a classifier sees nothing"):
+            guided.x0(x, t)
+        assert np.all(np.isfinite(guided(x, t)))
+    assert np.all(np.isfinite(guided.x0(x, 0.98)))
+
+
+def test_a_model_without_a_process_cannot_be_guided_by_a_classifier():
+    """Neither a stranger nor what hides the process; a guided model by two models has none of its own."""
+    model = make("oracle", td.VP())
+    push = model.grad_log_p(1)
+    for stranger in (SimpleNamespace(dim=2), td.counting(SimpleNamespace(dim=2)), td.classifier_free(model, model, 1)):
+        with pytest.raises(ValueError, match=re.escape("the model needs a process; ") + ".* has none"):
+            td.classifier(stranger, push, 1.0)
+
+
+@pytest.mark.parametrize("w", [2, 1.5, np.float64(1.5), np.float32(1.5)], ids=lambda w: type(w).__name__)
+@every_push
+def test_float32_stays_float32_by_a_classifier(push, w, rng):
+    """ε̂ and x̂_0, at one time and at a time for each row, and samples."""
+    model = make("network", td.VP(), np.float32)
+    guided = td.classifier(model, classifier_of(push, td.VP(), dtype=np.float32), w)
+    x = rng.standard_normal((6, 2)).astype(np.float32)
+    for t in (0.5, TIMES):
+        for answer in (guided(x, t), guided.x0(x, t)):
+            assert answer.dtype == np.float32
+    assert guided.like.dtype == np.float32
+    assert guided.like.shape == (0, 2)
+    assert guided.dim == 2
+    for sampler in (td.ddpm, td.ddim, td.probability_flow):
+        assert td.sample(guided, td.VP(), 6, sampler=sampler, steps=3, rng=rng).dtype == np.float32

@@ -12,8 +12,8 @@ PROCESSES = (td.VP(), td.VE(), td.Cosine(), td.Straight(), td.Discrete.linear(40
 T = np.array([0.05, 0.4, 0.75, 0.95])
 
 
-def make(rng, classes=0, prediction="eps", dim=3, width=8, blocks=2, norm=True):
-    network = td.TimeMLP(dim, width, blocks, classes, prediction, norm)
+def make(rng, classes=0, prediction="eps", dim=3, width=8, blocks=2, norm=True, outputs=0):
+    network = td.TimeMLP(dim, width, blocks, classes, prediction, norm, outputs)
     return network, 0.4 * rng.standard_normal(network.size)
 
 
@@ -139,7 +139,84 @@ def test_the_network_sees_unit_variance_and_a_clipped_log_snr(rng):
     assert network_inputs(td.Cosine(), x0[:1], 1.0)[1] == -14
 
 
+# Outputs of another number, and the features that they are linear in
+
+
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("classes", [0, 3])
+@pytest.mark.parametrize("outputs", [1, 5])
+def test_gradient_with_outputs_of_another_number_by_complex_step(outputs, classes, norm, rng):
+    """F is (B, outputs), whatever D: ∂⟨dy, F⟩/∂θ and ∂⟨dy, F⟩/∂x to 1e-12, as for a denoiser."""
+    network, theta = make(rng, classes, norm=norm, outputs=outputs)
+    x, lam, dy = rng.standard_normal((4, 3)), rng.uniform(-9, 9, 4), rng.standard_normal((4, outputs))
+    labels = np.array([0, 2, -1, 2]) if classes else None
+    y, pullback = network(theta, x, lam, labels)
+    assert y.shape == (4, outputs)
+    grad = np.full(network.size, np.nan)
+    dx = pullback(dy, grad)
+    value = lambda theta, x: np.imag(np.sum(dy * network(theta, x, lam, labels)[0])) / STEP  # noqa: E731
+    exact = np.array([value(theta + 1j * STEP * e, x) for e in np.eye(network.size)])
+    exact_x = np.array([value(theta, x + 1j * STEP * e.reshape(4, 3)) for e in np.eye(12)]).reshape(4, 3)
+    assert np.max(np.abs(grad - exact)) <= 1e-12 * np.max(np.abs(exact))
+    assert np.max(np.abs(dx - exact_x)) <= 1e-12 * np.max(np.abs(exact_x))
+
+
+def test_outputs_change_the_last_layer_alone(rng):
+    """(W + 1) (outputs − D) parameters more, at the end of θ; outputs = 0 and outputs = D are the same network."""
+    plain, same, wide = (td.TimeMLP(3, 8, 2, classes=2, outputs=n) for n in (0, 3, 7))
+    assert (same.size, wide.size) == (plain.size, plain.size + 9 * 4)
+    assert {name for name in plain.shapes if plain.shapes[name] != wide.shapes[name]} == {"out"}
+    assert list(wide.shapes)[-1] == "out"
+    theta, x, lam = rng.standard_normal(plain.size), rng.standard_normal((4, 3)), rng.uniform(-9, 9, 4)
+    np.testing.assert_array_equal(same(theta, x, lam)[0], plain(theta, x, lam)[0])
+    longer = np.concatenate([theta, np.zeros(36)])
+    np.testing.assert_array_equal(wide.features(longer, x, lam)[0], plain.features(theta, x, lam)[0])
+    assert not np.any(wide(wide.init(rng), x.astype(np.float32), lam.astype(np.float32))[0])  # begins as 0
+
+
+@pytest.mark.parametrize("outputs", [0, 5])
+@pytest.mark.parametrize("classes", [0, 3])
+def test_the_output_is_linear_in_the_features(outputs, classes, rng):
+    """F = h W + b, W and b the last of θ: h is what the last layer sees, (B, width)."""
+    network, theta = make(rng, classes, outputs=outputs)
+    x, lam, n = rng.standard_normal((4, 3)), rng.uniform(-9, 9, 4), outputs or 3
+    labels = np.array([0, 2, -1, 2]) if classes else None
+    h = network.features(theta, x, lam, labels)[0]
+    assert h.shape == (4, 8)
+    w, b = theta[-9 * n : -n].reshape(8, n), theta[-n:]
+    np.testing.assert_allclose(network(theta, x, lam, labels)[0], h @ w + b, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+def test_the_gradient_of_the_features_by_complex_step(classes, rng):
+    """∂⟨dh, h⟩/∂θ of every parameter before the last layer, and ∂⟨dh, h⟩/∂x; that layer's are not written."""
+    network, theta = make(rng, classes, outputs=5)
+    x, lam, dh = rng.standard_normal((4, 3)), rng.uniform(-9, 9, 4), rng.standard_normal((4, 8))
+    labels = np.array([0, 2, -1, 2]) if classes else None
+    grad = np.full(network.size, np.nan)
+    dx = network.features(theta, x, lam, labels)[1](dh, grad)
+    value = lambda theta, x: np.imag(np.sum(dh * network.features(theta, x, lam, labels)[0])) / STEP  # noqa: E731
+    exact = np.array([value(theta + 1j * STEP * e, x) for e in np.eye(network.size)])
+    exact_x = np.array([value(theta, x + 1j * STEP * e.reshape(4, 3)) for e in np.eye(12)]).reshape(4, 3)
+    last = network.size - 9 * 5
+    assert np.max(np.abs(grad[:last] - exact[:last])) <= 1e-12 * np.max(np.abs(exact))
+    assert np.max(np.abs(dx - exact_x)) <= 1e-12 * np.max(np.abs(exact_x))
+    assert not np.any(exact[last:])
+    assert np.all(np.isnan(grad[last:]))
+    np.testing.assert_array_equal(dx, network.features(theta, x, lam, labels)[1](dh))
+
+
+def test_a_network_with_outputs_is_no_denoiser():
+    """Not even with as many as coordinates: what they mean is another thing."""
+    for outputs in (1, 2, 3):
+        network = td.TimeMLP(2, 8, outputs=outputs)
+        with pytest.raises(ValueError, match=f"an output for each coordinate; this network has {outputs}"):
+            td.NetworkDenoiser(network, np.zeros(network.size), td.VP())
+
+
 def test_wrong_sizes_are_named():
+    with pytest.raises(ValueError, match="outputs must be at least 0; got -1"):
+        td.TimeMLP(2, outputs=-1)
     with pytest.raises(ValueError, match="width must be at least 1; got 0"):
         td.TimeMLP(2, 0)
     with pytest.raises(ValueError, match="prediction must be one of eps, x0, v, score; got 'noise'"):

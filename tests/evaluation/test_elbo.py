@@ -1,0 +1,683 @@
+"""The variational bound, against log p(x) itself where it is tight, and term by term against other ways to it."""
+
+import itertools
+import math
+import warnings
+from itertools import pairwise
+
+import array_api_strict as strict
+import mpmath
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.special import logsumexp
+from scipy.stats import norm
+
+import tinydiff as td
+from tinydiff.backend import namespace, to_numpy
+from tinydiff.evaluation.elbo import log_bins, log_normal, log_normal_mass, normal_kl
+
+CENTRE, SPREAD = np.array([0.7, -1.2]), 0.6
+NORMAL = td.GaussianMixture([1.0], [CENTRE], [SPREAD * np.eye(2)])
+"""N(m, v I), for which the exact reverse kernel is isotropic and Gaussian."""
+PAIR = td.GaussianMixture([0.4, 0.6], [[-1.0], [0.8]], [[[0.09]], [[0.16]]])
+"""Two bumps on the line."""
+
+PROCESSES = (td.VP(), td.Cosine(), td.VE(), td.Discrete.linear(150))
+on_every_process = pytest.mark.parametrize("process", PROCESSES, ids=repr)
+LEVELS = np.linspace(-1, 1, 256)[:, None]
+
+
+def density(x, mean, var):
+    """ln N(x; mean, var I) by scipy, (B,)."""
+    return np.sum(norm.logpdf(x, mean, math.sqrt(var)), axis=1)
+
+
+def falling(process, n):
+    """n equal steps from t_max to 0; on the chain of 150, n divides 150."""
+    return np.linspace(process.t_max, 0, n + 1)
+
+
+def remaining(process, t, v=SPREAD):
+    """Var[x_0 | x_t] = v σ²/(α² v + σ²) for x_0 ~ N(m, v I)."""
+    alpha2, sigma2 = float(process.alpha(t)) ** 2, float(process.sigma(t)) ** 2
+    return v * sigma2 / (alpha2 * v + sigma2)
+
+
+def exact_variances(process, ts, v=SPREAD):
+    """β̃ + c_0² Var[x_0 | x_t] for each pair, and Var[x_0 | x_1] for the last [no. 19 of the catalogue]."""
+    variances = []
+    for t, s in pairwise(ts):
+        _, c_0, var = (None, 1.0, 0.0) if s == 0 else process.posterior_coefficients(t, s)
+        variances.append(float(var + c_0**2 * remaining(process, t, v)))
+    return np.array(variances)
+
+
+def hermite(n, d):
+    """Nodes (n^d, d) and weights (n^d,) of the Gauss–Hermite rule for N(0, I): exact up to degree 2n − 1."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(n)
+    weights = weights / weights.sum()
+    eps = np.array(list(itertools.product(nodes, repeat=d)))
+    return eps, np.prod(list(itertools.product(weights, repeat=d)), axis=1)
+
+
+def averaged(model, process, x0, ts, nodes=5, **options):
+    """−ELBO of each point, term by term, with every expectation over ε by Gauss–Hermite."""
+    eps, weights = hermite(nodes, x0.shape[1])
+    rows, noise = np.repeat(x0, len(eps), axis=0), np.tile(eps, (len(x0), 1))
+    noise = np.broadcast_to(noise, (len(ts) - 1, *noise.shape))
+    parts = td.elbo(model, process, rows, ts, noise=noise, **options)
+    mean = lambda a: np.tensordot(a.reshape(len(x0), len(eps), *a.shape[1:]), weights, (1, 0))  # noqa: E731
+    return td.Elbo(mean(parts.prior), mean(parts.diffusion), mean(parts.reconstruction), parts.dim)
+
+
+def random_network(rng, process, dim=2, size=0.4):
+    """An untrained network: nothing of what it says is right. Its prediction is x_0 itself, of order 1."""
+    network = td.TimeMLP(dim, 8, 1, prediction="x0")
+    return td.NetworkDenoiser(network, size * rng.standard_normal(network.size), process)
+
+
+# The bound is tight where the reverse chain is exact
+
+
+@pytest.mark.parametrize("steps", [1, 3, 50])
+@on_every_process
+def test_the_bound_is_log_p_on_every_path_where_the_chain_is_exact(process, steps, rng):
+    """p(x_{0:T}) = q(x_{0:T}) makes ln p(x_{0:T}) − ln q(x_{1:T}|x_0) = ln q(x_0) for any T [no. 25], to 1e-12.
+
+    On a path that q does not draw the terms are as large as (x_s − c x_t)²/v, and rounding is in proportion.
+    """
+    oracle, ts = td.Oracle(NORMAL, process), falling(process, steps)
+    options = {"variance": exact_variances(process, ts), "prior": lambda x: oracle.log_density(x, ts[0])}
+    path = td.forward_path(process, NORMAL.sample(rng, 50), ts, rng)
+    found = td.path_log_ratio(oracle, process, path, ts, **options)
+    np.testing.assert_allclose(found, density(path[-1], CENTRE, SPREAD), rtol=1e-12, atol=1e-12)
+
+    path = [2 * rng.standard_normal((50, 2)) for _ in ts]
+    found = td.path_log_ratio(oracle, process, path, ts, **options)
+    terms = 1.0
+    for (t, s), x, y in zip(pairwise(ts), path[:-1], path[1:], strict=True):
+        a, v = process.transition(t, s)
+        terms = terms + np.abs(density(x, a * y, v))
+    assert np.max(np.abs(found - density(path[-1], CENTRE, SPREAD)) / terms) < 1e-12
+
+
+@pytest.mark.parametrize("steps", [1, 3, 50])
+@on_every_process
+def test_its_kl_form_is_log_p_at_every_point_where_the_chain_is_exact(process, steps, rng):
+    """−ELBO = −ln q(x_0) for each x_0 once x_t is averaged over q(x_t|x_0) [no. 25], to 1e-9, and L_T as well.
+
+    Every term is quadratic in ε, so five Gauss–Hermite nodes are exact.
+    """
+    oracle, ts = td.Oracle(NORMAL, process), falling(process, steps)
+    x0 = NORMAL.sample(rng, 10)
+    prior = lambda x: oracle.log_density(x, ts[0])  # noqa: E731
+    found = averaged(oracle, process, x0, ts, variance=exact_variances(process, ts), prior=prior)
+    np.testing.assert_allclose(found.nats, -density(x0, CENTRE, SPREAD), rtol=1e-9, atol=1e-9)
+    alpha, sigma2 = float(process.alpha(ts[0])), float(process.sigma(ts[0])) ** 2
+    other = alpha**2 * SPREAD + sigma2
+    kl = (sigma2 / other - 1 - np.log(sigma2 / other)) + np.sum((alpha * (x0 - CENTRE)) ** 2, axis=1) / (2 * other)
+    np.testing.assert_allclose(found.prior, kl, rtol=1e-9, atol=1e-12)
+
+
+def test_single_draws_of_the_kl_form_scatter_around_log_p(rng):
+    """One draw of x_t for each term: unbiased [DDPM 5], so the mean over many copies is ln q(x_0) to its error bars."""
+    process = td.VP()
+    oracle, ts = td.Oracle(NORMAL, process), falling(process, 4)
+    x0 = np.repeat(NORMAL.sample(rng, 1), 4000, axis=0)
+    prior = lambda x: oracle.log_density(x, 1.0)  # noqa: E731
+    nats = td.elbo(oracle, process, x0, ts, rng, variance=exact_variances(process, ts), prior=prior).nats
+    assert 0.1 < np.std(nats) < 3
+    assert abs(np.mean(nats) + density(x0[:1], CENTRE, SPREAD)[0]) < 4 * np.std(nats) / math.sqrt(4000)
+    same = [td.elbo(oracle, process, x0[:9], ts, np.random.default_rng(3)).nats for _ in range(2)]
+    np.testing.assert_array_equal(*same)
+
+
+def test_no_reverse_chain_beats_the_truth(rng):
+    """With any other variance of any one step −ELBO is higher: on Gaussian data the exact ones are the minimum."""
+    process = td.VP()
+    oracle, ts = td.Oracle(NORMAL, process), td.grids.log_snr(process, 5, to_zero=True)
+    x0, weights = (lambda eps, w: (CENTRE + math.sqrt(SPREAD) * eps, w))(*hermite(3, 2))
+    exact = exact_variances(process, ts)
+    options = {"prior": lambda x: oracle.log_density(x, ts[0])}
+    least = weights @ averaged(oracle, process, x0, ts, variance=exact, **options).nats
+    assert least == pytest.approx(1 + math.log(2 * math.pi * SPREAD), rel=1e-12)
+    for i, factor in itertools.product(range(5), (0.9, 1.1)):
+        other = exact * np.where(np.arange(5) == i, factor, 1)
+        # KL(N(0, v) ‖ N(0, fv)) for each coordinate
+        more = 1 / factor - 1 + math.log(factor)
+        nats = weights @ averaged(oracle, process, x0, ts, variance=other, **options).nats
+        assert nats - least == pytest.approx(more, rel=1e-9)
+
+
+# The two forms are one bound
+
+
+@pytest.mark.parametrize("variance", ["beta_tilde", "beta", np.array([0.7, 0.2, 0.05])], ids=str)
+@on_every_process
+def test_the_bound_telescopes_on_every_path_for_any_model(process, variance, rng):
+    """ln p(x_{0:T})/q(x_{1:T}|x_0) = ln p(x_T)/q(x_T|x_0) + Σ ln p(x_s|x_t)/q(x_s|x_t,x_0) + ln p(x_0|x_1) [DDPM 5]."""
+    model, ts = random_network(rng, process), falling(process, 3)
+    path = [rng.standard_normal((20, 2)) for _ in ts]
+    x0, t = path[-1], ts[0]
+    expected = density(path[0], 0, process.alpha(t) ** 2 + process.sigma(t) ** 2)
+    expected = expected - density(path[0], process.alpha(t) * x0, process.sigma(t) ** 2)
+    scale = 1.0
+    for i, (t, s) in enumerate(pairwise(ts)):
+        x, y, guess = path[i], path[i + 1], model.x0(path[i], t)
+        if s == 0:
+            named = process.sigma(t) ** 2 / process.alpha(t) ** 2
+            mean = guess
+        else:
+            mean, beta_tilde = process.posterior(x, guess, t, s)
+            named = (
+                beta_tilde if isinstance(variance, str) and variance == "beta_tilde" else process.transition(t, s)[1]
+            )
+            true = density(y, process.posterior(x, x0, t, s)[0], beta_tilde)
+            expected, scale = expected - true, scale + np.abs(true)
+        step = density(y, mean, named if isinstance(variance, str) else variance[i])
+        expected, scale = expected + step, scale + np.abs(step)
+    found = td.path_log_ratio(model, process, path, ts, variance=variance)
+    assert np.max(np.abs(found - expected) / scale) < 1e-10
+
+
+@pytest.mark.parametrize("variance", ["beta_tilde", "beta", np.array([0.9, 0.5])], ids=str)
+def test_the_two_forms_have_one_mean(variance, rng):
+    """E −ln p(x_{0:T})/q(x_{1:T}|x_0) = L_T + Σ L_{t−1} + L_0 at each x_0 [DDPM 5], over two times by quadrature."""
+    process, ts = td.VP(), np.array([1.0, 0.4, 0.0])
+    model, x0 = random_network(rng, process, dim=1), np.array([[-0.8], [0.1], [1.7]])
+    eps, weights = hermite(60, 2)
+    found = averaged(model, process, x0, ts, nodes=60, variance=variance).nats
+    for each, nats in zip(x0, found, strict=True):
+        x_0 = np.broadcast_to(each, (len(eps), 1))
+        x_1 = process.perturb(x_0, 0.4, eps[:, :1])
+        a, v = process.transition(1.0, 0.4)
+        path = [a * x_1 + math.sqrt(v) * eps[:, 1:], x_1, x_0]
+        ratio = td.path_log_ratio(model, process, path, ts, variance=variance)
+        assert nats == pytest.approx(-weights @ ratio, rel=1e-9)
+
+
+@on_every_process
+def test_the_mean_of_paths_is_the_bound(process, rng):
+    """The same by draws of forward_path, within four standard errors, and with the variance β."""
+    model, ts = random_network(rng, process), falling(process, 3)
+    x0 = np.repeat(rng.standard_normal((1, 2)), 20_000, axis=0)
+    terms = td.elbo(model, process, x0, ts, rng, variance="beta").nats
+    paths = -td.path_log_ratio(model, process, td.forward_path(process, x0, ts, rng), ts, variance="beta")
+    error = math.hypot(np.std(terms), np.std(paths)) / math.sqrt(len(x0))
+    assert abs(np.mean(terms) - np.mean(paths)) < 4 * error
+    assert error < 0.05 * abs(np.mean(terms))
+
+
+@on_every_process
+def test_forward_path_draws_the_process(process, rng):
+    """x_t ~ N(α x_0, σ² I) at each time, and neighbours have covariance (α_t/α_s) σ_s² [no. 8]; it ends on x_0."""
+    n, x0, ts = 20_000, np.array([[0.5, -2.0]]), falling(process, 3)
+    path = td.forward_path(process, np.repeat(x0, n, axis=0), ts, rng)
+    assert len(path) == 4
+    np.testing.assert_array_equal(path[-1], np.repeat(x0, n, axis=0))
+    z = [(x - process.alpha(t) * x0) / process.sigma(t) for x, t in zip(path[:-1], ts[:-1], strict=True)]
+    for each in z:
+        assert np.max(np.abs(np.mean(each, axis=0))) < 4.5 / math.sqrt(n)
+        assert np.max(np.abs(np.mean(each * each, axis=0) - 1)) < 4.5 * math.sqrt(2 / n)
+        assert abs(np.mean(each[:, 0] * each[:, 1])) < 4.5 / math.sqrt(n)
+    for (t, s), later, earlier in zip(pairwise(ts[:-1]), z[:-1], z[1:], strict=True):
+        correlation = process.alpha(t) / process.alpha(s) * process.sigma(s) / process.sigma(t)
+        assert abs(np.mean(later * earlier) - correlation) < 4.5 / math.sqrt(n)
+
+
+# Term by term
+
+
+@on_every_process
+def test_with_beta_tilde_each_step_costs_half_the_fall_of_the_snr(process, rng):
+    """L_{t−1} = ½ (SNR_s − SNR_t) ‖x_0 − x̂_0‖² = ½ (SNR_s/SNR_t − 1) ‖ε − ε̂‖² [DDPM 12; VDM 13–14; no. 26]."""
+    model, ts, x0 = random_network(rng, process), falling(process, 5), rng.standard_normal((8, 2))
+    noise = rng.standard_normal((5, 8, 2))
+    found = td.elbo(model, process, x0, ts, noise=noise)
+    assert found.diffusion.shape == (8, 4)
+    snr = lambda t: math.exp(float(process.log_snr(t)))  # noqa: E731
+    for i, (t, s) in enumerate(pairwise(ts[:-1])):
+        x = process.alpha(t) * x0 + process.sigma(t) * noise[i]
+        miss = np.sum((x0 - model.x0(x, t)) ** 2, axis=1)
+        np.testing.assert_allclose(found.diffusion[:, i], 0.5 * (snr(s) - snr(t)) * miss, rtol=1e-10)
+        miss = np.sum((noise[i] - model(x, t)) ** 2, axis=1)
+        np.testing.assert_allclose(found.diffusion[:, i], 0.5 * (snr(s) / snr(t) - 1) * miss, rtol=1e-9)
+
+
+def test_on_ddpms_chain_the_weight_of_the_noise_is_ddpms(rng):
+    """L_{t−1} = β²/(2σ²(1 − β)(1 − ᾱ_t)) ‖ε − ε̂‖² for σ² = β̃ [DDPM 12], which is β/(2(1 − β)(1 − ᾱ_{t−1})) [no. 27]."""
+    betas = np.array([0.1, 0.2, 0.35, 0.5])
+    process, x0, noise = td.Discrete(betas), rng.standard_normal((6, 3)), rng.standard_normal((4, 6, 3))
+    model, ts = random_network(rng, process, dim=3), np.arange(4, -1, -1) / 4
+    found = td.elbo(model, process, x0, ts, noise=noise)
+    alpha_bar = np.cumprod(1 - betas)
+    for i, n in enumerate((4, 3, 2)):
+        beta, now, before = betas[n - 1], alpha_bar[n - 1], alpha_bar[n - 2]
+        x = math.sqrt(now) * x0 + math.sqrt(1 - now) * noise[i]
+        miss = np.sum((noise[i] - model(x, n / 4)) ** 2, axis=1)
+        beta_tilde = beta * (1 - before) / (1 - now)
+        np.testing.assert_allclose(
+            found.diffusion[:, i], beta**2 / (2 * beta_tilde * (1 - beta) * (1 - now)) * miss, rtol=1e-11
+        )
+        np.testing.assert_allclose(found.diffusion[:, i], beta / (2 * (1 - beta) * (1 - before)) * miss, rtol=1e-11)
+
+
+@on_every_process
+def test_with_other_variances_a_step_costs_the_kl_of_two_gaussians(process, rng):
+    """L_{t−1} = c_0² ‖x_0 − x̂_0‖²/(2 var) + (D/2)(β̃/var − 1 − ln β̃/var), for var = β and for an array [no. 22]."""
+    model, ts, x0 = random_network(rng, process), falling(process, 3), rng.standard_normal((8, 2))
+    noise, array = rng.standard_normal((3, 8, 2)), np.array([0.8, 0.3, 0.1])
+    for variance in ("beta", array):
+        found = td.elbo(model, process, x0, ts, noise=noise, variance=variance)
+        for i, (t, s) in enumerate(pairwise(ts[:-1])):
+            v = process.transition(t, s)[1]
+            c_0 = process.alpha(s) * v / process.sigma(t) ** 2
+            beta_tilde = v * process.sigma(s) ** 2 / process.sigma(t) ** 2
+            var = v if isinstance(variance, str) else array[i]
+            miss = np.sum((x0 - model.x0(process.perturb(x0, t, noise[i]), t)) ** 2, axis=1)
+            expected = c_0**2 * miss / (2 * var) + beta_tilde / var - 1 - np.log(beta_tilde / var)
+            np.testing.assert_allclose(found.diffusion[:, i], expected, rtol=1e-10)
+
+
+@on_every_process
+def test_the_last_pair_is_the_reconstruction(process, rng):
+    """L_0 = −ln N(x_0; x̂_0, σ²/α² I) at the last time before 0, by name; −ln N(x_0; x̂_0, var I) by an array."""
+    model, ts, x0 = random_network(rng, process), falling(process, 3), rng.standard_normal((8, 2))
+    noise, t = rng.standard_normal((3, 8, 2)), ts[-2]
+    guess = model.x0(process.alpha(t) * x0 + process.sigma(t) * noise[-1], t)
+    cases = {"beta_tilde": math.exp(-process.log_snr(t)), "beta": math.exp(-process.log_snr(t)), (0.4, 0.3, 0.2): 0.2}
+    for variance, var in cases.items():
+        found = td.elbo(
+            model, process, x0, ts, noise=noise, variance=variance if isinstance(variance, str) else np.array(variance)
+        )
+        np.testing.assert_allclose(found.reconstruction, -density(x0, guess, var), rtol=1e-10)
+
+
+@on_every_process
+def test_the_prior_costs_what_remains_of_the_data(process, rng):
+    """L_T = KL(N(α x_0, σ² I) ‖ N(0, (α² + σ²) I)); for VP ½ (ᾱ‖x_0‖² − D ᾱ − D ln(1 − ᾱ)) [no. 23].
+
+    It is the mean over ε of the one-draw form that takes over where a prior is given.
+    """
+    x0, ts = 3 * rng.standard_normal((8, 2)), falling(process, 3)
+    model, std2 = random_network(rng, process), process.alpha(ts[0]) ** 2 + process.sigma(ts[0]) ** 2
+    found = td.elbo(model, process, x0, ts, rng).prior
+    shrink = process.alpha(ts[0]) ** 2 / std2
+    expected = 0.5 * (shrink * np.sum(x0**2, axis=1) - 2 * shrink - 2 * np.log(1 - shrink))
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-15)
+    drawn = averaged(model, process, x0, ts, prior=lambda x: density(x, 0, std2)).prior
+    np.testing.assert_allclose(drawn, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.xfail(reason="L_T is taken at t_max, whatever the first time of the grid", strict=True)
+def test_a_grid_that_starts_late_pays_for_the_prior_where_it_starts(rng):
+    """The chain that starts at ts[0] = 0.3 with p(x_T) = N(0, I) has L_T = KL(q(x_{0.3}|x_0) ‖ N(0, I))."""
+    process, ts, x0 = td.VP(), np.array([0.3, 0.1, 0.0]), np.array([[0.5, -1.0]])
+    model = random_network(rng, process)
+    found = averaged(model, process, x0, ts)
+    explicit = averaged(model, process, x0, ts, prior=process.prior_log_density)
+    np.testing.assert_allclose(found.prior, explicit.prior, rtol=1e-9)
+
+
+def test_the_kl_of_two_gaussians_is_the_mean_of_their_log_ratio():
+    """KL(N(m, v I) ‖ N(m′, v′ I)) = E_m ln N(x; m, v I)/N(x; m′, v′ I), by Gauss–Hermite [no. 22]; 0 for one law."""
+    eps, weights = hermite(4, 3)
+    mean, other = np.array([[0.3, -2.0, 1.0]]), np.array([[-1.0, 0.5, 1.5]])
+    for var, other_var in ((0.5, 2.0), (2.0, 0.5), (1e-6, 3.0), (1.0, 1.0)):
+        x = mean + math.sqrt(var) * eps
+        ratio = density(x, mean, var) - density(x, other, other_var)
+        assert normal_kl(mean, var, other, other_var)[0] == pytest.approx(weights @ ratio, rel=1e-12)
+    assert normal_kl(mean, 0.7, mean, 0.7)[0] == 0
+
+
+def test_the_density_of_a_gaussian_is_scipys(rng):
+    """ln N(x; mean, var I) is the sum of D densities on the line."""
+    x, mean = rng.standard_normal((2, 5, 4))
+    for var in (1e-8, 0.3, 1.0, 50.0):
+        np.testing.assert_allclose(log_normal(x, mean, var), density(x, mean, var), rtol=1e-13)
+
+
+# How tight it is
+
+
+def gap(process, ts):
+    """E −ELBO − H of the oracle with β̃, by quadrature over x_0 and ε, in nats."""
+    oracle = td.Oracle(PAIR, process)
+    x0, weights = PAIR.quadrature()
+    found = averaged(oracle, process, x0, ts, nodes=24, prior=lambda x: oracle.log_density(x, ts[0]))
+    return weights @ found.nats - PAIR.entropy()[0]
+
+
+@pytest.mark.parametrize("process", [td.VP(), td.Cosine(), td.VE()], ids=repr)
+def test_the_oracles_gap_to_the_entropy_falls_like_one_over_n(process):
+    """With x̂_0 = E[x_0|x_t] and equal steps in log-SNR the gap is positive and of order 1 in 1/N [VDM 17–18; no. 28].
+
+    Each step pays a rectangle for ∫ mmse dSNR, so equal steps in t, which leave most of the log-SNR to a few of
+    them, pay many times as much.
+    """
+    gaps = np.array([gap(process, td.grids.log_snr(process, n, to_zero=True)) for n in (100, 200, 400, 800)])
+    assert np.all(gaps > 0)
+    np.testing.assert_allclose(np.log2(gaps[:-1] / gaps[1:]), 1, atol=0.15)
+    assert gap(process, td.grids.uniform(process, 200, to_zero=True)) > 5 * gaps[1]
+
+
+def test_the_oracles_bound_is_the_riemann_sum_of_the_mmse():
+    """E Σ L_{t−1} = ½ Σ (SNR_s − SNR_t) mmse(t), mmse(t) by an integral of its own [VDM 17; Guo–Shamai–Verdú]."""
+    process = td.VP()
+    oracle, ts = td.Oracle(PAIR, process), td.grids.log_snr(process, 6, to_zero=True)
+    x0, weights = PAIR.quadrature()
+    found = weights @ averaged(oracle, process, x0, ts, nodes=100).diffusion
+    for i, (t, s) in enumerate(pairwise(ts[:-1])):
+        alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
+
+        def noisy_variance(x, alpha=alpha, sigma=sigma, t=t):
+            x = np.array([[x]])
+            return (PAIR.x0_posterior(x, alpha, sigma)[1][0, 0, 0] * np.exp(oracle.log_density(x, t)))[0]
+
+        mmse = quad(noisy_variance, -8, 8, points=[-1, 0, 1], limit=200, epsabs=0, epsrel=1e-10)[0]
+        fall = math.exp(process.log_snr(s)) - math.exp(process.log_snr(t))
+        assert found[i] == pytest.approx(0.5 * fall * mmse, rel=1e-5)
+
+
+def test_no_model_beats_the_entropy(rng):
+    """E −ELBO ≥ H(q) for the oracle, and a random network does worse than it [no. 28]."""
+    process, data = td.VP(), td.toys.ring8()
+    ts, x0 = td.grids.log_snr(process, 50, to_zero=True), data.sample(rng, 2000)
+    excess = {}
+    for name, model in (("oracle", td.Oracle(data, process)), ("network", random_network(rng, process))):
+        gaps = td.elbo(model, process, x0, ts, rng).nats + data.log_density(x0)
+        excess[name] = np.mean(gaps)
+        assert np.mean(gaps) > 4 * np.std(gaps) / math.sqrt(len(x0))
+    assert excess["network"] > 10 * excess["oracle"]
+
+
+# Optimal variances
+
+
+@on_every_process
+def test_the_optimal_variances_of_gaussian_data_are_exact(process, rng):
+    """β̃ + c_0² Var[x_0|x_t] [Analytic-DPM]: ‖x_0 − x̂_0‖² is Var[x_0|x_t] χ²_{BD}, so within 4.5 √(2/BD) of its part."""
+    n, ts = 20_000, falling(process, 5)
+    found = td.optimal_variances(td.Oracle(NORMAL, process), process, NORMAL.sample(rng, n), ts, rng)
+    assert found.shape == (5,)
+    exact = exact_variances(process, ts)
+    beta_tilde = np.array([float(process.posterior_coefficients(t, s)[2]) if s else 0 for t, s in pairwise(ts)])
+    assert np.all(np.abs(found - exact) < 4.5 * math.sqrt(2 / (2 * n)) * (exact - beta_tilde) + 1e-15)
+
+
+def test_no_isotropic_variance_has_a_lower_bound(rng):
+    """β̃ + c_0² E‖x_0 − x̂_0‖²/D minimises E −ELBO over the variance of each step [Bao et al. 2022], for any model.
+
+    With the noise in common the minimum is exact: a step off by the factor f costs (D/2)(1/f − 1 + ln f).
+    """
+    process, x0 = td.VP(), td.toys.moons32().sample(rng, 500)
+    model, ts = random_network(rng, process), falling(process, 6)
+    best = td.optimal_variances(model, process, x0, ts, np.random.default_rng(1))
+    # the bound at the very draws from which the variances were made
+    mean = lambda variance: np.mean(  # noqa: E731
+        td.elbo(model, process, x0, ts, np.random.default_rng(1), variance=variance).nats
+    )
+    least = mean(best)
+    for i, factor in itertools.product(range(6), (0.5, 0.98, 1.02, 2.0)):
+        other = best * np.where(np.arange(6) == i, factor, 1)
+        assert mean(other) - least == pytest.approx(1 / factor - 1 + math.log(factor), rel=1e-6)
+
+
+@pytest.mark.parametrize("data", [PAIR, td.toys.moons32()], ids=["pair", "moons32"])
+def test_optimal_variances_of_training_points_have_the_lowest_bound_on_others(data, rng):
+    """−ELBO with them is below that with β̃ and with β, at fresh points and by more than four paired errors."""
+    process = td.VP()
+    oracle, ts = td.Oracle(data, process), falling(process, 10)
+    variances = td.optimal_variances(oracle, process, data.sample(rng, 5000), ts, rng)
+    x0 = data.sample(rng, 5000)
+    noise = rng.standard_normal((10, *x0.shape))
+    best, *named = (
+        td.elbo(oracle, process, x0, ts, noise=noise, variance=v).nats for v in (variances, "beta_tilde", "beta")
+    )
+    for other in named:
+        assert np.mean(other - best) > 4 * np.std(other - best) / math.sqrt(len(x0))
+
+
+@pytest.mark.parametrize("toy", ["ring8", "moons32", "spiral60"])
+def test_the_optimal_variances_lie_between_the_named_ones_for_unit_variance(toy, rng):
+    """β̃ ≤ β̃ + c_0² mmse/D ≤ β where the coordinates have variance 1 [DDPM §3.2; Analytic-DPM; no. 20]."""
+    process, data, n = td.VP(), td.toys.TOYS[toy](), 4000
+    ts = falling(process, 12)
+    found = td.optimal_variances(td.Oracle(data, process), process, data.sample(rng, n), ts, rng)
+    lower = [float(process.posterior_coefficients(t, s)[2]) if s else 0.0 for t, s in pairwise(ts)]
+    upper = [float(process.transition(t, s)[1]) for t, s in pairwise(ts[:-1])]
+    upper.append(float(process.sigma(ts[-2]) / process.alpha(ts[-2])) ** 2)
+    assert np.all(found > lower)
+    assert np.all(found < np.array(upper) + 4.5 / math.sqrt(n) * (found - lower))
+    assert np.any(found < 0.9 * np.array(upper))
+
+
+def test_beta_bounds_no_variance_of_wide_data(rng):
+    """For N(0, 9 I) the exact reverse variance exceeds β [no. 20 needs unit variance], and so does the optimal one."""
+    data, process = td.GaussianMixture([1.0], [[0.0, 0.0]], [9 * np.eye(2)]), td.VP()
+    ts = falling(process, 12)
+    found = td.optimal_variances(td.Oracle(data, process), process, data.sample(rng, 4000), ts, rng)
+    beta = np.array([float(process.transition(t, s)[1]) for t, s in pairwise(ts[:-1])])
+    exact = exact_variances(process, ts, v=9)
+    assert np.any(exact[:-1] > 1.1 * beta)
+    assert np.any(found[:-1] > 1.1 * beta)
+
+
+# Images: the levels of a pixel
+
+
+@pytest.mark.parametrize("var", [1e-9, 1e-5, 0.01, 1.0, 300.0])
+@pytest.mark.parametrize("mean", [-40.0, -1.0, -0.3, 0.999, 1.0, 7.0])
+def test_the_256_bins_sum_to_one(mean, var):
+    """Σ_x P(x) = 1 over the levels, whatever the Gaussian [DDPM 13; no. 29]: the outer bins reach to ±∞."""
+    log_p = log_bins(LEVELS, np.full_like(LEVELS, mean), var)
+    assert log_p.shape == (256,)
+    # ln P of the wanted tail is only good to ε |z|², and z is up to 40/√1e-9
+    assert logsumexp(log_p) == pytest.approx(0, abs=1e-11)
+    assert not np.any(np.isnan(log_p))
+    assert np.all(log_p <= 0)
+
+
+def test_the_bins_are_where_ddpm_puts_them():
+    """δ_−(x) = x − 1/255, δ_+(x) = x + 1/255, −∞ below −1 and ∞ above 1 [DDPM 13]; D pixels are independent."""
+    x, mean, std = LEVELS[[0, 1, 100, 254, 255], 0], 0.3, 0.7
+    edges = [(-np.inf, -254 / 255), (-254 / 255, -252 / 255), (-56 / 255, -54 / 255), (252 / 255, 254 / 255)]
+    edges.append((254 / 255, np.inf))
+    expected = [math.log(norm.cdf(b, mean, std) - norm.cdf(a, mean, std)) for a, b in edges]
+    np.testing.assert_allclose(log_bins(x[:, None], np.full((5, 1), mean), std**2), expected, rtol=1e-11)
+    np.testing.assert_allclose(log_bins(x[None, :], np.full((1, 5), mean), std**2), [np.sum(expected)], rtol=1e-12)
+
+
+def test_pixels_are_forgiven_float32_and_nothing_else():
+    """Levels as float32 hold them are on the levels; a fiftieth of a level off, or beyond the last, is not."""
+    mean = np.zeros_like(LEVELS)
+    single = log_bins(LEVELS.astype(np.float32), mean.astype(np.float32), 0.5)
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, log_bins(LEVELS, mean, 0.5), rtol=1e-5)
+    for level in (7.5, 7.1, 7.02, 6.98, -0.02, -0.5, -1.0, -300.0, 255.02, 255.5, 256.0, math.nan):
+        x = LEVELS.copy()
+        x[3] = -1 + 2 * level / 255
+        with pytest.raises(ValueError, match="256 levels from −1 to 1; some of these are not"):
+            log_bins(x, mean, 0.5)
+
+
+MIDDLE = [(-1.0, 2.0), (0.0, 1.0), (-0.002, 0.001), (-3.0, 3.0), (-math.inf, 8.0), (-8.0, math.inf)]
+TAILS = [(-40.0, -39.99), (5.0, 5.5), (1000.0, 1000.01), (-1e4, -9999.0), (8.0, math.inf), (-math.inf, -8.0)]
+
+
+@pytest.mark.parametrize(("low", "high"), [*MIDDLE, *TAILS, (-math.inf, math.inf)])
+def test_the_mass_of_an_interval_is_right_in_both_tails(low, high):
+    """ln (Φ(b) − Φ(a)) against 50 digits. ln Φ is good to 2ε of itself; a narrow interval divides that by its share.
+
+    Without a warning, at ±∞ too.
+    """
+    with mpmath.workdps(50):
+        # Φ(b) − Φ(a) on the side of 0 where it does not cancel
+        a, b = (mpmath.mpf(low), mpmath.mpf(high)) if low <= 0 else (-mpmath.mpf(high), -mpmath.mpf(low))
+        expected = float(mpmath.log(mpmath.ncdf(b) - mpmath.ncdf(a)))
+        share = float(1 - mpmath.ncdf(a) / mpmath.ncdf(b))
+        size = 1 + abs(float(mpmath.log(mpmath.ncdf(b))))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = log_normal_mass(np.array([low]), np.array([high]))
+    assert found[0] == pytest.approx(expected, rel=1e-14, abs=1e-15 * size / share if expected < -1e-12 else 1e-30)
+
+
+def test_far_tails_are_finite_and_silent():
+    """A mean a million standard deviations from a pixel costs about z²/2 nats, not ∞, at every level."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for mean in (-3.0, 3.0):
+            found = log_bins(LEVELS, np.full_like(LEVELS, mean), 1e-12)
+            assert np.all(np.isfinite(found))
+            distance = np.abs(LEVELS[:, 0] - mean) - 1 / 255
+            distance[0 if mean < 0 else -1] = 0  # this bin holds nearly all
+            np.testing.assert_allclose(found, -0.5 * (distance / 1e-6) ** 2, rtol=1e-6)
+
+
+def test_wide_bins_are_the_density_times_their_width(rng):
+    """ln P(x) → ln N(x; x̂_0, var I) + D ln(2/255) where the Gaussian hardly changes over a bin: order (2/255)²/var."""
+    x = LEVELS[rng.integers(1, 255, (20, 3)), 0]
+    mean = rng.standard_normal((20, 3))
+    errors = []
+    for var in (1.0, 16.0):
+        wide = log_normal(x, mean, var) + 3 * math.log(2 / 255)
+        errors.append(np.max(np.abs(log_bins(x, mean, var) - wide)))
+    assert errors[0] < 1e-4
+    assert errors[1] < errors[0] / 10
+
+
+@pytest.mark.parametrize("process", [td.VP(), td.Discrete.linear(150)], ids=repr)
+def test_an_images_bound_in_bits_is_that_of_its_levels(process, rng):
+    """L_0 = −ln P(x_0) of the bins around x̂_0(x_1), the other terms unchanged; bits/dim = nats/(D ln 2) [DDPM 13]."""
+    model, ts = random_network(rng, process, dim=16, size=0.1), falling(process, 3)
+    x0 = -1 + 2 * rng.integers(0, 256, (6, 16)) / 255
+    noise = rng.standard_normal((3, 6, 16))
+    image = td.elbo(model, process, x0, ts, noise=noise, decoder="bins")
+    gaussian = td.elbo(model, process, x0, ts, noise=noise)
+    t = ts[-2]
+    guess = model.x0(process.perturb(x0, t, noise[-1]), t)
+    std = float(process.sigma(t) / process.alpha(t))
+    upper = norm.cdf(np.where(x0 > 0.999, np.inf, x0 + 1 / 255), guess, std)
+    lower = norm.cdf(np.where(x0 < -0.999, -np.inf, x0 - 1 / 255), guess, std)
+    assert np.min(upper - lower) > 1e-8  # else the difference has no digits
+    np.testing.assert_allclose(image.reconstruction, -np.sum(np.log(upper - lower), axis=1), rtol=1e-8)
+    np.testing.assert_array_equal(image.prior, gaussian.prior)
+    np.testing.assert_array_equal(image.diffusion, gaussian.diffusion)
+    assert np.all(image.reconstruction > 0)
+    np.testing.assert_allclose(image.bits_per_dim, image.nats / (16 * math.log(2)), rtol=1e-14)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_the_bounds_of_all_levels_leave_a_probability(steps, rng):
+    """Σ_x exp(ELBO(x)) ≤ Σ_x p(x) = 1 over the levels of a pixel, for any model: the bins make a probability of it."""
+    process = td.VP()
+    model, ts = random_network(rng, process, dim=1), falling(process, steps)
+    for variance in ("beta_tilde", "beta"):
+        found = averaged(model, process, LEVELS, ts, nodes=40, variance=variance, decoder="bins")
+        assert 0 < np.sum(np.exp(-found.nats)) < 1
+
+
+# What comes out, and what is refused
+
+
+def test_the_parts_have_a_value_for_each_point_and_sum_to_the_bound(rng):
+    """prior (B,), diffusion (B, N − 1) from the noisiest step down, reconstruction (B,); none between where N = 1."""
+    process = td.VP()
+    model, x0 = random_network(rng, process, dim=3), rng.standard_normal((5, 3))
+    for steps in (1, 2, 7):
+        found = td.elbo(model, process, x0, falling(process, steps), rng)
+        assert isinstance(found, td.Elbo)
+        assert (found.prior.shape, found.diffusion.shape, found.reconstruction.shape) == ((5,), (5, steps - 1), (5,))
+        total = found.prior + np.sum(found.diffusion, axis=1) + found.reconstruction
+        np.testing.assert_allclose(found.nats, total, rtol=1e-14)
+        assert found.dim == 3
+        np.testing.assert_allclose(found.bits_per_dim, total / (3 * math.log(2)), rtol=1e-14)
+
+
+def test_each_step_costs_one_evaluation(rng):
+    """N evaluations for N steps, and t = 0 is none of them: there the log-SNR is infinite."""
+    process = td.VP()
+    x0 = rng.standard_normal((5, 2))
+    for steps in (1, 4):
+        model = td.counting(random_network(rng, process))
+        td.elbo(model, process, x0, falling(process, steps), rng)
+        assert model.nfe == steps
+
+
+BACKENDS = {
+    "numpy": np.asarray,
+    "strict": strict.asarray,
+    "torch": lambda a: pytest.importorskip("torch").asarray(np.array(a)),
+}
+
+
+@pytest.mark.parametrize("asarray", BACKENDS.values(), ids=BACKENDS)
+@pytest.mark.parametrize("decoder", ["gaussian", "bins"])
+def test_float32_stays_float32_on_every_backend(decoder, asarray, rng):
+    """The parts come back in the library and dtype of x_0, to 1e-4 of float64's; so do paths and their ratio."""
+    process, data = td.VP(), td.toys.ring8()
+    oracle, ts = td.Oracle(data, process), td.grids.log_snr(process, 20, to_zero=True)
+    x0 = np.rint(np.clip(data.sample(rng, 6), -1, 1) * 127.5 + 127.5) / 127.5 - 1
+    noise = rng.standard_normal((20, 6, 2)).astype(np.float32)
+    exact = td.elbo(oracle, process, x0, ts, noise=noise.astype(float), decoder=decoder)
+    x = asarray(x0.astype(np.float32))
+    found = td.elbo(oracle, process, x, ts, noise=asarray(noise), decoder=decoder)
+    for part, expected in zip((*found[:3], found.nats, found.bits_per_dim), (*exact[:3], exact.nats), strict=False):
+        assert namespace(part) is namespace(x)
+        assert part.dtype == x.dtype
+        np.testing.assert_allclose(to_numpy(part), expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(to_numpy(found.bits_per_dim), exact.bits_per_dim, rtol=1e-3)
+    drawn = td.elbo(oracle, process, x, ts, np.random.default_rng(2), decoder=decoder, prior=lambda y: 0 * y[:, 0])
+    assert drawn.nats.dtype == x.dtype
+    path = td.forward_path(process, x, ts, np.random.default_rng(2))
+    assert all(y.dtype == x.dtype for y in path)
+    assert td.path_log_ratio(oracle, process, path, ts).dtype == x.dtype
+    variances = td.optimal_variances(oracle, process, x, ts, np.random.default_rng(2))
+    assert isinstance(variances, np.ndarray)
+    assert td.elbo(oracle, process, x, ts, np.random.default_rng(2), variance=variances).nats.dtype == x.dtype
+
+
+def test_wrong_use_is_named(rng):
+    process = td.VP()
+    model, ts, x0 = random_network(rng, process), falling(process, 3), np.zeros((4, 2))
+    bound = lambda x0=x0, ts=ts, rng=rng, **options: td.elbo(model, process, x0, ts, rng, **options)  # noqa: E731
+    path = td.forward_path(process, x0, ts, rng)
+    for call in (
+        bound,
+        lambda ts: td.optimal_variances(model, process, x0, ts, rng),
+        lambda ts: td.path_log_ratio(model, process, path, ts),
+    ):
+        with pytest.raises(ValueError, match=r"a grid that ends at 0, such as grid\(..., to_zero=True\); got 0.1"):
+            call(ts=[1.0, 0.5, 0.1])
+        with pytest.raises(ValueError, match="fall strictly"):
+            call(ts=[0.0, 0.5, 1.0])
+    with pytest.raises(ValueError, match="fall strictly"):
+        td.forward_path(process, x0, [0.0], rng)
+    for call in (bound, lambda variance: td.path_log_ratio(model, process, path, ts, variance=variance)):
+        with pytest.raises(ValueError, match="variance must be 'beta_tilde', 'beta' or an array; got 'gamma'"):
+            call(variance="gamma")
+        for wrong in ([0.1, 0.1], [0.1, 0.1, 0.0], [0.1, -0.1, 0.1], [0.1, 0.1, math.nan], [[0.1, 0.1, 0.1]], 0.1):
+            with pytest.raises(ValueError, match="variance must be positive, one for each of 3 steps"):
+                call(variance=np.array(wrong))
+    with pytest.raises(ValueError, match="elbo draws noise: pass rng, or noise"):
+        bound(rng=None)
+    for shape in ((3, 4, 1), (2, 4, 2), (4, 4, 2), (3, 2), (3, 1, 2)):
+        with pytest.raises(ValueError, match=r"noise must have the shape \(3, 4, 2\)"):
+            bound(noise=np.zeros(shape))
+    with pytest.raises(ValueError, match="decoder must be 'gaussian' or 'bins'; got 'pixels'"):
+        bound(decoder="pixels")
+    with pytest.raises(ValueError, match="pixels on the 256 levels"):
+        bound(decoder="bins")
+    unasked = td.counting(model)
+    for points in (np.zeros(2), np.zeros((4, 3))):
+        for call in (td.elbo, td.optimal_variances):
+            with pytest.raises(ValueError, match=r"points must be an array of shape \(B, 2\)"):
+                call(unasked, process, points, ts, rng)
+    assert unasked.nfe == 0
+    with pytest.raises(ValueError, match="optimal_variances draws noise: pass rng"):
+        td.optimal_variances(model, process, x0, ts)
+    for wrong in (path[1:], [*path, x0]):
+        with pytest.raises(ValueError, match=f"a point for each of the 4 times; got {len(wrong)}"):
+            td.path_log_ratio(model, process, wrong, ts)

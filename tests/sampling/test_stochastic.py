@@ -1,0 +1,376 @@
+"""The reverse SDE family and its corrector. On Gaussian data their steps are affine, so their laws need no draws.
+
+A sampler then ends at c_x x_T + Σ_i c_i Δw_i + c: unit vectors in the place of noise give every coefficient, and the
+law of the end is N(c + c_x E x_T, c_x² Var x_T + Σ_i c_i² |t_i − t_{i+1}|). Sources: Song et al. [2021].
+"""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+import tinydiff as td
+from tinydiff.sampling.stochastic import euler_maruyama_step, langevin_step
+
+SDES = (td.VP(), td.SubVP(), td.VE(), td.Cosine(), td.Straight())
+MEAN, VARIANCE = 0.6, 0.4
+GAUSSIAN = td.GaussianMixture([1.0], [[MEAN]], [[[VARIANCE]]])
+every_process = pytest.mark.parametrize("process", SDES, ids=repr)
+every_lam = pytest.mark.parametrize("lam", [0.0, 0.5, 1.0, 2.0])
+
+
+def exact(process, t):
+    """Mean and variance of q_t."""
+    return process.alpha(t) * MEAN, process.alpha(t) ** 2 * VARIANCE + process.sigma(t) ** 2
+
+
+def coefficients(process, ts, lam):
+    """(c_i of each increment (steps,), c_x, c) of the end of euler_maruyama along ts."""
+    steps, times = len(ts) - 1, list(itertools.pairwise(ts))
+    x, asked = np.zeros((steps + 2, 1)), []
+    x[steps] = 1.0
+
+    def noise(t, s):
+        unit = np.zeros_like(x)
+        unit[len(asked)] = 1.0
+        asked.append((t, s))
+        return unit
+
+    end = td.last(td.euler_maruyama(td.Oracle(GAUSSIAN, process), process, x, ts, lam=lam, noise=noise))[1][:, 0]
+    assert asked == ([] if lam == 0 else times)
+    return end[:steps] - end[-1], end[steps] - end[-1], end[-1]
+
+
+def law_of_end(process, ts, lam):
+    """Mean and variance at ts[-1], from q_t at ts[0]."""
+    c, c_x, offset = coefficients(process, ts, lam)
+    mean, variance = exact(process, ts[0])
+    return offset + c_x * mean, c_x**2 * variance - np.sum(c**2 * np.diff(ts))
+
+
+def orders(errors):
+    return -np.diff(np.log2(errors))
+
+
+@pytest.mark.parametrize("lam", [0.5, 1.0])
+@pytest.mark.parametrize(
+    ("process", "start", "stop"),
+    [(td.VP(), 1.0, 0.1), (td.VE(), 1.0, 0.4), (td.Cosine(), 0.9, 0.1)],
+    ids=["VP", "VE", "Cosine"],
+)
+class TestOrders:
+    """Euler–Maruyama on an equation whose noise is additive [Kloeden & Platen 1992, §10.2–10.3, §14.1]."""
+
+    def test_weak_order_1(self, process, start, stop, lam):
+        """The errors of the mean and of the variance halve when the steps double, ± 0.15 in the exponent.
+
+        On VE the mean of Gaussian data is where the drift is 0, so that no step moves it.
+        """
+        mean, variance = exact(process, stop)
+        laws = [law_of_end(process, np.linspace(start, stop, n + 1), lam) for n in (200, 400, 800, 1600)]
+        of_mean, of_variance = np.abs(np.array(laws) - [mean, variance]).T
+        assert np.all(np.abs(orders(of_variance) - 1) <= 0.15), orders(of_variance)
+        if isinstance(process, td.VE):
+            np.testing.assert_allclose(of_mean, 0, atol=1e-12)
+        else:
+            assert np.all(np.abs(orders(of_mean) - 1) <= 0.15), orders(of_mean)
+
+    def test_strong_order_1(self, process, start, stop, lam):
+        """So does the root mean square distance of n and 2n steps along one Brownian path, from one x_T.
+
+        A coarse increment is the sum of two fine ones, so its coefficient is that of both. Steps that reuse no path
+        would stay a fixed distance apart, and multiplicative noise would give order ½.
+        """
+        mean, variance = exact(process, start)
+        grids = [np.linspace(start, stop, n + 1) for n in (100, 200, 400, 800, 1600)]
+        ends = [coefficients(process, ts, lam) for ts in grids]
+        apart = []
+        for ts, (c, c_x, offset), (fine, fine_x, fine_offset) in zip(grids[1:], ends[:-1], ends[1:], strict=True):
+            noise = np.sum((np.repeat(c, 2) - fine) ** 2 * -np.diff(ts))
+            start_off = (c_x - fine_x) ** 2 * variance + (offset - fine_offset + (c_x - fine_x) * mean) ** 2
+            apart.append(math.sqrt(noise + start_off))
+        assert np.all(np.abs(orders(apart) - 1) <= 0.15), orders(apart)
+
+
+@every_process
+class TestFamily:
+    """The reverse equation with drift f x − ½ (1 + λ²) g² ∇ln q_t and diffusion λ g."""
+
+    @every_lam
+    def test_every_lam_ends_in_the_same_law(self, process, lam):
+        """From q_t at t_max to q_t at t_min [Song et al. 2021, 13].
+
+        Errors of order 1 vanish from twice the end of 1600 steps minus that of 800: 1e-3 is left, and 4 % without.
+        The steps are the log-SNR's, so that this covers the whole interval, where drifts are steep.
+        """
+        mean, variance = exact(process, process.t_min)
+        few, many = (np.array(law_of_end(process, td.grids.log_snr(process, n), lam)) for n in (800, 1600))
+        np.testing.assert_allclose(many, [mean, variance], rtol=0.04)
+        np.testing.assert_allclose(2 * many - few, [mean, variance], rtol=1e-3)
+
+    @every_lam
+    def test_the_slope_of_a_step_is_the_drift(self, process, lam, rng):
+        """(x_s − x_t)/h = f x − ½ (1 + λ²) g² ∇ln q_t without noise, the score by complex step; with it λ g dw more."""
+        oracle, (x, dw), t, s = td.Oracle(td.toys.ring8(), process), rng.standard_normal((2, 5, 2)), 0.4, 0.37
+        score = np.stack([np.imag(oracle.log_density(x + 1e-30j * e, t)) / 1e-30 for e in np.eye(2)], axis=1)
+        drift = process.f(t) * x - 0.5 * (1 + lam**2) * process.g2(t) * score
+        still = euler_maruyama_step(oracle, process, x, t, s, 0 * x, lam)
+        np.testing.assert_allclose((still - x) / (s - t), drift, rtol=1e-9, atol=1e-9)
+        moved = euler_maruyama_step(oracle, process, x, t, s, dw, lam) - still
+        np.testing.assert_allclose(moved, lam * np.sqrt(process.g2(t)) * dw, rtol=1e-9, atol=1e-12)
+
+    @every_lam
+    def test_the_fokker_planck_residual_is_0(self, process, lam, rng):
+        """∂_t ln q = −∇·D − D·∇ln q − ½ λ² g² (Δln q + |∇ln q|²), with the drift D of the step.
+
+        Every derivative is by complex step; D and λ g are read off the step itself. It runs backwards, hence the sign
+        of the last term.
+        """
+        data = td.GaussianMixture([0.3, 0.7], [[-1.0], [0.8]], [[[0.1]], [[0.2]]])
+        oracle, t, s, h = td.Oracle(data, process), 0.4, 0.35, 1e-30
+        x = oracle.at(t).sample(rng, 8)
+        drift = lambda x: (euler_maruyama_step(oracle, process, x, t, s, 0 * x, lam) - x) / (s - t)  # noqa: E731
+        g2 = (euler_maruyama_step(oracle, process, x, t, s, 1 + 0 * x, lam) - x - (s - t) * drift(x)) ** 2
+        by_t = np.imag(oracle.log_density(x, t + 1j * h)) / h
+        score = np.imag(oracle.log_density(x + 1j * h, t))[:, None] / h
+        curvature = oracle.at(t).score_vjp(x, np.ones_like(x))
+        divergence = np.imag(drift(x + 1j * h)) / h
+        terms = np.hstack([divergence, drift(x) * score, 0.5 * g2 * (curvature + score**2)])
+        scale = np.max(np.abs(terms))
+        np.testing.assert_allclose(by_t, -np.sum(terms, axis=1), rtol=0, atol=1e-10 * scale)
+
+    def test_lam_0_is_eulers_method_for_the_flow(self, process, rng):
+        """It draws no noise, and needs none: λ = 0 is the probability-flow ODE [Song et al. 2021, 13]."""
+        oracle, x, ts = td.Oracle(td.toys.ring8(), process), rng.standard_normal((4, 2)), [0.8, 0.5, 0.45, 0.2]
+        flow = list(td.probability_flow(oracle, process, x, ts, method="euler"))
+        for knobs in ({}, {"rng": rng}, {"noise": lambda t, s: np.full_like(x, np.nan)}):
+            for (t, end), (time, expected) in zip(
+                td.euler_maruyama(oracle, process, x, ts, lam=0.0, **knobs), flow, strict=True
+            ):
+                assert t == time
+                np.testing.assert_allclose(end, expected, rtol=1e-13, atol=1e-13)
+
+
+def test_euler_maruyama_is_its_steps_with_noise_of_variance_h(rng):
+    """dw = √(t − s) z; λ is 1 unless given. It yields (t, x) along the grid, from what it is given on."""
+    process, ts = td.VP(), [0.9, 0.5, 0.45, 0.2]
+    oracle, x = td.Oracle(td.toys.ring8(), process), rng.standard_normal((4, 2))
+    for knobs, lam in (({}, 1.0), ({"lam": 0.5}, 0.5)):
+        pairs = list(td.euler_maruyama(oracle, process, x, np.array(ts), rng=np.random.default_rng(1), **knobs))
+        assert [t for t, _ in pairs] == ts
+        assert pairs[0][1] is x
+        noise, by_hand = np.random.default_rng(1), x
+        for (t, s), (_, y) in zip(itertools.pairwise(ts), pairs[1:], strict=True):
+            dw = math.sqrt(t - s) * noise.standard_normal(x.shape)
+            by_hand = euler_maruyama_step(oracle, process, by_hand, t, s, dw, lam)
+            np.testing.assert_allclose(y, by_hand, rtol=1e-12)
+
+
+# One path for many grids
+
+
+def test_a_path_has_independent_increments_of_variance_h():
+    """Var(w_s − w_t) = t − s in every row and coordinate, without correlation in time, or between them."""
+    n, ts = 40_000, np.array([1.0, 0.7, 0.65, 0.3, 0.0])
+    noise = td.brownian_path(np.random.default_rng(0), np.full((n, 2), 7.0), ts)
+    dw = np.hstack([noise(t, s) / math.sqrt(t - s) for t, s in itertools.pairwise(ts)])
+    np.testing.assert_allclose(np.mean(dw, axis=0), 0, atol=4.5 / math.sqrt(n))
+    covariance = dw.T @ dw / n
+    np.testing.assert_allclose(np.diag(covariance), 1, atol=4.5 * math.sqrt(2 / n))
+    np.testing.assert_allclose(covariance - np.diag(np.diag(covariance)), 0, atol=4.5 / math.sqrt(n))
+    np.testing.assert_allclose(np.mean(dw**4, axis=0), 3, atol=4.5 * math.sqrt(96 / n))
+
+
+def test_coarse_increments_are_sums_of_fine_ones(rng):
+    """w_s − w_t over 50 steps, each of 16 of the 800: one path, whatever the grid and the order of the questions."""
+    process, x = td.VP(), rng.standard_normal((3, 2))
+    fine, coarse = td.grids.log_snr(process, 800), td.grids.log_snr(process, 50)
+    noise = td.brownian_path(rng, x, fine)
+    increments = np.array([noise(t, s) for t, s in itertools.pairwise(fine)])
+    sums = increments.reshape(50, 16, 3, 2).sum(axis=1)
+    for i in reversed(range(50)):
+        np.testing.assert_allclose(noise(coarse[i], coarse[i + 1]), sums[i], rtol=0, atol=1e-13)
+    np.testing.assert_allclose(noise(fine[3], fine[700]), increments[3:700].sum(axis=0), rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(noise(fine[700], fine[3]), -noise(fine[3], fine[700]))
+    assert not np.any(noise(fine[5], fine[5]))
+    assert not np.any(increments == 0)
+
+
+def test_a_path_knows_its_own_times_alone(rng):
+    """Any other time is a ValueError that says so, even between the last two of a grid, 1e-7 apart."""
+    fine = td.grids.log_snr(td.VP(), 800)
+    noise = td.brownian_path(rng, np.zeros((1, 1)), fine)
+    noise(fine[0] - 1e-12, fine[-1] + 1e-12)
+    for t, s in ((0.123, fine[-1]), (fine[0], 0.123), (0.5 * (fine[-1] + fine[-2]), fine[-1])):
+        with pytest.raises(ValueError, match=r"known at 801 times; t = .* is not among them"):
+            noise(t, s)
+    with pytest.raises(ValueError, match="fall strictly"):
+        td.brownian_path(rng, np.zeros((1, 1)), fine[::-1])
+
+
+def test_one_path_leads_grids_of_any_coarseness_to_one_end(rng):
+    """At strong order 1 the distance to the end of 800 steps is as 1/n − 1/800; along another path it does not fall.
+
+    The median over rows, ± 10 %: a few rows of coarse grids end in other modes.
+    """
+    process, data = td.VP(), td.toys.ring8()
+    oracle = td.Oracle(data, process)
+    x, fine = process.prior(rng, 500, oracle.like), td.grids.log_snr(process, 800)
+    one, other = td.brownian_path(rng, x, fine), td.brownian_path(rng, x, fine)
+
+    def end(steps, noise):
+        return td.last(td.euler_maruyama(oracle, process, x, td.grids.log_snr(process, steps), noise=noise))[1]
+
+    best = end(800, one)
+    distance = lambda steps, noise: np.median(np.linalg.norm(end(steps, noise) - best, axis=1))  # noqa: E731
+    near = np.array([distance(steps, one) for steps in (50, 100, 200, 400)])
+    np.testing.assert_allclose(near[:-1] / near[1:], [15 / 7, 7 / 3, 3], rtol=0.1)
+    assert near[0] < 0.05
+    assert min(distance(50, other), distance(400, other), distance(800, other)) > 0.5
+
+
+# The corrector
+
+
+def langevin_coefficients(process, t, snr, data=GAUSSIAN):
+    """(a, b, c) of x ↦ a x + b z + c in one dimension."""
+    x, z = np.array([[0.0], [1.0], [0.0]]), np.array([[0.0], [0.0], [1.0]])
+    end = langevin_step(td.Oracle(data, process), process, x, t, z, snr)[:, 0]
+    return end[1] - end[0], end[2] - end[0], end[0]
+
+
+@every_process
+@pytest.mark.parametrize("t", [0.1, 0.5, 0.9])
+def test_langevin_steps_have_a_law_that_is_not_q_t(process, t):
+    """N(0, v) becomes v/(1 − δ/2v), δ = 2 (snr σ)², and the mean stays: a bias of order δ, → ½ δ."""
+    mean, v = exact(process, t)
+    for snr in (0.3, 0.16, 0.05):
+        a, b, c = langevin_coefficients(process, t, snr)
+        delta, stationary = 2 * (snr * process.sigma(t)) ** 2, b**2 / (1 - a**2)
+        np.testing.assert_allclose(stationary, v / (1 - delta / (2 * v)), rtol=1e-9)
+        np.testing.assert_allclose(c / (1 - a), mean, rtol=1e-9)
+        assert stationary > v
+        assert abs((stationary - v) / delta - 0.5) < 0.3 * delta / v + 1e-9
+
+
+@every_process
+def test_a_langevin_step_climbs_the_score(process, rng):
+    """x + δ ∇ln q_t + √(2δ) z on a mixture, the score by complex step [Song et al. 2021, Alg. 4–5]."""
+    oracle, (x, z), t, snr = td.Oracle(td.toys.ring8(), process), rng.standard_normal((2, 5, 2)), 0.4, 0.16
+    score = np.stack([np.imag(oracle.log_density(x + 1e-30j * e, t)) / 1e-30 for e in np.eye(2)], axis=1)
+    delta = 2 * (snr * process.sigma(t)) ** 2
+    expected = x + delta * score + np.sqrt(2 * delta) * z
+    np.testing.assert_allclose(langevin_step(oracle, process, x, t, z, snr), expected, rtol=1e-10, atol=1e-11)
+
+
+def test_the_step_is_never_longer_than_with_the_ratio_of_norms(rng):
+    """E‖σ∇ln q_t‖² ≤ d, so that σ ≤ √(E‖z‖²/E‖∇ln q_t‖²), the σ of Song et al.'s corrector."""
+    for process in SDES:
+        oracle = td.Oracle(td.toys.ring8(), process)
+        for t in (0.1, 0.5, 0.9):
+            x, weights = oracle.at(t).quadrature()
+            assert weights @ np.sum(oracle.at(t).score(x) ** 2, axis=1) * process.sigma(t) ** 2 <= 2 + 1e-9
+
+
+class TestPredictorCorrector:
+    """Euler–Maruyama with Langevin steps [Song et al. 2021, Alg. 1]."""
+
+    process, ts = td.VP(), np.array([0.9, 0.5, 0.45, 0.2])
+
+    def walk(self, x, data=None, **knobs):
+        oracle = td.Oracle(data or td.toys.ring8(), self.process)
+        return list(td.predictor_corrector(oracle, self.process, x, self.ts, rng=np.random.default_rng(1), **knobs))
+
+    def test_no_corrections_is_euler_maruyama(self, rng):
+        x = rng.standard_normal((4, 2))
+        oracle = td.Oracle(td.toys.ring8(), self.process)
+        plain = td.euler_maruyama(oracle, self.process, x, self.ts, rng=np.random.default_rng(1))
+        for (t, y), (time, expected) in zip(self.walk(x, corrections=0), plain, strict=True):
+            assert t == time
+            np.testing.assert_array_equal(y, expected)
+
+    def test_corrections_are_langevin_steps_where_the_step_ends(self, rng):
+        """Fresh noise in each, at time s; one correction of snr .16 unless told otherwise."""
+        x, oracle = rng.standard_normal((4, 2)), td.Oracle(td.toys.ring8(), self.process)
+        for knobs, corrections, snr in (({}, 1, 0.16), ({"corrections": 3, "snr": 0.1}, 3, 0.1)):
+            pairs = self.walk(x, **knobs)
+            assert [t for t, _ in pairs] == self.ts.tolist()
+            assert pairs[0][1] is x
+            noise, by_hand = np.random.default_rng(1), x
+            for (t, s), (_, y) in zip(itertools.pairwise(self.ts), pairs[1:], strict=True):
+                dw = math.sqrt(t - s) * noise.standard_normal(x.shape)
+                by_hand = euler_maruyama_step(oracle, self.process, by_hand, t, s, dw)
+                for _ in range(corrections):
+                    z = noise.standard_normal(x.shape)
+                    by_hand = langevin_step(oracle, self.process, by_hand, s, z, snr)
+                np.testing.assert_allclose(y, by_hand, rtol=1e-12)
+
+    @pytest.mark.parametrize("corrections", [0, 1, 4])
+    def test_evaluations_for_each_step(self, corrections):
+        model = td.counting(td.Oracle(td.toys.ring8(), self.process))
+        knobs = {"rng": np.random.default_rng(0), "corrections": corrections}
+        td.last(td.predictor_corrector(model, self.process, np.zeros((1, 2)), self.ts, **knobs))
+        assert model.nfe == 3 * (1 + corrections)
+
+    def test_corrections_mend_coarse_steps(self):
+        """At 30 steps the exact variance at the end of Gaussian data is far nearer to q_t's with three corrections.
+
+        Each step of either kind is affine, so the variance follows a recursion.
+        """
+        oracle, ts = td.Oracle(GAUSSIAN, self.process), np.linspace(1, 0.05, 31)
+        x, unit = np.array([[0.0], [1.0], [0.0]]), np.array([[0.0], [0.0], [1.0]])
+
+        def end(corrections):
+            _, v = exact(self.process, ts[0])
+            for t, s in itertools.pairwise(ts):
+                y = euler_maruyama_step(oracle, self.process, x, t, s, math.sqrt(t - s) * unit)[:, 0]
+                v = (y[1] - y[0]) ** 2 * v + (y[2] - y[0]) ** 2
+                a, b, _ = langevin_coefficients(self.process, s, 0.16)
+                for _ in range(corrections):
+                    v = a**2 * v + b**2
+            return abs(v / exact(self.process, ts[-1])[1] - 1)
+
+        assert end(3) < 0.75 * end(0)
+
+
+def test_float32_in_is_float32_out(rng):
+    """Samplers, paths and corrections keep the dtype of x."""
+    process = td.VP()
+    x = rng.standard_normal((3, 2), dtype=np.float32)
+    oracle = td.Oracle(td.toys.ring8(), process)
+    noise = td.brownian_path(rng, x, [0.5, 0.4, 0.3])
+    assert noise(0.5, 0.3).dtype == np.float32
+    for sampler, knobs in (
+        (td.euler_maruyama, {"noise": noise}),
+        (td.euler_maruyama, {"rng": rng}),
+        (td.euler_maruyama, {"lam": 0}),
+        (td.predictor_corrector, {"rng": rng}),
+    ):
+        assert td.last(sampler(oracle, process, x, [0.5, 0.4, 0.3], **knobs))[1].dtype == np.float32
+
+
+def test_wrong_use_is_named(rng):
+    """Errors are raised at the first step asked for, before the model is."""
+    process, x = td.VP(), np.zeros((1, 2))
+    model = td.counting(td.Oracle(td.toys.ring8(), process))
+    start = lambda sampler, ts=(0.5, 0.4), process=process, **knobs: next(sampler(model, process, x, ts, **knobs))  # noqa: E731
+    for lam in (-1.0, -1e-9, math.nan):
+        with pytest.raises(ValueError, match=f"lam must be 0 or more; got {lam}"):
+            start(td.euler_maruyama, lam=lam, rng=rng)
+    with pytest.raises(ValueError, match="lam > 0 draws noise: pass rng, or noise"):
+        start(td.euler_maruyama)
+    for knobs in ({"corrections": -1}, {"snr": 0.0}, {"snr": -0.1}, {"snr": math.nan}):
+        with pytest.raises(ValueError, match="corrections must be 0 or more and snr positive; got"):
+            start(td.predictor_corrector, rng=rng, **knobs)
+    for sampler in (td.euler_maruyama, td.predictor_corrector):
+        for ts in ([0.4, 0.5], [0.5], [0.5, 0.5]):
+            with pytest.raises(ValueError, match="fall strictly"):
+                start(sampler, ts, rng=rng)
+        with pytest.raises(ValueError, match="the flow runs between t_min"):
+            start(sampler, [0.5, 0.0], rng=rng)
+        with pytest.raises(ValueError, match="the flow runs between t_min"):
+            start(sampler, [1.0, 0.5], td.Cosine(), rng=rng)
+        with pytest.raises(ValueError, match="f and g² of a process in continuous time"):
+            start(sampler, process=td.Discrete.linear(100), rng=rng)
+    assert model.nfe == 0
