@@ -636,10 +636,14 @@ def test_where_no_signal_is_left_a_classifier_has_no_data_to_point_at(rng):
 
 
 def test_a_model_without_a_process_cannot_be_guided_by_a_classifier():
-    """Neither a stranger nor what hides the process; a guided model by two models has none of its own."""
+    """Neither a stranger nor a wrapper of one has a process."""
     model = make("oracle", td.VP())
     push = model.grad_log_p(1)
-    for stranger in (SimpleNamespace(dim=2), td.counting(SimpleNamespace(dim=2)), td.classifier_free(model, model, 1)):
+    for stranger in (
+        SimpleNamespace(dim=2),
+        td.counting(SimpleNamespace(dim=2)),
+        td.classifier_free(SimpleNamespace(dim=2), SimpleNamespace(dim=2), 1),
+    ):
         with pytest.raises(ValueError, match=re.escape("the model needs a process; ") + ".* has none"):
             td.classifier(stranger, push, 1.0)
 

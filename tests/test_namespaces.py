@@ -149,3 +149,22 @@ def test_the_core_gives_numpys_numbers_in_its_own_arrays(compute, to):
     for (name, expected), (_, found) in zip(compute(np.asarray), compute(to), strict=True):
         assert isinstance(found, kind), name
         np.testing.assert_allclose(to_numpy(found), expected, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["mixture", "points", "learned"])
+def test_guidance_by_a_classifier_pulls_through_complex_steps_in_its_own_arrays(name, to):
+    """vᵀ ∂ε̂/∂x, and with it the likelihood."""
+    for one, other in zip(pulled(name, to), pulled(name, np.asarray), strict=True):
+        assert isinstance(one, type(to(np.zeros(1))))
+        np.testing.assert_allclose(to_numpy(one), other, rtol=1e-12, atol=1e-12)
+
+
+def pulled(name, to):
+    """The pull of guidance by this classifier, for two directions, and its likelihood."""
+    a, b = np.random.default_rng(0).standard_normal((2, 5, 2))
+    x, y, theta = to(a), to(b), to(0.3 * np.random.default_rng(4).standard_normal(CLASSIFIER.size))
+    model = td.Oracle(MIXTURE, PROCESS) if name != "points" else td.Oracle(POINTS, PROCESS, np.arange(10) % 2)
+    classifier = td.Classifier(CLASSIFIER, theta, PROCESS) if name == "learned" else model
+    guided = td.classifier(model, classifier.grad_log_p(CLASSES), 2.0)
+    pull = guided.linearize(x, T)[1]
+    yield from (guided.vjp(x, T, y), pull(x), pull(y), td.log_likelihood(guided, PROCESS, x, steps=3))

@@ -38,7 +38,7 @@ def to_numpy(x: Any) -> np.ndarray:
 
 
 def cast(a: Any, x: Array) -> Array:
-    """`a` in the namespace, on the device and in the dtype of x; `a` keeps its dtype unless x is real floating.
+    """`a` in the namespace, on the device and in the dtype of x; `a` keeps its dtype where x is not floating.
 
     NumPy promotes float32 with float64 to float64 without a word, so parameters are cast to x before they meet it.
     """
@@ -46,7 +46,7 @@ def cast(a: Any, x: Array) -> Array:
     if not array_api_compat.is_array_api_obj(a) or namespace(a) is not xp:
         a = xp.asarray(np.array(to_numpy(a)), device=device)
     a = array_api_compat.to_device(a, device)
-    keep = a.dtype == x.dtype or is_complex(a) or not xp.isdtype(x.dtype, "real floating")
+    keep = a.dtype == x.dtype or is_complex(a) or not xp.isdtype(x.dtype, ("real floating", "complex floating"))
     return a if keep else xp.astype(a, x.dtype)
 
 

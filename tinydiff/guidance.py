@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from tinydiff.backend import Array, Times, column, namespace, to_numpy
+from tinydiff.backend import Array, Times, cast, column, namespace, to_numpy
 from tinydiff.denoisers import Denoiser, linearize
 from tinydiff.processes import Process
 
@@ -29,6 +29,11 @@ class classifier_free:
                 f"conditional and unconditional must agree in dim; got {conditional.dim} and {unconditional.dim}."
             )
         self.conditional, self.unconditional, self.w = conditional, unconditional, float(w)
+
+    @property
+    def process(self) -> Process:
+        """The conditional model's process."""
+        return self.conditional.process  # type: ignore[attr-defined]
 
     @property
     def dim(self) -> int:
@@ -118,7 +123,7 @@ class classifier:
         """
         eps, pull = linearize(self.model, x, t)
         sigma, step = column(self.process.sigma(t), x), 1e-30
-        along = lambda v: namespace(x).imag(self.grad_log_p(x + 1j * step * v, t)) / step  # noqa: E731
+        along = lambda v: cast(namespace(x).imag(self.grad_log_p(x + 1j * step * v, t)) / step, x)  # noqa: E731
         return eps - self.w * sigma * self.grad_log_p(x, t), lambda v: pull(v) - self.w * sigma * along(v)
 
     def vjp(self, x: Array, t: Times, v: Array) -> Array:

@@ -68,6 +68,15 @@ def test_the_steps_are_of_order_four(rng):
     np.testing.assert_allclose(np.log2(np.array(errors[:-1]) / errors[1:]), 4, atol=0.3)
 
 
+def test_a_step_costs_four_evaluations_whatever_the_probes(rng):
+    """RK4's; a forward pass is shared between the pulls of all probes, so that 16 cost no more than the exact trace."""
+    process, x = td.VP(), WIDE.sample(rng, 3)
+    for probes, steps in itertools.product((None, 1, 16), (1, 7)):
+        model = td.counting(td.Oracle(WIDE, process))
+        td.log_likelihood(model, process, x, probes=probes, steps=steps, rng=rng)
+        assert model.nfe == 4 * steps
+
+
 @on_every_sde
 def test_gaussian_data_under_the_process_prior_in_closed_form(process, rng):
     """The flow of N(m, v I) is x_T = α_T m + √(V_T/V_0) (x_0 − α_0 m), V = α² v + σ² [no. 58], from x_0 = α_0 x.

@@ -254,9 +254,10 @@ def test_a_single_component_is_always_covered(rng):
 # Memorisation
 
 
-def test_memorisation_is_the_share_nearer_to_seen_points(rng):
+@pytest.mark.parametrize("m", [1, 40, 640])
+def test_memorisation_is_the_share_nearer_to_seen_points(m, rng):
     """Written out, for samples of more than one chunk; its standard error is √(p(1 − p)/N)."""
-    x, seen, unseen = rng.standard_normal((1203, 3)), rng.standard_normal((40, 3)), 0.3 + rng.standard_normal((40, 3))
+    x, seen, unseen = rng.standard_normal((1203, 3)), rng.standard_normal((m, 3)), 0.3 + rng.standard_normal((m, 3))
     share, error = td.memorisation(x, seen, unseen)
     assert share == np.mean(distances(x, seen).min(axis=1) < distances(x, unseen).min(axis=1))
     assert error == pytest.approx(math.sqrt(share * (1 - share) / 1203), rel=1e-14)

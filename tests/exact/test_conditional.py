@@ -168,14 +168,28 @@ def test_the_mixture_itself_stays_as_it_is(rng):
     assert m.dim == 3
 
 
-def test_a_coordinate_that_the_others_determine_has_no_variance_left():
-    """x_2 = 2 x_1: the conditional law is a point, with no variance below 0 from rounding."""
-    c = np.array([[0.3, 0.6], [0.6, 1.2]])
-    m = td.GaussianMixture([0.5, 0.5], [[0.0, 0.0], [0.1, 0.2]], [c, 3.3 * c])
-    x = np.array([[0.7, 0.0], [-0.4, 0.0]])
-    q = m.conditional(x, np.array([True, False]))
+def test_what_the_known_determine_has_no_variance_left(rng):
+    """On lines through a plane of two unknown coordinates, x = m + r z: no variance is below 0 by rounding.
+
+    One draw is a point where the line has the known coordinate: m_u + (r_u/r_k) (x_k − m_k) for one of the lines.
+    """
+    roots, means = rng.normal(size=(2, 50, 3))
+    m = td.GaussianMixture(np.full(50, 0.02), means, roots[:, :, None] * roots[:, None, :])
+    x = rng.normal(size=(200, 3))
+    q = m.conditional(x, np.array([True, False, False]))
     assert np.all(q.variances >= 0)
-    np.testing.assert_allclose(q.sample(np.random.default_rng(0), 2)[:, 0], 2 * x[:, 0], atol=1e-6)
+    points = means[:, None, 1:] + (roots[:, 1:] / roots[:, :1])[:, None] * (x[:, :1] - means[:, None, :1])
+    apart = np.linalg.norm(points - q.sample(rng, 200), axis=2) / (1 + np.linalg.norm(points, axis=2))
+    assert np.max(np.min(apart, axis=0)) < 1e-5
+
+
+def test_three_unknown_coordinates(rng):
+    """Axes of three dimensions are not their own transpose, as those of two may be."""
+    m, mask = mixture(4), np.array([False, True, False, False])
+    x, y = m.sample(rng, 50), rng.normal(size=(50, 3))
+    joint = scipy_log_density(m, joined(x, ~mask, y), np.arange(4))
+    expected = joint - scipy_log_density(m, x[:, mask], [1])
+    np.testing.assert_allclose(m.conditional(x, mask).log_density(y), expected, rtol=1e-10)
 
 
 def test_float32_points_have_the_same_law(rng):

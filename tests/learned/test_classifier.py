@@ -388,7 +388,7 @@ def test_a_classifier_learns_from_few_points_of_a_dataset(rng):
 def test_digits_are_told_after_300_steps(rng):
     """More than 90 % of 2,000 test digits at t_min, on which it was not trained."""
     train, test = td.load_mnist("train"), td.load_mnist("test")
-    process, network = td.Cosine(), td.TimeMLP(784, 128, 1, norm=True, outputs=10)
-    state = td.last(td.train_classifier(network, process, train, steps=300, rng=rng))
+    process, network = td.Cosine(), td.TimeMLP(784, 128, 2, outputs=10)
+    state = td.last(td.train_classifier(network, process, train, steps=300, lr=5e-3, rng=rng))
     log_p = td.Classifier(network, state.ema, process).log_p(test.x[:2000], process.t_min)
     assert td.class_agreement(log_p, test.labels[:2000])[0] > 0.9

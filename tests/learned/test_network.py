@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinydiff as td
+from tinydiff.backend import to_numpy
 from tinydiff.learned.network import network_inputs
 
 STEP = 1e-30
@@ -228,3 +229,27 @@ def test_wrong_sizes_are_named():
         td.NetworkDenoiser(network, np.zeros(network.size), td.VP())(np.zeros((4, 3)), 0.5)
     with pytest.raises(ValueError, match="made without classes"):
         td.NetworkDenoiser(network, np.zeros(network.size), td.VP()).given(0)
+
+
+def test_a_label_without_a_block_to_hear_it_gets_no_gradient(rng):
+    """With blocks = 0 the condition enters nowhere."""
+    network = td.TimeMLP(2, 4, 0, classes=3)
+    x, grad = rng.standard_normal((5, 2)), np.ones(network.size)
+    y, pullback = network(rng.standard_normal(network.size), x, np.zeros(5), np.zeros(5, int))
+    pullback(y, grad)
+    np.testing.assert_array_equal(network.split(grad)["label"], 0)
+
+
+def test_a_network_of_logits_is_not_trained_as_a_denoiser(rng):
+    with pytest.raises(ValueError, match="this network outputs no noise: train it with train_classifier"):
+        next(td.train(td.TimeMLP(2, 4, 1, outputs=2), td.VP(), td.toys.moons32(), rng=rng))
+
+
+def test_times_may_live_where_the_points_do(rng):
+    """A row's own time as an array of another library, on its device."""
+    strict = pytest.importorskip("array_api_strict")
+    to = lambda a: strict.asarray(a, device=strict.Device("device1"))  # noqa: E731
+    network, process = td.TimeMLP(2, 4, 1), td.VP()
+    theta, x, t = rng.standard_normal(network.size), rng.standard_normal((3, 2)), np.array([0.1, 0.5, 0.9])
+    found = td.NetworkDenoiser(network, to(theta), process)(to(x), to(t))
+    np.testing.assert_allclose(to_numpy(found), td.NetworkDenoiser(network, theta, process)(x, t), rtol=1e-12)

@@ -254,6 +254,14 @@ class TestRK45:
         assert times[0] == times[1]
         assert len(times[2]) < len(times[0]) / 2
 
+    def test_the_flow_passes_its_tolerances_on(self, rng):
+        process, ts = td.VP(), [1.0, 0.3]
+        oracle = td.Oracle(td.toys.ring8(), process)
+        x, drift = process.prior(rng, 5, oracle.like), lambda x, t: ode.drift(oracle, process, x, t)
+        for rtol, atol in ((1e-2, 1e-8), (0.0, 1e-3)):
+            end = td.last(td.probability_flow(oracle, process, x, ts, method="rk45", rtol=rtol, atol=atol))[1]
+            np.testing.assert_array_equal(end, td.last(ode.rk45(drift, x, ts, rtol, atol))[1])
+
     def test_float32_stays(self, rng):
         process = td.VP()
         oracle = td.Oracle(td.toys.ring8(), process)

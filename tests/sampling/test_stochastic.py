@@ -197,6 +197,16 @@ def test_coarse_increments_are_sums_of_fine_ones(rng):
     assert not np.any(increments == 0)
 
 
+def test_a_path_on_its_own_grid_is_the_noise_of_its_generator(rng):
+    """So that a walk along it is the walk that the same seed gives without it: w_s − w_t = √(t − s) z."""
+    process, ts = td.VP(), [0.9, 0.5, 0.45, 0.2]
+    oracle, x = td.Oracle(td.toys.ring8(), process), rng.standard_normal((4, 2))
+    along = td.euler_maruyama(oracle, process, x, ts, noise=td.brownian_path(np.random.default_rng(1), x, ts))
+    plain = td.euler_maruyama(oracle, process, x, ts, rng=np.random.default_rng(1))
+    for (_, y), (_, expected) in zip(along, plain, strict=True):
+        np.testing.assert_allclose(y, expected, rtol=1e-11)
+
+
 def test_a_path_knows_its_own_times_alone(rng):
     """Any other time is a ValueError that says so, even between the last two of a grid, 1e-7 apart."""
     fine = td.grids.log_snr(td.VP(), 800)

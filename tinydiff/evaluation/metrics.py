@@ -55,7 +55,7 @@ def mmd(x: Array, y: Array, *, bandwidth: float | None = None) -> float:
         raise ValueError(f"MMD without bias needs two points in each sample; got {len(x)} and {len(y)}.")
     if bandwidth is None:
         few = y[np.linspace(0, len(y) - 1, min(len(y), 1000)).astype(int)]
-        bandwidth = math.sqrt(np.median(_squares(few, few)[np.triu_indices(len(few), 1)]))
+        bandwidth = float(np.median(np.sqrt(_squares(few, few)[np.triu_indices(len(few), 1)])))
     if not bandwidth > 0:
         raise ValueError(f"bandwidth must be positive; got {bandwidth}.")
     kernel = lambda a, b: _mean_over_pairs(a, b, lambda d2: np.exp(-d2 / (2 * bandwidth**2)))  # noqa: E731
@@ -124,8 +124,8 @@ def frechet_distance(features: Array, others: Array) -> float:
 
 
 def class_agreement(log_p: Array, labels: Array) -> tuple[float, float]:
-    """How often the most probable class, by log_p (N, C), is the label (N,) that a sample was drawn for; with its
-    standard error.
+    """How often the most probable class, the highest column of log_p (N, C), is the label (N,) that a sample was drawn
+    for, with the standard error.
     """
     log_p, labels = to_numpy(log_p), to_numpy(labels)
     if log_p.ndim != 2 or labels.shape != log_p.shape[:1] or labels.size == 0:

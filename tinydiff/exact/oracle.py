@@ -211,8 +211,9 @@ class Points:
         check_points(x, self.dim)
         if not np.all(to_numpy(self.sigma) != 0):
             raise ValueError("points have no density: ask for diffused(alpha, sigma > 0), or t > 0.")
-        xp, dtype, n = namespace(x), x.dtype, self.points.shape[0]
-        x = x if is_complex(x) else xp.astype(x, xp.float64)
+        xp, n = namespace(x), self.points.shape[0]
+        dtype = xp.float64 if xp.isdtype(x.dtype, "integral") else x.dtype
+        x = xp.astype(x, xp.complex128 if is_complex(x) else xp.float64)
         real = xp.real if is_complex(x) else lambda a: a
         v = xp.zeros_like(x) if v is None else cast(v, x)
         a, s = column(self.alpha, x), column(self.sigma, x)
@@ -233,9 +234,7 @@ class Points:
         mean = first / total
         covariance_v = second / total - mean * xp.sum(mean * v, axis=1, keepdims=True)
         log_density = highest + xp.log(total / kept) - 0.5 * self.dim * (LOG_2PI + xp.log(cast(s * s, x)))
-        if xp.isdtype(dtype, "real floating"):
-            return tuple(xp.astype(each, dtype) for each in (log_density[:, 0], mean, covariance_v))
-        return log_density[:, 0], mean, covariance_v
+        return tuple(xp.astype(each, dtype) for each in (log_density[:, 0], mean, covariance_v))
 
     def _keep(self, start: int, y: Array) -> Array:
         """0 for the points of the wanted class and −∞ for the others, (1|B, n)."""

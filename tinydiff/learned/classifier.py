@@ -92,13 +92,13 @@ class Classifier:
 
     def log_p(self, x: Array, t: Times) -> Array:
         """ln p(y | x_t = x), (B, C)."""
-        return log_softmax(self.network(self.theta, *network_inputs(self.process, x, t))[0])
+        return log_softmax(self.network(cast(self.theta, x), *network_inputs(self.process, x, t))[0])
 
     def grad_log_p(self, labels: Array) -> Callable[[Array, Times], Array]:
         """(x, t) ↦ ∇ ln p(y | x_t = x), (B, D); labels y: one for all rows, or (B,)."""
 
         def gradient(x: Array, t: Times) -> Array:
-            logits, pullback = self.network(self.theta, *network_inputs(self.process, x, t))
+            logits, pullback = self.network(cast(self.theta, x), *network_inputs(self.process, x, t))
             push = _one_hot(labels, logits) - namespace(x).exp(log_softmax(logits))
             scale = (self.process.alpha(t) ** 2 + self.process.sigma(t) ** 2) ** -0.5
             return column(scale, x) * pullback(push)

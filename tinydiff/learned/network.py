@@ -109,7 +109,7 @@ class TimeMLP:
             pulls.append(pull)
 
         def pullback(dh: Array, grad: Array | None = None) -> Array:
-            g, dc = dict.fromkeys(p) if grad is None else self.split(grad), 0.0
+            g, dc = dict.fromkeys(p) if grad is None else self.split(grad), 0.0 * c
             for pull in reversed(pulls):
                 dh, dc_block = pull(dh, g)
                 dc = dc if grad is None else dc + dc_block
@@ -144,8 +144,9 @@ def network_inputs(process: Process, x: Array, t: Times) -> tuple[Array, Array]:
     Training and sampling both come through here, so that they cannot disagree.
     """
     scale = (process.alpha(t) ** 2 + process.sigma(t) ** 2) ** -0.5
-    lam = np.clip(np.atleast_1d(process.log_snr(t)), -LOG_SNR_END, LOG_SNR_END)
-    return column(scale, x) * x, cast(lam, x)
+    lam = process.log_snr(t)
+    xp = namespace(lam)
+    return column(scale, x) * x, cast(xp.clip(xp.reshape(xp.asarray(lam), (-1,)), -LOG_SNR_END, LOG_SNR_END), x)
 
 
 class NetworkDenoiser:

@@ -96,6 +96,8 @@ def loss_and_grad(
     weight: Weight = simple,
 ) -> tuple[float, Array]:
     """L on one batch and ∂L/∂θ (size,). Shapes: x0 and eps (B, D), t (B,), labels (B,)."""
+    if network.outputs:
+        raise ValueError("this network outputs no noise: train it with train_classifier.")
     alpha, sigma = column(process.alpha(t), x0), column(process.sigma(t), x0)
     y, pullback = network(theta, *network_inputs(process, process.perturb(x0, t, eps), t), labels)
     miss = y - target(network.prediction, x0, eps, alpha, sigma)
