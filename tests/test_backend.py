@@ -161,3 +161,8 @@ def test_matmul_writes_in_place(asarray, rng):
     for i, j, k in np.ndindex(3, 2, 4):
         expected[1 + i, 1 + j] += a[i, k] * b[k, j]
     np.testing.assert_allclose(to_numpy(buffer), expected, rtol=1e-13)
+
+
+def test_noise_without_a_generator_is_refused():
+    with pytest.raises(ValueError, match="this draws noise: pass rng"):
+        normal_like(None, np.zeros(2))

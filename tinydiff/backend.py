@@ -79,6 +79,8 @@ def normal_like(rng: Any, x: Array, shape: tuple[int, ...] | None = None) -> Arr
     A NumPy generator draws on the host and the numbers are moved, so that a seed means the same on every backend;
     any other generator (CuPy's) draws on its own device.
     """
+    if rng is None:
+        raise ValueError("this draws noise: pass rng, such as np.random.default_rng(0).")
     shape = tuple(x.shape) if shape is None else shape
     if not isinstance(rng, np.random.Generator):
         return rng.standard_normal(shape, dtype=x.dtype)

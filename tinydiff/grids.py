@@ -23,7 +23,7 @@ def uniform(process: Process, steps: int, to_zero: bool = False) -> np.ndarray:
 def log_snr(process: Process, steps: int, to_zero: bool = False, end: float | None = None) -> np.ndarray:
     """Equal steps in log-SNR, the natural clock of a diffusion [Lu et al. 2022, DPM-Solver].
 
-    end: the highest log-SNR, before 0 where the grid goes on to it, in the place of t_min's.
+    end: stop at this log-SNR rather than at t_min's; with to_zero=True the next time is 0.
     """
     noisy, clean = log_snr_ends(process)
     if end is not None and not noisy < end <= clean:

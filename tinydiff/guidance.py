@@ -108,9 +108,9 @@ class classifier:
         return self.model(x, t) - self.w * column(self.process.sigma(t), x) * self.grad_log_p(x, t)
 
     def x0(self, x: Array, t: Times) -> Array:
-        """x̂_0, (B, D); ValueError where no signal is left."""
+        """x̂_0, (B, D); ValueError where α < 1e-8, since a push divided by that is rounding."""
         alpha = self.process.alpha(t)
-        if not np.all(to_numpy(alpha) != 0):
+        if not np.all(to_numpy(alpha) >= 1e-8):
             raise ValueError("alpha is 0 at this time, where a classifier sees nothing: begin at a smaller time.")
         push = column(self.process.sigma(t) ** 2 / alpha, x) * self.grad_log_p(x, t)
         return self.model.x0(x, t) + self.w * push

@@ -310,7 +310,6 @@ def test_the_prior_costs_what_remains_of_the_data(process, rng):
     np.testing.assert_allclose(drawn, expected, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.xfail(reason="L_T is taken at t_max, whatever the first time of the grid", strict=True)
 def test_a_grid_that_starts_late_pays_for_the_prior_where_it_starts(rng):
     """The chain that starts at ts[0] = 0.3 with p(x_T) = N(0, I) has L_T = KL(q(x_{0.3}|x_0) ‖ N(0, I))."""
     process, ts, x0 = td.VP(), np.array([0.3, 0.1, 0.0]), np.array([[0.5, -1.0]])
@@ -679,8 +678,25 @@ def test_wrong_use_is_named(rng):
             with pytest.raises(ValueError, match=r"points must be an array of shape \(B, 2\)"):
                 call(unasked, process, points, ts, rng)
     assert unasked.nfe == 0
-    with pytest.raises(ValueError, match="optimal_variances draws noise: pass rng"):
+    with pytest.raises(ValueError, match="this draws noise: pass rng"):
         td.optimal_variances(model, process, x0, ts)
     for wrong in (path[1:], [*path, x0]):
         with pytest.raises(ValueError, match=f"a point for each of the 4 times; got {len(wrong)}"):
             td.path_log_ratio(model, process, wrong, ts)
+
+
+def test_given_noise_takes_the_dtype_of_the_points(rng):
+    process, ts = td.VP(), [1.0, 0.4, 0.1, 0.0]
+    network = td.TimeMLP(2, 4, 1)
+    model = td.NetworkDenoiser(network, network.init(rng), process)
+    found = td.elbo(model, process, np.zeros((5, 2), np.float32), ts, noise=rng.standard_normal((3, 5, 2)))
+    assert {part.dtype for part in found[:3]} == {np.dtype(np.float32)}
+
+
+def test_one_step_from_no_signal_is_no_chain(rng):
+    chain = td.Discrete.linear(100).zero_terminal_snr()
+    model = td.Oracle(td.toys.ring8(), chain)
+    with pytest.raises(ValueError, match="no signal is left at t = 1, from which the chain steps to 0"):
+        td.elbo(model, chain, np.zeros((1, 2)), [1.0, 0.0], rng)
+    with pytest.raises(ValueError, match="needs points to fit to; got none"):
+        td.optimal_variances(model, chain, np.zeros((0, 2)), [1.0, 0.5, 0.0], rng)

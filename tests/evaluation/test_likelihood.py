@@ -358,3 +358,9 @@ def test_wrong_use_is_named(rng):
         td.kl_from_truth(td.Oracle(td.toys.ring8(), td.VP()), td.VP(), td.toys.ring8(), n=1, rng=rng)
     with pytest.raises(ValueError, match="data needs a log_density"):
         td.kl_from_truth(td.Oracle(td.toys.ring8(), td.VP()), td.VP(), x, rng=rng)
+
+
+def test_probes_are_as_many_as_points_or_shared():
+    process, x = td.VP(), np.zeros((3, 2))
+    with pytest.raises(ValueError, match=r"probes \(P, B, D\) need B = 3, as many as points; got \(4, 2, 2\)"):
+        td.log_likelihood(td.Oracle(td.toys.ring8(), process), process, x, probes=np.ones((4, 2, 2)))

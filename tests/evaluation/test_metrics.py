@@ -529,3 +529,38 @@ def test_denoising_wants_a_point(rng):
     oracle = td.Oracle(td.toys.ring8(), td.VP())
     with pytest.raises(ValueError, match="n must be at least 1; got 0"):
         td.denoising(oracle, oracle, 0.5, n=0, rng=rng)
+
+
+def test_samples_that_are_not_finite_are_refused(rng):
+    """NaN has no distance to anything, and no class."""
+    data, x, y = td.toys.ring8(), *rng.standard_normal((2, 30, 2))
+    x[3, 1] = np.nan
+    for measure in (
+        lambda: td.energy_distance(x, y), lambda: td.mmd(y, x), lambda: td.frechet_distance(x, y),
+        lambda: td.mode_coverage(data, x, rng=rng), lambda: td.memorisation(y, x, y), lambda: td.memorisation(x, y, y),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="must be finite: some points are NaN or infinite"):
+            measure()
+    with pytest.raises(ValueError, match="log_p has NaN in it"):
+        td.class_agreement(np.full((2, 2), np.nan), np.array([0, 1]))
+    with pytest.raises(ValueError, match="directions must be at least 1; got 0"):
+        td.sliced_w2(y, y, rng=rng, directions=0)
+
+
+def test_the_columns_of_log_p_may_be_any_classes(rng):
+    """Labels 1 and 3 of a mixture are its columns 0 and 1; a label that is no column's is refused."""
+    data = td.GaussianMixture([0.5, 0.5], [[-9.0], [9.0]], [[[1.0]], [[1.0]]], labels=np.array([1, 3]))
+    oracle, labels = td.Oracle(data, td.VP()), np.array([1, 3, 3])
+    log_p = oracle.log_p(np.array([[-9.0], [9.0], [-9.0]]), 0.0)
+    assert td.class_agreement(log_p, labels, oracle.classes()[0])[0] == pytest.approx(2 / 3)
+    with pytest.raises(ValueError, match=r"labels must be among the classes of the columns, \[0 1\]; got \[1 3\]"):
+        td.class_agreement(log_p, labels)
+
+
+def test_the_modes_of_a_class_are_its_own_components(rng):
+    """Samples of one class are judged by the components of that class alone, with their weights there."""
+    data = td.toys.moons32().given(0)
+    found = td.mode_coverage(data, data.sample(rng, 4000), rng=rng)
+    assert len(found.counts) == 16
+    assert found.covered == 1
+    assert found.p_value > 1e-3

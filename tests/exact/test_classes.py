@@ -304,3 +304,10 @@ def test_questions_without_an_answer_are_value_errors(ask, message):
     """At once for grad_log_p: its labels are wrong before any x is seen."""
     with pytest.raises(ValueError, match=re.escape(message)):
         ask()
+
+
+def test_a_mixture_for_each_row_has_no_shares_in_common(rng):
+    data = td.toys.moons32()
+    rows = data.conditional(data.sample(rng, 3), np.array([True, False]))
+    with pytest.raises(ValueError, match="its classes have no shares in common"):
+        td.Oracle(rows, td.VP()).classes()

@@ -217,3 +217,27 @@ def test_wrong_use_is_named(rng):
             m.conditional(x, mask)
     with pytest.raises(ValueError, match="already one for each row"):
         m.posterior(np.zeros((2, 3)), 0.5, 0.5).conditional(np.zeros((2, 3)), mask)
+
+
+def test_a_class_has_its_own_conditional(rng):
+    """Components of other classes keep the weight 0."""
+    data = td.toys.moons32()
+    x, mask = data.sample(rng, 4), np.array([True, False])
+    of_class, alone = (
+        data.given(0),
+        td.GaussianMixture(np.full(16, 1 / 16), data.means[data.labels == 0], data.covariances[data.labels == 0]),
+    )
+    found = of_class.conditional(x, mask).log_density(x[:, 1:])
+    np.testing.assert_allclose(found, alone.conditional(x, mask).log_density(x[:, 1:]), rtol=1e-12)
+
+
+def test_the_conditional_is_of_the_kind_of_x(rng):
+    data = td.toys.ring8()
+    x = data.sample(rng, 3).astype(np.float32)
+    assert data.conditional(x, np.array([False, True])).sample(rng, 3).dtype == np.float32
+
+
+def test_points_have_no_conditional():
+    points = td.GaussianMixture([1.0], [[0.0, 1.0]], np.zeros((1, 2, 2)))
+    with pytest.raises(ValueError, match="no spread along the known coordinates"):
+        points.conditional(np.zeros((1, 2)), np.array([True, False]))

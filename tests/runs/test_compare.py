@@ -7,12 +7,13 @@ import pytest
 
 import tinydiff as td
 from tinydiff import plotting, runs
-from tinydiff.runs.compare import ENTRIES, FLOWS, Compare, compared, comparison_tables, true_points
+from tinydiff.runs.compare import ENTRIES, Compare, compared, comparison_tables, true_points
 from tinydiff.runs.config import Config, open_data
 from tinydiff.runs.directory import Run
 from tinydiff.runs.sampling import SAMPLERS
 
 PROCESS = td.VP()
+FLOWS = [name for name, entry in ENTRIES.items() if entry.flow]
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +35,9 @@ def rows(report, name):
 
 
 def test_every_sampler_is_there_at_every_budget(report):
-    assert {name for name, _, _ in ENTRIES.values()} == set(SAMPLERS)
+    assert {entry.sampler for entry in ENTRIES.values()} == set(SAMPLERS)
     assert {row["sampler"] for row in report["rows"]} == set(ENTRIES)
-    for name, (_, _, cost) in ENTRIES.items():
+    for name, (_, _, cost, _) in ENTRIES.items():
         if cost:
             assert [row["budget"] for row in rows(report, name)] == [8, 12, 20, 32, 48, 100, 200]
             assert all(row["budget"] - row["nfe"] in (0, cost - 1) for row in rows(report, name))

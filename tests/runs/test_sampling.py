@@ -8,7 +8,7 @@ import pytest
 import tinydiff as td
 from tinydiff.runs.config import UsageError
 from tinydiff.runs.directory import Trained
-from tinydiff.runs.sampling import GRIDS, SAMPLERS, Draw, draw, guided, write_points
+from tinydiff.runs.sampling import GRIDS, KNOBS, SAMPLERS, Draw, draw, guided, write_points
 
 RUN = "somewhere"
 
@@ -108,10 +108,36 @@ def test_without_a_label_there_is_none_to_write():
 def test_samples_that_are_not_finite_are_said():
     t = trained()
     t.model.theta[:] = 1e200
-    with pytest.raises(FloatingPointError, match="the samples are not finite: take more --steps, or less --w"):
+    with pytest.raises(FloatingPointError, match="the samples are not finite: take more --steps, or less noise"):
         draw(t, Draw(RUN, n=5))
 
 
 def test_folders_on_the_way_are_made_and_capitals_are_fine(tmp_path):
     write_points(tmp_path / "a" / "b" / "x.NPY", np.ones((2, 2)), None)
     np.testing.assert_array_equal(np.load(tmp_path / "a" / "b" / "x.NPY"), 1)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_draws_from_a_run(sampler):
+    x, labels = draw(trained(classes=0), Draw(RUN, n=7, sampler=sampler, steps=20))
+    assert x.shape == (7, 2)
+    assert labels is None
+
+
+def test_the_options_of_a_sampler_reach_it():
+    """Each option changes what is drawn from the same noise; rk45 takes no steps from us."""
+    t, options = trained(classes=0), {"variance": "beta", "eta": 0.5, "churn": 9.0, "method": "euler", "lam": 0.3}
+    options["corrections"] = 3
+    for knob, value in options.items():
+        common = {"n": 5, "sampler": KNOBS[knob], "steps": 20}
+        plain, changed = (draw(t, Draw(RUN, **common, **more))[0] for more in ({}, {knob: value}))
+        assert not np.allclose(plain, changed), knob
+        other = next(name for name in SAMPLERS if name != KNOBS[knob])
+        with pytest.raises(UsageError, match=f"--{knob} is for the sampler {KNOBS[knob]}; got {other}"):
+            draw(t, Draw(RUN, sampler=other, **{knob: value}))
+    fine = draw(t, Draw(RUN, n=5, sampler="probability_flow", steps=400))[0]
+    free = draw(t, Draw(RUN, n=5, sampler="probability_flow", method="rk45"))[0]
+    np.testing.assert_allclose(free, fine, atol=1e-3)
+    for more in ({"steps": 9}, {"grid": "karras"}):
+        with pytest.raises(UsageError, match="rk45 chooses its own steps: leave out --steps and --grid"):
+            draw(t, Draw(RUN, sampler="probability_flow", method="rk45", **more))

@@ -227,3 +227,10 @@ def test_wrong_use_is_named(rng):
     chain = td.Discrete.linear(100)
     with pytest.raises(ValueError, match="f and g² of a process in continuous time"):
         next(td.edm_heun(td.Oracle(NORMAL, chain), chain, x, [0.5, 0.4]))
+
+
+def test_a_start_without_signal_is_refused():
+    """x/α says nothing where α is 0, or 6e-17 as Cosine's at t = 1."""
+    for process in (td.Cosine(), td.Straight()):
+        with pytest.raises(ValueError, match=r"x/α needs a signal: start at t_max = 0\.99"):
+            next(td.edm_heun(td.Oracle(td.toys.ring8(), process), process, np.zeros((1, 2)), [1.0, 0.5]))

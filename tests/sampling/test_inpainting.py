@@ -303,9 +303,17 @@ def test_wrong_use_is_named(rng):
         with pytest.raises(ValueError, match=re.escape(f"the shape of x, (4, 2); got {known.shape}")):
             start(known=known)
     for mask in (np.array([1, 0]), np.array([1.0, 0.0]), np.ones(4, bool), np.ones((1, 2), bool), np.array(True)):
-        with pytest.raises(ValueError, match=re.escape("mask must be boolean, of shape (D,) or (B, D) for x (4, 2)")):
+        with pytest.raises(ValueError, match=re.escape("mask must be boolean, (D,) or (B, D) for x (4, 2)")):
             start(mask=mask)
     for ts in ([0.4, 0.5], [0.5], [0.5, 0.5]):
         with pytest.raises(ValueError, match="fall strictly"):
             start(ts)
     assert model.nfe == 0
+
+
+def test_what_is_known_must_be_finite(rng):
+    process, ts = td.VP(), [0.5, 0.0]
+    oracle, known = td.Oracle(td.toys.ring8(), process), np.array([[np.nan, 1.0]])
+    td.last(td.inpaint(oracle, process, np.zeros((1, 2)), ts, known, np.array([False, True]), rng=rng))
+    with pytest.raises(ValueError, match="known must be finite where mask is true"):
+        next(td.inpaint(oracle, process, np.zeros((1, 2)), ts, known, np.array([True, False]), rng=rng))

@@ -404,3 +404,20 @@ def test_the_flow_knows_its_ends():
             ode.check_flow(process, ts)
     with pytest.raises(ValueError, match="fall strictly"):
         ode.check_flow(process, [low, high], increasing=False)
+
+
+def test_landing_on_many_times_costs_their_number_and_no_more(rng):
+    """A step cut short to land on a time does not shorten the one after it: six evaluations a landing, but for the start."""
+    process = td.VP()
+    x = rng.standard_normal((10, 2))
+    for steps in (200, 400):
+        model = td.counting(td.Oracle(td.toys.ring8(), process))
+        td.last(td.probability_flow(model, process, x, td.grids.log_snr(process, steps), method="rk45"))
+        assert 0 <= model.nfe - (6 * steps + 1) <= 6 * 6
+
+
+def test_rk45_wants_points_that_are_finite_and_some():
+    process = td.VP()
+    for x in (np.zeros((0, 2)), np.array([[0.0, np.nan]])):
+        with pytest.raises(ValueError, match="rk45 needs finite points, one or more"):
+            td.encode(td.Oracle(td.toys.ring8(), process), process, x)

@@ -9,7 +9,7 @@ pair is the reconstruction p(x_0|x_1) = N(x̂_0, var I), so t = 0 is never evalu
 The variances of the reverse chain are a choice:
     "beta_tilde"   the posterior's, right for a point; the L_{t−1} are then ½ (SNR_s − SNR_t) ‖x_0 − x̂_0‖² [VDM 13–14]
     "beta"         the transition's, right for N(0, I)
-    an array       one for each pair, such as optimal_variances: no isotropic variance has a lower bound [Analytic-DPM]
+    an array       one for each pair, such as optimal_variances: among isotropic ones these have the least −ELBO
 The names take σ²/α² for the reconstruction.
 
 Shapes: B points, D coordinates, N steps; ts (N + 1,) falls to 0; x0 (B, D). All values are in nats, for each point.
@@ -35,7 +35,7 @@ BINS = 256
 
 
 class Elbo(NamedTuple):
-    """The three parts of −ELBO, for each point: their sum bounds −ln p(x_0) from above."""
+    """The three parts of −ELBO, for each point: in the mean over the noise their sum bounds −ln p(x_0) from above."""
 
     prior: Array
     """L_T (B,)."""
@@ -72,8 +72,8 @@ def elbo(
     """−ELBO of each point, term by term, each from one draw of its x_t; N evaluations.
 
     decoder: "gaussian" is a density; "bins" the probability of each pixel's level, of 256 from −1 to 1 [DDPM 13].
-    prior: a log-density for p(x_T), (B, D) → (B,), in place of the process's own N(0, prior_std² I).
-    noise: the ε of each of ts[:-1], (N, B, D), where they are not to be drawn: quadrature, or numbers in common.
+    prior: a log-density for p(x_T), (B, D) → (B,), at ts[0], in the place of the process's own N(0, prior_std² I).
+    noise: the ε of each of ts[:-1], (N, B, D), where they are not to be drawn with rng: quadrature, common numbers.
     """
     steps = _reverse_steps(process, ts, variance)
     check_points(x0, model.dim)
@@ -85,10 +85,14 @@ def elbo(
         raise ValueError(f"noise must have the shape {(len(steps), *x0.shape)}; got {tuple(noise.shape)}.")
     xp, diffusion = namespace(x0), []
     for i, (t, s, var) in enumerate(steps):
-        eps = normal_like(rng, x0) if noise is None else noise[i, :, :]
+        eps = normal_like(rng, x0) if noise is None else cast(noise[i, :, :], x0)
         x = process.perturb(x0, t, eps)
         if i == 0:
-            l_prior = process.prior_gap(x0) if prior is None else _log_noise(process, x, x0, t) - prior(x)
+            alpha, var_t = float(process.alpha(t)), float(process.sigma(t) ** 2)
+            if prior is None:
+                l_prior = normal_kl(alpha * x0, var_t, 0.0 * x0, process.prior_std**2)
+            else:
+                l_prior = log_normal(x, alpha * x0, var_t) - prior(x)
         x0_hat = model.x0(x, t)
         if s == 0:
             log_p = log_bins(x0, x0_hat, var) if decoder == "bins" else log_normal(x0, x0_hat, var)
@@ -137,14 +141,15 @@ def forward_path(process: Process, x0: Array, ts: Array, rng: np.random.Generato
 def optimal_variances(
     model: Denoiser, process: Process, x0: Array, ts: Array, rng: np.random.Generator | None = None
 ) -> np.ndarray:
-    """The variance of each reverse step with the lowest bound, β̃ + c_0² E‖x_0 − x̂_0‖²/d, (N,) [Bao et al. 2022].
+    """The variance of each reverse step with the least −ELBO, β̃ + c_0² E‖x_0 − x̂_0‖²/d, (N,), whatever x̂_0 is worth.
 
-    The expectation is over the points x0 (B, D), with one draw of noise at each time: let them be training points,
-    since what is fitted to the points that it judges bounds nothing.
+    It extends Analytic-DPM, whose x̂_0 is exact [Bao et al. 2022]; the last is that of the Gaussian decoder. The
+    expectation is over the points x0 (B, D), with one draw of noise at each time: let them be training points, since
+    what is fitted to the points that it judges bounds nothing.
     """
     check_points(x0, model.dim)
-    if rng is None:
-        raise ValueError("optimal_variances draws noise: pass rng.")
+    if x0.shape[0] == 0:
+        raise ValueError("optimal_variances needs points to fit to; got none.")
     variances = []
     for t, s, _ in _reverse_steps(process, ts, "beta_tilde"):
         miss = to_numpy(x0 - model.x0(process.perturb(x0, t, normal_like(rng, x0)), t))
@@ -170,19 +175,17 @@ def _reverse_steps(process: Process, ts: Array, variance: Variances) -> list[tup
 
 def _named_variance(process: Process, t: float, s: float, variance: str) -> float:
     if s == 0:
+        if process.alpha(t) == 0:
+            raise ValueError(f"no signal is left at t = {t:.4g}, from which the chain steps to 0: take more steps.")
         return float((process.sigma(t) / process.alpha(t)) ** 2)
     return float(process.posterior_coefficients(t, s)[2] if variance == "beta_tilde" else process.transition(t, s)[1])
 
 
-def _log_noise(process: Process, x: Array, x0: Array, t: float) -> Array:
-    """ln q(x_t | x_0)."""
-    return log_normal(x, float(process.alpha(t)) * x0, float(process.sigma(t)) ** 2)
-
-
 def normal_kl(mean: Array, var: float, other_mean: Array, other_var: float) -> Array:
     """KL(N(mean, var I) ‖ N(other_mean, other_var I)) in nats, means (B, D) → (B,)."""
-    miss, ratio = mean - other_mean, var / other_var
-    spread = 0.5 * mean.shape[1] * (ratio - 1 - math.log(ratio))
+    miss, excess = mean - other_mean, (var - other_var) / other_var
+    log_ratio = math.log1p(excess) if abs(excess) < 0.5 else math.log(var / other_var)
+    spread = 0.5 * mean.shape[1] * (excess - log_ratio)
     return namespace(mean).sum(miss * miss, axis=1) / (2 * other_var) + spread
 
 
@@ -209,7 +212,7 @@ def log_bins(x: Array, mean: Array, var: float) -> Array:
 
 
 def log_normal_mass(low: Any, high: Any) -> np.ndarray:
-    """ln (Φ(high) − Φ(low)), low < high, to full precision in both tails."""
+    """ln (Φ(high) − Φ(low)), low < high, in both tails as well; good to 1e-16/(high − low)."""
     from scipy.special import log_ndtr  # nobody else waits for its import
 
     mirrored = low > 0  # Φ(b) − Φ(a) = Φ(−a) − Φ(−b), and Φ is precise on the left

@@ -110,6 +110,8 @@ def _probes(probes: Any, x: Array, distribution: Distribution, rng: np.random.Ge
         return v if distribution == "gaussian" else namespace(x).sign(v)
     if getattr(probes, "ndim", 0) not in (2, 3) or probes.shape[0] < 1 or probes.shape[-1] != x.shape[1]:
         raise ValueError(f"probes must be a number, or an array (P, D) or (P, B, D); got {describe(probes)}.")
+    if probes.ndim == 3 and probes.shape[1] not in (1, x.shape[0]):
+        raise ValueError(f"probes (P, B, D) need B = {x.shape[0]}, as many as points; got {tuple(probes.shape)}.")
     probes = cast(probes, x)
     return probes[:, None, :] if probes.ndim == 2 else probes
 

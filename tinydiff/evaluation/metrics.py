@@ -25,6 +25,8 @@ def sliced_w2(x: Array, y: Array, *, rng: np.random.Generator, directions: int =
     two true samples; it sees that modes have the wrong weights, and little else.
     """
     x, y = to_numpy(x), to_numpy(y)
+    if directions < 1:
+        raise ValueError(f"directions must be at least 1; got {directions}.")
     if x.shape != y.shape or x.ndim != 2 or x.size == 0:
         raise ValueError(f"x and y must both have the shape (N, D), N ≥ 1; got {x.shape} and {y.shape}.")
     u = rng.standard_normal((x.shape[1], directions))
@@ -47,8 +49,8 @@ def energy_distance(x: Array, y: Array) -> float:
 def mmd(x: Array, y: Array, *, bandwidth: float | None = None) -> float:
     """MMD², E k(X, X′) + E k(Y, Y′) − 2 E k(X, Y), without bias, for k = exp(−‖x − y‖²/2h²) [Gretton et al. 2012, 3].
 
-    h is the bandwidth, the median distance between points of y unless given. Pairs are of two different points, so that
-    its mean is 0, and it may fall below, where the two laws agree. N and M ≥ 2.
+    h is the bandwidth, unless given the median distance between points of y, up to 1,000 of them. Pairs are of two
+    different points, so that its mean is 0, and it may fall below, where the two laws agree. N and M ≥ 2.
     """
     x, y = _two_samples(x, y)
     if min(len(x), len(y)) < 2:
@@ -84,9 +86,12 @@ def mode_coverage(data: GaussianMixture, x: Array, *, rng: np.random.Generator) 
     """
     from scipy.stats import chi2
 
+    _check_finite(x)
     r = np.exp(to_numpy(data.posterior(cast(x, data.like), 1.0, 0.0).log_weights))  # (K, N)
+    r = r[to_numpy(data.weights) > 0]  # the components of a class, where data is one
     k = np.sum(np.cumsum(r, axis=0)[:-1] < rng.random(r.shape[1]), axis=0)
-    counts, expected = np.bincount(k, minlength=len(r)), to_numpy(data.weights) * r.shape[1]
+    weights = to_numpy(data.weights)
+    counts, expected = np.bincount(k, minlength=len(r)), weights[weights > 0] * r.shape[1]
     statistic = float(np.sum((counts - expected) ** 2 / expected))
     covered = float(np.mean(counts >= 0.1 * expected))
     return Coverage(counts, covered, statistic, float(chi2.sf(statistic, len(counts) - 1)) if len(counts) > 1 else 1.0)
@@ -104,6 +109,7 @@ def memorisation(x: Array, seen: Array, unseen: Array) -> tuple[float, float]:
             "x must be (N, D), and seen and unseen as many points (M, D) each; "
             f"got {x.shape}, {seen.shape} and {unseen.shape}."
         )
+    _check_finite(x, seen, unseen)
     share = float(np.mean(_nearest(x, seen) < _nearest(x, unseen)))
     return share, math.sqrt(share * (1 - share) / len(x))
 
@@ -123,14 +129,20 @@ def frechet_distance(features: Array, others: Array) -> float:
     return float(apart @ apart + np.trace(c) + np.trace(other) - 2 * np.sum(cross))
 
 
-def class_agreement(log_p: Array, labels: Array) -> tuple[float, float]:
-    """How often the most probable class, the highest column of log_p (N, C), is the label (N,) that a sample was drawn
-    for, with the standard error.
+def class_agreement(log_p: Array, labels: Array, classes: Array | None = None) -> tuple[float, float]:
+    """How often the most probable class is the label (N,) that a sample was drawn for, with the standard error.
+
+    log_p: ln p(y | x), (N, C). classes: the class of each column, 0 to C − 1 unless given: Oracle.classes()[0].
     """
     log_p, labels = to_numpy(log_p), to_numpy(labels)
     if log_p.ndim != 2 or labels.shape != log_p.shape[:1] or labels.size == 0:
         raise ValueError(f"log_p must be (N, C) and labels (N,), N ≥ 1; got {log_p.shape} and {labels.shape}.")
-    share = float(np.mean(np.argmax(log_p, axis=1) == labels))
+    classes = np.arange(log_p.shape[1]) if classes is None else to_numpy(classes)
+    if classes.shape != log_p.shape[1:] or not np.all(np.isin(labels, classes)):
+        raise ValueError(f"labels must be among the classes of the columns, {classes}; got {np.unique(labels)}.")
+    if np.any(np.isnan(log_p)):
+        raise ValueError("log_p has NaN in it: the samples are not finite.")
+    share = float(np.mean(classes[np.argmax(log_p, axis=1)] == labels))
     return share, math.sqrt(share * (1 - share) / len(labels))
 
 
@@ -163,7 +175,14 @@ def _two_samples(x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
     a, b = (np.asarray(to_numpy(each), dtype=np.float64) for each in (x, y))
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or a.size == 0 or b.size == 0:
         raise ValueError(f"two samples (N, D) and (M, D) of one space; got {describe(a)} and {describe(b)}.")
+    _check_finite(a, b)
     return a, b
+
+
+def _check_finite(*samples: Array) -> None:
+    """Raise a ValueError unless all points are finite: what is NaN has no distance to anything."""
+    if not all(np.all(np.isfinite(to_numpy(each))) for each in samples):
+        raise ValueError("the samples must be finite: some points are NaN or infinite.")
 
 
 def _squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:

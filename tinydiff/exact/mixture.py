@@ -160,23 +160,30 @@ class GaussianMixture:
         C_uu − C_uk C_kk⁻¹ C_ku, and weights in proportion to w N(x_k; m_k, C_kk).
         """
         check_points(x, self.dim)
-        known, log_weights = np.asarray(to_numpy(mask)), to_numpy(self.log_weights)
+        known = np.asarray(to_numpy(mask))
         if known.dtype != bool or known.shape != (self.dim,) or known.all() or not known.any():
             raise ValueError(f"mask must be boolean, ({self.dim},), with some true and some false; got {mask}.")
         if self.centres.shape[1] > 1:
             raise ValueError("this mixture is already one for each row.")
-        m, c, x = to_numpy(self.means), to_numpy(self.covariances), to_numpy(x)
+        m, c, y = to_numpy(self.means), to_numpy(self.covariances), to_numpy(x)
         u, k = np.flatnonzero(~known), np.flatnonzero(known)
-        gain = c[:, u[:, None], k] @ np.linalg.inv(c[:, k[:, None], k])  # (K, U, D − U)
-        variances, axes = np.linalg.eigh(c[:, u[:, None], u] - gain @ c[:, k[:, None], u])
-        apart = x[:, k] - m[:, None, k]  # (K, B, D − U)
-        marginal = GaussianMixture(np.exp(log_weights[:, 0]), m[:, k], c[:, k[:, None], k])
-        return self._with(
-            log_weights=marginal._log_responsibilities(x[:, k]),
-            centres=m[:, None, u] + apart @ gain.swapaxes(1, 2),
-            variances=np.maximum(variances, 0.0)[:, None, :],
-            axes=axes,
+        v, axes = np.linalg.eigh(c[:, k[:, None], k])
+        if v.min() <= 0:
+            raise ValueError(
+                "a component has no spread along the known coordinates: it has no density to condition on."
+            )
+        marginal = self._with(
+            log_weights=to_numpy(self.log_weights), centres=m[:, None, k], variances=v[:, None, :], axes=axes
         )
+        gain = c[:, u[:, None], k] @ (axes / v[:, None, :]) @ axes.swapaxes(1, 2)  # (K, U, D − U)
+        variances, axes = np.linalg.eigh(c[:, u[:, None], u] - gain @ c[:, k[:, None], u])
+        parameters = {
+            "log_weights": marginal._log_responsibilities(y[:, k]),
+            "centres": m[:, None, u] + (y[:, k] - m[:, None, k]) @ gain.swapaxes(1, 2),
+            "variances": np.maximum(variances, 0.0)[:, None, :],
+            "axes": axes,
+        }
+        return self._with(**{name: cast(value, x) for name, value in parameters.items()})
 
     # What a mixture says of points x (B, D)
 

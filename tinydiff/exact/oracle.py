@@ -98,6 +98,8 @@ class Oracle:
     def classes(self) -> tuple[np.ndarray, np.ndarray]:
         """The classes, ascending, and the share of each, both (C,)."""
         self.unconditional.given(-1)  # raises where there are no labels
+        if np.ndim(self.unconditional.weights) > 1:
+            raise ValueError("this mixture is one for each row: its classes have no shares in common.")
         labels, weights = np.asarray(self.unconditional.labels), to_numpy(self.unconditional.weights)
         classes = np.unique(labels)
         return classes, np.array([np.sum(weights[labels == y]) for y in classes])

@@ -2,13 +2,14 @@
 
 Those that solve the probability flow have an exact answer for each draw of noise: their error is the median distance to
 where the flow itself carries it. All have a law: the energy distance between samples and true points, beside that of
-true points to others, which is the best to be had. In the second the model's own error stays.
+true points to others, which is the best to be had. The second holds the model's error too. A conditional model is taken
+with its labels hidden.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,28 +24,40 @@ from tinydiff.denoisers import counting
 from tinydiff.evaluation.metrics import energy_distance
 from tinydiff.learned.network import NetworkDenoiser
 from tinydiff.learned.train import last
-from tinydiff.runs.config import Count, Data, Seed
+from tinydiff.runs.config import Data, Seed
 from tinydiff.runs.sampling import SAMPLERS
 from tinydiff.sampling import END_AT_ZERO
 
-ENTRIES: dict[str, tuple[str, dict[str, Any], int]] = {
-    "Euler": ("probability_flow", {"method": "euler"}, 1),
-    "Heun": ("probability_flow", {"method": "heun"}, 2),
-    "RK4": ("probability_flow", {"method": "rk4"}, 4),
-    "RK45": ("probability_flow", {"method": "rk45"}, 0),
-    "DDIM": ("ddim", {}, 1),
-    "DPM-Solver++(2M)": ("dpm_solver_pp_2m", {}, 1),
-    "EDM Heun": ("edm_heun", {}, 2),
-    "EDM Heun, churn 40": ("edm_heun", {"churn": 40.0}, 2),
-    "DDPM": ("ddpm", {}, 1),
-    "Euler–Maruyama": ("euler_maruyama", {}, 1),
-    "predictor–corrector": ("predictor_corrector", {}, 2),
+
+class Entry(NamedTuple):
+    """A sampler with options, and what a step costs."""
+
+    sampler: str
+    knobs: dict[str, Any]
+    cost: int
+    """Evaluations for each step; 0 where it chooses its own steps."""
+    flow: bool
+    """Whether it solves the probability flow."""
+
+
+ENTRIES = {
+    "Euler": Entry("probability_flow", {"method": "euler"}, 1, True),
+    "Heun": Entry("probability_flow", {"method": "heun"}, 2, True),
+    "RK4": Entry("probability_flow", {"method": "rk4"}, 4, True),
+    "RK45": Entry("probability_flow", {"method": "rk45"}, 0, True),
+    "DDIM": Entry("ddim", {}, 1, True),
+    "DPM-Solver++(2M)": Entry("dpm_solver_pp_2m", {}, 1, True),
+    "EDM Heun": Entry("edm_heun", {}, 2, True),
+    "EDM Heun, churn 40": Entry("edm_heun", {"churn": 40.0}, 2, False),
+    "DDPM": Entry("ddpm", {}, 1, False),
+    "Euler–Maruyama": Entry("euler_maruyama", {}, 1, False),
+    "predictor–corrector": Entry("predictor_corrector", {}, 2, False),
 }
-"""Name: the sampler, its options and its evaluations for each step, 0 where it chooses its own."""
-FLOWS = tuple(ENTRIES)[:7]
-"""Those that solve the probability flow."""
 BUDGETS = (8, 12, 20, 32, 48, 100, 200, 500, 1000)
 TOLERANCES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+
+
+Many = Annotated[int, msgspec.Meta(ge=20, le=10**9)]
 
 
 @dataclass(frozen=True)
@@ -53,8 +66,8 @@ class Compare:
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run's directory."""
-    n: Annotated[Count | None, tyro.conf.arg(metavar="INT")] = None
-    """Number of samples for each: 1000, or 100 of digits, if not given."""
+    n: Annotated[Many | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 1000; of digits 100)")] = None
+    """Number of samples for each."""
     most: Annotated[int, msgspec.Meta(ge=BUDGETS[0], le=BUDGETS[-1])] = 200
     """The most evaluations to spend on a sample, up to 1000."""
     seed: Seed = 0
@@ -69,8 +82,8 @@ def compared(model: NetworkDenoiser, true: np.ndarray, again: np.ndarray, most: 
     ends = np.array([process.t_max, process.t_min])
     jobs = [
         (name, setting)
-        for name, (_, _, cost) in ENTRIES.items()
-        for setting in (TOLERANCES if not cost else [b for b in BUDGETS if b <= most and b % cost == 0])
+        for name, entry in ENTRIES.items()
+        for setting in ([b for b in BUDGETS if b <= most and b % entry.cost == 0] if entry.cost else TOLERANCES)
     ]
     rows = []
     with tqdm(total=len(jobs) + 1, desc="comparing", unit="run", dynamic_ncols=True) as bar:
@@ -79,7 +92,7 @@ def compared(model: NetworkDenoiser, true: np.ndarray, again: np.ndarray, most: 
         exact = last(flow)[1]
         bar.update()
         for name, setting in jobs:
-            sampler, knobs, cost = ENTRIES[name]
+            sampler, knobs, cost, follows_flow = ENTRIES[name]
             call = SAMPLERS[sampler]
             grid = grids.karras if sampler == "edm_heun" else grids.log_snr
             if cost:
@@ -91,11 +104,11 @@ def compared(model: NetworkDenoiser, true: np.ndarray, again: np.ndarray, most: 
                 x, nfe = _run(call, model, noise, law, seed, knobs)
                 row: dict[str, Any] = {
                     "sampler": name, "budget": setting if cost else None,
-                    "nfe": nfe, "energy_distance": energy_distance(x, true) if np.all(np.isfinite(x)) else None,
+                    "nfe": nfe, "energy_distance": _finite(energy_distance, x, true),
                 }  # fmt: skip
-                if name in FLOWS:
+                if follows_flow:
                     y, row["nfe_flow"] = _run(call, precise, noise.astype(np.float64), path, seed, knobs)
-                    row["distance"] = float(np.median(np.linalg.norm(y - exact, axis=1)))
+                    row["distance"] = _finite(_median_distance, y, exact)
             rows.append(row)
             bar.set_postfix_str(f"{name} at {nfe}")
             bar.update()
@@ -111,8 +124,17 @@ def _run(
     return x, counted.nfe
 
 
+def _finite(distance: Callable[[np.ndarray, np.ndarray], float], x: np.ndarray, y: np.ndarray) -> float | None:
+    """The distance, or None where the samples x are not finite."""
+    return distance(x, y) if np.all(np.isfinite(x)) else None
+
+
+def _median_distance(x: np.ndarray, y: np.ndarray) -> float:
+    return float(np.median(np.linalg.norm(x - y, axis=1)))
+
+
 def true_points(data: Data, name: str, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two samples of the truth (n, D) each, as the model sees it; of points, at most half of them each; test digits."""
+    """Two samples (n, D) of the truth as the model sees it: fresh, or parts of the points or of the test digits."""
     if isinstance(data, Dataset):
         x = load_mnist("test").x if name == "mnist" else data.x
         n = min(n, len(x) // 2)
@@ -124,10 +146,11 @@ def true_points(data: Data, name: str, n: int, rng: np.random.Generator) -> tupl
 def comparison_tables(report: dict[str, Any]) -> Iterator[Table]:
     """The comparison for people: each error at so many evaluations or, for RK45, at no more."""
     rows = report["rows"]
+    flows = [name for name, entry in ENTRIES.items() if entry.flow]
     budgets = sorted({row["budget"] for row in rows if row["budget"]})
     for title, error, nfe, names in (
-        ("median distance to the exact flow, from the same noise", "distance", "nfe_flow", FLOWS),
-        ("energy distance to true points", "energy_distance", "nfe", ENTRIES),
+        ("median distance to the exact flow, from the same noise", "distance", "nfe_flow", flows),
+        ("energy distance to true points", "energy_distance", "nfe", list(ENTRIES)),
     ):
         table = Table("evaluations", title=f"{title}, n = {report['n']}")
         for budget in budgets:

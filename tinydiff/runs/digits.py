@@ -1,6 +1,5 @@
 """What a run on MNIST is worth: losses, bits, and what a classifier sees in its samples."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -75,7 +74,7 @@ def bits(
     fit, judge = (training[rng.choice(len(training), min(100, len(training)))] for _ in range(2))
 
     def bound(end: float, steps: int, x: np.ndarray) -> Any:
-        ts = partial(grids.log_snr, end=end)(process, steps, to_zero=True)
+        ts = grids.log_snr(process, steps, to_zero=True, end=end)
         variance = optimal_variances(model, process, fit, ts, rng)
         return elbo(model, process, x, ts, rng, variance=variance, decoder="bins")
 

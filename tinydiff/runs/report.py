@@ -130,10 +130,10 @@ def against_exact_guidance(model: NetworkDenoiser, data: GaussianMixture, rng: n
     noise = model.process.prior(rng, 2000, oracle.like)
     exact, learned = (under_guidance(each, labels, cast(noise, each.like)) for each in (oracle, model))
     apart = [float(np.median(np.linalg.norm(x - y, axis=1))) for x, y in zip(exact, learned, strict=True)]
+    agreement = lambda x: class_agreement(oracle.log_p(x, 0.0), labels, oracle.classes()[0])[0]  # noqa: E731
     report = {
         "guidance_w": list(WEIGHTS), "guidance_distance": apart,
-        "agreement": [class_agreement(oracle.log_p(x, 0.0), labels)[0] for x in learned],
-        "agreement_exact": [class_agreement(oracle.log_p(x, 0.0), labels)[0] for x in exact],
+        "agreement": [agreement(x) for x in learned], "agreement_exact": [agreement(x) for x in exact],
     }  # fmt: skip
     return report, plotting.guidance({"exact": exact, "learned": learned}, WEIGHTS, labels)
 
@@ -158,8 +158,10 @@ def cloud_report(trained: Trained, data: Dataset | Shape, rng: np.random.Generat
         n = 2000
         true, again = data.sample(rng, n), data.sample(rng, n)
     x = sample(model, process, n, steps=50, rng=rng)
-    report = distances(x, true, again, rng) | {"log_scale_nats": float(np.sum(np.log(trained.scale)))}
+    report: dict[str, Any] = distances(x, true, again, rng) | {"log_scale_nats": float(np.sum(np.log(trained.scale)))}
     report |= in_nats(model, process, true, again, rng, entropy=report["log_scale_nats"])
+    if isinstance(data, Dataset):
+        report["nats_of"] = " (training points)"
     figures = {"histograms.png": plotting.histograms(trained.restore(true), trained.restore(x))}
     if model.dim == 2:
         figures["samples.png"] = plotting.samples_against_data(true, x)

@@ -54,36 +54,40 @@ class Draw:
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run's directory."""
-    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """A .npy file for the samples, or a .csv file for them and their labels; DIR/draws.npy if not given."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: DIR/draws.npy)")] = None
+    """A .npy file for the samples, or a .csv file for them and their labels."""
     n: Count = 1000
     """Number of samples."""
-    label: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
-    """Draw this class alone, -1 for no class; a conditional run draws all classes in turn if not given."""
+    label: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all in turn)")] = None
+    """Draw this class alone, -1 for no class, of a conditional run."""
     w: Strength = 0.0
     """Strength of classifier-free guidance: 0 for none; some call 1 + w the guidance scale."""
     sampler: Literal[
         "ddim", "ddpm", "dpm_solver_pp_2m", "edm_heun", "probability_flow", "euler_maruyama", "predictor_corrector"
     ] = "ddim"
     """How to get from noise to data."""
-    steps: Annotated[Count | None, tyro.conf.arg(metavar="INT")] = None
-    """Steps of the sampler, 50 if not given; the method rk45 chooses its own."""
+    steps: Annotated[Count | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 50)")] = None
+    """Steps of the sampler; the method rk45 chooses its own."""
     grid: Literal["log_snr", "uniform", "karras"] = "log_snr"
     """Where the steps are."""
-    eta: Annotated[Share | None, tyro.conf.arg(metavar="FLOAT")] = None
-    """ddim: noise, from 0, which is the default, to 1, DDPM's."""
-    variance: Annotated[Literal["beta_tilde", "beta"] | None, tyro.conf.arg(metavar="{beta_tilde,beta}")] = None
-    """ddpm: variance of a step, beta_tilde if not given."""
-    churn: Annotated[Strength | None, tyro.conf.arg(metavar="FLOAT")] = None
-    """edm_heun: noise added and removed again on the way, 0 if not given; EDM's S_churn."""
-    method: Annotated[
-        Literal["euler", "heun", "rk4", "rk45"] | None, tyro.conf.arg(metavar="{euler,heun,rk4,rk45}")
+    eta: Annotated[Share | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: 0)")] = None
+    """ddim: noise, from 0 to 1, DDPM's."""
+    variance: Annotated[
+        Literal["beta_tilde", "beta"] | None,
+        tyro.conf.arg(metavar="{beta_tilde,beta}", help_behavior_hint="(default: beta_tilde)"),
     ] = None
-    """probability_flow: how the ODE is solved, rk4 if not given."""
-    lam: Annotated[Strength | None, tyro.conf.arg(metavar="FLOAT")] = None
-    """euler_maruyama: noise, 0 for the ODE, 1, which is the default, for the reverse SDE."""
-    corrections: Annotated[Few | None, tyro.conf.arg(metavar="INT")] = None
-    """predictor_corrector: Langevin steps after each step, 1 if not given."""
+    """ddpm: variance of a step."""
+    churn: Annotated[Strength | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: 0)")] = None
+    """edm_heun: noise added and removed again on the way, EDM's S_churn."""
+    method: Annotated[
+        Literal["euler", "heun", "rk4", "rk45"] | None,
+        tyro.conf.arg(metavar="{euler,heun,rk4,rk45}", help_behavior_hint="(default: rk4)"),
+    ] = None
+    """probability_flow: how the ODE is solved."""
+    lam: Annotated[Strength | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: 1)")] = None
+    """euler_maruyama: noise, 0 for the ODE, 1 for the reverse SDE."""
+    corrections: Annotated[Few | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 1)")] = None
+    """predictor_corrector: Langevin steps after each step."""
     seed: Seed = 0
     """Seed of the noise."""
 
@@ -104,8 +108,8 @@ def draw(trained: Trained, options: Draw) -> tuple[np.ndarray, np.ndarray | None
         if getattr(options, knob) is not None and options.sampler != owner:
             raise UsageError(f"--{knob} is for the sampler {owner}; got {options.sampler}.")
     knobs = {knob: getattr(options, knob) for knob in KNOBS if getattr(options, knob) is not None}
-    if options.method == "rk45" and options.steps is not None:
-        raise UsageError("rk45 chooses its own steps: leave out --steps.")
+    if options.method == "rk45" and (options.steps is not None or options.grid != "log_snr"):
+        raise UsageError("rk45 chooses its own steps: leave out --steps and --grid.")
     labels = None
     if classes:
         labels = np.arange(options.n) % classes if options.label is None else np.full(options.n, options.label)
@@ -121,7 +125,7 @@ def draw(trained: Trained, options: Draw) -> tuple[np.ndarray, np.ndarray | None
             **knobs,
         )
     if not np.all(np.isfinite(x)):
-        raise FloatingPointError("the samples are not finite: take more --steps, or less --w.")
+        raise FloatingPointError("the samples are not finite: take more --steps, or less noise or guidance.")
     return x, None if options.label == -1 else labels
 
 

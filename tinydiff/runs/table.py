@@ -44,9 +44,10 @@ def exact_rows(report: dict[str, Any]) -> Iterator[Row]:
 
 def nats_rows(report: dict[str, Any]) -> Iterator[Row]:
     """The two models of one network, in nats."""
+    which = report.get("nats_of", ", labels hidden" if "agreement" in report else "")
     least = f"{report['entropy_nats']:.3f} (entropy)" if "entropy_nats" in report else ""
     part = report["elbo_parts"]
-    yield "NLL of the flow, nats", pm(report, "nll"), least
+    yield f"NLL of the flow, nats{which}", pm(report, "nll"), least
     yield f"−ELBO of {report['elbo_steps']} steps with β̃", pm(report, "neg_elbo"), least
     yield "  L_T + Σ L_{t−1} + L_0", " ".join(f"{part[name]:+.2f}" for name in part), ""
     yield "  with optimal variances", pm(report, "neg_elbo_optimal"), least

@@ -7,8 +7,8 @@ The flow in data prediction is solved exactly in its linear part. With ℓ = ln 
 where D = x̂_0 is the first order, which is DDIM, and D = x̂_0 + (x̂_0 − x̂_0′)/2r extrapolates to the middle of the step
 from the evaluation before, x̂_0′, a step of h′ = r h ago. It needs α and σ at the grid points alone.
 
-Pitfalls: the first step has no x̂_0′; a step to s = 0 has h = ∞, where x̂_0 is the answer and D would be off by half a
-difference. Both take the first order.
+Pitfalls: the first step has no x̂_0′; a step to s = 0 has h = ∞ and r = 0, where x̂_0 is the answer and the extrapolation
+diverges. Both take the first order.
 """
 
 import math

@@ -44,6 +44,8 @@ def edm_heun(
     if churn > 0 and rng is None:
         raise ValueError("churn > 0 draws noise: pass rng.")
     ts = check_times(ts)
+    if process.alpha(ts[0]) < 1e-8:
+        raise ValueError(f"x/α needs a signal: start at t_max = {process.t_max:.4g} of {process}; got {ts[0]:.4g}.")
     gamma = min(churn / (len(ts) - 1), math.sqrt(2) - 1)
     level = lambda t: float(process.sigma(t) / process.alpha(t))  # noqa: E731
 

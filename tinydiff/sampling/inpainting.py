@@ -39,7 +39,11 @@ def inpaint(
         raise ValueError(f"known must have the shape of x, {tuple(x.shape)}; got {tuple(known.shape)}.")
     mask = to_numpy(mask)
     if mask.dtype != bool or mask.shape not in (x.shape, x.shape[1:]):
-        raise ValueError(f"mask must be boolean, of shape (D,) or (B, D) for x {tuple(x.shape)}; got {mask.shape}.")
+        raise ValueError(
+            f"mask must be boolean, (D,) or (B, D) for x {tuple(x.shape)}; got {mask.dtype}, {mask.shape}."
+        )
+    if not np.all(np.isfinite(to_numpy(known)[np.broadcast_to(mask, known.shape)])):
+        raise ValueError("known must be finite where mask is true.")
     ts = check_times(ts)
     where = namespace(x).where
     fixed, known = cast(np.broadcast_to(mask, x.shape), x) > 0, cast(known, x)

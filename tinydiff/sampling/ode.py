@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any, Literal, get_args
 
-from tinydiff.backend import Array, Times, check_points, column, namespace
+from tinydiff.backend import Array, Times, check_points, column, describe, namespace
 from tinydiff.denoisers import Denoiser
 from tinydiff.learned.train import last
 from tinydiff.processes import SDE
@@ -77,6 +77,10 @@ def rk45(f: Slope, x: Array, ts: list[float], rtol: float, atol: float) -> Itera
     the times asked for, so that two times leave it most free. Six evaluations a step, tried or taken, and one more.
     """
     xp = namespace(x)
+    if x.shape[0] == 0 or not bool(xp.all(xp.isfinite(x))):
+        raise ValueError(
+            f"rk45 needs finite points, one or more; got {describe(x)} with some NaN or infinite, or none."
+        )
     yield ts[0], x
     h, slope = (ts[1] - ts[0]) / 100, f(x, ts[0])
     for t, s in pairwise(ts):
@@ -90,9 +94,12 @@ def rk45(f: Slope, x: Array, ts: list[float], rtol: float, atol: float) -> Itera
             allowed = atol + rtol * xp.maximum(xp.abs(x), xp.abs(new))
             error = step * _weighted(ERROR, slopes) / allowed
             worst = float(xp.max(xp.mean(error * error, axis=1))) ** 0.5
+            proposed = step * (min(5.0, max(0.2, 0.9 * max(worst, 1e-10) ** -0.2)) if math.isfinite(worst) else 0.2)
             if worst <= 1:
                 t, x, slope = (s if reaches else t + step), new, slopes[-1]
-            h = step * (min(5.0, max(0.2, 0.9 * max(worst, 1e-10) ** -0.2)) if math.isfinite(worst) else 0.2)
+                h = max(h, proposed, key=abs) if reaches else proposed  # a step cut short says little of the next
+            else:
+                h = proposed
             if abs(h) < 1e-12:
                 raise FloatingPointError(
                     f"rk45 found no step at t = {t:.6g} that meets rtol = {rtol:g}, atol = {atol:g}: raise them; "

@@ -63,10 +63,10 @@ def euler_maruyama(
 
 
 def langevin_step(model: Denoiser, process: SDE, x: Array, t: float, z: Array, snr: float) -> Array:
-    """x + δ ∇ ln q_t(x) + √(2δ) z with δ = 2 (snr · σ)² [Song et al. 2021, Alg. 4–5, where σ is ‖z‖/‖∇ ln q_t‖].
+    """x + δ ∇ ln q_t(x) + √(2δ) z with δ = 2 (snr · σ)² [Song et al. 2021, Alg. 4, where σ is ‖z‖/‖∇ ln q_t‖].
 
     It leaves q_t as it is but for an error of order δ: N(0, v) becomes N(0, v/(1 − δ/2v)) after many steps. Taking σ
-    for the ratio of norms keeps the rows apart, and never steps further, since E‖σ∇ ln q_t‖² ≤ d.
+    for the ratio of norms keeps the rows apart, and steps less far on average, since E‖σ∇ ln q_t‖² ≤ d.
     """
     sigma = process.sigma(t)
     delta = 2 * (snr * sigma) ** 2
