@@ -407,7 +407,7 @@ def test_the_flow_knows_its_ends():
 
 
 def test_landing_on_many_times_costs_their_number_and_no_more(rng):
-    """A step cut short to land on a time does not shorten the one after it: six evaluations a landing, but for the start."""
+    """A step cut short to land on a time does not shorten the next: six evaluations a landing, but for the start."""
     process = td.VP()
     x = rng.standard_normal((10, 2))
     for steps in (200, 400):
