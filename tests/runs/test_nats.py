@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.stats import kstest, norm
 
 import tinydiff as td
 from tinydiff.runs import nats
-from tinydiff.runs.nats import in_nats, mean_and_error
+from tinydiff.runs.nats import in_nats, mean_and_error, stratified_normal
 
 
 @pytest.mark.parametrize("process", [td.VP(), td.VE()], ids=repr)
@@ -35,6 +36,32 @@ def test_pairing_with_the_truth_changes_the_error_and_not_the_mean(rng, monkeypa
         assert apart == pytest.approx(data.entropy()[0] + np.mean(data.log_density(x)), abs=1e-9)
     assert paired["nll_standard_error"] < 0.1 * alone["nll_standard_error"]
     assert sum(alone["elbo_parts"].values()) == pytest.approx(alone["neg_elbo_nats"], abs=1e-9)
+
+
+def test_stratified_noise_is_normal_and_fills_every_stratum(rng):
+    """In each batch each coordinate has one draw in each stratum; whole columns are standard normal."""
+    z = stratified_normal(rng, (3, 400, 2), 100)
+    strata = np.floor(100 * norm.cdf(z)).reshape(3, 4, 100, 2)
+    np.testing.assert_array_equal(np.sort(strata, axis=2), np.broadcast_to(np.arange(100)[:, None], strata.shape))
+    assert abs(np.corrcoef(z.reshape(-1, 2).T)[0, 1]) < 4 / np.sqrt(1200)
+    plain = stratified_normal(rng, (5, 2000, 1), 1).ravel()
+    assert kstest(plain, "norm").pvalue > 1e-3
+
+
+def test_the_standard_error_is_that_of_repeated_reports(rng, monkeypatch):
+    """Over 30 fresh sets of points the scatter of −ELBO is what each says of itself, and under that of plain draws."""
+    monkeypatch.setattr(nats, "STEPS", 30)
+    data, process = td.toys.ring8(), td.VP()
+    oracle, entropy, found = td.Oracle(data, process), data.entropy()[0], []
+    for _ in range(30):
+        x = data.sample(rng, 400)
+        found.append(in_nats(oracle, process, x, x, rng, data.log_density(x), entropy))
+    scatter = np.std([each["neg_elbo_nats"] for each in found], ddof=1)
+    said = np.sqrt(np.mean([each["neg_elbo_standard_error"] ** 2 for each in found]))
+    assert 0.7 < scatter / said < 1.4
+    x = data.sample(rng, 400)
+    plain = td.elbo(oracle, process, x, td.grids.log_snr(process, 30, to_zero=True), rng).nats + data.log_density(x)
+    assert said < 0.8 * np.std(plain) / 20
 
 
 def test_many_dimensions_are_probed(rng):
