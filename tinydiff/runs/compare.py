@@ -158,7 +158,9 @@ def comparison_tables(report: dict[str, Any]) -> Iterator[Table]:
         for name in names:
             spent = {row[nfe]: row[error] for row in rows if row["sampler"] == name and row[error] is not None}
             within = [[n for n in spent if n <= budget] for budget in budgets]
-            table.add_row(name, *(f"{spent[max(each)]:.4f}" if each else "" for each in within))
+            table.add_row(name, *(f"{spent[max(each)]:.4f}".removeprefix("0") if each else "" for each in within))
         if error == "energy_distance":
-            table.add_row("other true points", *[f"{report['energy_distance_true']:.4f}"] * len(budgets))
+            table.add_row(
+                "other true points", *[f"{report['energy_distance_true']:.4f}".removeprefix("0")] * len(budgets)
+            )
         yield table
