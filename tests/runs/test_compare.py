@@ -7,7 +7,7 @@ import pytest
 
 import tinydiff as td
 from tinydiff import plotting, runs
-from tinydiff.runs.compare import ENTRIES, Compare, compared, comparison_tables, true_points
+from tinydiff.runs.compare import ENTRIES, Compare, compared, comparison_tables, short, true_points
 from tinydiff.runs.config import Config, open_data
 from tinydiff.runs.directory import Run
 from tinydiff.runs.sampling import SAMPLERS
@@ -71,6 +71,7 @@ def test_the_tables_and_the_figure_show_all(report):
     flows, all_samplers = comparison_tables(report)
     assert (flows.row_count, all_samplers.row_count) == (len(FLOWS), len(ENTRIES) + 1)
     assert len(flows.columns) == 8
+    assert [short(error) for error in (0.00004, 0.12345, 1.2345, 12345.6)] == [".0000", ".1235", "1.23", "1.23e+04"]
     report["rows"][0] = report["rows"][0] | {"energy_distance": None}  # samples that were not finite
     figure = plotting.error_against_evaluations(report["rows"], report["energy_distance_true"])
     left, right = figure.axes

@@ -158,9 +158,12 @@ def comparison_tables(report: dict[str, Any]) -> Iterator[Table]:
         for name in names:
             spent = {row[nfe]: row[error] for row in rows if row["sampler"] == name and row[error] is not None}
             within = [[n for n in spent if n <= budget] for budget in budgets]
-            table.add_row(name, *(f"{spent[max(each)]:.4f}".removeprefix("0") if each else "" for each in within))
+            table.add_row(name, *(short(spent[max(each)]) if each else "" for each in within))
         if error == "energy_distance":
-            table.add_row(
-                "other true points", *[f"{report['energy_distance_true']:.4f}".removeprefix("0")] * len(budgets)
-            )
+            table.add_row("other true points", *[short(report["energy_distance_true"])] * len(budgets))
         yield table
+
+
+def short(error: float) -> str:
+    """Four decimals below 1, three digits above: eighty columns hold them all."""
+    return f"{error:.4f}".removeprefix("0") if error < 0.99995 else f"{error:.3g}"
