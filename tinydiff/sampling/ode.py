@@ -81,6 +81,11 @@ def rk45(f: Slope, x: Array, ts: list[float], rtol: float, atol: float) -> Itera
         raise ValueError(
             f"rk45 needs finite points, one or more; got {describe(x)} with some NaN or infinite, or none."
         )
+    size, rounding = float(xp.max(xp.abs(x))), float(xp.finfo(x.dtype).eps)
+    if atol + rtol * size < 10 * rounding * size:
+        raise ValueError(
+            f"rtol or atol must allow ten roundings: rtol ≥ {10 * rounding:.2g} for {x.dtype}; got {rtol} and {atol}."
+        )
     yield ts[0], x
     h, slope = (ts[1] - ts[0]) / 100, f(x, ts[0])
     for t, s in pairwise(ts):
@@ -98,12 +103,10 @@ def rk45(f: Slope, x: Array, ts: list[float], rtol: float, atol: float) -> Itera
             if worst <= 1:
                 t, x, slope = (s if reaches else t + step), new, slopes[-1]
                 h = max(h, proposed, key=abs) if reaches else proposed  # a step cut short says little of the next
-            else:
-                h = proposed
-            if abs(h) < 1e-12:
+            elif abs(h := proposed) < 1e-12:
                 raise FloatingPointError(
                     f"rk45 found no step at t = {t:.6g} that meets rtol = {rtol:g}, atol = {atol:g}: raise them; "
-                    f"{x.dtype} leaves an error of {worst:.2g} times what they allow."
+                    f"the last left an error of {worst:.2g} times what they allow."
                 )
         yield s, x
 
