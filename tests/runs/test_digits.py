@@ -7,7 +7,7 @@ import tinydiff as td
 from tinydiff.runs import digits
 from tinydiff.runs.config import Config
 from tinydiff.runs.digits import bits, train_judge, x0_loss
-from tinydiff.runs.directory import Run
+from tinydiff.runs.directory import Run, Trained
 from tinydiff.runs.report import measure
 from tinydiff.runs.sampling import WEIGHTS
 from tinydiff.runs.table import table
@@ -69,6 +69,33 @@ def test_the_bound_is_on_the_levels_of_an_image(rng):
     assert 8 < found["bits_per_dim"] < 8.5
     assert sum(found["elbo_parts"].values()) == pytest.approx(found["bits_per_dim"])
     assert found["elbo_end_log_snr"] in digits.ENDS
+
+
+def test_a_chain_ends_where_the_model_is_still_of_use(rng):
+    """A model that is off by .3 however little noise there is had better hand over early."""
+    image = made_up(rng, 1).x.astype(np.float64)
+
+    class Off:
+        dim, like = 784, image[:0]
+
+        def x0(self, x, t):
+            return image + 0.3 + 0 * x
+
+    images = np.tile(image, (9, 1))
+    assert bits(Off(), td.Cosine(), images, images, rng)["elbo_end_log_snr"] <= 2
+
+
+def test_a_model_that_copies_its_data_is_found_out(rng, monkeypatch):
+    """Its samples are training digits: of the class asked for, and nearest to the half that is looked at, if in it."""
+    data = made_up(rng)
+    monkeypatch.setattr(digits, "load_mnist", lambda split: made_up(np.random.default_rng(5)))
+    oracle = td.Oracle(data.x, td.Cosine(), data.labels)
+    oracle.network = td.TimeMLP(784, 1, 0, classes=10)
+    trained = Trained(oracle, oracle.process, None, np.zeros(784), np.ones(784), "")
+    monkeypatch.setattr(digits, "bits", lambda *arguments: {})
+    report, _ = digits.digits_report(trained, data, rng)
+    assert report["memorised"] > 0.6
+    assert report["agreement"][0] > 0.9
 
 
 def test_the_judge_learns_the_labels(rng):
