@@ -132,5 +132,6 @@ def usage() -> Iterator[None]:
     except SystemExit as error:
         if not error.code:
             raise
-        text = re.sub(r"[─-]{3,}|[│╭╮╰╯|]", " ", said.getvalue().split("\n", 1)[1])
-        raise UsageError(f"{re.split('Argument helptext|For full helptext', text)[0]} See --help.") from None
+        text = re.sub(r"[─-]{3,}|[│╭╮╰╯|]|\(applied to [^)]*\)", " ", said.getvalue().split("\n", 1)[1])
+        end = "Argument helptext|For full helptext|Arguments are applied to|Perhaps you meant"  # of other commands too
+        raise UsageError(f"{re.split(end, text)[0]} See --help.") from None

@@ -11,7 +11,6 @@ Pitfalls: the first step has no x̂_0′; a step to s = 0 has h = ∞ and r = 0,
 diverges. Both take the first order.
 """
 
-import math
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -30,7 +29,7 @@ def dpm_solver_2m_step(
     if x0_hat_before is not None and s > 0:
         log_snr_before, log_snr, log_snr_s = (float(process.log_snr(u)) for u in (t_before, t, s))
         ratio = (log_snr - log_snr_before) / (log_snr_s - log_snr)  # r, ∞ where no signal was left at t_before
-        d = x0_hat if math.isinf(ratio) else x0_hat + (x0_hat - x0_hat_before) / (2 * ratio)
+        d = x0_hat + (x0_hat - x0_hat_before) / (2 * ratio)
     return sigma_s / sigma * x + (alpha_s - alpha * sigma_s / sigma) * d
 
 

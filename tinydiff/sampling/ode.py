@@ -74,18 +74,15 @@ def rk45(f: Slope, x: Array, ts: list[float], rtol: float, atol: float) -> Itera
     The embedded result of order 4 gives the error e of a step. In each row it is measured by
     √(mean_d (e/(atol + rtol max(|x|, |x_new|)))²), and the worst row decides for all: where that is over 1, the step is
     taken again, shorter; the next one is .9 error^{−1/5} times as long, between a fifth and five times. Steps end on
-    the times asked for, so that two times leave it most free. Six evaluations a step, tried or taken, and one more.
+    the times asked for, and one cut short for that does not shorten the next; two times leave it most free. Six
+    evaluations a step, tried or taken, and one more. ValueError for tolerances that rounding alone exceeds.
     """
     xp = namespace(x)
     if x.shape[0] == 0 or not bool(xp.all(xp.isfinite(x))):
         raise ValueError(
             f"rk45 needs finite points, one or more; got {describe(x)} with some NaN or infinite, or none."
         )
-    size, rounding = float(xp.max(xp.abs(x))), float(xp.finfo(x.dtype).eps)
-    if atol + rtol * size < 10 * rounding * size:
-        raise ValueError(
-            f"rtol or atol must allow ten roundings: rtol ≥ {10 * rounding:.2g} for {x.dtype}; got {rtol} and {atol}."
-        )
+    least = 10 * float(xp.finfo(x.dtype).eps)
     yield ts[0], x
     h, slope = (ts[1] - ts[0]) / 100, f(x, ts[0])
     for t, s in pairwise(ts):
@@ -96,7 +93,12 @@ def rk45(f: Slope, x: Array, ts: list[float], rtol: float, atol: float) -> Itera
             for node, weights in zip(NODES, STAGES, strict=True):
                 new = x + step * _weighted(weights, slopes)
                 slopes.append(f(new, s if reaches and node == 1 else t + node * step))
-            allowed = atol + rtol * xp.maximum(xp.abs(x), xp.abs(new))
+            size = xp.maximum(xp.abs(x), xp.abs(new))
+            allowed = atol + rtol * size
+            if bool(xp.any(allowed < least * size)):
+                raise ValueError(
+                    f"rtol or atol must allow ten roundings: rtol ≥ {least:.2g} for {x.dtype}; got {rtol} and {atol}."
+                )
             error = step * _weighted(ERROR, slopes) / allowed
             worst = float(xp.max(xp.mean(error * error, axis=1))) ** 0.5
             proposed = step * (min(5.0, max(0.2, 0.9 * max(worst, 1e-10) ** -0.2)) if math.isfinite(worst) else 0.2)
@@ -168,11 +170,18 @@ def interpolate(z: Array, w: Array, share: float) -> Array:
 
         sin((1 − share) θ)/sin θ · z + sin(share θ)/sin θ · w,    θ the angle between z and w, in each row
 
-    The straight line between two draws of noise passes nearer to 0 than noise does. z and w (B, D) → (B, D).
+    The straight line between two draws of noise passes nearer to 0 than noise does. z and w (B, D) → (B, D); ValueError
+    for a row of zeros, which has no direction, and for opposite rows, between which no arc is the shortest.
     """
+    if z.ndim != 2 or tuple(z.shape) != tuple(w.shape):
+        raise ValueError(f"z and w must both be (B, D); got {tuple(z.shape)} and {tuple(w.shape)}.")
     xp = namespace(z)
     length = lambda a: xp.sqrt(xp.sum(a * a, axis=1, keepdims=True))  # noqa: E731
+    if not bool(xp.all((length(z) > 0) & (length(w) > 0))):
+        raise ValueError("no row of z or w may be zero or NaN: it has no direction.")
     u, v = z / length(z), w / length(w)
+    if not bool(xp.all(length(u + v) > 1e-6)):
+        raise ValueError("a row of w is opposite to that of z: no arc between them is the shortest.")
     angle = 2 * xp.atan2(length(u - v), length(u + v))  # exact where arccos u·v is not
     straight = angle < 1e-6
     sine = xp.where(straight, 1.0, xp.sin(angle))
