@@ -663,3 +663,22 @@ def test_float32_stays_float32_by_a_classifier(push, w, rng):
     assert guided.dim == 2
     for sampler in (td.ddpm, td.ddim, td.probability_flow):
         assert td.sample(guided, td.VP(), 6, sampler=sampler, steps=3, rng=rng).dtype == np.float32
+
+
+@pytest.mark.parametrize("data", ["mixture", "points"])
+def test_the_pull_of_a_classifier_keeps_single_precision(data, rng):
+    """The complex step of float32 points gives float32, near what float64 gives."""
+    process, points = td.VP(), rng.standard_normal((10, 2))
+    exact = {
+        kind: td.Oracle(td.toys.moons32(), process)
+        if data == "mixture"
+        else td.Oracle(points.astype(kind), process, np.arange(10) % 2)
+        for kind in (np.float32, np.float64)
+    }
+    x, v = rng.standard_normal((2, 4, 2))
+    found, expected = (
+        td.classifier(model, model.grad_log_p(1), 2.0).vjp(x.astype(kind), 0.5, v.astype(kind))
+        for kind, model in exact.items()
+    )
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)

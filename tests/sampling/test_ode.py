@@ -323,6 +323,9 @@ class TestInterpolate:
         ):
             with pytest.raises(ValueError, match=says):
                 td.interpolate(z, w, 0.5)
+            if w.shape == z.shape:
+                with pytest.raises(ValueError, match=says.replace("row of w is opposite to that of z", "row of w")):
+                    td.interpolate(w, z, 0.5)
 
     def test_its_ends_are_exact(self, rng):
         z, w = rng.standard_normal((2, 5, 3))
