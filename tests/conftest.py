@@ -9,3 +9,18 @@ settings.load_profile("tinydiff")
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def same():
+    """Whether two states of training are equal in every bit."""
+
+    def same(a, b):
+        arrays = zip((a.theta, a.ema, a.adam.mu, a.adam.nu), (b.theta, b.ema, b.adam.mu, b.adam.nu), strict=True)
+        return all(np.array_equal(x, y) for x, y in arrays) and (a.step, a.loss, a.rng_state) == (
+            b.step,
+            b.loss,
+            b.rng_state,
+        )
+
+    return same

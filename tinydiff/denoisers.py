@@ -136,19 +136,23 @@ def linearize(model: Denoiser, x: Array, t: Times) -> tuple[Array, Callable[[Arr
     return model(x, t), lambda v: model.vjp(x, t, v)
 
 
-class counting:
-    """The same denoiser, counting its evaluations for each row in `nfe`.
+class Around:
+    """A denoiser made from another, `model`, whose process, dim and like it has; its vjp is one pull of `linearize`."""
 
-    A vjp costs one forward pass as well, so it counts; pulls that share a forward pass do not.
-    """
+    linearize: Callable[[Array, Times], tuple[Array, Callable[[Array], Array]]]
+    """(ε̂, pull) with pull(v) = vᵀ ∂ε̂/∂x, which each kind gives in its own way."""
 
     def __init__(self, model: Denoiser) -> None:
         self.model = model
-        self.nfe = 0
+
+    @property
+    def process(self) -> Process:
+        """The process that the model was made for; AttributeError where the model knows none."""
+        return self.model.process  # type: ignore[attr-defined]
 
     @property
     def dim(self) -> int:
-        """The model's number of coordinates."""
+        """The number D of coordinates."""
         return self.model.dim
 
     @property
@@ -156,10 +160,18 @@ class counting:
         """The model's empty array."""
         return self.model.like
 
-    @property
-    def process(self) -> Process:
-        """The process that the model was made for."""
-        return self.model.process  # type: ignore[attr-defined]
+    def vjp(self, x: Array, t: Times, v: Array) -> Array:
+        """vᵀ ∂ε̂/∂x for each row, (B, D)."""
+        return self.linearize(x, t)[1](v)
+
+
+class counting(Around):
+    """The same denoiser, counting its evaluations for each row in `nfe`.
+
+    A vjp costs one forward pass as well, so it counts; pulls that share a forward pass do not.
+    """
+
+    nfe = 0
 
     def given(self, labels: Array) -> "counting":
         """The conditioned model, counting from 0."""
@@ -174,11 +186,6 @@ class counting:
         """The model's x̂_0, counted."""
         self.nfe += 1
         return self.model.x0(x, t)
-
-    def vjp(self, x: Array, t: Times, v: Array) -> Array:
-        """The model's vjp, counted."""
-        self.nfe += 1
-        return self.model.vjp(x, t, v)
 
     def linearize(self, x: Array, t: Times) -> tuple[Array, Callable[[Array], Array]]:
         """The model's linearization, counted once."""

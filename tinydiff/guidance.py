@@ -12,11 +12,10 @@ from typing import Self
 import numpy as np
 
 from tinydiff.backend import Array, Times, cast, column, namespace, to_numpy
-from tinydiff.denoisers import Denoiser, linearize
-from tinydiff.processes import Process
+from tinydiff.denoisers import Around, Denoiser, linearize
 
 
-class classifier_free:
+class classifier_free(Around):
     """ε̂ = (1 + w) ε̂(x, t | y) − w ε̂(x, t) [Ho & Salimans 2022, 6], and x̂_0, which is affine in ε̂, likewise.
 
     conditional: a denoiser conditioned on y, such as model.given(labels); unconditional: one that is not, such as model
@@ -28,22 +27,8 @@ class classifier_free:
             raise ValueError(
                 f"conditional and unconditional must agree in dim; got {conditional.dim} and {unconditional.dim}."
             )
+        super().__init__(conditional)
         self.conditional, self.unconditional, self.w = conditional, unconditional, float(w)
-
-    @property
-    def process(self) -> Process:
-        """The conditional model's process."""
-        return self.conditional.process  # type: ignore[attr-defined]
-
-    @property
-    def dim(self) -> int:
-        """The number D of coordinates."""
-        return self.conditional.dim
-
-    @property
-    def like(self) -> Array:
-        """The conditional model's empty array."""
-        return self.conditional.like
 
     def given(self, labels: Array) -> Self:
         """The same guidance towards labels: (B,), or one for all rows."""
@@ -66,12 +51,8 @@ class classifier_free:
         u, pull_u = linearize(self.unconditional, x, t)
         return self._guided(c, u), lambda v: self._guided(pull_c(v), pull_u(v))
 
-    def vjp(self, x: Array, t: Times, v: Array) -> Array:
-        """vᵀ ∂ε̂/∂x for each row, (B, D)."""
-        return self.linearize(x, t)[1](v)
 
-
-class classifier:
+class classifier(Around):
     """ε̂ = ε̂_u − w σ ∇ ln p(y|x_t), and x̂_0 = x̂_0,u + w (σ²/α) ∇ ln p(y|x_t) [Dhariwal & Nichol 2021, Alg. 1–2].
 
     model: an unconditional denoiser that has a `process`; grad_log_p(x, t) ↦ ∇ ln p(y|x_t = x), (B, D), the exact
@@ -82,22 +63,8 @@ class classifier:
     def __init__(self, model: Denoiser, grad_log_p: Callable[[Array, Times], Array], w: float) -> None:
         if not hasattr(model, "process"):
             raise ValueError(f"guidance by a classifier scales with σ: the model needs a process; {model!r} has none.")
-        self.model, self.grad_log_p, self.w = model, grad_log_p, float(w)
-
-    @property
-    def process(self) -> Process:
-        """The model's process."""
-        return self.model.process
-
-    @property
-    def dim(self) -> int:
-        """The number D of coordinates."""
-        return self.model.dim
-
-    @property
-    def like(self) -> Array:
-        """The model's empty array."""
-        return self.model.like
+        super().__init__(model)
+        self.grad_log_p, self.w = grad_log_p, float(w)
 
     def given(self, labels: Array) -> Self:
         """The same push, on the model conditioned on labels."""
@@ -125,7 +92,3 @@ class classifier:
         sigma, step = column(self.process.sigma(t), x), 1e-30
         along = lambda v: cast(namespace(x).imag(self.grad_log_p(x + 1j * step * v, t)) / step, x)  # noqa: E731
         return eps - self.w * sigma * self.grad_log_p(x, t), lambda v: pull(v) - self.w * sigma * along(v)
-
-    def vjp(self, x: Array, t: Times, v: Array) -> Array:
-        """vᵀ ∂ε̂/∂x for each row, (B, D)."""
-        return self.linearize(x, t)[1](v)

@@ -319,18 +319,8 @@ def test_the_classifier_judges_as_the_exact_one(rng):
         assert exact - 0.01 < found < exact + 4 * error
 
 
-def same(a, b):
-    """Whether two states are equal in every bit."""
-    arrays = zip((a.theta, a.ema, a.adam.mu, a.adam.nu), (b.theta, b.ema, b.adam.mu, b.adam.nu), strict=True)
-    return all(np.array_equal(x, y) for x, y in arrays) and (a.step, a.loss, a.rng_state) == (
-        b.step,
-        b.loss,
-        b.rng_state,
-    )
-
-
 @pytest.mark.parametrize("data", ["mixture", "points"])
-def test_a_stopped_and_resumed_run_equals_one_that_never_stopped(data, rng):
+def test_a_stopped_and_resumed_run_equals_one_that_never_stopped(same, data, rng):
     """Bit for bit, through train's own state."""
     law = td.toys.moons32()
     data = law if data == "mixture" else law.sample(rng, 100, labels=True)

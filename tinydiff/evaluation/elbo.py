@@ -97,9 +97,8 @@ def elbo(
         if s == 0:
             log_p = log_bins(x0, x0_hat, var) if decoder == "bins" else log_normal(x0, x0_hat, var)
         else:
-            mean, posterior_var = process.posterior(x, x0, t, s)
-            guess = process.posterior(x, x0_hat, t, s)[0]
-            diffusion.append(normal_kl(mean, float(posterior_var), guess, var))
+            _, c_0, beta_tilde = (float(c) for c in process.posterior_coefficients(t, s))
+            diffusion.append(normal_kl(c_0 * x0, beta_tilde, c_0 * x0_hat, var))  # c_t x_t is in both means
     terms = xp.stack(diffusion, axis=1) if diffusion else x0[:, :0]
     return Elbo(l_prior, terms, -log_p, model.dim)
 

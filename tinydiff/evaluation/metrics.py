@@ -29,6 +29,7 @@ def sliced_w2(x: Array, y: Array, *, rng: np.random.Generator, directions: int =
         raise ValueError(f"directions must be at least 1; got {directions}.")
     if x.shape != y.shape or x.ndim != 2 or x.size == 0:
         raise ValueError(f"x and y must both have the shape (N, D), N ≥ 1; got {x.shape} and {y.shape}.")
+    _check_finite(x, y)
     u = rng.standard_normal((x.shape[1], directions))
     u /= np.sqrt(np.sum(u * u, axis=0))
     apart = np.sort(x @ u, axis=0) - np.sort(y @ u, axis=0)  # (N, directions)
@@ -82,15 +83,15 @@ def mode_coverage(data: GaussianMixture, x: Array, *, rng: np.random.Generator) 
     """Which components of the mixture the samples come from, and whether as often as they should.
 
     Each sample's component is drawn from its exact posterior r_k(x), so that the counts of true samples are multinomial
-    with the mixture's weights even where components overlap. χ² wants five or more expected in each.
+    with the mixture's weights even where components overlap; components of weight 0, as in a class, are left out.
+    χ² wants five or more expected in each.
     """
     from scipy.stats import chi2
 
     _check_finite(x)
-    r = np.exp(to_numpy(data.posterior(cast(x, data.like), 1.0, 0.0).log_weights))  # (K, N)
-    r = r[to_numpy(data.weights) > 0]  # the components of a class, where data is one
-    k = np.sum(np.cumsum(r, axis=0)[:-1] < rng.random(r.shape[1]), axis=0)
     weights = to_numpy(data.weights)
+    r = np.exp(to_numpy(data.posterior(cast(x, data.like), 1.0, 0.0).log_weights))[weights > 0]  # (K, N)
+    k = np.sum(np.cumsum(r, axis=0)[:-1] < rng.random(r.shape[1]), axis=0)
     counts, expected = np.bincount(k, minlength=len(r)), weights[weights > 0] * r.shape[1]
     statistic = float(np.sum((counts - expected) ** 2 / expected))
     covered = float(np.mean(counts >= 0.1 * expected))

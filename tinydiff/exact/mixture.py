@@ -308,3 +308,8 @@ def log_sum_exp(a: Array) -> Array:
     xp = namespace(a)
     shift = xp.max(xp.real(a) if is_complex(a) else a, axis=0, keepdims=True)
     return shift + xp.log(xp.sum(xp.exp(a - shift), axis=0, keepdims=True))
+
+
+def log_softmax(a: Array) -> Array:
+    """a − ln Σ_k exp a_k along each row, (B, K): Bayes' rule, for log-joint probabilities or logits."""
+    return a - log_sum_exp(a.T).T

@@ -27,7 +27,7 @@ from tinydiff.backend import (
     namespace,
     to_numpy,
 )
-from tinydiff.exact.mixture import LOG_2PI, GaussianMixture
+from tinydiff.exact.mixture import LOG_2PI, GaussianMixture, log_softmax
 from tinydiff.processes import Process
 
 
@@ -86,9 +86,9 @@ class Oracle:
 
     def log_p(self, x: Array, t: Times) -> Array:
         """ln p(y | x_t = x), (B, C), for the C classes y in ascending order: a perfect classifier of noisy points."""
-        classes, shares = self.classes()
-        joint = [self.given(y).log_density(x, t) + math.log(share) for y, share in zip(classes, shares, strict=True)]
-        return namespace(x).stack(joint, axis=1) - self.given(-1).log_density(x, t)[:, None]
+        labels = zip(*self.classes(), strict=True)
+        joint = [math.log(share) + self.given(y).log_density(x, t) for y, share in labels]
+        return log_softmax(namespace(x).stack(joint, axis=1))
 
     def grad_log_p(self, labels: Array) -> Callable[[Array, Times], Array]:
         """(x, t) ↦ ∇ ln p(y | x_t = x) = ∇ ln q_t(x | y) − ∇ ln q_t(x), (B, D); labels y: one for all rows, or (B,)."""

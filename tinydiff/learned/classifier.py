@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from tinydiff.backend import Array, Times, cast, column, describe, is_complex, namespace, to_numpy
-from tinydiff.exact.mixture import log_sum_exp
-from tinydiff.learned.network import TimeMLP, network_inputs
+from tinydiff.backend import Array, Times, cast, column, is_complex, namespace, to_numpy
+from tinydiff.exact.mixture import log_softmax
+from tinydiff.learned.network import TimeMLP, check_theta, network_inputs
 from tinydiff.learned.objective import Weight, simple
 from tinydiff.learned.train import TrainState, train
 from tinydiff.processes import Process
@@ -42,11 +42,6 @@ def cross_entropy(
     return -float(xp.sum(share * one_hot * log_p)), grad
 
 
-def log_softmax(logits: Array) -> Array:
-    """F − ln Σ_k exp F_k along each row, (B, C)."""
-    return logits - log_sum_exp(logits.T).T
-
-
 def _one_hot(labels: Array, like: Array) -> Array:
     """(B, C), or (1, C) for one label, in the kind of `like` (B, C)."""
     labels, classes = np.atleast_1d(to_numpy(labels)), like.shape[1]
@@ -70,35 +65,39 @@ def train_classifier(
 
     data: a mixture with labels, or a pair or Dataset (x, labels). `more` are train's arguments.
     """
-    if not network.outputs or network.classes:
-        raise ValueError("a classifier is told no class, it outputs them: TimeMLP(dim, outputs=classes).")
+    _check_classifier(network)
     return train(
         network, process, data, steps=steps, batch=batch, lr=lr, rng=rng, label_dropout=0.0, objective=cross_entropy,
         **more,
     )  # fmt: skip
 
 
+def _check_classifier(network: TimeMLP) -> None:
+    if not network.outputs or network.classes:
+        raise ValueError("a classifier is told no class, it outputs them: TimeMLP(dim, outputs=classes).")
+
+
 class Classifier:
     """A trained classifier: log_p(x, t), grad_log_p(labels) and features(x, t)."""
 
     def __init__(self, network: TimeMLP, theta: Array, process: Process) -> None:
-        if not network.outputs or network.classes:
-            raise ValueError("a classifier is told no class, it outputs them: TimeMLP(dim, outputs=classes).")
-        if tuple(getattr(theta, "shape", ())) != (network.size,):
-            raise ValueError(
-                f"theta must be an array of the network's {network.size} parameters; got {describe(theta)}."
-            )
+        _check_classifier(network)
+        check_theta(network, theta)
         self.network, self.theta, self.process = network, theta, process
+
+    def _inputs(self, x: Array, t: Times) -> tuple[Array, Array, Array]:
+        """What the network takes; θ goes complex with x."""
+        return cast(self.theta, x), *network_inputs(self.process, x, t)
 
     def log_p(self, x: Array, t: Times) -> Array:
         """ln p(y | x_t = x), (B, C)."""
-        return log_softmax(self.network(cast(self.theta, x), *network_inputs(self.process, x, t))[0])
+        return log_softmax(self.network(*self._inputs(x, t))[0])
 
     def grad_log_p(self, labels: Array) -> Callable[[Array, Times], Array]:
         """(x, t) ↦ ∇ ln p(y | x_t = x), (B, D); labels y: one for all rows, or (B,)."""
 
         def gradient(x: Array, t: Times) -> Array:
-            logits, pullback = self.network(cast(self.theta, x), *network_inputs(self.process, x, t))
+            logits, pullback = self.network(*self._inputs(x, t))
             push = _one_hot(labels, logits) - namespace(x).exp(log_softmax(logits))
             scale = (self.process.alpha(t) ** 2 + self.process.sigma(t) ** 2) ** -0.5
             return column(scale, x) * pullback(push)
@@ -107,4 +106,4 @@ class Classifier:
 
     def features(self, x: Array, t: Times) -> Array:
         """What the last layer sees, (B, W)."""
-        return self.network.features(self.theta, *network_inputs(self.process, x, t))[0]
+        return self.network.features(*self._inputs(x, t))[0]

@@ -149,14 +149,17 @@ def network_inputs(process: Process, x: Array, t: Times) -> tuple[Array, Array]:
     return column(scale, x) * x, cast(xp.clip(xp.reshape(xp.asarray(lam), (-1,)), -LOG_SNR_END, LOG_SNR_END), x)
 
 
+def check_theta(network: TimeMLP, theta: Any) -> None:
+    """Raise a ValueError unless theta is an array of the network's parameters."""
+    if tuple(getattr(theta, "shape", ())) != (network.size,):
+        raise ValueError(f"theta must be an array of the network's {network.size} parameters; got {describe(theta)}.")
+
+
 class NetworkDenoiser:
     """The denoiser of a trained network: model(x, t) is ε̂, with `.x0`, `.vjp`, `.linearize`, `.given`."""
 
     def __init__(self, network: TimeMLP, theta: Array, process: Process, labels: Array | None = None) -> None:
-        if tuple(getattr(theta, "shape", ())) != (network.size,):
-            raise ValueError(
-                f"theta must be an array of the network's {network.size} parameters; got {describe(theta)}."
-            )
+        check_theta(network, theta)
         if network.outputs:
             raise ValueError(f"a denoiser has an output for each coordinate; this network has {network.outputs}.")
         if labels is not None and not network.classes:

@@ -78,18 +78,16 @@ def compared(model: NetworkDenoiser, true: np.ndarray, again: np.ndarray, most: 
     """Every sampler at every budget, from the same noise, against the true points (n, D) and others of them."""
     process, rng = model.process, np.random.default_rng(seed)
     noise = process.prior(rng, len(true), model.like)
-    precise = NetworkDenoiser(model.network, model.theta.astype(np.float64), process)
+    precise, precisely = NetworkDenoiser(model.network, model.theta.astype(float), process), noise.astype(float)
     ends = np.array([process.t_max, process.t_min])
     jobs = [
         (name, setting)
         for name, entry in ENTRIES.items()
         for setting in ([b for b in BUDGETS if b <= most and b % entry.cost == 0] if entry.cost else TOLERANCES)
     ]
-    rows = []
+    rows, flow = [], SAMPLERS["probability_flow"]
     with tqdm(total=len(jobs) + 1, desc="comparing", unit="run", dynamic_ncols=True) as bar:
-        tight = {"method": "rk45", "rtol": 1e-7, "atol": 1e-7}
-        flow = SAMPLERS["probability_flow"](precise, process, noise.astype(np.float64), ends, **tight)
-        exact = last(flow)[1]
+        exact = last(flow(precise, process, precisely, ends, method="rk45", rtol=1e-7, atol=1e-7))[1]
         bar.update()
         for name, setting in jobs:
             sampler, knobs, cost, follows_flow = ENTRIES[name]
@@ -107,7 +105,7 @@ def compared(model: NetworkDenoiser, true: np.ndarray, again: np.ndarray, most: 
                     "nfe": nfe, "energy_distance": _finite(energy_distance, x, true),
                 }  # fmt: skip
                 if follows_flow:
-                    y, row["nfe_flow"] = _run(call, precise, noise.astype(np.float64), path, seed, knobs)
+                    y, row["nfe_flow"] = _run(call, precise, precisely, path, seed, knobs)
                     row["distance"] = _finite(_median_distance, y, exact)
             rows.append(row)
             bar.set_postfix_str(f"{name} at {nfe}")

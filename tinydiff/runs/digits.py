@@ -25,8 +25,6 @@ ENDS = (-1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
 """Log-SNRs at which a chain may end; training digits choose."""
 STEPS = 100
 """Steps of the chain whose bound is reported."""
-
-
 JUDGE_STEPS = 1500
 """Training steps of the judge."""
 
@@ -69,7 +67,8 @@ def bits(
     """−ELBO of test images in bits for each dimension, with its parts, of the reverse chain that suits the model best.
 
     A chain is its steps and their variances, and both are fitted to training images: the variances are the optimal
-    ones, and the log-SNR at which the chain hands over to the decoder of 256 bins is that with the least bound.
+    ones, and the log-SNR at which the chain hands over to the decoder of 256 bins is that with the least bound. The
+    labels of a conditional model are hidden.
     """
     fit, judge = (training[rng.choice(len(training), min(100, len(training)))] for _ in range(2))
 

@@ -75,8 +75,9 @@ def digits_rows(report: dict[str, Any]) -> Iterator[Row]:
     yield "loss ‖x₀ − x̂₀‖²/d, training", f"{report['loss_train']:.4f}", ""
     yield "loss ‖x₀ − x̂₀‖²/d, test", f"{report['loss_test']:.4f}", ""
     part = report["elbo_parts"]
+    hidden = ", labels hidden" if "agreement" in report else ""
     bits = f"{report['bits_per_dim']:.3f} ± {report['bits_standard_error']:.3f}"
-    yield f"−ELBO of {report['elbo_steps']} steps, bits/dim", bits, ""
+    yield f"−ELBO of {report['elbo_steps']} steps, bits/dim{hidden}", bits, ""
     yield "  L_T + Σ L_{t−1} + L_0", " ".join(f"{part[name]:+.3f}" for name in part), ""
     for i, w in enumerate(report["guidance_w"]):
         at = f" at w = {w:g}" if "agreement" in report else ""
