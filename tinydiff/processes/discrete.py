@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from tinydiff.backend import Array, Times, to_numpy
+from tinydiff.backend import Array, Times, cast, namespace, to_numpy
 from tinydiff.processes.base import Process, as_time, log, strata
 
 
@@ -99,18 +99,23 @@ class Discrete(Process):
             )
         return n.astype(np.int64)
 
+    def _log_alpha_bar_at(self, t: Times) -> Array:
+        """ln ᾱ_n at t = n/T, in the namespace and dtype of t."""
+        return cast(self._log_alpha_bar[self.index(t)], as_time(t))
+
     def alpha(self, t: Times) -> Array:
         """√ᾱ_n, ᾱ_n = ∏_{m ≤ n} (1 − β_m)."""
-        return np.exp(0.5 * self._log_alpha_bar[self.index(t)])
+        return namespace(t).exp(0.5 * self._log_alpha_bar_at(t))
 
     def sigma(self, t: Times) -> Array:
         """√(1 − ᾱ_n), computed as −expm1(ln ᾱ_n): 1 − cumprod loses half the digits at small β."""
-        return np.sqrt(-np.expm1(self._log_alpha_bar[self.index(t)]))
+        xp = namespace(t)
+        return xp.sqrt(-xp.expm1(self._log_alpha_bar_at(t)))
 
     def log_snr(self, t: Times) -> Array:
         """λ = ln ᾱ_n/(1 − ᾱ_n)."""
-        log_alpha_bar = self._log_alpha_bar[self.index(t)]
-        return log_alpha_bar - log(-np.expm1(log_alpha_bar))
+        log_alpha_bar = self._log_alpha_bar_at(t)
+        return log_alpha_bar - log(-namespace(t).expm1(log_alpha_bar))
 
     def time(self, log_snr: Times) -> Array:
         """The grid time, from 1/T on, whose log-SNR is nearest."""

@@ -1,0 +1,40 @@
+"""Every identity turns red when its function is broken, and the catalogue is complete."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from identities.catalogue import Identity, run
+
+COUNT = 72
+GROUPS = [importlib.import_module(f"identities.{path.stem}") for path in sorted(Path(__file__).parent.glob("test_*.py"))]
+TESTS = sorted(
+    (test for group in GROUPS for test in vars(group).values() if isinstance(getattr(test, "identity", None), Identity)),
+    key=lambda test: test.identity.number,
+)
+BUGS = [
+    pytest.param(test, bug, id=f"{test.identity.number}-{bug.target.__qualname__}-{i}")
+    for test in TESTS
+    for i, bug in enumerate(test.identity.bugs)
+]
+
+
+def test_every_number_has_one_test():
+    assert [test.identity.number for test in TESTS] == list(range(1, COUNT + 1))
+
+
+@pytest.mark.parametrize("test", TESTS, ids=lambda test: test.__name__)
+def test_every_identity_says_what_it_states(test):
+    """A statement, its source and what it catches, and at least one bug that proves it."""
+    statement, _, rest = test.__doc__.partition("\n")
+    assert statement.strip()
+    assert "Source: " in rest
+    assert "Catches: " in rest
+    assert test.identity.bugs
+
+
+@pytest.mark.parametrize(("test", "bug"), BUGS)
+def test_a_bug_turns_its_identity_red(test, bug):
+    with bug.planted(), pytest.raises(Exception):  # noqa: B017, PT011 - an assertion, or what NumPy says of a wrong shape
+        run(test)

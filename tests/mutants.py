@@ -1,0 +1,178 @@
+"""Mutation testing: `make mutants` changes one operator, constant or comparison of the mathematics at a time.
+
+mutmut makes the mutants and runs, for each, the tests that reach its function, the fastest first, until one fails.
+Only mutants of arithmetic, constants, comparisons and conditions count: a changed string is a message, and an argument
+replaced by None mostly a TypeError. A run that was stopped goes on where it was; survivors are tried again once a test
+has changed. The report gives the score of each module and every survivor; those that no test can tell from the truth
+stand in mutants-equivalent.md, each with its reason.
+
+    python tests/mutants.py                            everything
+    python tests/mutants.py 'tinydiff.grids*'          what the patterns name
+    python tests/mutants.py --report                   the last results, without a run
+"""
+
+import argparse
+import ast
+import fnmatch
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from difflib import ndiff
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+MUTANTS = ROOT / "mutants"
+EQUIVALENT = ROOT / "tests" / "mutants-equivalent.md"
+ANY = "tinydiff.grids.x__points__mutmut_1"
+SKIPPED = 34  # mutmut's exit code for what it is not to run
+OPERATORS = ast.operator | ast.cmpop | ast.boolop | ast.unaryop | ast.AugAssign | ast.Break | ast.Continue
+KILLED = {1, 3, 24, -24, 36, 152, 255, -9, -11}  # a failed test, or a mutant that never ends
+
+
+@dataclass(frozen=True)
+class Mutant:
+    name: str
+    """module.function__mutmut_number, mutmut's own."""
+    before: str
+    after: str
+    exit_code: int | None
+
+    @property
+    def module(self) -> str:
+        """The module that it is in."""
+        return re.sub(r"\.x[_ǁ].*", "", self.name)
+
+    @property
+    def function(self) -> str:
+        """The function, as one writes it."""
+        return re.sub(r"\.x_?|__mutmut_\d+$", "", self.name[len(self.module) :]).replace("ǁ", ".").strip(".")
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What names it in mutants-equivalent.md; mutmut's numbers move with every edit."""
+        return f"{self.module}.{self.function}".removeprefix("tinydiff."), self.before, self.after
+
+
+def is_mathematics(before: ast.AST, after: ast.AST) -> bool:
+    """Whether two trees first differ in an operator, a number, a truth value, a comparison or a condition."""
+    if isinstance(before, ast.Raise | ast.JoinedStr):
+        return False
+    if type(before) is not type(after):
+        unary = isinstance(before, ast.UnaryOp) and ast.dump(before.operand) == ast.dump(after)
+        condition = isinstance(after, ast.BoolOp) and not isinstance(before, ast.BoolOp)
+        return unary or condition or isinstance(before, OPERATORS)
+    if isinstance(before, ast.Constant):
+        return isinstance(before.value, bool | int | float | complex) and after.value is not None
+    for name in before._fields:
+        old, new = (x if isinstance(x, list) else [x] for x in (getattr(before, name), getattr(after, name)))
+        if len(old) != len(new):
+            return False
+        for a, b in zip(old, new, strict=True):
+            if isinstance(a, ast.AST) and isinstance(b, ast.AST) and ast.dump(a) != ast.dump(b):
+                return is_mathematics(a, b)
+    return False
+
+
+def functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
+    return {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and "__mutmut_" in node.name}
+
+
+def changed_line(source: str, before: ast.AST, after: ast.AST) -> tuple[str, str]:
+    old, new = (ast.get_source_segment(source, node).splitlines()[1:] for node in (before, after))
+    signatures = (ast.unparse(node.args) for node in (before, after))
+    lines = list(ndiff(old, new))
+    gone, come = (" ".join(line[2:].strip() for line in lines if line.startswith(mark)) for mark in "-+")
+    return (gone, come) if gone or come else tuple(signatures)
+
+
+def mutants_of(meta: Path) -> Iterator[Mutant]:
+    """Those of one module that count."""
+    source = meta.with_suffix("").read_text()
+    found = functions(ast.parse(source))
+    for name, exit_code in json.loads(meta.read_text())["exit_code_by_key"].items():
+        after = found[name.rpartition(".")[2]]
+        before = found[re.sub(r"\d+$", "orig", after.name)]
+        trees = (ast.Module([*f.args.defaults, *f.args.kw_defaults, *f.body], []) for f in (before, after))
+        if is_mathematics(*trees):
+            yield Mutant(name, *changed_line(source, before, after), exit_code)
+
+
+def metas() -> list[Path]:
+    return sorted((MUTANTS / "tinydiff").rglob("*.py.meta"))
+
+
+def mutmut(*arguments: str) -> None:
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    subprocess.run([Path(sys.executable).with_name("mutmut"), "run", *arguments], cwd=ROOT, env=environment, check=True)
+
+
+def set_exit_codes(choose: Callable[[str, int | None, bool], int | None]) -> None:
+    """Give every mutant the exit code that choose(name, its exit code, whether it counts) says."""
+    for meta in metas():
+        data, count = json.loads(meta.read_text()), {mutant.name for mutant in mutants_of(meta)}
+        codes = data["exit_code_by_key"]
+        data["exit_code_by_key"] = {name: choose(name, code, name in count) for name, code in codes.items()}
+        meta.write_text(json.dumps(data, indent=4))
+
+
+def run(patterns: list[str]) -> None:
+    """Make the mutants, put aside what does not count, and try what has no result yet."""
+    mutmut(ANY)
+    tests = hashlib.sha256(b"".join(path.read_bytes() for path in sorted((ROOT / "tests").rglob("test_*.py")))).hexdigest()
+    seen = MUTANTS / "tests.sha256"
+    again = seen.exists() and seen.read_text() != tests
+    seen.write_text(tests)
+
+    def choose(name: str, code: int | None, counts: bool) -> int | None:
+        if not counts or not any(fnmatch.fnmatch(name, pattern) for pattern in patterns):
+            return SKIPPED if code in (None, SKIPPED) else code
+        return None if code == SKIPPED or (again and code not in KILLED) else code
+
+    set_exit_codes(choose)
+    mutmut()
+
+
+def equivalent() -> set[tuple[str, str, str]]:
+    """The keys of mutants-equivalent.md: rows | `function` | `before` | `after` | reason |."""
+    rows = re.findall(r"^\| `(.*?)` \| `` (.*?) `` \| `` (.*?) `` \| .+ \|$", EQUIVALENT.read_text(), re.MULTILINE)
+    return {tuple(cell.replace("\\|", "|") for cell in row) for row in rows}
+
+
+def report() -> bool:
+    """Print the score of each module and the survivors; whether at least .95 of each module's mutants are killed and
+    every survivor is justified.
+    """
+    known, good = equivalent(), True
+    print(f"\n{'module':32}{'mutants':>9}{'killed':>8}{'score':>8}{'equivalent':>12}{'alive':>7}{'waiting':>9}")
+    alive = []
+    for meta in metas():
+        mutants = list(mutants_of(meta))
+        if not mutants:
+            continue
+        killed = [m for m in mutants if m.exit_code in KILLED]
+        waiting = [m for m in mutants if m.exit_code in (None, 2, SKIPPED)]
+        survivors = [m for m in mutants if m not in killed and m not in waiting]
+        here = [m for m in survivors if m.key not in known]
+        alive += here
+        score = len(killed) / max(1, len(mutants) - len(waiting))
+        good &= score >= 0.95 and not here and not waiting
+        counts = f"{len(survivors) - len(here):12}{len(here):7}{len(waiting):9}"
+        print(f"{mutants[0].module:32}{len(mutants):9}{len(killed):8}{score:8.3f}{counts}")
+    for m in alive:
+        print(f"\n{m.name}  (exit code {m.exit_code})\n  - {m.before}\n  + {m.after}")
+    return good
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("patterns", nargs="*", default=["*"], help="names of mutants, with * for any characters")
+    parser.add_argument("--report", action="store_true", help="print the last results")
+    arguments = parser.parse_args()
+    if not arguments.report:
+        run(arguments.patterns)
+    sys.exit(0 if report() else 1)
