@@ -10,7 +10,7 @@ export MALLOC_MMAP_THRESHOLD_ ?= 268435456
 export MALLOC_TRIM_THRESHOLD_ ?= 268435456
 
 .DEFAULT_GOAL := help
-.PHONY: help demo mnist test kills lint format clean
+.PHONY: help demo mnist test kills mutants docs lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -24,8 +24,8 @@ help:  ## this list
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
-.venv/.installed-$(subst $(comma),-,$(EXTRAS)): .venv/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+.venv/.installed-%: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(subst -,$(comma),$*)]'
 	touch $@
 
 # One BLAS thread: at the demo's sizes two gain a tenth, and on a busy machine they lose a factor of ten.
@@ -35,11 +35,18 @@ demo: .venv/.installed  ## train on an exact toy, sample and measure against the
 mnist: .venv/.installed  ## train on MNIST (6 minutes on two cores) and draw digits; a run that was stopped goes on
 	$(BIN)/python -m tinydiff train mnist $(if $(wildcard runs/mnist/config.json),--resume)
 
-test: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## all tests
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
+test: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## all tests, on two cores
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 kills: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## kill a run fifty times at random moments; it must end in the same bits
 	TINYDIFF_KILLS=50 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests/runs/test_kills.py
+
+mutants: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## break each operator and constant of the mathematics (hours; goes on where it stopped)
+	$(BIN)/python tests/mutants.py
+
+docs: .venv/.installed-dev-docs  ## the site, in docs/_build/html, with every link followed
+	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build/html
+	$(BIN)/python docs/links.py docs/_build/html
 
 lint: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## style, types and the layers of the package
 	$(BIN)/ruff check
@@ -52,4 +59,4 @@ format: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## rewrite the source in
 	$(BIN)/ruff format
 
 clean:  ## remove what make has made
-	rm -rf .venv runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv runs mutants docs/_build docs/identities build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -68,6 +68,8 @@ def is_mathematics(before: ast.AST, after: ast.AST) -> bool:
         return unary or condition or isinstance(before, OPERATORS)
     if isinstance(before, ast.Constant):
         return isinstance(before.value, bool | int | float | complex) and after.value is not None
+    if isinstance(before, ast.keyword) and before.arg == "strict":  # zip's guard, idle where lengths agree
+        return False
     for name in before._fields:
         old, new = (x if isinstance(x, list) else [x] for x in (getattr(before, name), getattr(after, name)))
         if len(old) != len(new):
@@ -79,7 +81,7 @@ def is_mathematics(before: ast.AST, after: ast.AST) -> bool:
 
 
 def functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
-    return {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and "__mutmut_" in node.name}
+    return {node.name: node for node in ast.walk(tree) if "__mutmut_" in getattr(node, "name", "")}
 
 
 def changed_line(source: str, before: ast.AST, after: ast.AST) -> tuple[str, str]:
@@ -123,10 +125,10 @@ def set_exit_codes(choose: Callable[[str, int | None, bool], int | None]) -> Non
 def run(patterns: list[str]) -> None:
     """Make the mutants, put aside what does not count, and try what has no result yet."""
     mutmut(ANY)
-    tests = hashlib.sha256(b"".join(path.read_bytes() for path in sorted((ROOT / "tests").rglob("test_*.py")))).hexdigest()
+    tests = b"".join(path.read_bytes() for path in sorted((ROOT / "tests").rglob("*.py")))
     seen = MUTANTS / "tests.sha256"
-    again = seen.exists() and seen.read_text() != tests
-    seen.write_text(tests)
+    again = seen.exists() and seen.read_text() != hashlib.sha256(tests).hexdigest()
+    seen.write_text(hashlib.sha256(tests).hexdigest())
 
     def choose(name: str, code: int | None, counts: bool) -> int | None:
         if not counts or not any(fnmatch.fnmatch(name, pattern) for pattern in patterns):

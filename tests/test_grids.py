@@ -76,14 +76,6 @@ def test_steps_are_equal_in_the_grids_own_clock(process, name):
     assert_allclose(np.diff(at), (at[-1] - at[0]) / 23, rtol=1e-9)
 
 
-def test_karras_grid_is_edms_formula():
-    """σ_i = (σ_max^{1/ρ} + i/(N − 1) (σ_min^{1/ρ} − σ_max^{1/ρ}))^ρ, i = 0..N − 1 [EDM, §3], where α = 1."""
-    process, N, rho = VE(), 18, 7
-    high, low = process.sigma(process.t_max), process.sigma(process.t_min)
-    expected = [(high ** (1 / rho) + i / (N - 1) * (low ** (1 / rho) - high ** (1 / rho))) ** rho for i in range(N)]
-    assert_allclose(process.sigma(karras(process, N - 1)), expected, rtol=1e-10)
-
-
 @every_chain
 @every_grid
 @either_end
@@ -131,3 +123,10 @@ def test_on_a_chain_uniform_times_are_rounded_to_half_a_step(process):
 def test_a_grid_without_steps_is_refused(grid, steps):
     with pytest.raises(ValueError, match=f"steps must be at least 1; got {steps}"):
         grid(VP(), steps)
+
+
+def test_karras_takes_any_positive_rho():
+    """ρ < 1 is finer where there is much noise; 0 has no meaning."""
+    assert np.all(np.diff(karras(VP(), 5, rho=0.5)) < 0)
+    with pytest.raises(ValueError, match="rho must be positive; got 0"):
+        karras(VP(), 5, rho=0)

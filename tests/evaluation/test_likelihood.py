@@ -114,36 +114,6 @@ def test_each_probe_gives_vjv_of_the_flow(process, rng):
         np.testing.assert_allclose(squares, np.einsum("pbi,bij,pbj->bp", v, jacobian, v), rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("t", [0.05, 0.5])
-def test_the_variance_of_hutchinsons_estimate_at_one_time(t, rng):
-    """Of vᵀJv, 2 Σ_{i≠j} S_ij² over signs and 2 Σ_ij S_ij² over N(0, I), S = (J + Jᵀ)/2 [no. 60]; the mean is tr J.
-
-    Exactly: over all eight sign vectors, and over three Gauss–Hermite nodes for each coordinate (degree 4). Of a
-    network, whose Jacobian is not symmetric.
-    """
-    process = td.VP()
-    model, x = random_network(rng, process), rng.standard_normal((5, 3))
-    unit = np.eye(3)
-    pairs = [unit[i] + unit[j] for i in range(3) for j in range(3)]
-    _, squares = flow_and_divergence(model, process, x, t, np.array([*unit, *pairs])[:, None, :])
-    diagonal, both = squares[:, :3], squares[:, 3:].reshape(5, 3, 3)
-    # (e_i + e_j)ᵀ J (e_i + e_j) = J_ii + J_jj + 2 S_ij
-    s = 0.5 * (both - diagonal[:, :, None] - diagonal[:, None, :])
-    np.testing.assert_allclose(np.einsum("bii->bi", s), diagonal, rtol=1e-12)
-    of_all, of_diagonal = np.sum(s**2, axis=(1, 2)), np.sum(diagonal**2, axis=1)
-    assert np.all(of_all > 1.001 * of_diagonal)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(3)
-    grid = np.array(list(itertools.product(nodes, repeat=3)))
-    weights = np.prod(list(itertools.product(weights / weights.sum(), repeat=3)), axis=1)
-    for probes, w, variance in (
-        (sign_vectors(3), np.full(8, 1 / 8), 2 * (of_all - of_diagonal)),
-        (grid, weights, 2 * of_all),
-    ):
-        _, squares = flow_and_divergence(model, process, x, t, probes[:, None, :])
-        np.testing.assert_allclose(squares @ w, np.sum(diagonal, axis=1), rtol=1e-12)
-        np.testing.assert_allclose(squares**2 @ w - (squares @ w) ** 2, variance, rtol=1e-9)
-
-
 def test_all_sign_vectors_give_the_exact_divergence(rng):
     """The mean of vᵀJv over {±1}^d is tr J [Hutchinson 1989; no. 60]; so is that over √d e_j."""
     process = td.VP()

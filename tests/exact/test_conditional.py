@@ -183,12 +183,13 @@ def test_what_the_known_determine_has_no_variance_left(rng):
     assert np.max(np.min(apart, axis=0)) < 1e-5
 
 
-def test_three_unknown_coordinates(rng):
+@pytest.mark.parametrize("known", [[1], [0, 1, 3]])
+def test_four_coordinates(known, rng):
     """Axes of three dimensions are not their own transpose, as those of two may be."""
-    m, mask = mixture(4), np.array([False, True, False, False])
-    x, y = m.sample(rng, 50), rng.normal(size=(50, 3))
+    m, mask = mixture(4), np.isin(np.arange(4), known)
+    x, y = m.sample(rng, 50), rng.normal(size=(50, 4 - len(known)))
     joint = scipy_log_density(m, joined(x, ~mask, y), np.arange(4))
-    expected = joint - scipy_log_density(m, x[:, mask], [1])
+    expected = joint - scipy_log_density(m, x[:, mask], known)
     np.testing.assert_allclose(m.conditional(x, mask).log_density(y), expected, rtol=1e-10)
 
 

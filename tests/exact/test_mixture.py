@@ -1,7 +1,7 @@
-"""GaussianMixture against scipy, brute-force Bayes, grids and complex steps.
+"""GaussianMixture against scipy, brute-force Bayes and grids.
 
 Shapes: K components, B points, D coordinates. Sources: DDPM [Ho et al. 2020], VDM [Kingma et al. 2021], Song et al.
-[2021], Tweedie's formula [Efron 2011].
+[2021].
 """
 
 import math
@@ -19,7 +19,6 @@ from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.processes import VE, VP, Cosine, Discrete, Straight, SubVP
 
 PROCESSES = [VP(), SubVP(), VE(), Cosine(), Straight()]
-EPS = 1e-30  # of complex steps
 few = settings(max_examples=25, deadline=None)
 processes = st.sampled_from(PROCESSES)
 times = st.floats(0.05, 0.95)
@@ -84,15 +83,6 @@ def round_normal(x, mean, var):
     return -0.5 * np.sum((x - mean) ** 2 / var + np.log(2 * np.pi * var), axis=-1)
 
 
-def derivative(f, x, v):
-    """d/dh f(x + h v) at h = 0 by a complex step, exact to rounding."""
-    return np.imag(f(x + 1j * EPS * v)) / EPS
-
-
-def unit(i, like):
-    return np.broadcast_to(np.eye(like.shape[1])[i], like.shape)
-
-
 def everything(m, x, v, process, t, s):
     """All that a mixture says of rows x (B, D): each entry has B first."""
     alpha, sigma = process.alpha(t), process.sigma(t)
@@ -120,32 +110,6 @@ def test_diffused_density_is_scipys(m, process, t, seed):
     x, _ = points(m, process, t, seed)
     expected = scipy_log_density(m, x, process.alpha(t), process.sigma(t))
     np.testing.assert_allclose(law(m, process, t).log_density(x), expected, rtol=1e-11, atol=1e-11)
-
-
-@every_process
-@pytest.mark.parametrize("s", [0.0, 0.3])
-def test_diffusing_is_scaling_and_convolving(process, s):
-    """q_t(x) = ∫ N(x; a y, v) q_s(y) dy: from data (s = 0), and Chapman–Kolmogorov (s > 0) [DDPM 2, 4]
-    → convolution without the rescaling by α.
-    """
-    t, m = 0.5, GaussianMixture([0.7, 0.3], [[-1.0], [1.5]], [[[0.2]], [[0.05]]])
-    a, v = process.transition(t, s)
-    earlier = law(m, process, s)
-    y = np.linspace(-12, 12, 20_001)[:, None]
-    x = process.alpha(t) * np.array([[-1.5], [0.2], [1.4]])
-    integrand = np.exp(round_normal(x[:, None], a * y, v) + scipy_log_density(earlier, y))
-    agree(np.exp(law(m, process, t).log_density(x)), np.trapezoid(integrand, y[:, 0]), 1e-11)
-
-
-@few
-@given(mixtures(), processes, times)
-def test_diffusing_composes(m, process, t):
-    """q_s taken on by the transition (a, v) is q_t: means a·m_s, covariances a² C_s + v I [VDM, App. A]."""
-    s = 0.6 * t
-    a, v = process.transition(t, s)
-    twice, once = law(m, process, s).diffused(a, v**0.5), law(m, process, t)
-    agree(twice.means, once.means)
-    agree(twice.covariances, once.covariances, 1e-11)
 
 
 @few
@@ -183,90 +147,7 @@ def test_moments_obey_the_raw_second_moment(m):
     np.testing.assert_allclose(covariance, expected, rtol=0, atol=1e-12)
 
 
-# The score
-
-
-@few
-@given(mixtures(), processes, times, seeds)
-def test_score_is_the_gradient_of_the_log_density(m, process, t, seed):
-    """s_i = ∂ ln q/∂x_i by complex steps → sign, C for C⁻¹, axes transposed."""
-    q, (x, _) = law(m, process, t), points(m, process, t, seed)
-    gradient = [derivative(q.log_density, x, unit(i, x)) for i in range(m.dim)]
-    agree(q.score(x), np.stack(gradient, axis=1))
-
-
-@few
-@given(mixtures(), processes, times, seeds)
-def test_score_vjp_is_the_jacobian_of_the_score(m, process, t, seed):
-    """(∇s) v = d s(x + h v)/dh by a complex step, and ∇s is symmetric → a missing s sᵀ, the wrong product."""
-    q, (x, v) = law(m, process, t), points(m, process, t, seed)
-    agree(q.score_vjp(x, v), derivative(q.score, x, v), 1e-11)
-    jacobian = np.stack([q.score_vjp(x, unit(i, x)) for i in range(m.dim)], axis=2)
-    agree(jacobian, jacobian.swapaxes(1, 2), 1e-11)
-
-
-@few
-@given(mixtures(), times, seeds)
-def test_rotating_the_data_rotates_the_score(m, t, seed):
-    """s_{Rq}(R x) = R s_q(x) for orthogonal R."""
-    process = VP()
-    x, _ = points(m, process, t, seed)
-    r = np.linalg.qr(np.random.default_rng(seed).normal(size=(m.dim, m.dim)))[0]
-    turned = GaussianMixture(m.weights, m.means @ r.T, r @ m.covariances @ r.T)
-    agree(law(turned, process, t).score(x @ r.T), law(m, process, t).score(x) @ r.T, 1e-10)
-
-
-@few
-@given(mixtures(), times, seeds)
-def test_variance_preserving_score_is_the_exploding_one_rescaled(m, t, seed):
-    """s_{α,σ}(x) = s_{1,σ/α}(x/α)/α [Song et al. 2021; EDM] → noise scaled with the signal."""
-    process = Cosine()
-    alpha, sigma = process.alpha(t), process.sigma(t)
-    x, _ = points(m, process, t, seed)
-    agree(law(m, process, t).score(x), m.diffused(1.0, sigma / alpha).score(x / alpha) / alpha, 1e-11)
-
-
-def test_score_moments_are_those_of_integration_by_parts(mixture):
-    """E s = 0, E[s xᵀ] = −I, E[s sᵀ] = −E ∇s, on a grid of its own."""
-    side = np.arange(-7, 7, 0.06)
-    x = np.stack(np.meshgrid(side, side, indexing="ij"), axis=2).reshape(-1, 2)
-    w, s = np.exp(scipy_log_density(mixture, x)) * 0.06**2, mixture.score(x)
-    jacobian = np.stack([mixture.score_vjp(x, unit(i, x)) for i in range(2)], axis=2)
-    np.testing.assert_allclose(w @ s, 0, atol=1e-12)
-    agree((w[:, None] * s).T @ x, -np.eye(2), 1e-11)
-    agree((w[:, None] * s).T @ s, -np.einsum("b,bij->ij", w, jacobian), 1e-11)
-
-
 # x_0 given x_t
-
-
-@few
-@given(mixtures(), processes, times, seeds)
-def test_tweedies_formula(m, process, t, seed):
-    """E[x_0|x] = (x + σ² s)/α and Cov[x_0|x] = (σ²/α²)(I + σ² ∇s) ⪰ 0 [Efron 2011] → sign, σ for σ²."""
-    alpha, sigma = process.alpha(t), process.sigma(t)
-    x, _ = points(m, process, t, seed)
-    q = law(m, process, t)
-    mean, covariance = m.x0_posterior(x, alpha, sigma)
-    jacobian = np.stack([q.score_vjp(x, unit(i, x)) for i in range(m.dim)], axis=2)
-    size = 1 + np.max(np.abs(x)) / alpha  # the terms whose difference Tweedie takes
-    np.testing.assert_allclose(mean, (x + sigma**2 * q.score(x)) / alpha, rtol=0, atol=1e-12 * size)
-    expected = (sigma / alpha) ** 2 * (np.eye(m.dim) + sigma**2 * jacobian)
-    np.testing.assert_allclose(covariance, expected, rtol=0, atol=1e-12 * size**2 * (1 + (sigma / alpha) ** 2))
-    assert np.linalg.eigvalsh(covariance).min() > -1e-12
-    agree(m.x0_mean(x, alpha, sigma), mean)
-
-
-@few
-@given(mixtures(), processes, times, seeds)
-def test_posterior_covariance_is_the_derivative_of_the_posterior_mean(m, process, t, seed):
-    """∂E[x_0|x]/∂x · v = (α/σ²) Cov[x_0|x] v, by a complex step."""
-    alpha, sigma = process.alpha(t), process.sigma(t)
-    x, v = points(m, process, t, seed)
-    covariance = m.x0_posterior(x, alpha, sigma)[1]
-    change = derivative(lambda x: m.x0_mean(x, alpha, sigma), x, v)
-    expected = alpha / sigma**2 * np.einsum("bij,bj->bi", covariance, v)
-    np.testing.assert_allclose(change, expected, rtol=0, atol=1e-11 * (1 + alpha / sigma**2))
 
 
 @few
@@ -318,60 +199,6 @@ def test_posterior_of_data_points_is_a_softmax():
 
 
 # x_s given x_t
-
-
-@few
-@given(mixtures(), processes, st.floats(0.1, 0.95), st.floats(0.1, 0.9), seeds)
-def test_reverse_kernel_is_bayes_rule_pointwise(m, process, t, fraction, seed):
-    """q(x_s|x_t) = q_s(x_s) q(x_t|x_s)/q_t(x_t) [DDPM 6–7 with x_0 integrated out] → any coefficient."""
-    s = fraction * t
-    x, z = points(m, process, t, seed)
-    a, v = process.transition(t, s)
-    kernel = m.reverse_kernel(x, process, t, s)
-    mean, covariance = kernel.moments()
-    x_s = mean + z * np.sqrt(np.einsum("bii->bi", covariance))
-    prior = scipy_log_density(m, x_s, process.alpha(s), process.sigma(s))
-    evidence = scipy_log_density(m, x, process.alpha(t), process.sigma(t))
-    expected = prior + round_normal(x, a * x_s, v) - evidence
-    np.testing.assert_allclose(kernel.log_density(x_s), expected, rtol=1e-9, atol=1e-8)
-
-
-@few
-@given(mixtures(), processes, st.floats(0.1, 0.95), st.floats(0, 0.9), seeds)
-def test_reverse_kernel_moments_are_those_of_the_posterior_averaged(m, process, t, fraction, seed):
-    """Mean c_t x + c_0 E[x_0|x], covariance var I + c_0² Cov[x_0|x]; at s = 0 it is x_0 given x itself."""
-    x, _ = points(m, process, t, seed)
-    mean, covariance = m.x0_posterior(x, process.alpha(t), process.sigma(t))
-    for s in (0.0, fraction * t):
-        c_t, c_0, var = process.posterior_coefficients(t, s)
-        kernel_mean, kernel_covariance = m.reverse_kernel(x, process, t, s).moments()
-        agree(kernel_mean, c_t * x + c_0 * mean)
-        np.testing.assert_allclose(kernel_covariance, var * np.eye(m.dim) + c_0**2 * covariance, rtol=0, atol=1e-12)
-
-
-@every_process
-def test_reverse_kernel_integrates_to_the_earlier_law(process):
-    """∫ q(x_s|x_t) q_t(x_t) dx_t = q_s(x_s), in one huge step."""
-    t, s, m = 0.8, 0.2, GaussianMixture([0.7, 0.3], [[-1.0], [1.5]], [[[0.2]], [[0.1]]])
-    later = law(m, process, t)
-    reach = 12 * max(1.0, float(process.sigma(t)))
-    x_t = np.linspace(-reach, reach, 4001)[:, None]
-    kernel, weight = m.reverse_kernel(x_t, process, t, s), np.exp(scipy_log_density(later, x_t))
-    for x_s in (-1.3, 0.1, 1.2):
-        integral = np.trapezoid(np.exp(kernel.log_density(np.full_like(x_t, x_s))) * weight, x_t[:, 0])
-        expected = np.exp(scipy_log_density(law(m, process, s), np.array([[x_s]])))[0]
-        assert integral == pytest.approx(expected, rel=1e-10)
-
-
-def test_reverse_kernel_of_a_chain_is_bayes_rule():
-    """The same on DDPM's grid, where v = β_n for adjacent steps."""
-    process, m = Discrete.cosine(10), GaussianMixture([0.4, 0.6], [[-1.0], [1.0]], [[[0.0]], [[0.3]]])
-    x, x_s = np.array([[0.3], [-0.9]]), np.array([[0.1], [-1.0]])
-    t, s, beta = 0.6, 0.5, process.betas[5]
-    prior = scipy_log_density(m, x_s, process.alpha(s), process.sigma(s))
-    evidence = scipy_log_density(m, x, process.alpha(t), process.sigma(t))
-    expected = prior + round_normal(x, np.sqrt(1 - beta) * x_s, beta) - evidence
-    np.testing.assert_allclose(m.reverse_kernel(x, process, t, s).log_density(x_s), expected, rtol=1e-11)
 
 
 @every_process
@@ -442,21 +269,6 @@ def test_given_labels_is_a_loop_over_rows(m, process, t, seed):
     loop = [np.concatenate(c) for c in zip(*rows, strict=True)]
     for together, alone in zip(everything(m.given(labels), x, v, process, t, 0.4 * t), loop, strict=True):
         agree(together, alone, 1e-11)
-
-
-def test_class_scores_average_to_the_unconditional_score(mixture):
-    """s = E[s_y|x], and s_y − s = ∇ ln p(y|x) by complex steps: the two sides of guidance [Ho & Salimans 2022]."""
-    q = law(mixture, VP(), 0.3)
-    x = q.sample(np.random.default_rng(3), 6)
-    prior = [0.5, 0.5]
-    log_joint = lambda y, x: np.log(prior[y]) + q.given(y).log_density(x)  # noqa: E731
-    p = [np.exp(log_joint(y, x) - q.log_density(x))[:, None] for y in (0, 1)]
-    agree(p[0] + p[1], np.ones((6, 1)))
-    agree(sum(p[y] * q.given(y).score(x) for y in (0, 1)), q.score(x))
-    for y in (0, 1):
-        log_p = lambda x, y=y: log_joint(y, x) - q.log_density(x)  # noqa: E731
-        gradient = np.stack([derivative(log_p, x, unit(i, x)) for i in (0, 1)], axis=1)
-        agree(q.given(y).score(x) - q.score(x), gradient, 1e-11)
 
 
 # Draws

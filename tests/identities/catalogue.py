@@ -1,11 +1,13 @@
 """What an identity is: a test with a number, two tolerances and the bugs that it must catch."""
 
+import importlib
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,8 +51,8 @@ class Bug:
 
     @property
     def target(self) -> Callable:
-        """The plain function, inside a property too."""
-        return getattr(self.function, "fget", None) or getattr(self.function, "func", None) or self.function
+        """The plain function, inside a property or a class method too."""
+        return _plain(self.function)
 
     @contextmanager
     def planted(self) -> Iterator[None]:
@@ -61,13 +63,22 @@ class Bug:
         code = compile(source.replace(self.right, self.wrong), inspect.getfile(target), "exec", _future(target))
         scope = dict(target.__globals__)
         exec(code, scope)
-        wrong = scope[target.__name__]
-        wrong = getattr(wrong, "fget", None) or getattr(wrong, "func", None) or getattr(wrong, "__func__", wrong)
-        right, target.__code__ = target.__code__, wrong.__code__
-        try:
+        with replaced(target, _plain(scope[target.__name__])):
             yield
-        finally:
-            target.__code__ = right
+
+
+@contextmanager
+def replaced(function: Callable, other: Callable) -> Iterator[None]:
+    """The function runs the code of another, for all who hold a reference to it."""
+    right, function.__code__ = function.__code__, other.__code__
+    try:
+        yield
+    finally:
+        function.__code__ = right
+
+
+def _plain(function: Any) -> Callable:
+    return next((inner for name in ("fget", "func", "__func__") if (inner := getattr(function, name, None))), function)
 
 
 def _future(function: Callable) -> int:
@@ -79,6 +90,8 @@ class Identity:
     """What docs/identities.md says of a test beside its docstring."""
 
     number: int
+    about: Callable
+    """The function of the library that the law is about."""
     float64: float
     float32: float | str
     """The tolerance, or why there is none in single precision."""
@@ -91,18 +104,73 @@ class Identity:
         return [Hold(DTYPES[name], tol) for name, tol in tolerances.items() if not isinstance(tol, str)]
 
 
-def identity(number: int, *, float64: float, float32: float | str, bugs: list[tuple[Any, str, str]]) -> Callable:
+def identity(
+    number: int, *, float64: float, float32: float | str, bugs: list[tuple[Any, str, str]], about: Any = None
+) -> Callable:
     """Make a test an identity: it takes `hold`, beside what Hypothesis and parametrize give, and no fixtures.
 
-    bugs: (function of the library, a right piece of its text, a wrong one); the first function is what it is about.
+    bugs: (function of the library, a right piece of its text, a wrong one). about: the function that the law is about,
+    where it is not the first of these.
     """
-    this = Identity(number, float64, float32, tuple(Bug(*bug) for bug in bugs))
+    planted = tuple(Bug(*bug) for bug in bugs)
+    this = Identity(number, _plain(about or bugs[0][0]), float64, float32, planted)
 
     def mark(test: Callable) -> Callable:
         test.identity = this
         return pytest.mark.parametrize("hold", this.holds, ids=lambda hold: hold.dtype.__name__)(test)
 
     return mark
+
+
+@dataclass(frozen=True)
+class Erratum:
+    """A formula of lecture notes that does not hold, and the identity that kills it."""
+
+    function: Callable
+    """The library's, in whose place the wrong one is put."""
+    written: str
+    correct: str
+    breaks: str
+    killed_by: int
+
+
+def erratum(function: Callable, *, written: str, correct: str, breaks: str, killed_by: int) -> Callable:
+    """Make a wrong formula an erratum: it computes with the names of the module whose function it replaces."""
+
+    def mark(wrong: Callable) -> Callable:
+        wrong.erratum = Erratum(function, written, correct, breaks, killed_by)
+        return wrong
+
+    return mark
+
+
+@dataclass(frozen=True)
+class Refuted:
+    """What is often said, and false: the test shows by how much."""
+
+    claim: str
+
+
+def refuted(claim: str) -> Callable:
+    """Make a test a refutation of the claim."""
+
+    def mark(test: Callable) -> Callable:
+        test.refuted = Refuted(claim)
+        return test
+
+    return mark
+
+
+def marked(name: str) -> list[Callable]:
+    """All functions of this folder's tests that are an identity, refuted or an erratum, in the order of the files."""
+    modules = [importlib.import_module(f"identities.{path.stem}") for path in sorted(Path(__file__).parent.glob("test_*.py"))]
+    kind = {"identity": Identity, "refuted": Refuted, "erratum": Erratum}[name]
+    return [f for module in modules for f in vars(module).values() if isinstance(getattr(f, name, None), kind)]
+
+
+def identities() -> list[Callable]:
+    """The tests in the order of their numbers."""
+    return sorted(marked("identity"), key=lambda test: test.identity.number)
 
 
 def run(test: Callable) -> None:

@@ -1,8 +1,5 @@
 """What the identities quantify over, as Hypothesis strategies: schedules, processes, times, mixtures, shapes, noise."""
 
-import math
-from dataclasses import dataclass
-
 import numpy as np
 from hypothesis import strategies as st
 
@@ -33,10 +30,42 @@ def times(draw, process: td.Process, count: int, zero: bool = False) -> list[flo
 
 
 @st.composite
-def mixtures(draw, dims: tuple[int, int] = (1, 3), finite: bool | None = None, components: int = 4) -> td.GaussianMixture:
+def mixtures(
+    draw, dims: tuple[int, int] = (1, 3), finite: bool | None = None, components: int = 4
+) -> td.GaussianMixture:
     """A mixture in 1 to 3 dimensions with full, singular or zero covariances; `finite` says whether all are zero."""
     k, d, rng = draw(st.integers(1, components)), draw(st.integers(*dims)), draw(generators)
     rank = draw(st.sampled_from([0, 1, d])) if finite is None else 0 if finite else d
     factors = 0.7 * rng.standard_normal((k, d, rank))
     weights = rng.uniform(0.2, 1.0, k)
-    return td.GaussianMixture(weights / weights.sum(), 2 * rng.standard_normal((k, d)), factors @ factors.swapaxes(1, 2))
+    return td.GaussianMixture(
+        weights / weights.sum(), 2 * rng.standard_normal((k, d)), factors @ factors.swapaxes(1, 2)
+    )
+
+
+schedules = st.sampled_from(
+    [
+        lambda: td.Discrete.linear(1000),
+        lambda: td.Discrete.quadratic(100),
+        lambda: td.Discrete.sigmoid(100),
+        lambda: td.Discrete.cosine(4),
+        lambda: td.Discrete.cosine(1000),
+        lambda: td.Discrete.linear(25).zero_terminal_snr(),
+        lambda: td.Discrete.cosine(1000).zero_terminal_snr(),
+        lambda: td.Discrete.linear(10, rescale=False),
+    ]
+).map(lambda make: make())
+"""The chains that people use; two end without signal, one far from noise. Made anew, as a chain caches its ᾱ."""
+
+every_chain = chains | schedules
+every_process = processes | schedules
+preserving = every_chain | st.sampled_from([td.VP(), td.VP(0.1, 40.0), td.VP(2.0, 2.0), td.Cosine()])
+"""Processes in which data of unit variance keep it."""
+
+
+@st.composite
+def journeys(draw, count: int, of: st.SearchStrategy = every_process, zero: bool = False) -> tuple:
+    """A process, and `count` of its times s < t < …; the first may be 0 if asked."""
+    long_enough = lambda p: not isinstance(p, td.Discrete) or p.T + zero >= count  # noqa: E731
+    process = draw(of.filter(long_enough))
+    return process, draw(times(process, count, zero))

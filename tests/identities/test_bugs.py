@@ -1,18 +1,11 @@
 """Every identity turns red when its function is broken, and the catalogue is complete."""
 
-import importlib
-from pathlib import Path
-
 import pytest
 
-from identities.catalogue import Identity, run
+from identities.catalogue import identities, run
 
 COUNT = 72
-GROUPS = [importlib.import_module(f"identities.{path.stem}") for path in sorted(Path(__file__).parent.glob("test_*.py"))]
-TESTS = sorted(
-    (test for group in GROUPS for test in vars(group).values() if isinstance(getattr(test, "identity", None), Identity)),
-    key=lambda test: test.identity.number,
-)
+TESTS = identities()
 BUGS = [
     pytest.param(test, bug, id=f"{test.identity.number}-{bug.target.__qualname__}-{i}")
     for test in TESTS
@@ -32,6 +25,7 @@ def test_every_identity_says_what_it_states(test):
     assert "Source: " in rest
     assert "Catches: " in rest
     assert test.identity.bugs
+    assert not test.identity.about.__name__.startswith("_") or test.identity.about.__name__ == "__call__"
 
 
 @pytest.mark.parametrize(("test", "bug"), BUGS)

@@ -88,12 +88,3 @@ def test_embedding_is_the_row_of_the_label_and_minus_one_the_last(rng):
 def test_embedding_rejects_other_labels(labels):
     with pytest.raises(ValueError, match="labels must be integers from 0 to 2"):
         layers.embedding(np.zeros(4), np.array(labels), 3)
-
-
-def test_fourier_features_have_norm_d_over_2_and_products_that_depend_on_the_difference_alone(rng):
-    """‖φ(t)‖² = F and ⟨φ(t), φ(s)⟩ = Σ cos ω(t − s), with pairs (sin, cos) side by side [Vaswani et al. 2017, §3.5]."""
-    omega, t = np.geomspace(0.1, 5, 7), rng.standard_normal(4)
-    phi = layers.fourier_features(t, omega)
-    np.testing.assert_allclose(phi[:, 0], np.sin(omega[0] * t), rtol=1e-14)
-    np.testing.assert_allclose(phi[:, 1], np.cos(omega[0] * t), rtol=1e-14)
-    np.testing.assert_allclose(phi @ phi.T, np.sum(np.cos((t[:, None] - t)[..., None] * omega), axis=2), atol=1e-13)

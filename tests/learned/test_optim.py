@@ -6,33 +6,6 @@ import pytest
 from tinydiff.learned.optim import Adam, clip, cosine_decay, ema_update
 
 
-def test_first_step_is_lr_times_the_sign_of_the_gradient(rng):
-    """−lr g/(|g| + eps), as both averages are corrected for their start."""
-    g = rng.standard_normal(50)
-    adam = Adam(lr=0.01, eps=1e-3)
-    np.testing.assert_allclose(adam.update(g, adam.init(g))[0], -0.01 * g / (np.abs(g) + 1e-3), rtol=1e-13)
-
-
-def test_a_constant_gradient_moves_by_lr_each_step(rng):
-    g = rng.standard_normal(50)
-    adam, theta = Adam(lr=0.01, eps=0.0), np.zeros(50)
-    state = adam.init(theta)
-    for k in range(1, 8):
-        step, state = adam.update(g, state)
-        theta = theta + step
-        np.testing.assert_allclose(theta, -0.01 * k * np.sign(g), rtol=1e-12)
-        assert state.count == k
-
-
-def test_the_scale_of_the_loss_does_not_matter(rng):
-    adam = Adam(lr=0.01, eps=0.0)
-    a = b = adam.init(np.zeros(20))
-    for _ in range(5):
-        g = rng.standard_normal(20)
-        (step_a, a), (step_b, b) = adam.update(g, a), adam.update(1e3 * g, b)
-        np.testing.assert_allclose(step_a, step_b, rtol=1e-12)
-
-
 def test_averages_forget_at_the_rates_b1_and_b2(rng):
     """mu_n = (1 − b1) Σ b1^{n−k} g_k, nu_n the same of g²."""
     adam, gs = Adam(b1=0.8, b2=0.95), rng.standard_normal((6, 10))
@@ -75,11 +48,3 @@ def test_clip_keeps_direction_and_bounds_the_norm(rng):
     assert before == pytest.approx(norm, rel=1e-14)
     np.testing.assert_allclose(clipped, 0.5 * g / norm, rtol=1e-13)
     np.testing.assert_array_equal(clip(g, 2 * norm)[0], g)
-
-
-def test_ema_is_a_geometric_average(rng):
-    """With a constant θ the distance to it shrinks by `decay` each time."""
-    ema, theta = np.zeros(5), rng.standard_normal(5)
-    for k in range(1, 6):
-        ema = ema_update(ema, theta, 0.9)
-        np.testing.assert_allclose(theta - ema, 0.9**k * theta, rtol=1e-13)

@@ -9,7 +9,6 @@ from scipy.integrate import solve_ivp
 from scipy.stats import chisquare
 
 import tinydiff as td
-from tinydiff.denoisers import eps_from_x0, v_from_x0_eps
 
 CHAIN = td.Discrete.linear(1000)
 PROCESSES = (td.VP(), td.SubVP(), td.VE(), td.Cosine(), td.Straight(), CHAIN)
@@ -25,46 +24,6 @@ def draws(rng, n=4, dim=3):
 class TestSteps:
     """One step from t to s with given noise."""
 
-    def test_eta_1_is_ddpm(self, process, t, s, rng):
-        """DDIM with η = 1 is the posterior step with β̃, strided or not [DDIM §4.1]."""
-        x, x0, z = draws(rng)
-        expected = td.ddpm_step(process, x, x0, t, s, z)
-        np.testing.assert_allclose(td.ddim_step(process, x, x0, t, s, z, eta=1.0), expected, rtol=1e-9, atol=1e-9)
-
-    @pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
-    def test_the_marginal_is_kept(self, process, t, s, eta, rng):
-        """(coefficient of ε̂)² + d² = σ_s²: with the true x_0 every η lands on q(x_s | x_0) [DDIM, Lemma 1]."""
-        x0, zero = rng.standard_normal((2, 1, 3))
-        step = functools.partial(td.ddim_step, process, t=t, s=s, eta=eta)
-        at = lambda eps, z: step(process.perturb(0 * x0, t, eps), 0 * x0, z=z)  # noqa: E731
-        by_eps, by_z = at(np.ones((1, 3)), 0 * zero), at(0 * zero, np.ones((1, 3)))
-        np.testing.assert_allclose(by_eps**2 + by_z**2, process.sigma(s) ** 2, rtol=1e-9)
-        np.testing.assert_allclose(step(process.perturb(x0, t, 0 * x0), x0, z=0 * x0), process.alpha(s) * x0, rtol=1e-9)
-
-    def test_eta_scales_the_standard_deviation_of_the_noise(self, process, t, s, rng):
-        """d = η √β̃ [DDIM 16]."""
-        x, x0, _ = draws(rng)
-        step = functools.partial(td.ddim_step, process, x, x0, t, s)
-        for eta in (0.3, 1.0):
-            noise = step(np.ones_like(x), eta) - step(0 * x, eta)
-            np.testing.assert_allclose(noise**2, eta**2 * process.posterior(x, x0, t, s)[1], rtol=1e-6)
-
-    def test_eta_0_with_the_true_noise_lands_on_the_perturbed_point(self, process, t, s, rng):
-        """x_s = α_s x_0 + σ_s ε with the same ε."""
-        x0, eps, z = draws(rng)
-        landed = td.ddim_step(process, process.perturb(x0, t, eps), x0, t, s, z)
-        np.testing.assert_allclose(landed, process.perturb(x0, s, eps), rtol=1e-9, atol=1e-11)
-
-    def test_eta_0_is_eulers_step_in_x_over_alpha_and_sigma_over_alpha(self, process, t, s, rng):
-        """d(x/α) = ε̂ d(σ/α): exact along a fixed ε̂ [DDIM 13]."""
-        x, x0, z = draws(rng)
-        eps = eps_from_x0(process, x, t, x0)
-        ratio = lambda t: process.sigma(t) / process.alpha(t)  # noqa: E731
-        euler = x / process.alpha(t) + (ratio(s) - ratio(t)) * eps
-        np.testing.assert_allclose(
-            td.ddim_step(process, x, x0, t, s, z) / process.alpha(s), euler, rtol=1e-8, atol=1e-9 * ratio(t)
-        )
-
     def test_beta_takes_the_transition_variance(self, process, t, s, rng):
         """The noise has variance v = σ_t² − a²σ_s², and β̃ = v σ_s²/σ_t² [DDPM §3.2]."""
         x, x0, _ = draws(rng)
@@ -73,54 +32,6 @@ class TestSteps:
         v = process.sigma(t) ** 2 - (process.alpha(t) / process.alpha(s) * process.sigma(s)) ** 2
         np.testing.assert_allclose(size("beta") ** 2, v, rtol=1e-6)
         np.testing.assert_allclose(size("beta_tilde") ** 2, v * (process.sigma(s) / process.sigma(t)) ** 2, rtol=1e-6)
-
-
-def test_the_four_forms_of_the_reverse_mean_are_one(rng):
-    """Posterior form = ε form (x − β/√(1−ᾱ) ε)/√(1−β) = score form (x + βs)/√(1−β) [DDPM 11, Alg. 2]."""
-    x, eps, z = draws(rng)
-    for n in (2, 10, 500, 1000):
-        t, s, beta = n / 1000, (n - 1) / 1000, CHAIN.betas[n - 1]
-        alpha_bar = np.prod(1 - CHAIN.betas[:n])
-        x0_hat = (x - np.sqrt(1 - alpha_bar) * eps) / np.sqrt(alpha_bar)
-        by_eps = (x - beta / np.sqrt(1 - alpha_bar) * eps) / np.sqrt(1 - beta)
-        by_score = (x + beta * (-eps / np.sqrt(1 - alpha_bar))) / np.sqrt(1 - beta)
-        np.testing.assert_allclose(td.ddpm_step(CHAIN, x, x0_hat, t, s, 0 * z), by_eps, rtol=1e-10, atol=1e-11)
-        np.testing.assert_allclose(by_score, by_eps, rtol=1e-13)
-
-
-def test_ddim_is_a_rotation_on_vp(rng):
-    """x_s = cos δ x_t − sin δ v with cos δ = α_t α_s + σ_t σ_s [Salimans & Ho 2022]."""
-    process, (x, x0, z) = td.Cosine(), draws(rng)
-    t, s = 0.7, 0.45
-    v = v_from_x0_eps(process, t, x0, eps_from_x0(process, x, t, x0))
-    delta = 0.5 * np.pi * (t - s)
-    np.testing.assert_allclose(td.ddim_step(process, x, x0, t, s, z), np.cos(delta) * x - np.sin(delta) * v, rtol=1e-12)
-
-
-def test_ddim_on_a_standard_normal_shrinks_by_cos_to_the_n():
-    """Of N(0, 1) ε̂ = σx; N steps of equal angle scale x by cos^N(π/2N): too little variance, as seen at few steps."""
-    process = td.Cosine()
-    model = td.Oracle(td.GaussianMixture([1.0], [[0.0]], [[[1.0]]]), process)
-    for steps in (1, 2, 10, 50):
-        ts = np.linspace(1, 0, steps + 1)
-        x = td.last(td.ddim(model, process, np.ones((1, 1)), ts))[1]
-        np.testing.assert_allclose(x[0, 0], np.cos(np.pi / (2 * steps)) ** steps, rtol=1e-11, atol=1e-15)
-
-
-@pytest.mark.parametrize(("variance", "data_variance"), [("beta", 1.0), ("beta_tilde", 0.0)])
-def test_beta_is_right_for_a_standard_normal_and_beta_tilde_for_a_point(variance, data_variance):
-    """The variance of x_s under x_s = (mean) + √var z, followed exactly through 1000 steps [DDPM §3.2]."""
-    oracle = td.Oracle(td.GaussianMixture([1.0], [[0.0]], [[[data_variance]]]), CHAIN)
-    moment, one, zero = 1.0, np.ones((1, 1)), np.zeros((1, 1))
-    for n in range(1000, 1, -1):
-        t, s = n / 1000, (n - 1) / 1000
-        step = functools.partial(td.ddpm_step, CHAIN, t=t, s=s, variance=variance)
-        by_x, by_z = step(one, oracle.x0(one, t), z=zero)[0, 0], step(zero, zero, z=one)[0, 0]
-        moment = by_x**2 * moment + by_z**2
-        if n == 1000 and data_variance == 0:
-            moment = CHAIN.posterior_coefficients(t, s)[0] ** 2 * CHAIN.sigma(1.0) ** 2 + by_z**2
-        expected = CHAIN.alpha(s) ** 2 * data_variance + CHAIN.sigma(s) ** 2
-        np.testing.assert_allclose(moment, expected, rtol=1e-10)
 
 
 def test_no_noise_in_the_step_to_zero(rng):
@@ -254,3 +165,23 @@ def test_wrong_knobs_are_named(rng):
             next(td.ddim(model, process, x, ts))
     with pytest.raises(ValueError, match="n must be at least 1"):
         td.sample(model, process, 0, rng=rng)
+
+
+def test_the_warning_of_a_far_prior_names_the_callers_line(rng):
+    """It counts nats per dimension, over .01 for data of unit variance; a gap of .006 is silent. One draw is a sample."""
+    oracle = td.Oracle(td.toys.ring8(), td.VP(0.1, 8.8))
+    assert 0.005 < oracle.process.prior_gap(np.ones((1, 1))).item() < 0.01
+    assert td.sample(oracle, oracle.process, 1, steps=2, rng=rng).shape == (1, 2)
+    with pytest.warns(UserWarning, match="nats per dimension") as caught:
+        td.sample(oracle, td.VP(0.1, 5.0), 1, steps=2, rng=rng)
+    assert caught[0].filename == __file__
+
+
+def test_a_gap_of_a_hundredth_is_not_over_it(rng):
+    """The warning is for more than .01 nats per dimension."""
+
+    class AtTheEdge(td.VP):
+        def prior_gap(self, x0):
+            return np.full(len(x0), 0.01)
+
+    td.sample(td.Oracle(td.toys.ring8(), td.VP()), AtTheEdge(), 1, steps=2, rng=rng)

@@ -24,15 +24,6 @@ def half_log_snr(process, t):
 class TestStep:
     """One step from t to s, with the evaluation before it at t_before."""
 
-    def test_the_first_order_is_ddim(self, process, t_before, t, s, rng):
-        """x_s = (σ_s/σ_t) x + α_s (1 − e^{−h}) x̂_0 [DPM-Solver++; DDIM 12]."""
-        x, x0 = rng.standard_normal((2, 4, 3))
-        step = dpm_solver_2m_step(process, x, x0, None, t_before, t, s)
-        np.testing.assert_allclose(step, td.ddim_step(process, x, x0, t, s, 0 * x), rtol=1e-11, atol=1e-12)
-        h = half_log_snr(process, s) - half_log_snr(process, t)
-        by_hand = process.sigma(s) / process.sigma(t) * x - process.alpha(s) * math.expm1(-h) * x0
-        np.testing.assert_allclose(step, by_hand, rtol=1e-11, atol=1e-12)
-
     def test_a_constant_prediction_is_integrated_exactly(self, process, t_before, t, s, rng):
         """With x̂_0 = x_0 throughout, α_t x_0 + σ_t ε goes to α_s x_0 + σ_s ε."""
         x0, eps = rng.standard_normal((2, 4, 3))

@@ -90,17 +90,6 @@ def test_modes_of_half_the_width_fail_by_their_log_density(toy, rng):
 
 
 @every_toy
-def test_sliced_w2_lets_modes_of_half_the_width_pass(toy, rng):
-    """At n = 2000 most of their distances to true draws lie under the largest of twenty between true draws."""
-    data, n = TOYS[toy](), 2000
-    distances = lambda law: np.array(  # noqa: E731
-        [td.sliced_w2(law.sample(rng, n), data.sample(rng, n), rng=rng, directions=64) for _ in range(20)]
-    )
-    floor = distances(data)
-    assert np.mean(distances(narrowed(data)) <= floor.max()) > 0.5
-
-
-@every_toy
 def test_a_missing_mode_fails_by_its_count(toy, rng):
     """The least component wants 167 or more of the 10,000 draws. ln q_0 is as it should be."""
     data = TOYS[toy]()

@@ -49,50 +49,6 @@ def law_of_end(process, ts, lam):
     return offset + c_x * mean, c_x**2 * variance - np.sum(c**2 * np.diff(ts))
 
 
-def orders(errors):
-    return -np.diff(np.log2(errors))
-
-
-@pytest.mark.parametrize("lam", [0.5, 1.0])
-@pytest.mark.parametrize(
-    ("process", "start", "stop"),
-    [(td.VP(), 1.0, 0.1), (td.VE(), 1.0, 0.4), (td.Cosine(), 0.9, 0.1)],
-    ids=["VP", "VE", "Cosine"],
-)
-class TestOrders:
-    """Euler–Maruyama on an equation whose noise is additive [Kloeden & Platen 1992, §10.2–10.3, §14.1]."""
-
-    def test_weak_order_1(self, process, start, stop, lam):
-        """The errors of the mean and of the variance halve when the steps double, ± 0.15 in the exponent.
-
-        On VE the mean of Gaussian data is where the drift is 0, so that no step moves it.
-        """
-        mean, variance = exact(process, stop)
-        laws = [law_of_end(process, np.linspace(start, stop, n + 1), lam) for n in (200, 400, 800, 1600)]
-        of_mean, of_variance = np.abs(np.array(laws) - [mean, variance]).T
-        assert np.all(np.abs(orders(of_variance) - 1) <= 0.15), orders(of_variance)
-        if isinstance(process, td.VE):
-            np.testing.assert_allclose(of_mean, 0, atol=1e-12)
-        else:
-            assert np.all(np.abs(orders(of_mean) - 1) <= 0.15), orders(of_mean)
-
-    def test_strong_order_1(self, process, start, stop, lam):
-        """So does the root mean square distance of n and 2n steps along one Brownian path, from one x_T.
-
-        A coarse increment is the sum of two fine ones, so its coefficient is that of both. Steps that reuse no path
-        would stay a fixed distance apart, and multiplicative noise would give order ½.
-        """
-        mean, variance = exact(process, start)
-        grids = [np.linspace(start, stop, n + 1) for n in (100, 200, 400, 800, 1600)]
-        ends = [coefficients(process, ts, lam) for ts in grids]
-        apart = []
-        for ts, (c, c_x, offset), (fine, fine_x, fine_offset) in zip(grids[1:], ends[:-1], ends[1:], strict=True):
-            noise = np.sum((np.repeat(c, 2) - fine) ** 2 * -np.diff(ts))
-            start_off = (c_x - fine_x) ** 2 * variance + (offset - fine_offset + (c_x - fine_x) * mean) ** 2
-            apart.append(math.sqrt(noise + start_off))
-        assert np.all(np.abs(orders(apart) - 1) <= 0.15), orders(apart)
-
-
 @every_process
 class TestFamily:
     """The reverse equation with drift f x − ½ (1 + λ²) g² ∇ln q_t and diffusion λ g."""
@@ -119,26 +75,6 @@ class TestFamily:
         np.testing.assert_allclose((still - x) / (s - t), drift, rtol=1e-9, atol=1e-9)
         moved = euler_maruyama_step(oracle, process, x, t, s, dw, lam) - still
         np.testing.assert_allclose(moved, lam * np.sqrt(process.g2(t)) * dw, rtol=1e-9, atol=1e-12)
-
-    @every_lam
-    def test_the_fokker_planck_residual_is_0(self, process, lam, rng):
-        """∂_t ln q = −∇·D − D·∇ln q − ½ λ² g² (Δln q + |∇ln q|²), with the drift D of the step.
-
-        Every derivative is by complex step; D and λ g are read off the step itself. It runs backwards, hence the sign
-        of the last term.
-        """
-        data = td.GaussianMixture([0.3, 0.7], [[-1.0], [0.8]], [[[0.1]], [[0.2]]])
-        oracle, t, s, h = td.Oracle(data, process), 0.4, 0.35, 1e-30
-        x = oracle.at(t).sample(rng, 8)
-        drift = lambda x: (euler_maruyama_step(oracle, process, x, t, s, 0 * x, lam) - x) / (s - t)  # noqa: E731
-        g2 = (euler_maruyama_step(oracle, process, x, t, s, 1 + 0 * x, lam) - x - (s - t) * drift(x)) ** 2
-        by_t = np.imag(oracle.log_density(x, t + 1j * h)) / h
-        score = np.imag(oracle.log_density(x + 1j * h, t))[:, None] / h
-        curvature = oracle.at(t).score_vjp(x, np.ones_like(x))
-        divergence = np.imag(drift(x + 1j * h)) / h
-        terms = np.hstack([divergence, drift(x) * score, 0.5 * g2 * (curvature + score**2)])
-        scale = np.max(np.abs(terms))
-        np.testing.assert_allclose(by_t, -np.sum(terms, axis=1), rtol=0, atol=1e-10 * scale)
 
     def test_lam_0_is_eulers_method_for_the_flow(self, process, rng):
         """It draws no noise, and needs none: λ = 0 is the probability-flow ODE [Song et al. 2021, 13]."""
@@ -248,20 +184,6 @@ def langevin_coefficients(process, t, snr, data=GAUSSIAN):
     x, z = np.array([[0.0], [1.0], [0.0]]), np.array([[0.0], [0.0], [1.0]])
     end = langevin_step(td.Oracle(data, process), process, x, t, z, snr)[:, 0]
     return end[1] - end[0], end[2] - end[0], end[0]
-
-
-@every_process
-@pytest.mark.parametrize("t", [0.1, 0.5, 0.9])
-def test_langevin_steps_have_a_law_that_is_not_q_t(process, t):
-    """N(0, v) becomes v/(1 − δ/2v), δ = 2 (snr σ)², and the mean stays: a bias of order δ, → ½ δ."""
-    mean, v = exact(process, t)
-    for snr in (0.3, 0.16, 0.05):
-        a, b, c = langevin_coefficients(process, t, snr)
-        delta, stationary = 2 * (snr * process.sigma(t)) ** 2, b**2 / (1 - a**2)
-        np.testing.assert_allclose(stationary, v / (1 - delta / (2 * v)), rtol=1e-9)
-        np.testing.assert_allclose(c / (1 - a), mean, rtol=1e-9)
-        assert stationary > v
-        assert abs((stationary - v) / delta - 0.5) < 0.3 * delta / v + 1e-9
 
 
 @every_process

@@ -123,7 +123,7 @@ def path_log_ratio(
     ratio = (prior or process.prior_log_density)(path[0])
     for (t, s, var), x, y in zip(steps, path[:-1], path[1:], strict=True):
         x0_hat, (a, v) = model.x0(x, t), process.transition(t, s)
-        mean = x0_hat if s == 0 else process.posterior(x, x0_hat, t, s)[0]
+        mean, _ = process.posterior(x, x0_hat, t, s)
         ratio = ratio + log_normal(y, mean, var) - log_normal(x, float(a) * y, float(v))
     return ratio
 
@@ -152,7 +152,7 @@ def optimal_variances(
     variances = []
     for t, s, _ in _reverse_steps(process, ts, "beta_tilde"):
         miss = to_numpy(x0 - model.x0(process.perturb(x0, t, normal_like(rng, x0)), t))
-        _, c_0, var = (1.0, 1.0, 0.0) if s == 0 else process.posterior_coefficients(t, s)
+        _, c_0, var = process.posterior_coefficients(t, s)
         variances.append(float(var + c_0**2 * np.mean(miss * miss)))
     return np.array(variances)
 
@@ -202,7 +202,8 @@ def log_bins(x: Array, mean: Array, var: float) -> Array:
     """
     levels, guess = to_numpy(x).astype(np.float64), to_numpy(mean).astype(np.float64)
     index = (levels + 1) * (BINS - 1) / 2
-    if not np.all((np.abs(index - np.rint(index)) < 1e-2) & (index > -0.5) & (index < BINS - 0.5)):
+    nearest = np.rint(index)
+    if not np.all((np.abs(index - nearest) < 1e-2) & (nearest >= 0) & (nearest < BINS)):
         raise ValueError(f"decoder 'bins' is for pixels on the {BINS} levels from −1 to 1; some of these are not.")
     std, half = math.sqrt(var), 1 / (BINS - 1)
     low = np.where(levels < -1 + half, -np.inf, (levels - half - guess) / std)

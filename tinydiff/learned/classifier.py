@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydiff.backend import Array, Times, cast, column, is_complex, namespace, to_numpy
+from tinydiff.backend import Array, Times, cast, column, namespace, to_numpy
 from tinydiff.exact.mixture import log_softmax
 from tinydiff.learned.network import TimeMLP, check_theta, network_inputs
 from tinydiff.learned.objective import Weight, simple
@@ -47,7 +47,7 @@ def _one_hot(labels: Array, like: Array) -> Array:
     labels, classes = np.atleast_1d(to_numpy(labels)), like.shape[1]
     if not (np.issubdtype(labels.dtype, np.integer) and np.all((labels >= 0) & (labels < classes))):
         raise ValueError(f"labels must be integers from 0 to {classes - 1}; got {np.unique(labels)}.")
-    return cast(labels[:, None] == np.arange(classes), namespace(like).real(like) if is_complex(like) else like)
+    return cast(labels[:, None] == np.arange(classes), like)
 
 
 def train_classifier(

@@ -9,7 +9,6 @@ Seen from flow matching it is dx/dt = E[dx_t/dt | x_t = x] = α̇ x̂_0 + σ̇ �
 trajectories, up to the scale of x and the clock: where their log-SNRs agree, their x/α do.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any, Literal, get_args
@@ -101,7 +100,7 @@ def rk45(f: Slope, x: Array, ts: list[float], rtol: float, atol: float) -> Itera
                 )
             error = step * _weighted(ERROR, slopes) / allowed
             worst = float(xp.max(xp.mean(error * error, axis=1))) ** 0.5
-            proposed = step * (min(5.0, max(0.2, 0.9 * max(worst, 1e-10) ** -0.2)) if math.isfinite(worst) else 0.2)
+            proposed = step * min(5.0, max(0.2, 0.9 * max(worst, 1e-10) ** -0.2))  # a fifth where worst is NaN, too
             if worst <= 1:
                 t, x, slope = (s if reaches else t + step), new, slopes[-1]
                 h = max(h, proposed, key=abs) if reaches else proposed  # a step cut short says little of the next

@@ -1,0 +1,183 @@
+"""The pages of the identities, written from the tests themselves: their docstrings, tolerances, bugs and source."""
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from pathlib import Path
+from types import ModuleType
+
+from identities.catalogue import Identity, identities, marked
+
+NAMES = """Adam Bayes Brownian Chapman DDIM DDPM DPM EDM ELBO EMA Euler Fisher Fokker Gaussian Gaussians Heun Hutchinson
+Jacobian KL Karras Kolmogorov Langevin Maruyama ODE Planck SDE SNR SciPy Stein Tweedie VE VP Wasserstein"""
+
+INTRODUCTION = """---
+hide-toc: true
+---
+
+# The identities
+
+Laws of diffusion, each of them a test. *Holds to* is the largest relative error that the test allows, in float64 and
+then in float32; a law that is judged in double precision alone says why on its own page. Each is proved to bite:
+planted in the library, every wrong line that its page lists turns it red.
+"""
+REFUTED = """## What is false
+
+Plausible statements, each refuted with its number by a test.
+"""
+ERRATA = """## Errata of lecture notes
+
+Formulas that are often written and do not hold. Each is a small function in the tests; put in the place of the right
+one, it is killed by the identity that the last column names.
+"""
+
+
+def write(folder: Path) -> None:
+    """An index with one row for each identity, and a page for each group with the whole of it."""
+    folder.mkdir(exist_ok=True)
+    groups, refuted = by_module(identities()), by_module(marked("refuted"))
+    for module, tests in (groups | refuted).items():
+        _put(folder / f"{page_of(module)}.md", page(module, tests))
+    _put(folder / "index.md", index(groups, refuted, marked("erratum")))
+
+
+def by_module(tests: list[Callable]) -> dict[ModuleType, list[Callable]]:
+    """The tests of each module."""
+    return {sys.modules[name]: list(group) for name, group in groupby(tests, lambda test: test.__module__)}
+
+
+def page_of(module: ModuleType) -> str:
+    """test_forward_kernel → forward-kernel."""
+    return module.__name__.rpartition("test_")[2].replace("_", "-")
+
+
+def title(test: Callable) -> str:
+    """What the name of a test states."""
+    proper = {name.lower(): name for name in NAMES.split()}
+    words = [proper.get(word, word) for word in test.__name__.split("_")[1:]]
+    return " ".join([words[0][0].upper() + words[0][1:], *words[1:]])
+
+
+def heading(module: ModuleType) -> tuple[str, str]:
+    """The title of a group, and what it is about."""
+    name, _, rest = inspect.getdoc(module).split("\n\n")[0].rstrip(".").partition(": ")
+    return name, rest[:1].upper() + rest[1:] + "." * bool(rest)
+
+
+def anchor(test: Callable) -> str:
+    """The target of a link to a test."""
+    return test.__name__.removeprefix("test_").replace("_", "-")
+
+
+def statement(test: Callable) -> str:
+    """The first paragraph of a docstring."""
+    return inspect.getdoc(test).partition("\n\n")[0].replace("\n", " ")
+
+
+def fields(test: Callable) -> tuple[str, str, str]:
+    """(prose, source, what it catches) of a docstring."""
+    rest = inspect.getdoc(test).partition("\n\n")[2]
+    prose, source, catches = re.fullmatch(r"(.*?)\s*Source: (.*?)\nCatches: (.*)", rest, re.DOTALL).groups()
+    return prose, source.replace("\n", " "), catches.replace("\n", " ")
+
+
+def link(function: Callable) -> str:
+    """A function of the library, linked where the site documents it."""
+    name = function.__qualname__
+    if re.search(r"(^|\.)_(?!_call__)", name):
+        return f"`{name}`"
+    return f"{{py:obj}}`{name} <{function.__module__}.{name}>`"
+
+
+def holds(test: Callable) -> str:
+    """The tolerances in both precisions."""
+    tolerances = test.identity.float64, test.identity.float32
+    return ", ".join("–" if isinstance(tol, str) else number(tol) for tol in tolerances)
+
+
+def number(tolerance: float) -> str:
+    """.15 as it is, and 1e-6 rather than 1e-06."""
+    return f"{tolerance:.2g}" if tolerance >= 0.01 else f"{tolerance:.0e}".replace("e-0", "e-")
+
+
+def index(groups: dict, refuted: dict, errata: list) -> str:
+    """The page with everything at a glance."""
+    lines = [INTRODUCTION]
+    for module, tests in groups.items():
+        rows = (
+            (
+                str(t.identity.number),
+                statement(t),
+                fields(t)[1],
+                link(t.identity.about),
+                f"{{ref}}`{title(t)} <{anchor(t)}>`",
+                holds(t),
+            )
+            for t in tests
+        )
+        lines += [
+            f"## {heading(module)[0]}\n",
+            table("3 43 18 14 15 7", ("", "Statement", "Source", "About", "Test", "Holds to"), rows),
+        ]
+    lines += [REFUTED]
+    for tests in refuted.values():
+        rows = ((t.refuted.claim, fields(t)[1], f"{{ref}}`{title(t)} <{anchor(t)}>`") for t in tests)
+        lines += [table("45 25 30", ("Claim", "Source", "Test"), rows)]
+    lines += [ERRATA]
+    rows = ((e.erratum.written, e.erratum.correct, e.erratum.breaks, killer(e)) for e in errata)
+    lines += [table("28 30 24 18", ("Often written", "Correct", "What breaks", "Killed by"), rows)]
+    names = "\n".join(page_of(module) for module in [*groups, *refuted])
+    return "\n".join(lines) + f"\n```{{toctree}}\n:hidden:\n\n{names}\n```\n"
+
+
+def killer(wrong: Callable) -> str:
+    """The identity that kills an erratum, linked."""
+    test = next(test for test in identities() if test.identity.number == wrong.erratum.killed_by)
+    return f"{{ref}}`{test.identity.number}. {title(test)} <{anchor(test)}>`"
+
+
+def table(widths: str, header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A MyST table whose cells may hold bars and mathematics."""
+    cells = "\n".join(
+        "\n".join(f"{'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(row)) for row in [header, *rows]
+    )
+    return f"````{{list-table}}\n:header-rows: 1\n:widths: {widths}\n:class: catalogue\n\n{cells}\n````\n"
+
+
+def page(module: ModuleType, tests: list[Callable]) -> str:
+    """One group: each law with its meaning, source, tolerance, bugs and the test itself."""
+    return "# {}\n\n{}\n\n".format(*heading(module)) + "\n".join(card(test) for test in tests)
+
+
+def card(test: Callable) -> str:
+    """One law."""
+    prose, source, catches = fields(test)
+    known = getattr(test, "identity", None)
+    lines = [
+        f"({anchor(test)})=\n## {f'{known.number}. ' if known else ''}{title(test)}\n",
+        *([] if known else [f"*Claim:* {test.refuted.claim}\n"]),
+        f"{statement(test)}\n\n{prose}\n",
+        f"- *Source:* {source}",
+        f"- *Catches:* {catches}",
+    ]
+    if known:
+        lines += [f"- *About:* {link(known.about)}", f"- *Holds to:* {precision(known)}", "- *Turns red when*"]
+        lines += [f"  - `` {bug.right} `` is written `` {bug.wrong} `` in {link(bug.target)}" for bug in known.bugs]
+    source_code = inspect.getsource(inspect.unwrap(test, stop=lambda f: not hasattr(f, "hypothesis")))
+    lines += [f"\n<details><summary>The test</summary>\n\n````python\n{source_code}````\n\n</details>\n"]
+    return "\n".join(lines)
+
+
+def precision(known: Identity) -> str:
+    """Both tolerances in words."""
+    double = f"{number(known.float64)} in float64"
+    single = known.float32
+    return f"{double} alone: {single}" if isinstance(single, str) else f"{double}, {number(single)} in float32"
+
+
+def _put(path: Path, text: str) -> None:
+    """Leave a page that has not changed alone, so that it is not built again."""
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)

@@ -1,0 +1,116 @@
+"""Metrics: distances between samples, against closed forms, optimal transport and SciPy."""
+
+import itertools
+from types import SimpleNamespace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+from scipy.special import softmax
+
+import tinydiff as td
+from identities.catalogue import identity
+from identities.draws import generators, processes, times
+from tinydiff.exact.oracle import Points
+
+
+def frame(rng: np.random.Generator, d: int) -> SimpleNamespace:
+    """In the place of a generator: its normal draws (D, directions) are an orthogonal frame, of any lengths."""
+    axes = stats.ortho_group(d).rvs(random_state=rng) if d > 1 else np.ones((1, 1))
+    return SimpleNamespace(standard_normal=lambda _: axes * rng.uniform(0.5, 2, d))
+
+
+@identity(
+    71,
+    float64=1e-12,
+    float32=2e-6,
+    bugs=[
+        (td.sliced_w2, "np.sort(x @ u, axis=0) - np.sort(y @ u, axis=0)", "x @ u - y @ u"),
+        (td.sliced_w2, "np.sqrt(np.sum(u * u, axis=0))", "np.sum(u * u, axis=0)"),
+        (td.sliced_w2, "u /= np.sqrt(np.sum(u * u, axis=0))", "u /= 1.0"),
+        (td.sliced_w2, "math.sqrt(np.mean(apart * apart))", "np.mean(np.abs(apart))"),
+        (td.frechet_distance, "- 2 * np.sum(cross)", "- np.sum(cross)"),
+        (td.frechet_distance, "_root(c) @ _root(other)", "c @ other"),
+    ],
+)
+@given(rng=generators, n=st.integers(3, 40), d=st.integers(1, 4), m=st.floats(-3, 3), s=st.floats(0.2, 3))
+def test_w2_on_a_line_matches_order_statistics(hold, rng, n, d, m, s):
+    r"""$W_2^2(N(m,s^2), N(m',s'^2)) = (m-m')^2 + (s-s')^2$ on a line, and $SW_2^2(X, X+c) = \|c\|^2/d$
+
+    On a line the best transport keeps the order, so W₂ compares sorted samples; laws that differ by place and scale
+    alone are as far apart as these two say. Sliced W₂ averages over directions, and the mean of $(c\cdot u)^2$ over all
+    of them, or over any orthonormal frame, is $\|c\|^2/d$.
+
+    Source: Bonneel et al. 2015 (sliced Wasserstein); Villani 2003, §2.2; Dowson & Landau 1982 (Gaussians).
+    Catches: samples that are not sorted, directions that are not normalised, W₁ for W₂, W₂ for W₂².
+    """
+    x, y, c = rng.standard_normal((n, d)), 1 + 2 * rng.standard_normal((n, d)), rng.standard_normal(d)
+    line = lambda x, y: td.sliced_w2(*hold.cast(x, y), rng=frame(rng, 1), directions=1) ** 2  # noqa: E731
+
+    # any two samples of a line, by the best assignment of all
+    cost = cdist(x[:, :1], y[:, :1], "sqeuclidean")
+    hold(line(x[:, :1], y[:, :1]), np.mean(cost[linear_sum_assignment(cost)]))
+
+    # the quantiles of a normal law, scaled to its mean 0 and variance 1, and moved
+    z = stats.norm.ppf((np.arange(n)[:, None] + 0.5) / n)
+    z = rng.permutation(z / np.std(z))
+    hold(line(m + s * z, rng.permutation(0.5 + 1.5 * z)), (m - 0.5) ** 2 + (s - 1.5) ** 2, scale=(1 + abs(m) + s) ** 2)
+    moved = 0.5 + 1.5 * z * ((n - 1) / n) ** 0.5, m + s * z * ((n - 1) / n) ** 0.5
+    hold(td.frechet_distance(*hold.cast(*moved)), (m - 0.5) ** 2 + (s - 1.5) ** 2, scale=(1 + abs(m) + s) ** 2)
+
+    # a shift of all points
+    found = td.sliced_w2(*hold.cast(x, rng.permutation(x + c)), rng=frame(rng, d), directions=d) ** 2
+    hold(found, c @ c / d, scale=1)
+
+
+@identity(
+    72,
+    float64=1e-12,
+    float32=1e-6,
+    bugs=[
+        (td.energy_distance, "2 * distance(x, y) - distance(x, x)", "distance(x, y) - distance(x, x)"),
+        (td.energy_distance, "np.sqrt", "np.abs"),
+        (td.mmd, "(len(a) * kernel(a, a) - 1) / (len(a) - 1)", "kernel(a, a)"),
+        (td.mmd, "-d2 / (2 * bandwidth**2)", "-d2 / bandwidth**2"),
+        (Points._average, "0.5 * square / s**2", "square / s**2"),
+        (Points._average, "- 2 * a * (x @ y.T)", "- 2 * (x @ y.T)"),
+    ],
+)
+@settings(max_examples=50)
+@given(drawn=st.data(), process=processes, rng=generators, n=st.integers(2, 30), d=st.integers(1, 3))
+def test_kernel_distances_are_averages_over_pairs(hold, drawn, process, rng, n, d):
+    r"""$2\,\mathbb E|X-Y| - \mathbb E|X-X'| - \mathbb E|Y-Y'| = 2\int (F-G)^2$, and MMD² is without bias
+
+    The energy distance, F and G the distribution functions of two samples on a line, is the square of what SciPy calls
+    by that name. MMD² leaves out the pairs of a point with itself, so that its mean over all samples of two laws is
+    that of the laws, with $k(x,y) = e^{-\|x-y\|^2/2h^2}$:
+
+    $$\mathbb E\,k(X,X') + \mathbb E\,k(Y,Y') - 2\,\mathbb E\,k(X,Y)$$
+
+    The best denoiser of a finite data set averages with such a kernel too, that of the noise:
+    $\hat x_0(x) = \sum_i y_i\,\mathrm{softmax}_i(-\|x-\alpha y_i\|^2/2\sigma^2)$.
+
+    Source: Székely & Rizzo 2013 (energy statistics), §2; Gretton et al. 2012 (two-sample test), eq. 3.
+    Catches: a root of the energy distance; pairs i = i, by which equal laws have MMD² > 0; h² or σ² for 2h² or 2σ².
+    """
+    # the energy distance on a line
+    x, y = hold.cast(rng.standard_normal((n, 1)), 0.5 + 2 * rng.standard_normal((n + 3, 1)))
+    hold(td.energy_distance(x, y), stats.energy_distance(x[:, 0], y[:, 0]) ** 2, scale=1)
+
+    # MMD² of the laws on two points each: the mean of the statistic over all samples of two and of three
+    (a, b), h = hold.cast(*rng.standard_normal((2, 2, d))), rng.uniform(0.5, 2)
+    k = lambda x, y: np.mean(np.exp(-cdist(x, y, "sqeuclidean") / (2 * h**2)))  # noqa: E731
+    samples = itertools.product(itertools.product(a, repeat=2), itertools.product(b, repeat=3))
+    found = np.mean([td.mmd(np.stack(x), np.stack(y), bandwidth=h) for x, y in samples])
+    hold(float(found), k(a, a) + k(b, b) - 2 * k(a, b), scale=1)
+
+    # the denoiser of a finite data set
+    t = drawn.draw(times(process, 1))[0]
+    alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
+    y = hold.cast(rng.standard_normal((n, d)))
+    x = process.perturb(y[:5], t, hold.cast(rng.standard_normal(y[:5].shape)))
+    expected = softmax(-cdist(x, alpha * np.float64(y), "sqeuclidean") / (2 * sigma**2), axis=1) @ y
+    hold(td.Oracle(y, process).x0(x, t), expected, scale=1 + np.max(x**2) / sigma**2)

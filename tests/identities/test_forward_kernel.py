@@ -1,0 +1,218 @@
+"""The forward kernel: noising in one step, in many, and between any two times."""
+
+import numpy as np
+from hypothesis import given, settings
+from scipy import stats
+
+import tinydiff as td
+from identities.catalogue import identity
+from identities.draws import generators, journeys, mixtures, preserving, shapes
+from identities.tools import kernel
+from tinydiff import backend
+
+
+def smeared(x, mean, var, noise, nodes=60):
+    """∫ N(x; y, noise) N(y; mean, var) dy by Gauss–Hermite quadrature over the narrower of the two."""
+    if var > noise:
+        x, mean, var, noise = mean, x, noise, var
+    z, w = np.polynomial.hermite_e.hermegauss(nodes)
+    return stats.norm.pdf(x, mean + np.sqrt(var) * z, np.sqrt(noise)) @ w / w.sum()
+
+
+def characteristic(q, k):
+    """E exp(i k·x) = Σ w exp(i k·m − ½ kᵀC k), its real and imaginary part."""
+    phi = np.sum(q.weights * np.exp(1j * (q.means @ k) - 0.5 * (q.covariances @ k) @ k))
+    return np.stack([phi.real, phi.imag])
+
+
+@identity(
+    8,
+    float64=1e-13,
+    float32=1e-6,
+    bugs=[
+        (td.Process.transition, "a**2 *", "a *"),
+        (td.Process.transition, "self.alpha(t) / self.alpha(s)", "self.alpha(s) / self.alpha(t)"),
+        (td.Process.transition, "- a**2 * self.sigma(s) ** 2", "- self.sigma(s) ** 2"),
+    ],
+)
+@given(journey=journeys(3, zero=True))
+def test_two_transitions_compose_to_one(hold, journey):
+    r"""$\alpha_{u|s} = \alpha_{u|t} \alpha_{t|s}$ and $\sigma^2_{u|s} = \alpha^2_{u|t} \sigma^2_{t|s} + \sigma^2_{u|t}$
+
+    For s < t < u: what is left of $x_s$ at t fades again on the way to u, with the noise that it took on. From data,
+    $s = 0$, the kernel is $(\alpha_u, \sigma_u^2)$.
+
+    Source: Kingma et al. 2021 (VDM), App. A.
+    Catches: one α for two things, the signal's and the variance's; a ratio upside down.
+    """
+    process, (s, t, u) = journey
+    s, t, u = hold.cast(s, t, u)
+    (a_ts, v_ts), (a_ut, v_ut), (a_us, v_us) = (process.transition(*pair) for pair in ((t, s), (u, t), (u, s)))
+    hold(a_ut * a_ts, a_us)
+    hold(a_ut**2 * v_ts + v_ut, v_us, scale=process.sigma(u) ** 2)
+    hold(a_us * process.alpha(s), process.alpha(u))
+    hold(a_us**2 * process.sigma(s) ** 2 + v_us, process.sigma(u) ** 2)
+
+
+@identity(
+    9,
+    float64=1e-12,
+    float32=3e-6,
+    bugs=[
+        (td.Process.transition, "a**2 *", "a *"),
+        (td.Process.transition, "self.sigma(t) ** 2 -", "self.sigma(t) -"),
+        (td.Process.transition, "self.alpha(t) / self.alpha(s)", "(self.alpha(t) / self.alpha(s)) ** 2"),
+    ],
+)
+@settings(max_examples=60)
+@given(journey=journeys(2, zero=True))
+def test_a_transition_gathers_what_comes_in_between(hold, journey):
+    r"""$\sigma^2_{t|s} = \sigma_t^2 - \alpha^2_{t|s} \sigma_s^2$, which is $1 - \bar\alpha_t / \bar\alpha_s$ in a chain
+
+    One step of a chain adds $\beta_t$. Many add up the β between s and t, each faded by the later ones. An SDE does so
+    in every instant:
+    $\alpha_{t|s} = \exp \int_s^t f$ and $\sigma^2_{t|s} = \int_s^t \alpha^2_{t|r}\, g^2(r)\, dr$.
+
+    Source: Ho et al. 2020 (DDPM), eq. 2; Kingma et al. 2021 (VDM), App. A.
+    Catches: a for a²; σ for σ²; β of the last step for the noise of many.
+    """
+    process, (s, t) = journey
+    s, t = hold.cast(s, t)
+    a, v = process.transition(t, s)
+    gathered = kernel(process, float(t), float(s))
+    hold(a, gathered[0])
+    hold(v, gathered[1], scale=process.sigma(float(t)) ** 2)
+
+
+@identity(
+    10,
+    float64=1e-11,
+    float32="quadrature is judged in double precision",
+    bugs=[
+        (td.Process.transition, "a**2 *", "a *"),
+        (td.Process.transition, "- a**2 * self.sigma(s) ** 2", ""),
+    ],
+)
+@given(journey=journeys(3, zero=True), rng=generators)
+def test_chapman_kolmogorov(hold, journey, rng):
+    r"""$q(x_u | x_s) = \int q(x_u | x_t)\, q(x_t | x_s)\, dx_t$ for s < t < u
+
+    Noising is a Markov process: the way to u forgets how it came to t. The integral is taken numerically.
+
+    Source: Sohl-Dickstein et al. 2015; the Chapman–Kolmogorov equation.
+    Catches: kernels that belong to no Markov process, such as σ_t² for $\sigma^2_{t|s}$.
+    """
+    process, (s, t, u) = journey
+    (a_ts, v_ts), (a_ut, v_ut), (a_us, v_us) = (process.transition(*pair) for pair in ((t, s), (u, t), (u, s)))
+    x_s, z = rng.standard_normal(2)
+    x_u = a_us * x_s + np.sqrt(v_us) * z
+    integral = smeared(x_u, a_ut * a_ts * x_s, a_ut**2 * v_ts, v_ut)
+    hold(stats.norm.pdf(x_u, a_us * x_s, np.sqrt(v_us)), integral)
+
+
+@identity(
+    11,
+    float64=1e-13,
+    float32=1e-6,
+    bugs=[
+        (td.Process.perturb, "self.sigma(t)", "self.sigma(t) ** 2"),
+        (td.Process.perturb, "self.alpha(t)", "self.alpha(t) ** 2"),
+        (td.Discrete.sigma, "xp.sqrt", ""),
+        (td.Discrete.alpha, "0.5 *", ""),
+    ],
+)
+@given(journey=journeys(1, of=preserving), shape=shapes)
+def test_noising_at_once_is_noising_step_by_step(hold, journey, shape):
+    r"""$x_t = f(x_0, \varepsilon)$ has $f(1, 0)^2 + f(0, 1)^2 = 1$, and takes t steps at once
+
+    A black box that noises data gives its coefficients away when fed with ones and zeros. They must be those of the
+    steps $x \leftarrow \sqrt{1 - \beta}\, x + \sqrt\beta\, \varepsilon$: of $x_0$, and of all the noises together.
+
+    Source: Ho et al. 2020 (DDPM), eqs. 2 and 4.
+    Catches: a missing square root; $\sqrt{1 - \beta_t}$ in place of the product $\sqrt{\bar\alpha_t}$.
+    """
+    process, (t,) = journey
+    one, zero = hold.cast(np.ones(shape), np.zeros(shape))
+    signal, noise = process.perturb(one, t, zero), process.perturb(zero, t, one)
+    hold(signal**2 + noise**2, 1)
+    if isinstance(process, td.Discrete):
+        n = round(t * process.T)
+        x = np.eye(n + 1)[0]  # the coefficients of x_0, ε_1, ε_2, …
+        for m, beta in enumerate(process.betas[:n], start=1):
+            x *= np.sqrt(1 - beta)
+            x[m] = np.sqrt(beta)
+        hold(signal, x[0])
+        hold(noise, np.linalg.norm(x[1:]))
+
+
+@identity(
+    12,
+    float64=1e-11,
+    float32=5e-5,
+    bugs=[
+        (td.GaussianMixture.diffused, "a * self.centres", "self.centres"),
+        (td.GaussianMixture.diffused, "a**2 *", "a *"),
+        (td.GaussianMixture.diffused, "+ s**2", "+ s"),
+        (td.GaussianMixture._log_joint, "y**2 / self.variances", "y**2"),
+    ],
+)
+@given(journey=journeys(2, zero=True), data=mixtures(), line=mixtures(dims=(1, 1)), rng=generators)
+def test_diffusing_rescales_and_then_convolves(hold, journey, data, line, rng):
+    r"""$q_t(x) = \int N(x; \alpha y, \sigma^2)\, q_0(y)\, dy$; $\varphi_t(k) = \varphi_0(\alpha k) e^{-\sigma^2 k^2/2}$
+
+    The law of $\alpha x_0 + \sigma \varepsilon$: the data shrink and are blurred. The characteristic function
+    $\varphi(k) = E\, e^{ik \cdot x}$ makes a product of it. From s to t it goes by the transition's α and σ.
+
+    Source: Sohl-Dickstein et al. 2015; Ho et al. 2020 (DDPM), eq. 4.
+    Catches: "adding noise is a convolution", without the rescaling by α (that is VE); α for α² in the covariance.
+    """
+    process, (s, t) = journey
+    alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
+    k = hold.cast(rng.standard_normal(data.dim))
+    at_0, at_s = (data.cast(k[None]).diffused(process.alpha(r), process.sigma(r)) for r in (0.0, s))
+    product = characteristic(data, alpha * k.astype(float)) * np.exp(-0.5 * sigma**2 * np.sum(k.astype(float) ** 2))
+    hold(characteristic(at_0.diffused(alpha, sigma), k), product, scale=1)
+    a, v = process.transition(t, s)
+    hold(characteristic(at_s.diffused(a, v**0.5), k), product, scale=1)
+
+    x = hold.cast(line.diffused(alpha, sigma).sample(rng, 1))
+    components = zip(line.weights, line.means[:, 0], line.covariances[:, 0, 0], strict=True)
+    integral = sum(w * smeared(float(x[0, 0]), alpha * m, alpha**2 * c, sigma**2) for w, m, c in components)
+    hold(np.exp(line.diffused(alpha, sigma).log_density(x)), integral)
+
+
+@identity(
+    13,
+    float64=1e-13,
+    float32=2e-6,
+    bugs=[
+        (td.Process.perturb, "* eps", "* np.random.default_rng().standard_normal(eps.shape)"),
+        (td.Process.perturb, "column(self.alpha(t), x0)", "self.alpha(t)"),
+        (backend.column, "(-1,) + (1,) * (x.ndim - 1)", "(1,) * (x.ndim - 1) + (-1,)"),
+    ],
+)
+@given(journey=journeys(4, zero=True), shape=shapes, rng=generators)
+def test_a_vector_of_times_is_a_loop_over_rows(hold, journey, shape, rng):
+    r"""$f(x, t, \varepsilon)_i = f(x_i, t_i, \varepsilon_i)$, and the same noise gives the same result
+
+    A batch holds rows at times of their own, as in training. Rows do not mix, nothing random happens inside, and the
+    inputs are left alone.
+
+    Source: a contract of code, not of a paper.
+    Catches: hidden random state; times broadcast along the wrong axis.
+    """
+    process, times = journey
+    s, t = hold.cast(np.transpose([np.sort(rng.choice(times, 2, replace=False)) for _ in range(shape[0])]))
+    x0, x = hold.cast(rng.standard_normal((2, *shape)))
+    inputs = [a.copy() for a in (s, t, x0, x)]
+
+    def answers(i):
+        yield process.perturb(x0[i], t[i], x[i])
+        yield from process.transition(t[i], s[i])
+        yield from process.posterior(x[i], x0[i], t[i], s[i])
+
+    for whole, again, *rows in zip(answers(...), answers(...), *map(answers, range(shape[0])), strict=True):
+        assert np.array_equal(whole, again)
+        hold(whole, rows, scale=np.max(np.abs(rows)))
+    for a, before in zip((s, t, x0, x), inputs, strict=True):
+        assert np.array_equal(a, before)

@@ -1,0 +1,148 @@
+"""Learning machinery: gradients by hand, Adam, the moving average, and how a network is told the time."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinydiff as td
+from identities.catalogue import identity
+from identities.draws import generators, processes, times
+from identities.tools import complex_step
+from tinydiff.learned import layers
+from tinydiff.learned.objective import loss_and_grad
+
+
+@st.composite
+def networks(draw) -> td.TimeMLP:
+    """A small network of any prediction, with and without classes and normalisation."""
+    prediction, classes = draw(st.sampled_from(["eps", "x0", "v", "score"])), draw(st.sampled_from([0, 3]))
+    return td.TimeMLP(draw(st.integers(1, 3)), 4, draw(st.integers(1, 2)), classes, prediction, draw(st.booleans()))
+
+
+@identity(
+    68,
+    float64=1e-12,
+    float32=2e-5,
+    bugs=[
+        (loss_and_grad, "2 * scaled", "scaled"),
+        (loss_and_grad, "* b**2 * miss", "* b * miss"),
+        (layers.silu, "s + y * (1 - s)", "s"),
+        (layers.layer_norm, "- y * mean(y * dy)", ""),
+        (layers.modulate, "pull_gamma(dy * x,", "pull_gamma(dy,"),
+        (layers.linear, "xp.sum(dy, axis=0)", "xp.mean(dy, axis=0)"),
+        (td.TimeMLP._block, "return dh + pull_norm(du)", "return pull_norm(du)"),
+    ],
+)
+@settings(max_examples=60)
+@given(drawn=st.data(), network=networks(), process=processes, rng=generators)
+def test_backpropagation_is_the_transposed_derivative(hold, drawn, network, process, rng):
+    r"""$\langle g,u\rangle = \frac{d}{dh} L(\theta+hu)$ and $\langle w, Jv\rangle = \langle J^\top w, v\rangle$
+
+    The gradient of the loss, and the product with a Jacobian that likelihoods need, are written by hand, by layers;
+    complex steps judge them. What is pulled back enters linearly; the gradient of a batch is the average of its parts',
+    so that it may be gathered in parts; and rows keep to themselves, so that a permuted batch gives permuted answers.
+
+    Source: Squire & Trapp 1998 (complex step); Griewank & Walther 2008, §3.2 (the reverse mode is the transpose).
+    Catches: a factor 2 or 1/B, a term left out of a layer's backward pass, a broadcast over rows.
+    """
+    t = np.array([drawn.draw(times(process, 1))[0] for _ in range(4)])
+    theta, u = hold.cast(*rng.standard_normal((2, network.size)) / 2)
+    x0, eps, v, w = hold.cast(*rng.standard_normal((4, 4, network.dim)))
+    labels = np.array([0, 2, -1, 1]) if network.classes else None
+    weight = lambda _, t: 1 + t  # noqa: E731
+    some = lambda rows: (x0[rows], t[rows], eps[rows], None if labels is None else labels[rows])  # noqa: E731
+    x, sigma = process.perturb(x0, t, eps), process.sigma(t)[:, None]
+
+    # the gradient, against the loss of the noise written out
+    noise = lambda theta: td.NetworkDenoiser(network, theta, process, labels)(np.float64(x), t)  # noqa: E731
+    loss = lambda theta: np.mean((1 + t[:, None]) * (np.float64(eps) - noise(theta)) ** 2)  # noqa: E731
+    _, g = loss_and_grad(network, process, theta, *some(slice(None)), weight)
+    hold(g @ u, complex_step(loss, np.float64(theta), np.float64(u)), scale=np.linalg.norm(g) * np.linalg.norm(u))
+    halves = [loss_and_grad(network, process, theta, *some(rows), weight)[1] for rows in (slice(2), slice(2, 4))]
+    hold((halves[0] + halves[1]) / 2, g, scale=np.linalg.norm(halves))
+
+    # the Jacobian in x
+    model = td.NetworkDenoiser(network, theta, process, labels)
+    exact = complex_step(lambda x: model(x, t), np.float64(x), np.float64(v))
+    output, pull = model.linearize(x, t)
+    size = (1 + 1 / sigma) * (1 + np.max(np.abs(x)))
+    hold(np.sum(pull(w) * v, axis=1, keepdims=True), np.sum(w * exact, axis=1, keepdims=True), scale=size)
+    hold(model.vjp(x, t, 2 * v - w), 2 * pull(v) - pull(w), scale=size)
+    order = np.array([2, 0, 3, 1])
+    permuted = model if labels is None else model.given(labels[order])
+    hold(permuted(x[order], t[order]), output[order], scale=size[order])
+
+
+@identity(
+    69,
+    float64=1e-12,
+    float32=3e-6,
+    bugs=[
+        (td.Adam.update, "-lr / (1 - self.b1**count)", "-lr"),
+        (td.Adam.update, "nu / (1 - self.b2**count)", "nu"),
+        (td.Adam.update, "(1 - self.b2**count)) + self.eps)", "(1 - self.b2**count) + self.eps))"),
+        (td.Adam.update, "self.b2 * state.nu", "self.b1 * state.nu"),
+        (td.ema_update, "decay * ema + (1 - decay) * theta", "(1 - decay) * ema + decay * theta"),
+    ],
+)
+@given(rng=generators, lr=st.floats(1e-4, 1), b1=st.floats(0, 0.95), b2=st.floats(0.5, 0.999), eps=st.floats(1e-8, 1))
+def test_adam_steps_by_the_rate_and_the_average_forgets_geometrically(hold, rng, lr, b1, b2, eps):
+    r"""$\Delta\theta_1 = -\eta\,g/(|g| + \epsilon)$, and k equal gradients move θ by $-k\,\eta\,\mathrm{sign}\,g$
+
+    Adam corrects its averages for their start at 0, so that the first step has full length; at ε = 0 the scale of the
+    loss does not matter. The moving average is $\theta^*_n = d^n \theta^*_0 + (1-d)\sum_k d^{\,n-k}\,\theta_k$.
+
+    Source: Kingma & Ba 2015 (Adam), Alg. 1 and §2.1.
+    Catches: no correction for the start, or of one average alone; ε under the root; d and 1 − d exchanged.
+    """
+    gradients = hold.cast(rng.choice([-1, 1], (8, 5)) * rng.uniform(0.1, 10, (8, 5)))
+    g = gradients[0]
+
+    adam = td.Adam(lr, b1, b2, eps)
+    hold(adam.update(g, adam.init(g))[0], -lr * g / (np.abs(g) + eps))
+
+    adam = td.Adam(lr, b1, b2, eps=0.0)
+    state, theta = adam.init(g), 0 * g
+    for k in range(1, 9):
+        step, state = adam.update(g, state)
+        theta = theta + step
+        hold(theta, -k * lr * np.sign(g))
+
+    one = other = adam.init(g)
+    for each in gradients:
+        (step, one), (scaled, other) = adam.update(each, one), adam.update(8 * each, other)
+        hold(scaled, step, scale=lr)
+
+    average, decay = g, b2
+    for n in range(1, 8):
+        average = td.ema_update(average, gradients[n], decay)
+        ages = decay ** np.arange(n - 1, -1, -1)
+        hold(average, decay**n * g + (1 - decay) * ages @ gradients[1 : n + 1], scale=10)
+
+
+@identity(
+    70,
+    float64=1e-12,
+    float32=3e-6,
+    bugs=[
+        (layers.fourier_features, "xp.cos(angle)", "xp.sin(angle)"),
+        (layers.fourier_features, "t[:, None] * cast", "2 * np.pi * t[:, None] * cast"),
+        (layers.fourier_features, "axis=2", "axis=0"),
+        (layers.fourier_features, "xp.sin(angle), xp.cos(angle)", "xp.cos(angle), xp.sin(angle)"),
+    ],
+)
+@given(rng=generators, count=st.integers(1, 20), batch=st.integers(1, 5))
+def test_embedded_times_know_their_differences(hold, rng, count, batch):
+    r"""$\|\phi(t)\|^2 = d/2$ and $\langle\phi(t), \phi(s)\rangle = \sum_i \cos\omega_i(t-s)$, of t − s alone
+
+    Each pair of $\phi = (\sin\omega_1 t, \cos\omega_1 t, \sin\omega_2 t, \dots)$ is a hand of a clock that turns at the
+    rate $\omega_i$. All times lie on one sphere, and a shift of all of them turns it and changes no angle.
+
+    Source: Vaswani et al. 2017 (Transformer), §3.5; for diffusion Ho et al. 2020 (DDPM), App. B.
+    Catches: sine and cosine of different frequencies, a pair taken apart, turns in place of radians.
+    """
+    omega, t = np.geomspace(1 / 16, 4, count), hold.cast(rng.uniform(-5, 5, batch))
+    phi = layers.fourier_features(t, omega)
+    hold(np.sum(phi**2, axis=1), count)
+    hold(phi @ phi.T, np.sum(np.cos(omega * (t[:, None] - t)[:, :, None]), axis=2), scale=count)
+    hold(phi[:, :2], [[np.sin(omega[0] * each), np.cos(omega[0] * each)] for each in t], scale=1)

@@ -1,0 +1,322 @@
+"""The posterior: where x_s was, given x_t and x_0, or given x_t alone."""
+
+import numpy as np
+from hypothesis import assume, given, settings
+from scipy import stats
+from scipy.special import softmax
+
+import tinydiff as td
+from identities.catalogue import identity
+from identities.draws import every_chain, generators, journeys, mixtures, preserving, shapes
+from identities.tools import gradient, kernel, log_density
+
+POINT = td.GaussianMixture([1.0], [[0.3]], [[[0.0]]])
+UNIT = td.GaussianMixture([1.0], [[0.0]], [[[1.0]]])
+WIDE = td.GaussianMixture([1.0], [[0.0]], [[[25.0]]])
+
+
+def log_normal(x, mean, var):
+    """ln N(x; mean, var I), the coordinates last."""
+    return np.sum(stats.norm.logpdf(x, mean, np.sqrt(var)), axis=-1)
+
+
+def grid(data, process, t):
+    """Points and weights with Σ w f(x) = E f(x_t) in one dimension: trapezoidal, in tenths of the least std."""
+    alpha, sigma = process.alpha(t), process.sigma(t)
+    std = np.sqrt(alpha**2 * data.covariances[:, 0, 0] + sigma**2)
+    ends = np.min(alpha * data.means) - 9 * np.max(std), np.max(alpha * data.means) + 9 * np.max(std)
+    x = np.arange(*ends, 0.1 * np.min(std))[:, None]
+    w = np.exp(log_density(data, x, alpha, sigma))
+    return x, w / np.sum(w)
+
+
+def reverse_variance(data, process, t, s):
+    """E Var[x_s | x_t] in one dimension."""
+    x, w = grid(data, process, t)
+    return w @ data.reverse_kernel(x, process, t, s).moments()[1][:, 0, 0]
+
+
+@identity(
+    14,
+    float64=1e-12,
+    float32="small variances magnify what single precision rounds",
+    bugs=[
+        (td.Process.posterior_coefficients, "a * ratio", "ratio"),
+        (td.Process.posterior_coefficients, "self.alpha(s) * v", "self.alpha(t) * v"),
+        (td.Process.posterior_coefficients, "v * ratio", "v"),
+        (td.Process.posterior, "column(c_t, x) * x + column(c_0, x) * x0", "column(c_0, x) * x + column(c_t, x) * x0"),
+    ],
+)
+@given(journey=journeys(2), rng=generators)
+def test_posterior_is_bayes_rule(hold, journey, rng):
+    r"""$\log q(x_s | x_t, x_0) = \log q(x_t | x_s) + \log q(x_s | x_0) - \log q(x_t | x_0)$, at any three points
+
+    Given $x_0$, the way back is a Gaussian again. Its mean and variance are the target of every reverse step.
+
+    Source: Ho et al. 2020 (DDPM), eqs. 6–7.
+    Catches: any wrong coefficient.
+    """
+    process, (s, t) = journey
+    a, v = kernel(process, t, s)
+    x0, z, w = rng.standard_normal((3, 4, 2))
+    x_s = process.alpha(s) * x0 + process.sigma(s) * z
+    x_t = a * x_s + np.sqrt(v) * w
+    bayes = log_normal(x_t, a * x_s, v) + log_normal(x_s, process.alpha(s) * x0, process.sigma(s) ** 2)
+    bayes -= log_normal(x_t, process.alpha(t) * x0, process.sigma(t) ** 2)
+    hold(log_normal(x_s, *process.posterior(x_t, x0, t, s)), bayes, scale=10)
+
+
+@identity(
+    15,
+    float64=1e-13,
+    float32=3e-6,
+    bugs=[
+        (td.Process.posterior_coefficients, "v * ratio", "v / ratio"),
+        (td.Process.posterior_coefficients, "self.sigma(s) ** 2 / self.sigma(t) ** 2", "self.sigma(s) / self.sigma(t)"),
+        (td.Process.posterior_coefficients, "a * ratio", "a**2 * ratio"),
+    ],
+)
+@given(journey=journeys(2), shape=shapes, rng=generators)
+def test_posterior_adds_precisions(hold, journey, shape, rng):
+    r"""$1/\tilde\beta_t = (1 - \beta_t)/\beta_t + 1/(1 - \bar\alpha_{t-1})$
+
+    Two measurements of $x_{t-1}$, one from $x_t$ and one from $x_0$: their precisions add up, and the mean is theirs,
+    weighted by precision. For any s < t the two are $\alpha^2_{t|s}/\sigma^2_{t|s}$ and $1/\sigma_s^2$.
+
+    Source: Ho et al. 2020 (DDPM), eq. 7.
+    Catches: variances added in place of precisions; a flipped ratio; standard deviations for variances.
+    """
+    process, (s, t) = journey
+    x, x0 = hold.cast(rng.standard_normal((2, *shape)))
+    a, v = kernel(process, t, s)
+    alpha, sigma2 = process.alpha(s), process.sigma(s) ** 2
+    precision = a**2 / v + 1 / sigma2
+    mean, var = process.posterior(x, x0, *hold.cast(t, s))
+    hold(var, 1 / precision, scale=sigma2)
+    hold(mean, (a / v * x.astype(float) + alpha / sigma2 * x0) / precision, scale=1)
+
+
+@identity(
+    16,
+    float64=1e-10,
+    float32="it compares small differences of what single precision rounds",
+    bugs=[
+        (td.Process.posterior_coefficients, "self.sigma(s) ** 2 / self", "1 / self.sigma(s) ** 2 * self"),
+        (td.Process.posterior_coefficients, "v * ratio", "v"),
+        (td.Process.posterior_coefficients, "v / self.sigma(t) ** 2", "v / self.sigma(t)"),
+    ],
+)
+@given(chain=every_chain, journey=journeys(1), shape=shapes, rng=generators)
+def test_posterior_variance_rises_from_zero_to_beta(hold, chain, journey, shape, rng):
+    r"""$\tilde\beta_1 = 0$, and $1 - \bar\alpha_{t-1} \le \tilde\beta_t / \beta_t < 1$, so that the ratio tends to 1
+
+    The last step, to data, is certain: it lands on $x_0$. Far from data $x_0$ says little, and β̃ tends to β, by
+    $1 - \tilde\beta_t / \beta_t = \bar\alpha_{t-1} \beta_t / (1 - \bar\alpha_t)$.
+
+    Source: Ho et al. 2020 (DDPM), eq. 7 and §3.2.
+    Catches: a flipped ratio; β in place of β̃, which puts noise on the last step.
+    """
+    n = np.arange(1, chain.T + 1)
+    _, _, beta_tilde = chain.posterior_coefficients(*hold.cast(n / chain.T, (n - 1) / chain.T))
+    alpha_bar = np.cumprod(1 - np.append(0, chain.betas))
+    ratio = beta_tilde / chain.betas
+    assert ratio[0] == 0
+    assert np.all((1 - alpha_bar[:-1] - hold.tolerance <= ratio) & (ratio <= 1 + hold.tolerance))
+    hold(1 - ratio, alpha_bar[:-1] * chain.betas / (1 - alpha_bar[1:]), scale=1)
+
+    process, (t,) = journey
+    x, x0 = hold.cast(rng.standard_normal((2, *shape)))
+    mean, var = process.posterior(x, x0, t, 0.0)
+    hold(mean, x0)
+    assert var == 0
+
+
+@identity(
+    17,
+    float64=1e-13,
+    float32=1e-6,
+    bugs=[
+        (td.Process.posterior_coefficients, "self.alpha(s) * v", "v"),
+        (td.Process.posterior_coefficients, "a * ratio", "ratio"),
+        (td.Process.posterior_coefficients, "v * ratio", "v"),
+    ],
+)
+@given(journey=journeys(2, zero=True))
+def test_posterior_agrees_with_the_marginal(hold, journey):
+    r"""$c_0 + c_t \alpha_t = \alpha_{t-1}$ and $\tilde\beta + c_t^2 \sigma_t^2 = \sigma_{t-1}^2$
+
+    The posterior is $N(c_t x_t + c_0 x_0, \tilde\beta I)$. Averaged over $q(x_t | x_0)$ it gives $q(x_{t-1} | x_0)$, by
+    the laws of total expectation and total variance; here $\alpha^2 = \bar\alpha$. In the same way for any s < t.
+
+    Source: Ho et al. 2020 (DDPM), eqs. 4 and 7.
+    Catches: β for β̃, and any coefficient that loses signal or noise.
+    """
+    process, (s, t) = journey
+    s, t = hold.cast(s, t)
+    c_t, c_0, var = process.posterior_coefficients(t, s)
+    hold(c_0 + c_t * process.alpha(t), process.alpha(s))
+    hold(var + c_t**2 * process.sigma(t) ** 2, process.sigma(s) ** 2)
+
+
+@identity(
+    18,
+    float64=1e-13,
+    float32=2e-6,
+    bugs=[
+        (td.Process.posterior_coefficients, "self.transition(t, s)", "self.transition(t, t - 1 / self.T)"),
+        (td.Process.posterior_coefficients, "self.alpha(s) * v", "self.alpha(t) * v"),
+        (td.Process.posterior_coefficients, "a * ratio", "ratio"),
+    ],
+)
+@given(journey=journeys(2, of=every_chain, zero=True))
+def test_strided_posterior_is_a_regression_on_many_steps(hold, journey):
+    r"""$c_t = \alpha_{t|s} \sigma_s^2/\sigma_t^2$ and $\tilde\beta = \sigma^2_{t|s} \sigma_s^2/\sigma_t^2$ if s < t
+
+    A sampler that skips steps asks for $x_s$ given $x_0$ and an $x_t$ many steps later; the coefficient of $x_0$ is
+    $c_0 = \alpha_s \sigma^2_{t|s}/\sigma_t^2$. Here both are sums of the same independent noises, step by step, and
+    $x_s$ is regressed on $x_t$: $c_t$ is the slope, and the variance is what is left over.
+
+    Source: Kingma et al. 2021 (VDM), App. A.
+    Catches: the β of one step in a strided sampler.
+    """
+    chain, (s, t) = journey
+    x = {0: np.eye(chain.T + 1)[0]}  # each x_n by its coefficients of x_0, ε_1, ε_2, …
+    for n, beta in enumerate(chain.betas, start=1):
+        x[n] = np.sqrt(1 - beta) * x[n - 1]
+        x[n][n] = np.sqrt(beta)
+    (signal_s, *noise_s), (signal_t, *noise_t) = x[round(s * chain.T)], x[round(t * chain.T)]
+    slope = np.dot(noise_s, noise_t) / np.dot(noise_t, noise_t)
+    left_over = np.subtract(noise_s, slope * np.array(noise_t))
+
+    c_t, c_0, var = chain.posterior_coefficients(*hold.cast(t, s))
+    hold(c_t, slope)
+    hold(c_0, signal_s - slope * signal_t, scale=signal_s)
+    hold(var, np.sum(left_over**2), scale=np.sum(np.square(noise_s)))
+
+
+@identity(
+    19,
+    float64=1e-11,
+    float32="quadrature is judged in double precision",
+    bugs=[
+        (td.GaussianMixture.reverse_kernel, "var**0.5", "var"),
+        (td.GaussianMixture.reverse_kernel, "diffused(c_0,", "diffused(c_0**2,"),
+        (td.GaussianMixture.posterior, "prior.variances * s**2", "prior.variances * s"),
+        (td.GaussianMixture.moments, "within + between", "within"),
+    ],
+)
+@settings(max_examples=50)
+@given(journey=journeys(2, zero=True), data=mixtures(dims=(1, 1)))
+def test_reverse_variance_is_known_from_the_score(hold, journey, data):
+    r"""$E\,\mathrm{Var}[x_{t-1}|x_t]/d = (\beta - \beta^2 E\|\nabla \ln q_t\|^2/d)/(1 - \beta)$
+
+    The best variance of a reverse step needs one number: the mean square of the score or, as it is also
+    $\tilde\beta + c_0^2\, \mathrm{mmse}/d$, the perfect denoiser's error $\mathrm{mmse} = E\|x_0 - E[x_0|x_t]\|^2$.
+    For any s < t put $\alpha_{t|s}^2$ for 1 − β and $\sigma_{t|s}^2$ for β. The score comes from complex steps here.
+
+    Source: Bao et al. 2022 (Analytic-DPM), Theorem 1.
+    Catches: a reverse variance without the spread of $x_0$; standard deviations for variances.
+    """
+    process, (s, t) = journey
+    alpha, sigma, (a, v) = process.alpha(t), process.sigma(t), process.transition(t, s)
+    assume(alpha > 0 and sigma > 0.01)  # 1/α², and a fine grid
+    variance, (x, w) = reverse_variance(data, process, t, s), grid(data, process, t)
+    score = gradient(lambda x: log_density(data, x, alpha, sigma), x)[:, 0]
+    hold(variance, v / a**2 - (v / a) ** 2 * (w @ score**2), scale=v / a**2)
+    _, c_0, beta_tilde = process.posterior_coefficients(t, s)
+    mmse = w @ data.x0_posterior(x, alpha, sigma)[1][:, 0, 0]
+    hold(variance, beta_tilde + c_0**2 * mmse, scale=v)
+
+
+@identity(
+    20,
+    float64=1e-11,
+    float32="quadrature is judged in double precision",
+    bugs=[
+        (td.ddpm_step, 'variance == "beta_tilde"', 'variance == "beta"'),
+        (td.Process.posterior_coefficients, "v * ratio", "v"),
+        (td.GaussianMixture.reverse_kernel, "var**0.5", "var"),
+    ],
+)
+@settings(max_examples=50)
+@given(journey=journeys(2, of=preserving), data=mixtures(dims=(1, 1)))
+def test_reverse_variance_lies_between_beta_tilde_and_beta(hold, journey, data):
+    r"""$\tilde\beta \le E\,\mathrm{Var}[x_{t-1}|x_t]/d \le \beta$ for data of unit variance
+
+    DDPM's two choices of variance are the extremes: β̃ is right for a single point, β for $N(0, I)$. For all data the
+    bound is $\beta/(1-\beta)$; $N(0, 25)$ exceeds β.
+
+    Source: Sohl-Dickstein et al. 2015; Ho et al. 2020 (DDPM), §3.2.
+    Catches: the two swapped; "β bounds the reverse variance of all data".
+    """
+    process, (s, t) = journey
+    assume(process.sigma(t) > 0.01)  # a fine grid
+    zero, one = np.zeros((1, 1)), np.ones((1, 1))
+    beta_tilde, beta = (
+        td.ddpm_step(process, zero, zero, t, s, one, choice)[0, 0] ** 2 for choice in ("beta_tilde", "beta")
+    )
+    mean, covariance = data.moments()
+    if covariance > 0:
+        means, covariances = (data.means - mean) / covariance[0] ** 0.5, data.covariances / covariance
+        unit = reverse_variance(td.GaussianMixture(data.weights, means, covariances), process, t, s)
+        hold(unit, np.clip(unit, beta_tilde, beta))
+    hold(reverse_variance(POINT, process, t, s), beta_tilde)
+    hold(reverse_variance(UNIT, process, t, s), beta)
+
+    a, v = process.transition(t, s)
+    for law in (data, WIDE):
+        at_most = a**2 * reverse_variance(law, process, t, s)
+        hold(at_most, min(at_most, v), scale=v)
+    assert reverse_variance(WIDE, process, t, s) > beta or process.alpha(t) < 0.01
+
+
+@identity(
+    21,
+    float64=1e-11,
+    float32=1e-4,
+    bugs=[
+        (td.GaussianMixture.reverse_kernel, "var**0.5", "var"),
+        (td.GaussianMixture.reverse_kernel, "column(c_t, x) * x", "x"),
+        (td.GaussianMixture.posterior, "noisy._log_responsibilities(x)", "prior.log_weights"),
+        (td.GaussianMixture.moments, "within + between", "within"),
+    ],
+)
+@given(journey=journeys(2), data=mixtures(), points=mixtures(finite=True), rng=generators)
+def test_reverse_kernel_of_a_mixture_is_bayes_rule(hold, journey, data, points, rng):
+    r"""$q(x_s|x_t) = q(x_t|x_s)\, q_s(x_s) / q_t(x_t)$, for a mixture a mixture again
+
+    Its mean is $c_t x_t + c_0 E[x_0|x_t]$, its covariance $\tilde\beta I + c_0^2\, \mathrm{Cov}[x_0|x_t]$. It is nearly
+    Gaussian over small steps alone. Averaged over $q_t$ it gives $q_s$, however long the step. The moments are
+    those of finitely many points here, where $q(x_0|x_t)$ is a softmax.
+
+    Source: Ho et al. 2020 (DDPM), eqs. 6–7, with $x_0$ averaged out.
+    Catches: weights of components that forget $x_t$; any wrong coefficient.
+    """
+    process, (s, t) = journey
+    a, v = kernel(process, t, s)
+    (alpha_s, sigma_s), (alpha_t, sigma_t) = ((process.alpha(r), process.sigma(r)) for r in (s, t))
+    x_s = alpha_s * data.sample(rng, 4) + sigma_s * rng.standard_normal((4, data.dim))
+    x_t = a * x_s + np.sqrt(v) * rng.standard_normal(x_s.shape)
+    x_p = alpha_t * points.sample(rng, 1) + sigma_t * rng.standard_normal((1, points.dim))
+    x_s, x_t, x_p = hold.cast(x_s, x_t, x_p)
+
+    q = data.reverse_kernel(x_t, process, t, s)
+    bayes = log_normal(x_t, a * x_s, v) + log_density(data, x_s, alpha_s, sigma_s)
+    hold(q.log_density(x_s), bayes - log_density(data, x_t, alpha_t, sigma_t), scale=10)
+
+    shares = softmax(np.log(points.weights) - 0.5 * np.sum((x_p[0] - alpha_t * points.means) ** 2, axis=1) / sigma_t**2)
+    x0_mean = shares @ points.means
+    apart = points.means - x0_mean
+    for r in (0.0, s):
+        c_t, c_0, beta_tilde = process.posterior_coefficients(t, r)
+        mean, covariance = points.reverse_kernel(x_p, process, t, r).moments()
+        hold(mean[0], c_t * x_p[0] + c_0 * x0_mean, scale=1)
+        hold(covariance[0], beta_tilde * np.eye(points.dim) + c_0**2 * (shares * apart.T) @ apart, scale=1)
+
+    if data.dim == 1:  # ∫ q(x_s | x_t) q_t(x_t) dx_t, where the integrand is as wide as q(x_t | x_s)
+        z = np.linspace(-9, 9, 61)
+        x = a * x_s[0].astype(float) + np.sqrt(v) * z[:, None]
+        joint = data.reverse_kernel(hold.cast(x), process, t, s).log_density(x_s[:1].repeat(61, axis=0))
+        joint = joint + log_density(data, x, alpha_t, sigma_t)
+        integral = np.trapezoid(np.exp(joint), x[:, 0])
+        hold(float(integral), np.exp(log_density(data, x_s[:1], alpha_s, sigma_s)))
