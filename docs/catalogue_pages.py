@@ -10,8 +10,8 @@ from types import ModuleType
 
 from identities.catalogue import Identity, identities, marked
 
-NAMES = """Adam Bayes Brownian Chapman DDIM DDPM DPM EDM ELBO EMA Euler Fisher Fokker Gaussian Gaussians Heun Hutchinson
-Jacobian KL Karras Kolmogorov Langevin Maruyama ODE Planck SDE SNR SciPy Stein Tweedie VE VP Wasserstein"""
+NAMES = """Adam Bayes Brownian CDF Chapman DDIM DDPM DDPM's DPM EDM ELBO EMA Euler Fisher Fokker Gaussian Gaussians Heun
+Hutchinson Jacobian KL Karras Kolmogorov Langevin MMSE Maruyama ODE Planck SDE SNR SciPy Stein Tweedie VE VP W₂"""
 
 INTRODUCTION = """---
 hide-toc: true
@@ -55,7 +55,7 @@ def page_of(module: ModuleType) -> str:
 
 def title(test: Callable) -> str:
     """What the name of a test states."""
-    proper = {name.lower(): name for name in NAMES.split()}
+    proper = {name.lower().replace("'", "").replace("₂", "2"): name for name in NAMES.split()}
     words = [proper.get(word, word) for word in test.__name__.split("_")[1:]]
     return " ".join([words[0][0].upper() + words[0][1:], *words[1:]])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from tinydiff.grids import karras, log_snr, uniform
+from tinydiff.grids import karras, log_snr, log_snr_ends, uniform
 from tinydiff.processes import VE, VP, Cosine, Discrete, Straight, SubVP
 
 SDES = [VP(), VP(0.1, 40.0), SubVP(), VE(), Cosine(), Straight()]
@@ -130,3 +130,17 @@ def test_karras_takes_any_positive_rho():
     assert np.all(np.diff(karras(VP(), 5, rho=0.5)) < 0)
     with pytest.raises(ValueError, match="rho must be positive; got 0"):
         karras(VP(), 5, rho=0)
+
+
+@every_sde
+def test_a_log_snr_grid_may_end_early(process):
+    """At the log-SNR asked for, anywhere over the noisy end, the clean end included; 0 may follow."""
+    ts = log_snr(process, 4, end=3.0)
+    assert_allclose(process.log_snr(ts[-1]), 3, atol=1e-9)
+    assert_allclose(np.diff(process.log_snr(ts)), (3 - process.log_snr(ts[0])) / 4, atol=1e-7)
+    assert_array_equal(log_snr(process, 4, to_zero=True, end=3.0), [*log_snr(process, 3, end=3.0), 0])
+    noisy, clean = log_snr_ends(process)
+    assert_allclose(log_snr(process, 4, end=clean), log_snr(process, 4), rtol=1e-12)
+    for end in (noisy, noisy - 1, clean + 1):
+        with pytest.raises(ValueError, match="end must be a log-SNR over"):
+            log_snr(process, 4, end=end)

@@ -163,7 +163,8 @@ def refuted(claim: str) -> Callable:
 
 def marked(name: str) -> list[Callable]:
     """All functions of this folder's tests that are an identity, refuted or an erratum, in the order of the files."""
-    modules = [importlib.import_module(f"identities.{path.stem}") for path in sorted(Path(__file__).parent.glob("test_*.py"))]
+    files = sorted(Path(__file__).parent.glob("test_*.py"))
+    modules = [importlib.import_module(f"identities.{file.stem}") for file in files]
     kind = {"identity": Identity, "refuted": Refuted, "erratum": Erratum}[name]
     return [f for module in modules for f in vars(module).values() if isinstance(getattr(f, name, None), kind)]
 
@@ -177,7 +178,8 @@ def run(test: Callable) -> None:
     """Run an identity over all its parameters, as pytest would; Hypothesis does not shrink what it finds."""
     if hasattr(test, "hypothesis"):
         before = test._hypothesis_internal_use_settings
-        test._hypothesis_internal_use_settings = settings(before, phases=(Phase.explicit, Phase.generate), database=None)
+        quick = settings(before, phases=(Phase.explicit, Phase.generate), database=None)
+        test._hypothesis_internal_use_settings = quick
     try:
         marks = [mark for mark in test.pytestmark if mark.name == "parametrize"]
         for case in product(*(_cases(mark) for mark in marks)):

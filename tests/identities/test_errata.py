@@ -4,6 +4,8 @@ A wrong function runs with the names of the module whose function it replaces; R
 """
 # ruff: noqa: F821
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -28,7 +30,7 @@ def one_step_for_all(self):
 
 @erratum(
     td.ddpm_step,
-    written=r"$(1 - \alpha_t)/\sqrt{1 - \alpha_t}$ before $\hat\varepsilon$ in the sampler, with $\alpha_t = 1 - \beta_t$",
+    written=r"$(1 - \alpha_t)/\sqrt{1 - \alpha_t}$ before $\hat\varepsilon$ in the sampler, $\alpha_t = 1 - \beta_t$",
     correct=r"$\beta_t/\sqrt{1 - \bar\alpha_t}$ (DDPM, eq. 11 and Alg. 2)",
     breaks="ε̂ is removed up to ten times too hard: N(0, 1) comes out with variance .092, and looks sharp.",
     killed_by=48,
@@ -64,7 +66,7 @@ def noise_to_the_end(process, x, x0_hat, t, s, z, variance="beta_tilde"):
 @erratum(
     td.Oracle.__call__,
     written=r"$\varepsilon_\theta(\dots\, \varepsilon\, t)$, the time lost between the lines",
-    correct=r"$\varepsilon_\theta(\sqrt{\bar\alpha_t}\, x_0 + \sqrt{1 - \bar\alpha_t}\, \varepsilon,\ t)$ (DDPM, Alg. 1)",
+    correct=r"$\varepsilon_\theta(\sqrt{\bar\alpha_t} x_0 + \sqrt{1 - \bar\alpha_t} \varepsilon,\ t)$ (DDPM, Alg. 1)",
     breaks="One answer for all noise levels: no conditioning on the time.",
     killed_by=39,
 )
@@ -98,7 +100,7 @@ def convolution_alone(self, alpha, sigma):
 @erratum(
     td.ddpm_step,
     written="sampling is a deterministic mapping",
-    correct=r"ancestral sampling draws at every step; DDIM with $\eta = 0$ and the probability-flow ODE are deterministic",
+    correct=r"ancestral sampling draws at every step; DDIM with $\eta = 0$ and the flow are deterministic",
     breaks="Without its noise DDPM's variance shrinks to nothing.",
     killed_by=50,
 )
@@ -109,7 +111,7 @@ def no_noise_at_all(process, x, x0_hat, t, s, z, variance="beta_tilde"):
 @erratum(
     normal_kl,
     written=r"$L_{\mathrm{simple}}$ called the variational bound",
-    correct=r"the bound weighs $\|\varepsilon - \hat\varepsilon\|^2$ by $\beta^2/(2\sigma^2(1-\beta)(1-\bar\alpha))$ (DDPM, eq. 12)",
+    correct=r"the bound weighs the errors by $\beta^2/(2\sigma^2(1-\beta)(1-\bar\alpha))$ (DDPM, eq. 12)",
     breaks="A squared error is reported as a likelihood.",
     killed_by=22,
 )
@@ -179,8 +181,9 @@ def variance_of_samples(step, process=DDPM):
     variance, one, zero = 1.0, np.ones((1, 1)), np.zeros((1, 1))
     ts = np.arange(process.T, -1, -1) / process.T
     with replaced(td.ddpm_step, step):
-        for t, s in zip(ts[:-1], ts[1:], strict=True):
-            gain, noise = (td.ddpm_step(process, x, process.alpha(t) * x, t, s, z, "beta") for x, z in ((one, zero), (zero, one)))
+        for t, s in pairwise(ts):
+            gain = td.ddpm_step(process, one, process.alpha(t) * one, t, s, zero, "beta")
+            noise = td.ddpm_step(process, zero, zero, t, s, one, "beta")
             variance = gain**2 * variance + noise**2
     return variance.item()
 

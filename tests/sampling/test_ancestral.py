@@ -168,7 +168,7 @@ def test_wrong_knobs_are_named(rng):
 
 
 def test_the_warning_of_a_far_prior_names_the_callers_line(rng):
-    """It counts nats per dimension, over .01 for data of unit variance; a gap of .006 is silent. One draw is a sample."""
+    """It counts nats per dimension, over .01 for data of unit variance; .006 is silent. One draw is a sample."""
     oracle = td.Oracle(td.toys.ring8(), td.VP(0.1, 8.8))
     assert 0.005 < oracle.process.prior_gap(np.ones((1, 1))).item() < 0.01
     assert td.sample(oracle, oracle.process, 1, steps=2, rng=rng).shape == (1, 2)

@@ -409,3 +409,13 @@ def test_rk45_wants_points_that_are_finite_and_some():
     for x in (np.zeros((0, 2)), np.array([[0.0, np.nan]])):
         with pytest.raises(ValueError, match="rk45 needs finite points, one or more"):
             td.encode(td.Oracle(td.toys.ring8(), process), process, x)
+
+
+def test_times_may_pass_the_ends_by_a_rounding_and_may_not_repeat():
+    process = td.Cosine()
+    ends = [process.t_max + 1e-12, process.t_min - 1e-12]
+    assert ode.check_flow(process, ends) == ends
+    with pytest.raises(ValueError, match="fall or rise strictly"):
+        ode.check_flow(process, [0.2, 0.2, 0.5])
+    with pytest.raises(ValueError, match="the flow runs between"):
+        ode.check_flow(process, [0.5, process.t_min - 1e-9])
