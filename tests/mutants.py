@@ -110,7 +110,9 @@ def metas() -> list[Path]:
 
 def mutmut(*arguments: str) -> None:
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-    subprocess.run([Path(sys.executable).with_name("mutmut"), "run", *arguments], cwd=ROOT, env=environment, check=True)
+    command = [Path(sys.executable).with_name("mutmut"), "run", *arguments]
+    if subprocess.run(command, cwd=ROOT, env=environment).returncode:
+        sys.exit("mutmut stopped; what it printed above says why.")
 
 
 def set_exit_codes(choose: Callable[[str, int | None, bool], int | None]) -> None:

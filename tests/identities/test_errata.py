@@ -147,7 +147,7 @@ def logarithm_to_the_base_q(self, x):
     drift,
     written=r"$dx = [f x - g^2 \nabla \ln q_t]\, dt$ for the probability-flow ODE",
     correct=r"$dx = [f x - \frac12 g^2 \nabla \ln q_t]\, dt$; the reverse SDE has no ½, and noise",
-    breaks="The Fokker–Planck residual is as large as what it should balance, and more.",
+    breaks="N(0, 1), which the flow should leave alone, shrinks to the variance exp(−∫β), 4e-5.",
     killed_by=58,
 )
 def no_half(model, process, x, t):
@@ -194,6 +194,16 @@ def variance_of_samples(step, process=DDPM):
 )
 def test_wrong_samplers_change_the_variance_of_a_normal(step, variance):
     assert variance_of_samples(step) == pytest.approx(variance, rel=0.01)
+
+
+def test_without_the_half_the_flow_shrinks_a_standard_normal():
+    """dx/dt = ½ β x, which from t = 1 to 0 takes the variance 1 to exp(−∫β); the right drift is 0."""
+    process, x = td.VP(), np.array([[1.0], [-2.0]])
+    model = td.Oracle(td.GaussianMixture([1.0], [[0.0]], [[[1.0]]]), process)
+    assert drift(model, process, x, 0.3) == pytest.approx(0, abs=1e-12)
+    with replaced(drift, no_half):
+        assert drift(model, process, x, 0.3) == pytest.approx(0.5 * process.beta(0.3) * x)
+    assert process.alpha(1.0) ** 2 == pytest.approx(4e-5, rel=0.1)
 
 
 def test_noise_in_the_last_step_stays():

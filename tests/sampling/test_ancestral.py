@@ -167,11 +167,15 @@ def test_wrong_knobs_are_named(rng):
         td.sample(model, process, 0, rng=rng)
 
 
-def test_the_warning_of_a_far_prior_names_the_callers_line(rng):
-    """It counts nats per dimension, over .01 for data of unit variance; .006 is silent. One draw is a sample."""
+def test_a_gap_per_dimension_of_less_than_a_hundredth_is_silent(rng):
+    """One draw is a sample, and .006 nats per dimension, .012 in the plane, are no reason to warn."""
     oracle = td.Oracle(td.toys.ring8(), td.VP(0.1, 8.8))
     assert 0.005 < oracle.process.prior_gap(np.ones((1, 1))).item() < 0.01
     assert td.sample(oracle, oracle.process, 1, steps=2, rng=rng).shape == (1, 2)
+
+
+def test_the_warning_of_a_far_prior_names_the_callers_line(rng):
+    oracle = td.Oracle(td.toys.ring8(), td.VP())
     with pytest.warns(UserWarning, match="nats per dimension") as caught:
         td.sample(oracle, td.VP(0.1, 5.0), 1, steps=2, rng=rng)
     assert caught[0].filename == __file__
