@@ -42,7 +42,7 @@ kills: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## kill a run fifty times
 	TINYDIFF_KILLS=50 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests/runs/test_kills.py
 
 mutants: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## break each operator and constant of the mathematics (hours; goes on where it stopped)
-	$(BIN)/python tests/mutants.py
+	$(BIN)/python tests/mutation.py
 
 docs: .venv/.installed-dev-docs  ## the site, in docs/_build/html, with every link followed
 	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build/html

@@ -6,9 +6,9 @@ replaced by None mostly a TypeError. A run that was stopped goes on where it was
 has changed. The report gives the score of each module and every survivor; those that no test can tell from the truth
 stand in mutants-equivalent.md, each with its reason.
 
-    python tests/mutants.py                            everything
-    python tests/mutants.py 'tinydiff.grids*'          what the patterns name
-    python tests/mutants.py --report                   the last results, without a run
+    python tests/mutation.py                            everything
+    python tests/mutation.py 'tinydiff.grids*'          what the patterns name
+    python tests/mutation.py --report                   the last results, without a run
 """
 
 import argparse

@@ -7,9 +7,9 @@ import textwrap
 from operator import attrgetter
 
 import pytest
+from mutation import equivalent, is_mathematics
 
 import tinydiff
-from mutants import equivalent, is_mathematics
 
 
 @pytest.mark.parametrize(
