@@ -1,6 +1,5 @@
 """The package as a user meets it: what importing costs, and the lines that the README shows."""
 
-import inspect
 import re
 import subprocess
 import sys
@@ -47,28 +46,3 @@ def test_the_readme_lines_run_as_written():
 @pytest.mark.parametrize("name", ["ring8", "grid25", "moons32", "pinwheel40", "spiral60"])
 def test_toys_are_reached_by_name(name):
     assert isinstance(getattr(td.toys, name)(), td.GaussianMixture)
-
-
-@pytest.mark.parametrize(
-    ("function", "defaults"),
-    [
-        (td.sample, {"sampler": td.ddim, "steps": 50, "grid": td.grids.log_snr}),
-        (td.log_likelihood, {"steps": 200}),
-        (td.hutchinson_log_likelihood, {"steps": 200}),
-        (td.kl_from_truth, {"n": 2000, "steps": 50}),
-        (td.sliced_w2, {"directions": 256}),
-        (td.denoising, {"n": 2000}),
-        (td.train_classifier, {"steps": 2000, "batch": 256, "lr": 2e-3}),
-        (td.cosine_decay, {"warmup": 0}),
-        (td.Discrete.linear, {"T": 1000, "beta_1": 1e-4, "beta_T": 0.02, "rescale": True}),
-        (td.Discrete.quadratic, {"T": 1000, "beta_1": 1e-4, "beta_T": 0.02, "rescale": True}),
-        (td.Discrete.sigmoid, {"T": 1000, "beta_1": 1e-4, "beta_T": 0.02, "rescale": True}),
-        (td.Discrete.cosine, {"T": 1000, "s": 0.008, "beta_max": 0.999}),
-        (td.grids.karras, {"to_zero": False, "rho": 7.0}),
-    ],
-    ids=lambda value: getattr(value, "__qualname__", ""),
-)
-def test_defaults_are_those_of_the_papers_and_the_course(function, defaults):
-    """A default is part of the interface: change one and every notebook's numbers move."""
-    parameters = inspect.signature(function).parameters
-    assert {name: parameters[name].default for name in defaults} == defaults
