@@ -30,6 +30,7 @@ MUTANTS = ROOT / "mutants"
 EQUIVALENT = ROOT / "tests" / "mutants-equivalent.md"
 ANY = "tinydiff.grids.x__points__mutmut_1"
 SKIPPED = 34  # mutmut's exit code for what it is not to run
+WAITING = {None, 2, SKIPPED}
 OPERATORS = ast.operator | ast.cmpop | ast.boolop | ast.unaryop | ast.AugAssign | ast.Break | ast.Continue
 KILLED = {1, 3, 24, -24, 36, 152, 255, -9, -11}  # a failed test, or a mutant that never ends
 
@@ -148,9 +149,9 @@ def equivalent() -> set[tuple[str, str, str]]:
 
 
 def report() -> bool:
-    """Print the score of each module and the survivors; whether at least .95 of each module's mutants are killed and
-    every survivor is justified.
-    """
+    """Print the scores and survivors; whether .95 of each module's mutants are killed and the others justified."""
+    if not metas():
+        sys.exit("there are no results yet: `make mutants` makes them.")
     known, good = equivalent(), True
     print(f"\n{'module':32}{'mutants':>9}{'killed':>8}{'score':>8}{'equivalent':>12}{'alive':>7}{'waiting':>9}")
     alive = []
@@ -159,7 +160,7 @@ def report() -> bool:
         if not mutants:
             continue
         killed = [m for m in mutants if m.exit_code in KILLED]
-        waiting = [m for m in mutants if m.exit_code in (None, 2, SKIPPED)]
+        waiting = [m for m in mutants if m.exit_code in WAITING]
         survivors = [m for m in mutants if m not in killed and m not in waiting]
         here = [m for m in survivors if m.key not in known]
         alive += here
