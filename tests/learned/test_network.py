@@ -222,9 +222,10 @@ def test_times_may_live_where_the_points_do(rng):
     np.testing.assert_allclose(to_numpy(found), td.NetworkDenoiser(network, theta, process)(x, t), rtol=1e-12)
 
 
-def test_layers_begin_at_unit_scale_or_at_zero(rng):
+@pytest.mark.parametrize(("dim", "width", "blocks"), [(50, 100, 2), (1, 2000, 0)])
+def test_layers_begin_at_unit_scale_or_at_zero(dim, width, blocks, rng):
     """W ~ N(0, 1/inputs), b = 0; what ends a block, what modulates it and the output are 0; labels ~ N(0, I)."""
-    network = td.TimeMLP(dim=50, width=100, blocks=2, classes=40)
+    network = td.TimeMLP(dim, width, blocks, classes=40)
     for name, piece in network.split(network.init(rng, np.float64)).items():
         inputs, outputs = network.shapes[name]
         weights = piece.reshape(inputs, outputs)[: inputs - (name != "label")]
