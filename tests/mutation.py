@@ -110,7 +110,7 @@ def metas() -> list[Path]:
 
 
 def mutmut(*arguments: str) -> None:
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # threads do not survive a fork
     command = [Path(sys.executable).with_name("mutmut"), "run", *arguments]
     if subprocess.run(command, cwd=ROOT, env=environment).returncode:
         sys.exit("mutmut stopped; what it printed above says why.")
