@@ -85,24 +85,24 @@ def functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
     return {node.name: node for node in ast.walk(tree) if "__mutmut_" in getattr(node, "name", "")}
 
 
-def changed_line(source: str, before: ast.AST, after: ast.AST) -> tuple[str, str]:
-    old, new = (ast.get_source_segment(source, node).splitlines()[1:] for node in (before, after))
-    signatures = (ast.unparse(node.args) for node in (before, after))
-    lines = list(ndiff(old, new))
-    gone, come = (" ".join(line[2:].strip() for line in lines if line.startswith(mark)) for mark in "-+")
-    return (gone, come) if gone or come else tuple(signatures)
+def changed_line(lines: list[str], before: ast.FunctionDef, after: ast.FunctionDef) -> tuple[str, str]:
+    """The line that differs, in both forms; of the signature, which mutmut rewrites, the arguments."""
+    old, new = (lines[f.lineno : f.end_lineno] for f in (before, after))
+    changes = list(ndiff(old, new))
+    gone, come = (" ".join(line[2:].strip() for line in changes if line.startswith(mark)) for mark in "-+")
+    return (gone, come) if gone or come else (ast.unparse(before.args), ast.unparse(after.args))
 
 
 def mutants_of(meta: Path) -> Iterator[Mutant]:
     """Those of one module that count."""
     source = meta.with_suffix("").read_text()
-    found = functions(ast.parse(source))
+    lines, found = source.splitlines(), functions(ast.parse(source))
     for name, exit_code in json.loads(meta.read_text())["exit_code_by_key"].items():
         after = found[name.rpartition(".")[2]]
         before = found[re.sub(r"\d+$", "orig", after.name)]
         trees = (ast.Module([*f.args.defaults, *f.args.kw_defaults, *f.body], []) for f in (before, after))
         if is_mathematics(*trees):
-            yield Mutant(name, *changed_line(source, before, after), exit_code)
+            yield Mutant(name, *changed_line(lines, before, after), exit_code)
 
 
 def metas() -> list[Path]:
