@@ -34,6 +34,7 @@ import tinydiff
         ("lambda x: x", "lambda x: None", False),
         ("f'{a + 1}'", "f'{a - 1}'", False),
         ("raise ValueError(a + 1)", "raise ValueError(a - 1)", False),
+        ("warnings.warn('', stacklevel=2)", "warnings.warn('', stacklevel=3)", False),
     ],
 )
 def test_operators_constants_comparisons_and_conditions_count(before, after, counts):

@@ -28,6 +28,11 @@ def is_complex(x: Array) -> bool:
     return bool(namespace(x).isdtype(x.dtype, "complex floating"))
 
 
+def real_part(x: Array) -> Array:
+    """Re x of a complex array, x itself of any other: what a branch or a maximum looks at within a complex step."""
+    return namespace(x).real(x) if is_complex(x) else x
+
+
 def to_numpy(x: Any) -> np.ndarray:
     """x as a NumPy array on the host."""
     if array_api_compat.is_numpy_array(x) or not array_api_compat.is_array_api_obj(x):

@@ -498,3 +498,19 @@ def test_questions_without_an_answer_are_value_errors(mixture):
     for m in (unlabelled, wide, GaussianMixture([0.5, 0.5], [[0.0], [1.0]], [[[2e-11]], [[1.0]]])):
         with pytest.raises(ValueError, match="pass rng="):
             m.entropy()
+
+
+def test_two_rows_have_two_mixtures(rng):
+    """Each row draws from its own, and there is no quadrature of two laws at once."""
+    m = GaussianMixture([1.0], [[0.0]], [[[1e-8]]]).posterior(np.array([[-5.0], [5.0]]), 1.0, 1e-3)
+    np.testing.assert_allclose(m.sample(rng, 2), m.moments()[0], atol=1e-3)
+    assert np.all(np.diff(m.moments()[0], axis=0) > 1e-4)
+    with pytest.raises(ValueError, match="a mixture a row"):
+        m.quadrature()
+
+
+def test_negative_eigenvalues_are_judged_by_the_largest():
+    """Down to −1e-9 of it, or of 1 where that is more, they are rounding."""
+    GaussianMixture([1.0], [[0.0, 0.0]], [np.diag([1e6, -1e-5])])
+    with pytest.raises(ValueError, match="positive semidefinite"):
+        GaussianMixture([1.0], [[0.0, 0.0]], [np.diag([0.5, -1.5e-9])])

@@ -17,7 +17,18 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinydiff.backend import Array, Times, cast, check_points, column, in_chunks, is_complex, namespace, to_numpy
+from tinydiff.backend import (
+    Array,
+    Times,
+    cast,
+    check_points,
+    column,
+    in_chunks,
+    is_complex,
+    namespace,
+    real_part,
+    to_numpy,
+)
 from tinydiff.processes import Process
 
 LOG_2PI = math.log(2 * math.pi)
@@ -285,7 +296,7 @@ class GaussianMixture:
         low, high = m.min(axis=(0, 1)) - reach, m.max(axis=(0, 1)) + reach
         if m.shape[1] > 1 or self.dim > 2 or h == 0 or np.prod(high - low) > 4e6 * h**self.dim:
             raise ValueError("no quadrature here (over 2 dimensions, narrow components or a mixture a row): pass rng=.")
-        sides = np.meshgrid(*(np.arange(a, b + h, h) for a, b in zip(low, high, strict=True)), indexing="ij")
+        sides = np.meshgrid(*(np.arange(a, b, h) for a, b in zip(low, high, strict=True)), indexing="ij")
         x = np.stack([side.ravel() for side in sides], axis=1)
         weights = in_chunks(lambda y: np.exp(to_numpy(self.log_density(y))), x) * h**self.dim
         inside = weights > 1e-30
@@ -306,8 +317,8 @@ class GaussianMixture:
 def log_sum_exp(a: Array) -> Array:
     """ln Σ_k exp a_k over the first axis, kept as 1; the shift is real, so that it is complex-safe."""
     xp = namespace(a)
-    shift = xp.max(xp.real(a) if is_complex(a) else a, axis=0, keepdims=True)
-    return shift + xp.log(xp.sum(xp.exp(a - shift), axis=0, keepdims=True))
+    shift = xp.max(real_part(a), axis=0)
+    return (shift + xp.log(xp.sum(xp.exp(a - shift), axis=0)))[None, ...]
 
 
 def log_softmax(a: Array) -> Array:

@@ -25,6 +25,7 @@ from tinydiff.backend import (
     in_chunks,
     is_complex,
     namespace,
+    real_part,
     to_numpy,
 )
 from tinydiff.exact.mixture import LOG_2PI, GaussianMixture, log_softmax
@@ -216,17 +217,16 @@ class Points:
         xp, n = namespace(x), self.points.shape[0]
         dtype = xp.float64 if xp.isdtype(x.dtype, "integral") else x.dtype
         x = xp.astype(x, xp.complex128 if is_complex(x) else xp.float64)
-        real = xp.real if is_complex(x) else lambda a: a
         v = xp.zeros_like(x) if v is None else cast(v, x)
         a, s = column(self.alpha, x), column(self.sigma, x)
-        highest, total, kept = xp.full_like(real(x[:, :1]), -1e300), 0.0 * x[:, :1], 0.0
+        highest, total, kept = xp.full_like(real_part(x[:, :1]), -1e300), 0.0 * x[:, :1], 0.0
         first, second = xp.zeros_like(x), xp.zeros_like(x)
         for i in range(0, n, self.chunk):
             y = cast(self.points[i : min(i + self.chunk, n), :], x)
             keep = self._keep(i, y)
             square = xp.sum(x * x, axis=1, keepdims=True) - 2 * a * (x @ y.T) + a**2 * xp.sum(y * y, axis=1)
             logits = keep - 0.5 * square / s**2  # (B, chunk)
-            higher = xp.maximum(highest, xp.max(real(logits), axis=1, keepdims=True))
+            higher = xp.maximum(highest, xp.max(real_part(logits), axis=1, keepdims=True))
             w, carry = xp.exp(logits - higher), xp.exp(highest - higher)
             total = carry * total + xp.sum(w, axis=1, keepdims=True)
             first = carry * first + w @ y

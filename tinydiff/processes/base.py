@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydiff.backend import Array, Times, column, is_complex, namespace, normal_like, to_numpy
+from tinydiff.backend import Array, Times, column, is_complex, namespace, normal_like, real_part, to_numpy
 
 LOG_SNR_END = 14.0
 """Beyond |log-SNR| = 14 (σ/α = 9e-4 or its inverse) an SDE or ODE has nothing left to do, and its drift explodes."""
@@ -17,7 +17,7 @@ def as_time(t: Times) -> Array:
     t = xp.asarray(t)
     if xp.isdtype(t.dtype, "integral"):
         t = xp.astype(t, xp.float64)
-    real = xp.real(t) if is_complex(t) else t
+    real = real_part(t)
     if not bool(xp.all((real >= -1e-9) & (real <= 1 + 1e-9))):
         raise ValueError(f"t must lie in [0, 1], data at 0 and noise at 1; got {t}. Step n of T is t = n/T.")
     return t if is_complex(t) else xp.clip(t, 0.0, 1.0)

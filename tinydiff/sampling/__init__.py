@@ -42,7 +42,7 @@ def sample(
     """
     if n < 1:
         raise ValueError(f"n must be at least 1; got {n}.")
-    gap = float(process.prior_gap(np.ones((1, 1)))[0])
+    gap = process.prior_gap(np.ones((1, 1))).item()
     if gap > 0.01:
         warnings.warn(f"{process} ends {gap:.2g} nats per dimension from its prior: samples will be off.", stacklevel=2)
     ts = grid(process, steps, to_zero=sampler in END_AT_ZERO)
