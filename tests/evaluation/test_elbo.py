@@ -560,6 +560,12 @@ def test_one_step_from_no_signal_is_no_chain(rng):
         td.optimal_variances(model, chain, np.zeros((0, 2)), [1.0, 0.5, 0.0], rng)
 
 
+def test_a_tiny_variance_keeps_its_digits():
+    """KL(N(0, v I) ‖ N(0, I)) = ½ d (v − 1 − ln v) at v = 1e-12, which (v − 1)/1 has lost."""
+    mean = np.zeros((1, 3))
+    np.testing.assert_allclose(normal_kl(mean, 1e-12, mean, 1.0), 1.5 * (12 * math.log(10) - 1 + 1e-12), rtol=1e-13)
+
+
 def test_nearly_equal_variances_keep_their_digits():
     """KL(N(0, (1 + δ) I) ‖ N(0, I)) = ½ d (δ − ln(1 + δ)) = ¼ d δ² + O(δ³), far below the rounding of ln(1 + δ)."""
     mean, delta = np.zeros((1, 3)), 2.0**-26
