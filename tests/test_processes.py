@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import integrate, special, stats
 
 from tinydiff.backend import to_numpy
-from tinydiff.processes import SDE, VE, VP, Cosine, Discrete, Process, Straight, SubVP
+from tinydiff.processes import SDE, VE, VP, Cosine, Discrete, Process, Straight, SubVP, as_time
 
 SDES = {repr(p): p for p in (VP(), VP(0.1, 40.0), VP(2.0, 2.0), SubVP(), VE(), Cosine(), Straight())}
 RISING = {"linear": Discrete.linear, "quadratic": Discrete.quadratic, "sigmoid": Discrete.sigmoid}
@@ -509,3 +509,12 @@ def test_nothing_is_infinite_at_data(process):
     """f and g² at t = 0 are finite: VE's f is 0 there as everywhere."""
     assert np.isfinite(process.f(0))
     assert np.isfinite(process.g2(0))
+
+
+def test_times_off_by_a_rounding_are_the_ends():
+    """As far as 1e-9 outside [0, 1]."""
+    assert as_time(-1e-9) == 0
+    assert as_time(1 + 5e-10) == 1
+    for t in (-2e-9, 1 + 2e-9):
+        with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
+            as_time(t)

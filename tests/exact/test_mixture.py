@@ -514,3 +514,13 @@ def test_negative_eigenvalues_are_judged_by_the_largest():
     GaussianMixture([1.0], [[0.0, 0.0]], [np.diag([1e6, -1e-5])])
     with pytest.raises(ValueError, match="positive semidefinite"):
         GaussianMixture([1.0], [[0.0, 0.0]], [np.diag([0.5, -1.5e-9])])
+
+
+def test_what_a_mixture_refuses_begins_where_it_says():
+    """A covariance is symmetric to rounding, an eigenvalue down to −1e-9 is 0, and four million points are the most."""
+    with pytest.raises(ValueError, match="symmetric"):
+        GaussianMixture([1.0], [[0.0, 0.0]], [[[1.0, 0.5], [0.3, 1.0]]])
+    assert GaussianMixture([1.0], [[0.0, 0.0]], [np.diag([0.5, -1e-9])]).variances.min() == 0
+    apart = (4_000_000.5 * 0.3 - 18) / 2  # (2 m + 18 σ)/.3 σ points
+    with pytest.raises(ValueError, match="no quadrature here"):
+        GaussianMixture([0.5, 0.5], [[-apart], [apart]], np.ones((2, 1, 1))).quadrature()
