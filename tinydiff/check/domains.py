@@ -1,0 +1,189 @@
+"""The arguments that laws are tried on: small ones in order of size, and, for the deep level, drawn ones.
+
+A domain holds arguments that belong together, such as a chain and a time on it. The small values come simplest first,
+so that the first case that breaks a law is the smallest; Hypothesis, imported when asked for, draws the others.
+
+Shapes: B rows, D coordinates; points are (B, D), and the small ones (1, 1).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice, product
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Domain(NamedTuple):
+    """Joint values of the arguments `names`, tuples in order of size; drawn() is a Hypothesis strategy of more."""
+
+    names: tuple[str, ...]
+    small: Sequence[tuple]
+    drawn: Callable[[], Any]
+    batches: Sequence[tuple] = ()  # with two rows and three columns, to compare a batch with its rows
+
+    def project(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """The small values of those of its arguments that are in `names`, each once."""
+        found = {}
+        for values in self.small:
+            part = {name: value for name, value in zip(self.names, values, strict=True) if name in names}
+            found.setdefault(repr(part), part)
+        return list(found.values())
+
+
+class Formula:
+    """A function that prints as its own source, so that a counterexample can be pasted."""
+
+    def __init__(self, source: str):
+        self.source = source
+        self.function = eval(source, {"np": np})
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+    def __repr__(self) -> str:
+        return self.source
+
+
+def combinations(domains: Sequence[Domain], names: Sequence[str], limit: int) -> Iterator[dict[str, Any]]:
+    """All combinations of small values of the arguments `names`, simplest first, and no more than `limit`."""
+    parts = [domain.project(names) for domain in domains if set(domain.names) & set(names)]
+    ranked = sorted(product(*map(enumerate, parts)), key=lambda ranks: sum(rank for rank, _ in ranks))
+    for case in islice(ranked, limit):
+        yield {name: value for _, part in case for name, value in part.items()}
+
+
+def each_alone(domains: Sequence[Domain]) -> Iterator[dict[str, Any]]:
+    """Every value of every domain once, beside the simplest of the others: enough for laws of form."""
+    simplest = {name: value for domain in domains for name, value in domain.project(domain.names)[0].items()}
+    yield simplest
+    for domain in domains:
+        for part in domain.project(domain.names)[1:]:
+            yield simplest | part
+        for values in domain.batches:
+            yield simplest | dict(zip(domain.names, values, strict=True))
+
+
+def drawn(domains: Sequence[Domain], names: Sequence[str]) -> Any:
+    """A Hypothesis strategy of the arguments `names`."""
+    from hypothesis import strategies as st
+
+    parts = [domain for domain in domains if set(domain.names) & set(names)]
+
+    def named(values: tuple) -> dict[str, Any]:
+        pairs = [pair for domain, v in zip(parts, values, strict=True) for pair in zip(domain.names, v, strict=True)]
+        return {name: value for name, value in pairs if name in names}
+
+    return st.tuples(*[domain.drawn() for domain in parts]).map(named)
+
+
+# ---- points
+
+
+VALUES: dict[str, tuple[float, ...]] = {
+    "x0": (0, 1, -2),
+    "x_t": (0, 1, -2),
+    "x": (0, 1, -2),
+    "eps": (0, 1, -1),
+    "eps_hat": (0, 1, -1),
+    "z": (0, 1, -1),
+}
+BATCH = np.array([[1.0, -2.0, 0.5], [0.3, 1.5, -1.0]])  # (2, 3)
+
+
+def points(*names: str) -> Domain:
+    """Arrays (B, D) of one shape."""
+
+    def draw() -> Any:
+        from hypothesis import strategies as st
+        from hypothesis.extra import numpy as of
+
+        def of_shape(shape: tuple[int, ...]) -> Any:
+            return st.tuples(*[of.arrays(float, shape, elements=st.floats(-3, 3, width=16)) for _ in names])
+
+        return st.tuples(st.integers(1, 3), st.integers(1, 3)).flatmap(of_shape)
+
+    choices = [[np.array([[float(v)]]) for v in VALUES.get(name, (0, 1, -2))] for name in names]
+    ranked = sorted(product(*map(enumerate, choices)), key=lambda ranks: sum(rank for rank, _ in ranks))
+    batch = tuple(np.roll(BATCH, k, axis=1) * (-1) ** k for k in range(len(names)))
+    return Domain(names, [tuple(value for _, value in case) for case in ranked], draw, [batch])
+
+
+# ---- chains: β_t = betas[t − 1], t from 1 to T
+
+
+CHAINS = (
+    *((b,) for b in (0.5, 0.1, 0.02, 0.9)),
+    *((0.5, 0.5), (0.5, 0.1), (0.1, 0.5), (0.1, 0.02), (0.02, 0.9), (0.9, 0.02)),
+    *((0.5, 0.5, 0.5), (0.1, 0.02, 0.5), (0.02, 0.9, 0.1), (0.9, 0.5, 0.02)),
+    (0.02, 0.1, 0.02, 0.5, 0.1),
+)
+
+
+def betas_drawn(least: int) -> Any:
+    """Lists of `least` to 8 values of β."""
+    from hypothesis import strategies as st
+
+    values = st.sampled_from((0.5, 0.1, 0.02, 0.9)) | st.floats(1e-3, 0.95)
+    return st.lists(values, min_size=least, max_size=8).map(np.array)
+
+
+def steps(least: int = 1) -> Domain:
+    """A time t from `least` to T and a chain of T steps."""
+
+    def draw() -> Any:
+        from hypothesis import strategies as st
+
+        return betas_drawn(least).flatmap(lambda b: st.tuples(st.integers(least, len(b)), st.just(b)))
+
+    small = [(t, np.array(b)) for b in CHAINS for t in range(least, len(b) + 1)]
+    return Domain(("t", "betas"), small, draw)
+
+
+def strides() -> Domain:
+    """Times t > s ≥ 0 on a chain of T ≥ t steps."""
+
+    def draw() -> Any:
+        from hypothesis import strategies as st
+
+        pairs = betas_drawn(1).flatmap(lambda b: st.tuples(st.integers(1, len(b)), st.just(b)))
+        return pairs.flatmap(lambda p: st.tuples(st.just(p[0]), st.integers(0, p[0] - 1), st.just(p[1])))
+
+    small = [(t, s, np.array(b)) for b in CHAINS for t in range(1, len(b) + 1) for s in range(t - 1, -1, -1)]
+    return Domain(("t", "s", "betas"), small, draw)
+
+
+def chains() -> Domain:
+    """A chain alone."""
+    from_small = [(np.array(b),) for b in CHAINS]
+
+    def draw() -> Any:
+        from hypothesis import strategies as st
+
+        return st.tuples(betas_drawn(1))
+
+    return Domain(("betas",), from_small, draw)
+
+
+# ---- the rest
+
+
+def numbers(name: str, *values: float, least: float, most: float) -> Domain:
+    """A number, from `least` to `most`."""
+
+    def draw() -> Any:
+        from hypothesis import strategies as st
+
+        return st.tuples(st.sampled_from(values) | st.floats(least, most))
+
+    return Domain((name,), [(value,) for value in values], draw)
+
+
+def choice(names: Sequence[str], *values: tuple, batches: Sequence[tuple] = ()) -> Domain:
+    """One of these; there are no others to draw."""
+
+    def draw() -> Any:
+        from hypothesis import strategies as st
+
+        return st.sampled_from([*values, *batches])
+
+    return Domain(tuple(names), values, draw, batches)

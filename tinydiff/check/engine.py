@@ -1,0 +1,215 @@
+"""The check: laws in their order, on cases in order of size, until one is broken."""
+
+import difflib
+import inspect
+from collections.abc import Callable
+from itertools import islice
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from tinydiff.check.domains import combinations, drawn, each_alone
+from tinydiff.check.probe import Broken, Probe, in_time
+from tinydiff.check.report import Between, Report, call, show
+from tinydiff.check.spec import SIGNATURE, SPECS, Law, Spec
+
+Level = Literal["quick", "deep"]
+CASES = 300  # of each law at the quick level, at most
+EXAMPLES = 100  # that Hypothesis draws for each law at the deep level
+RTOL, ATOL = 1e-6, 1e-9  # rounding errors stay far below, a coefficient off by 1e-4 far above
+
+
+class LawBroken(AssertionError):
+    """A check with raises=True has failed; `report` says how."""
+
+    def __init__(self, report: Report):
+        super().__init__(repr(report))
+        self.report = report
+
+
+def specs() -> list[str]:
+    """The names of all functions that check knows."""
+    return list(SPECS)
+
+
+def spec(name: str) -> Spec:
+    """The specification of a function: its signature, what it must be, its source and its laws."""
+    if name not in SPECS:
+        near = difflib.get_close_matches(str(name), SPECS, n=3, cutoff=0.5)
+        meant = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise ValueError(f"no specification is called {name!r}.{meant} specs() lists all {len(SPECS)}.")
+    return SPECS[name]
+
+
+def check(fn: Callable, spec: str | None = None, level: Level = "quick", raises: bool = False) -> Report:
+    """Whether fn obeys the laws of its specification, found by its name or given; else the smallest counterexample.
+
+    "quick" needs NumPy alone; "deep" goes on with cases that Hypothesis draws. raises=True raises LawBroken, an
+    AssertionError, instead of returning a Report that failed. A call that takes longer than a second is given up.
+    ValueError for an unknown name or level, TypeError for what has no name and no spec.
+    """
+    if level not in get_args(Level):
+        raise ValueError(f"level must be one of {', '.join(get_args(Level))}; got {level!r}.")
+    report = _report(fn, _find(fn, spec), level)
+    if raises and not report.passed:
+        raise LawBroken(report)
+    return report
+
+
+def _find(fn: Callable, name: str | None) -> Spec:
+    if name is None:
+        name = getattr(fn, "__name__", None)
+        if name is None or name == "<lambda>":
+            raise TypeError(f"check finds the laws by the function's name; got {fn!r:.60}. Pass spec='q_sample', say.")
+    return spec(name)
+
+
+def _report(fn: Callable, spec: Spec, level: Level) -> Report:
+    held: list[str] = []
+    probe = spec.probe(fn)
+    about = {"name": spec.name, "statement": f"{spec.signature}:  {spec.statement}   [{spec.source}]"}
+    try:
+        _takes_the_arguments(fn, spec)
+        held.append(SIGNATURE)
+        _, printed = in_time(probe, lambda: _try_all(probe, spec, level, held))
+    except Broken as broken:
+        calls = dict.fromkeys(call(spec.name, spec.names, args) for args in probe.calls)
+        return Report(
+            False,
+            broken.law,
+            "\n".join(calls) or None,
+            broken.yours,
+            broken.expected,
+            broken.sentence,
+            what=broken.what,
+            held=tuple(held),
+            calls=probe.count,
+            **about,
+        )
+    hint = f"It printed {printed.strip()[:60]!r}…, which was not shown each time." if printed.strip() else ""
+    return Report(True, hint=hint, held=tuple(held), calls=probe.count, **about)
+
+
+def _takes_the_arguments(fn: Callable, spec: Spec) -> None:
+    """Broken unless fn can be called with the specification's arguments in their order."""
+    if not callable(fn):
+        fix = f"Define {spec.name} first; check takes the function itself, without calling it."
+        raise Broken(f"{fn!r:.60}", "a function", fix, SIGNATURE)
+    try:
+        own = inspect.signature(fn)
+    except (TypeError, ValueError):  # some functions written in C do not say
+        return
+    names = list(own.parameters)
+    try:
+        own.bind(*spec.names)
+        swapped = sorted(names) == sorted(spec.names) and names != list(spec.names)
+    except TypeError:
+        swapped = True
+    if swapped:
+        raise Broken(f"{spec.name}{own}", spec.signature, "The arguments come in this order.", SIGNATURE)
+
+
+def _try_all(probe: Probe, spec: Spec, level: Level, held: list[str]) -> None:
+    """Every law in its order, the laws that held added to `held`; Broken at the first that does not."""
+    for law in spec.laws:
+        for i, case in enumerate(cases(spec, law)):
+            try:
+                judge(law, probe, case)
+            except Broken as broken:
+                raise _with_hint(broken, law, probe, spec, i) from None
+        held.append(law.statement)
+    if level == "deep":
+        for law in spec.laws:
+            _draw(law, probe, spec)
+
+
+def cases(spec: Spec, law: Law) -> Any:
+    """The small cases of a law, simplest first."""
+    return each_alone(spec.domains) if law.of_form else combinations(spec.domains, law.names, CASES)
+
+
+def judge(law: Law, probe: Probe, case: dict[str, Any]) -> None:
+    """Broken, with the calls that show it in probe.calls, unless the law holds in this case."""
+    probe.calls.clear()
+    try:
+        arguments = {name: case[name] for name in law.names}
+        for index, (yours, expected, *what) in enumerate(law.test(probe, **arguments)):
+            if not (agree(yours, expected) and np.all(np.isfinite(yours))):
+                broken = Broken(yours, expected, _of_nan(yours, probe), what=" ".join(what))
+                broken.index = index
+                raise broken
+            probe.calls.clear()
+    except Broken as broken:
+        broken.law = broken.law or law.statement
+        raise
+
+
+def agree(yours: Any, expected: Any) -> bool:
+    """Equal up to rounding, or within the bounds of a Between; NaN equals NaN, for comparing two mistakes."""
+    if isinstance(expected, Between):
+        slack = ATOL + RTOL * np.abs(expected.high)
+        return bool(np.all((yours >= expected.low - slack) & (yours <= expected.high + slack)))
+    try:
+        return bool(np.allclose(yours, expected, RTOL, ATOL, equal_nan=True))
+    except ValueError:  # of shapes that do not fit together
+        return False
+
+
+def _of_nan(yours: Any, probe: Probe) -> str:
+    if np.all(np.isfinite(yours)):
+        return ""
+    return f"NumPy met: {', '.join(sorted(probe.complaints))}." if probe.complaints else "The answer is not finite."
+
+
+def _with_hint(broken: Broken, law: Law, probe: Probe, spec: Spec, at: int) -> Broken:
+    """The same, with the names of the known mistakes that give the same number in the same case.
+
+    Of several, those that go on giving the student's numbers in the cases that follow.
+    """
+    calls = list(probe.calls)
+    following = list(islice(cases(spec, law), at, at + 20))
+    agreeing: dict[str, int] = {}
+    for mistake in spec.mistakes:
+        theirs = spec.probe(mistake.function)
+        if _same(broken, _outcome(law, theirs, following[0])):
+            agreeing[mistake.words] = sum(_same(_outcome(law, probe, c), _outcome(law, theirs, c)) for c in following)
+    if agreeing:
+        most = max(agreeing.values())
+        words = ", or with ".join(word for word, n in agreeing.items() if n == most)
+        broken.sentence = f"{broken.sentence} Consistent with {words}.".strip()
+    probe.calls[:] = calls
+    return broken
+
+
+def _outcome(law: Law, probe: Probe, case: dict[str, Any]) -> Broken | None:
+    try:
+        judge(law, probe, case)
+    except Broken as broken:
+        return broken
+    return None
+
+
+def _same(one: Broken | None, other: Broken | None) -> bool:
+    """Whether two outcomes break the law at the same place with the same number."""
+    if one is None or other is None:
+        return one is other
+    if isinstance(one.yours, str) or isinstance(other.yours, str):
+        return str(one.yours) == str(other.yours)
+    return one.index == other.index and agree(one.yours, other.yours)
+
+
+def _draw(law: Law, probe: Probe, spec: Spec) -> None:
+    """The law on cases that Hypothesis draws, and shrinks where it is broken."""
+    try:
+        from hypothesis import HealthCheck, given, settings
+    except ImportError:
+        raise ImportError("level='deep' draws cases with Hypothesis: pip install hypothesis.") from None
+
+    @settings(
+        max_examples=EXAMPLES, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(drawn(spec.domains, law.names))
+    def holds(case: dict[str, Any]) -> None:
+        judge(law, probe, case)
+
+    holds()

@@ -1,0 +1,151 @@
+"""A student's function, called so that whatever it does ends in a number or in a sentence that helps.
+
+It gets copies of its arguments, may print, raise, return nothing or never return. It runs in a thread of its own, which
+is given up when one call takes longer than LIMIT seconds.
+"""
+
+import contextlib
+import ctypes
+import io
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+LIMIT = 1.0  # seconds for one call
+BUDGET = 20.0  # seconds for all calls of one level
+
+
+class Broken(Exception):
+    """A law does not hold: what was got, what was expected, and a sentence that helps."""
+
+    def __init__(self, yours: Any, expected: Any, sentence: str = "", law: str = "", what: str = ""):
+        super().__init__(sentence)
+        self.yours, self.expected, self.sentence, self.law, self.what = yours, expected, sentence, law, what
+        self.index: int | None = None  # of the pair that a law yielded, where it did
+
+
+class Stop(BaseException):
+    """Ends a call that took too long; not an Exception, which the function might catch."""
+
+
+ANSWERS = "it answers with numbers"
+
+
+class Probe:
+    """The function as laws see it: arrays in, float arrays out, or Broken."""
+
+    def __init__(self, function: Callable, parameters: list[str], outputs: list[str]):
+        self.function, self.parameters, self.outputs = function, parameters, outputs
+        self.calls: list[tuple] = []  # since the last judgement
+        self.complaints: set[str] = set()  # of NumPy, in the last call
+        self.count, self.since = 0, 0.0  # calls so far; when the present one began, or 0
+
+    def __call__(self, *args: Any) -> Any:
+        """Its answer to copies of these arguments: one array, or a tuple of one for each output."""
+        self.calls.append(args)
+        return self.answer([np.copy(a) if isinstance(a, np.ndarray) else a for a in args])
+
+    def answer(self, args: list) -> Any:
+        """Its answer to these very arguments."""
+        self.count += 1
+        self.complaints.clear()
+        self.since = time.monotonic()
+        try:
+            with np.errstate(all="call", call=lambda kind, _: self.complaints.add(kind)):
+                returned = self.function(*args)
+        except Stop:
+            raise
+        except BaseException as error:
+            raise Broken(*_raised(error), law=ANSWERS) from None
+        finally:
+            self.since = 0.0
+        return self._numbers(returned)
+
+    def _numbers(self, returned: Any) -> Any:
+        if len(self.outputs) == 1:
+            return _array(returned, self.outputs[0])
+        names = f"({', '.join(self.outputs)})"
+        if not isinstance(returned, tuple | list) or len(returned) != len(self.outputs):
+            got = f"a {type(returned).__name__}" if returned is not None else "None"
+            if isinstance(returned, tuple | list):
+                got += f" of {len(returned)}"
+            sentence = "Is a `return` missing?" if returned is None else f"Return all {len(self.outputs)}, in this order."
+            raise Broken(got, f"a tuple {names}", sentence, ANSWERS)
+        return tuple(_array(value, name) for value, name in zip(returned, self.outputs, strict=True))
+
+
+def _array(value: Any, name: str) -> np.ndarray:
+    """The value as an array of real numbers, or Broken."""
+    expected = f"numbers: {name}"
+    if value is None:
+        raise Broken("None", expected, "Is a `return` missing?", ANSWERS)
+    if isinstance(value, list | tuple):
+        kind, fix = type(value).__name__, "Compute with arrays as they come; np.array(…) makes one of a list."
+        raise Broken(f"a {kind}, {value!r:.60}", f"an array: {name}", fix, ANSWERS)
+    if callable(value):
+        raise Broken("a function", expected, "Call it, and return what it gives.", ANSWERS)
+    array = np.asarray(value)
+    if array.dtype.kind == "c":
+        raise Broken("complex numbers", f"real {expected}", "Return the real part.", ANSWERS)
+    if array.dtype.kind not in "fiu":
+        raise Broken(f"{type(value).__name__} {value!r:.60}", expected, "Return numbers.", ANSWERS)
+    return array
+
+
+def _raised(error: BaseException) -> tuple[str, str, str]:
+    """What was raised, and where in the student's own lines."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # without our own
+    inner = [frame for frame in frames if frame.filename == frames[0].filename]
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    sentence = f"Raised in line {inner[-1].lineno} of {inner[-1].name}: {inner[-1].line}" if inner else ""
+    if isinstance(error, NotImplementedError):
+        sentence = "The function is still a stub: write its body, then check again."
+    return text, "an answer", sentence
+
+
+def in_time(probe: Probe, work: Callable[[], Any]) -> tuple[Any, str]:
+    """(what work() gives, what the function printed); Broken when one call takes longer than LIMIT, or all BUDGET."""
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcome.append((work(), None))
+        except Stop:
+            pass
+        except BaseException as error:
+            outcome.append((None, error))
+
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        try:
+            thread = threading.Thread(target=run, daemon=True)
+            thread.start()
+        except RuntimeError:  # a browser's Python has no threads: no limit there
+            run()
+        else:
+            _watch(thread, probe)
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result, printed.getvalue()
+
+
+def _watch(thread: threading.Thread, probe: Probe) -> None:
+    """Wait for the thread; stop it, and raise Broken, when it takes too long."""
+    start = time.monotonic()
+    try:
+        while thread.is_alive():
+            thread.join(0.02)
+            now, since = time.monotonic(), probe.since
+            if since and now - since > LIMIT:
+                raise Broken(f"no answer within {LIMIT:g} s", "an answer", "Is there a loop that never ends?", ANSWERS)
+            if now - start > BUDGET:
+                each = f"{probe.count} calls took {now - start:.0f} s"
+                raise Broken(each, "calls of a millisecond", "It is too slow to be checked on enough cases.", ANSWERS)
+    finally:
+        if thread.is_alive():
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(Stop))

@@ -1,0 +1,98 @@
+"""What a check has found, as an object, as text and as HTML."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, repr=False)
+class Report:
+    """The outcome of a check: true where all laws held, else the first that did not and its smallest counterexample.
+
+    case is the call, or the calls, that broke the law, as text to paste; yours and expected are arrays or words.
+    """
+
+    passed: bool
+    law: str | None = None
+    case: str | None = None
+    yours: Any = None
+    expected: Any = None
+    hint: str = ""
+    name: str = field(default="", kw_only=True)
+    what: str = field(default="", kw_only=True)  # what yours and expected are, where not the answer itself
+    held: tuple[str, ...] = field(default=(), kw_only=True)  # the laws that held
+    statement: str = field(default="", kw_only=True)
+    calls: int = field(default=0, kw_only=True)  # of the function
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __repr__(self) -> str:
+        if self.passed:
+            return f"{self.name} obeys its {len(self.held)} laws ({self.calls} calls)." + _indented(self.hint)
+        lines = [f"{self.name} breaks a law: {self.law}", ""]
+        if self.case:
+            lines += [f"    {line}" for line in self.case.splitlines()]
+        about = f"   ({self.what})" if self.what else ""
+        lines += [f"    yours     {show(self.yours)}{about}", f"    expected  {show(self.expected)}", ""]
+        return "\n".join(lines + [line for line in (self.hint, self.statement) if line])
+
+    def _repr_html_(self) -> str:
+        colour, mark = ("#1a7f37", "✓") if self.passed else ("#c62828", "✗")
+        box = f"border-left: 4px solid {colour}; padding: .4em 1em"
+        if self.passed:
+            laws = "".join(f"<li>{escape(law)}</li>" for law in self.held)
+            title = f"<b>{mark} {escape(self.name)}</b> obeys its {len(self.held)} laws ({self.calls} calls)"
+            note = f"<p>{escape(self.hint)}</p>" if self.hint else ""
+            return f'<details style="{box}"><summary>{title}</summary><ul>{laws}</ul></details>{note}'
+        rows = [("yours" + (f", {self.what}" if self.what else ""), show(self.yours)), ("expected", show(self.expected))]
+        table = "".join(
+            f'<tr><td style="text-align: left">{escape(name)}</td>'
+            f'<td style="text-align: left"><code>{escape(value)}</code></td></tr>'
+            for name, value in rows
+        )
+        case = f"<pre>{escape(self.case)}</pre>" if self.case else ""
+        texts = "".join(f"<p>{escape(text)}</p>" for text in (self.hint, self.statement) if text)
+        title = f"<b>{mark} {escape(self.name)}</b> breaks a law: {escape(self.law or '')}"
+        return f'<div style="{box}">{title}{case}<table>{table}</table>{texts}</div>'
+
+
+class Between:
+    """Any number from low to high."""
+
+    def __init__(self, low: Any, high: Any):
+        self.low, self.high = low, high
+
+    def __repr__(self) -> str:
+        return f"from {show(self.low)} to {show(self.high)}"
+
+
+def show(value: Any) -> str:
+    """Words as they are, numbers to 7 digits."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, np.ndarray | np.number | float | int):
+        array = np.asarray(value)
+        if array.size == 1:
+            return f"{array.item():.7g}"
+        text = np.array2string(array, precision=7, separator=", ", suppress_small=False)
+        return " ".join(text.split())
+    return repr(value)
+
+
+def call(name: str, parameters: Sequence[str], args: Sequence[Any]) -> str:
+    """The call as source to paste."""
+    return f"{name}({', '.join(f'{p}={_source(a)}' for p, a in zip(parameters, args, strict=False))})"
+
+
+def _source(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"np.array({value.tolist()})"
+    return repr(value.item()) if isinstance(value, np.generic) else repr(value)
+
+
+def _indented(hint: str) -> str:
+    return f"\n{hint}" if hint else ""
