@@ -39,8 +39,8 @@ def write(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     groups, refuted = by_module(identities()), by_module(marked("refuted"))
     for module, tests in (groups | refuted).items():
-        _put(folder / f"{page_of(module)}.md", page(module, tests))
-    _put(folder / "index.md", index(groups, refuted, marked("erratum")))
+        put(folder / f"{page_of(module)}.md", page(module, tests))
+    put(folder / "index.md", index(groups, refuted, marked("erratum")))
 
 
 def by_module(tests: list[Callable]) -> dict[ModuleType, list[Callable]]:
@@ -177,7 +177,7 @@ def precision(known: Identity) -> str:
     return f"{double} alone: {single}" if isinstance(single, str) else f"{double}, {number(single)} in float32"
 
 
-def _put(path: Path, text: str) -> None:
+def put(path: Path, text: str) -> None:
     """Leave a page that has not changed alone, so that it is not built again."""
     if not path.exists() or path.read_text() != text:
         path.write_text(text)

@@ -4,8 +4,10 @@ import re
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "tests")]
+HERE = Path(__file__).parent
+sys.path[:0] = [str(folder) for folder in (HERE, HERE.parent / "tests", HERE.parent / "tests" / "check")]
 import catalogue_pages
+import check_pages
 
 import tinydiff
 
@@ -51,6 +53,7 @@ def plain(app, what, name, obj, options, lines) -> None:
 
 
 def setup(app) -> None:
-    """Write the catalogue's pages from the tests, and read docstrings as the plain text that they are."""
-    catalogue_pages.write(Path(__file__).parent / "identities")
+    """Write the pages of the identities and of check, and read docstrings as the plain text that they are."""
+    catalogue_pages.write(HERE / "identities")
+    check_pages.write(HERE / "check")
     app.connect("autodoc-process-docstring", plain)

@@ -3,7 +3,6 @@
 import difflib
 import inspect
 from collections.abc import Callable
-from itertools import islice
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -11,10 +10,10 @@ import numpy as np
 from tinydiff.check.domains import combinations, drawn, each_alone
 from tinydiff.check.probe import Broken, Probe, in_time
 from tinydiff.check.report import Between, Report, call, show
-from tinydiff.check.spec import SIGNATURE, SPECS, Law, Spec
+from tinydiff.check.spec import SIGNATURE, SPECS, Law, Spec, in_tuple
 
 Level = Literal["quick", "deep"]
-CASES = 300  # of each law at the quick level, at most
+CASES = 200  # of each law at the quick level, at most
 EXAMPLES = 100  # that Hypothesis draws for each law at the deep level
 RTOL, ATOL = 1e-6, 1e-9  # rounding errors stay far below, a coefficient off by 1e-4 far above
 
@@ -67,7 +66,7 @@ def _find(fn: Callable, name: str | None) -> Spec:
 def _report(fn: Callable, spec: Spec, level: Level) -> Report:
     held: list[str] = []
     probe = spec.probe(fn)
-    about = {"name": spec.name, "statement": f"{spec.signature}:  {spec.statement}   [{spec.source}]"}
+    about = {"name": spec.name, "source": spec.source}
     try:
         _takes_the_arguments(fn, spec)
         held.append(SIGNATURE)
@@ -112,11 +111,11 @@ def _takes_the_arguments(fn: Callable, spec: Spec) -> None:
 def _try_all(probe: Probe, spec: Spec, level: Level, held: list[str]) -> None:
     """Every law in its order, the laws that held added to `held`; Broken at the first that does not."""
     for law in spec.laws:
-        for i, case in enumerate(cases(spec, law)):
+        for case in cases(spec, law):
             try:
                 judge(law, probe, case)
             except Broken as broken:
-                raise _with_hint(broken, law, probe, spec, i) from None
+                raise _with_hint(broken, law, case, probe, spec) from None
         held.append(law.statement)
     if level == "deep":
         for law in spec.laws:
@@ -149,10 +148,13 @@ def agree(yours: Any, expected: Any) -> bool:
     if isinstance(expected, Between):
         slack = ATOL + RTOL * np.abs(expected.high)
         return bool(np.all((yours >= expected.low - slack) & (yours <= expected.high + slack)))
+    yours, expected = np.asarray(yours), np.asarray(expected)
     try:
-        return bool(np.allclose(yours, expected, RTOL, ATOL, equal_nan=True))
+        with np.errstate(all="ignore"):
+            near = np.abs(yours - expected) <= ATOL + RTOL * np.abs(expected)
     except ValueError:  # of shapes that do not fit together
         return False
+    return bool(np.all(near | (yours != yours) & (expected != expected)))
 
 
 def _of_nan(yours: Any, probe: Probe) -> str:
@@ -161,41 +163,44 @@ def _of_nan(yours: Any, probe: Probe) -> str:
     return f"NumPy met: {', '.join(sorted(probe.complaints))}." if probe.complaints else "The answer is not finite."
 
 
-def _with_hint(broken: Broken, law: Law, probe: Probe, spec: Spec, at: int) -> Broken:
-    """The same, with the names of the known mistakes that give the same number in the same case.
+def _with_hint(broken: Broken, law: Law, case: dict[str, Any], probe: Probe, spec: Spec) -> Broken:
+    """The same, with the known mistakes that break this law in this case with the same number.
 
-    Of several, those that go on giving the student's numbers in the cases that follow.
+    Of several, those that also give the student's answers in most of the other cases.
     """
     calls = list(probe.calls)
-    following = list(islice(cases(spec, law), at, at + 20))
+    others = [[case[name] for name in spec.names] for case in combinations(spec.domains, spec.names, CASES)][::5]
     agreeing: dict[str, int] = {}
     for mistake in spec.mistakes:
         theirs = spec.probe(mistake.function)
-        if _same(broken, _outcome(law, theirs, following[0])):
-            agreeing[mistake.words] = sum(_same(_outcome(law, probe, c), _outcome(law, theirs, c)) for c in following)
+        if _alike(lambda: judge(law, probe, case), lambda theirs=theirs: judge(law, theirs, case)):
+            agreeing[mistake.words] = sum(
+                _alike(lambda args=args: probe(*args), lambda args=args, theirs=theirs: theirs(*args))
+                for args in others
+            )
     if agreeing:
         most = max(agreeing.values())
-        words = ", or with ".join(word for word, n in agreeing.items() if n == most)
-        broken.sentence = f"{broken.sentence} Consistent with {words}.".strip()
+        words = ", or with ".join(word for word, count in agreeing.items() if count == most)
+        broken.sentence = f"{broken.sentence}\nConsistent with {words}.".strip()
     probe.calls[:] = calls
     return broken
 
 
-def _outcome(law: Law, probe: Probe, case: dict[str, Any]) -> Broken | None:
+def _alike(one: Callable[[], Any], other: Callable[[], Any]) -> bool:
+    """Whether both answer with the same numbers, or are broken at the same place with the same number."""
+    (answer, broken), (other_answer, other_broken) = _outcome(one), _outcome(other)
+    if broken is None or other_broken is None:
+        return broken is other_broken and all(map(agree, in_tuple(answer), in_tuple(other_answer)))
+    if isinstance(broken.yours, str) or isinstance(other_broken.yours, str):
+        return str(broken.yours) == str(other_broken.yours)
+    return broken.index == other_broken.index and agree(broken.yours, other_broken.yours)
+
+
+def _outcome(call: Callable[[], Any]) -> tuple[Any, Broken | None]:
     try:
-        judge(law, probe, case)
+        return call(), None
     except Broken as broken:
-        return broken
-    return None
-
-
-def _same(one: Broken | None, other: Broken | None) -> bool:
-    """Whether two outcomes break the law at the same place with the same number."""
-    if one is None or other is None:
-        return one is other
-    if isinstance(one.yours, str) or isinstance(other.yours, str):
-        return str(one.yours) == str(other.yours)
-    return one.index == other.index and agree(one.yours, other.yours)
+        return None, broken
 
 
 def _draw(law: Law, probe: Probe, spec: Spec) -> None:
@@ -204,12 +209,17 @@ def _draw(law: Law, probe: Probe, spec: Spec) -> None:
         from hypothesis import HealthCheck, given, settings
     except ImportError:
         raise ImportError("level='deep' draws cases with Hypothesis: pip install hypothesis.") from None
+    last: dict[str, Any] = {}
 
     @settings(
         max_examples=EXAMPLES, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
     )
     @given(drawn(spec.domains, law.names))
     def holds(case: dict[str, Any]) -> None:
+        last.update(case)
         judge(law, probe, case)
 
-    holds()
+    try:
+        holds()
+    except Broken as broken:  # of the last case, to which Hypothesis has shrunk the others
+        raise _with_hint(broken, law, last, probe, spec) from None

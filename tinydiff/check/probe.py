@@ -33,6 +33,7 @@ class Stop(BaseException):
 
 
 ANSWERS = "it answers with numbers"
+STUB = "The function is still a stub: write its body, then check again."
 
 
 class Probe:
@@ -88,6 +89,8 @@ def _array(value: Any, name: str) -> np.ndarray:
         raise Broken(f"a {kind}, {value!r:.60}", f"an array: {name}", fix, ANSWERS)
     if callable(value):
         raise Broken("a function", expected, "Call it, and return what it gives.", ANSWERS)
+    if value is ...:
+        raise Broken("...", expected, STUB, ANSWERS)
     array = np.asarray(value)
     if array.dtype.kind == "c":
         raise Broken("complex numbers", f"real {expected}", "Return the real part.", ANSWERS)
@@ -103,7 +106,7 @@ def _raised(error: BaseException) -> tuple[str, str, str]:
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     sentence = f"Raised in line {inner[-1].lineno} of {inner[-1].name}: {inner[-1].line}" if inner else ""
     if isinstance(error, NotImplementedError):
-        sentence = "The function is still a stub: write its body, then check again."
+        sentence = STUB
     return text, "an answer", sentence
 
 

@@ -1,5 +1,6 @@
 """What a check has found, as an object, as text and as HTML."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -24,7 +25,7 @@ class Report:
     name: str = field(default="", kw_only=True)
     what: str = field(default="", kw_only=True)  # what yours and expected are, where not the answer itself
     held: tuple[str, ...] = field(default=(), kw_only=True)  # the laws that held
-    statement: str = field(default="", kw_only=True)
+    source: str = field(default="", kw_only=True)
     calls: int = field(default=0, kw_only=True)  # of the function
 
     def __bool__(self) -> bool:
@@ -32,13 +33,17 @@ class Report:
 
     def __repr__(self) -> str:
         if self.passed:
-            return f"{self.name} obeys its {len(self.held)} laws ({self.calls} calls)." + _indented(self.hint)
-        lines = [f"{self.name} breaks a law: {self.law}", ""]
-        if self.case:
-            lines += [f"    {line}" for line in self.case.splitlines()]
-        about = f"   ({self.what})" if self.what else ""
-        lines += [f"    yours     {show(self.yours)}{about}", f"    expected  {show(self.expected)}", ""]
-        return "\n".join(lines + [line for line in (self.hint, self.statement) if line])
+            return f"{self.name} obeys its {len(self.held)} laws ({self.calls} calls)." + "\n" * bool(self.hint) + self.hint
+        lines = [wrapped(f"{self.name} breaks a law: {self.law}"), ""]
+        lines += [f"    {line}" for line in (self.case or "").splitlines()]
+        lines += [f"    {self.what}:"] if self.what else []
+        lines += [f"    yours     {show(self.yours)}", f"    expected  {show(self.expected)}", ""]
+        return "\n".join(lines + [wrapped(line) for line in [*self.hint.splitlines(), self.more]])
+
+    @property
+    def more(self) -> str:
+        """Where to read on."""
+        return f"More: spec({self.name!r}); {self.source}."
 
     def _repr_html_(self) -> str:
         colour, mark = ("#1a7f37", "✓") if self.passed else ("#c62828", "✗")
@@ -48,16 +53,16 @@ class Report:
             title = f"<b>{mark} {escape(self.name)}</b> obeys its {len(self.held)} laws ({self.calls} calls)"
             note = f"<p>{escape(self.hint)}</p>" if self.hint else ""
             return f'<details style="{box}"><summary>{title}</summary><ul>{laws}</ul></details>{note}'
-        rows = [("yours" + (f", {self.what}" if self.what else ""), show(self.yours)), ("expected", show(self.expected))]
         table = "".join(
-            f'<tr><td style="text-align: left">{escape(name)}</td>'
-            f'<td style="text-align: left"><code>{escape(value)}</code></td></tr>'
-            for name, value in rows
+            f'<tr><td style="text-align: left">{name}</td>'
+            f'<td style="text-align: left"><code>{escape(show(value))}</code></td></tr>'
+            for name, value in (("yours", self.yours), ("expected", self.expected))
         )
+        what = f"<p>{escape(self.what)}:</p>" if self.what else ""
         case = f"<pre>{escape(self.case)}</pre>" if self.case else ""
-        texts = "".join(f"<p>{escape(text)}</p>" for text in (self.hint, self.statement) if text)
+        texts = "".join(f"<p>{escape(text)}</p>" for text in [*self.hint.splitlines(), self.more])
         title = f"<b>{mark} {escape(self.name)}</b> breaks a law: {escape(self.law or '')}"
-        return f'<div style="{box}">{title}{case}<table>{table}</table>{texts}</div>'
+        return f'<div style="{box}">{title}{case}{what}<table>{table}</table>{texts}</div>'
 
 
 class Between:
@@ -94,5 +99,6 @@ def _source(value: Any) -> str:
     return repr(value.item()) if isinstance(value, np.generic) else repr(value)
 
 
-def _indented(hint: str) -> str:
-    return f"\n{hint}" if hint else ""
+def wrapped(text: str) -> str:
+    """The text in lines of a hundred characters."""
+    return textwrap.fill(text, 100, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)

@@ -270,12 +270,13 @@ prior_kl = Spec(
 @prior_kl.law("it is E_q[ln q − ln p] after T single steps, by quadrature")
 def _(f: Probe, x0: np.ndarray, betas: np.ndarray) -> Iterator[tuple]:
     a, v = kernel(betas, len(betas))
-    yield f(x0, betas), kl_by_quadrature(a * x0, v, 0.0, 1.0).sum()
+    yield np.sum(f(x0, betas)), kl_by_quadrature(a * x0, v, 0.0, 1.0).sum()
 
 
 @prior_kl.law("coordinates are independent: the nats of two are the sum of the nats of each")
 def _(f: Probe, x0: np.ndarray, betas: np.ndarray) -> Iterator[tuple]:
-    yield f(np.concatenate([x0, x0 + 1], axis=1), betas), f(x0, betas) + f(x0 + 1, betas), "two coordinates"
+    both = f(np.concatenate([x0, x0 + 1], axis=1), betas)
+    yield both, f(x0, betas) + f(x0 + 1, betas), "both together, and one by one"
 
 
 @prior_kl.law("a batch has the nats of each of its rows, or their sum")
