@@ -10,7 +10,7 @@ export MALLOC_MMAP_THRESHOLD_ ?= 268435456
 export MALLOC_TRIM_THRESHOLD_ ?= 268435456
 
 .DEFAULT_GOAL := help
-.PHONY: help demo mnist test kills mutants docs lint format clean
+.PHONY: help demo mnist test kills mutants bench docs lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -43,6 +43,9 @@ kills: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## kill a run fifty times
 
 mutants: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## break each operator and constant of the mathematics (hours; goes on where it stopped)
 	$(BIN)/python tests/mutation.py
+
+bench: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## measure speed
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/check.py
 
 docs: .venv/.installed-dev-docs  ## the site, in docs/_build/html, with every link followed
 	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build/html

@@ -61,7 +61,7 @@ TOCTREE = "\n```{toctree}\n:hidden:\n\nspecifications\n```\n"
 
 def shown(about: str, function: Callable) -> str:
     """A mistake, and the report on it."""
-    source = inspect.getsource(function).split("\n", 1)[1].replace("  # noqa: F811", "")
+    source = inspect.getsource(function).split("\n", 1)[1]
     return f"{about}\n\n```python\n{source}```\n\n```text\n{check(function)}\n```\n\n---\n"
 
 

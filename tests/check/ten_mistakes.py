@@ -22,7 +22,7 @@ def q_sample(x0, t, eps, betas):
 
 
 @mistake("A root forgotten. The picture that it makes looks right.")
-def q_sample(x0, t, eps, betas):  # noqa: F811
+def q_sample(x0, t, eps, betas):
     alpha_bar = np.prod(1 - betas[:t])
     return np.sqrt(alpha_bar) * x0 + (1 - alpha_bar) * eps
 
@@ -53,7 +53,9 @@ def ddim_step(x_t, t, s, eps_hat, z, betas, eta):
     return np.sqrt(ab_s) * x0_hat + np.sqrt(1 - ab_s) * eps_hat + d * z
 
 
-@mistake("The probability flow with the reverse SDE's drift, which needs its noise: without it samples collapse onto modes.")
+@mistake(
+    "The probability flow with the reverse SDE's drift, which needs its noise: without it samples collapse onto modes."
+)
 def probability_flow_drift(x, beta, score):
     return -0.5 * beta * x - beta * score
 

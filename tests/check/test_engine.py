@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from right import ANSWERS
 
-from tinydiff.check import LawBroken, Report, check, spec, specs
-from tinydiff.check import domains, engine, probe
+from tinydiff.check import LawBroken, Report, check, domains, engine, probe, spec, specs
 
 
 def q_sample(x0, t, eps, betas):
@@ -58,7 +57,7 @@ def test_a_number_that_no_known_mistake_gives_gets_no_hint():
 
 
 def test_an_unknown_name_lists_the_near_ones():
-    with pytest.raises(ValueError, match="no specification is called 'q_samples'. Did you mean q_sample"):
+    with pytest.raises(ValueError, match=r"no specification is called 'q_samples'\. Did you mean q_sample"):
         check(q_sample, "q_samples")
     with pytest.raises(ValueError, match="specs\\(\\) lists all 32"):
         spec("zzz")
@@ -137,7 +136,8 @@ def test_a_tuple_with_too_much_or_too_little():
 
 
 @pytest.mark.parametrize(
-    ("value", "word"), [("0.5", "str"), (np.array(["a"]), "ndarray"), (1 + 2j, "complex"), (len, "function"), (True, "bool")]
+    ("value", "word"),
+    [("0.5", "str"), (np.array(["a"]), "ndarray"), (1 + 2j, "complex"), (len, "function"), (True, "bool")],
 )
 def test_what_is_no_number(value, word):
     ends_in(check(lambda *a: value, "q_sample"), law="answers with numbers", yours=word)
@@ -296,7 +296,9 @@ def test_quick_needs_numpy_alone():
         "heavy = {'hypothesis', 'scipy', 'matplotlib', 'tqdm', 'rich', 'msgspec', 'tyro', 'pooch'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    )
 
 
 # ---- cases

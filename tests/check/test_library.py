@@ -25,8 +25,6 @@ def chain(betas, *steps):
     return td.Discrete(betas), *(n / len(betas) for n in steps)
 
 
-
-
 # ---- the forward process
 
 

@@ -165,9 +165,9 @@ def scaled(right, at):
 def of_continuous_arguments():
     for name in specs():
         first = next(cases(spec(name), spec(name).laws[0]))
-        for at, value in enumerate(first.values()):
-            if not isinstance(value, int):
-                yield name, at
+        for at, argument in enumerate(spec(name).names):
+            if not isinstance(first[argument], int) and (name, argument) != ("dpm_solver_2m_step", "sigma"):
+                yield name, at  # a factor of σ cancels in σ_s/σ_t and in differences of λ
 
 
 @pytest.mark.parametrize(("name", "at"), list(of_continuous_arguments()))

@@ -7,7 +7,7 @@ Shapes: B rows, D coordinates; points are (B, D), and the small ones (1, 1).
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice, product
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,11 +23,15 @@ class Domain(NamedTuple):
 
     def project(self, names: Sequence[str]) -> list[dict[str, Any]]:
         """The small values of those of its arguments that are in `names`, each once."""
-        found = {}
+        found: dict[tuple, dict[str, Any]] = {}
         for values in self.small:
             part = {name: value for name, value in zip(self.names, values, strict=True) if name in names}
-            found.setdefault(repr(part), part)
+            found.setdefault(tuple(_key(value) for value in part.values()), part)
         return list(found.values())
+
+
+def _key(value: Any) -> Any:
+    return (value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value
 
 
 class Formula:
@@ -38,6 +42,7 @@ class Formula:
         self.function = eval(source, {"np": np})
 
     def __call__(self, *args: Any) -> Any:
+        """Its value."""
         return self.function(*args)
 
     def __repr__(self) -> str:
@@ -47,9 +52,23 @@ class Formula:
 def combinations(domains: Sequence[Domain], names: Sequence[str], limit: int) -> Iterator[dict[str, Any]]:
     """All combinations of small values of the arguments `names`, simplest first, and no more than `limit`."""
     parts = [domain.project(names) for domain in domains if set(domain.names) & set(names)]
-    ranked = sorted(product(*map(enumerate, parts)), key=lambda ranks: sum(rank for rank, _ in ranks))
-    for case in islice(ranked, limit):
-        yield {name: value for _, part in case for name, value in part.items()}
+    for case in islice(by_rank(parts), limit):
+        yield {name: value for part in case for name, value in part.items()}
+
+
+def by_rank(lists: Sequence[Sequence]) -> Iterator[tuple]:
+    """Their product, in order of the sum of the places that its elements have in their lists."""
+
+    def of_rank(rank: int, lists: Sequence[Sequence]) -> Iterator[tuple]:
+        if not lists:
+            yield from [()] * (rank == 0)
+            return
+        for i in range(min(rank + 1, len(lists[0]))):
+            for rest in of_rank(rank - i, lists[1:]):
+                yield lists[0][i], *rest
+
+    for rank in range(sum(len(values) - 1 for values in lists) + 1):
+        yield from of_rank(rank, lists)
 
 
 def each_alone(domains: Sequence[Domain]) -> Iterator[dict[str, Any]]:
@@ -103,9 +122,8 @@ def points(*names: str) -> Domain:
         return st.tuples(st.integers(1, 3), st.integers(1, 3)).flatmap(of_shape)
 
     choices = [[np.array([[float(v)]]) for v in VALUES.get(name, (0, 1, -2))] for name in names]
-    ranked = sorted(product(*map(enumerate, choices)), key=lambda ranks: sum(rank for rank, _ in ranks))
     batch = tuple(np.roll(BATCH, k, axis=1) * (-1) ** k for k in range(len(names)))
-    return Domain(names, [tuple(value for _, value in case) for case in ranked], draw, [batch])
+    return Domain(names, list(by_rank(choices)), draw, [batch])
 
 
 # ---- chains: β_t = betas[t − 1], t from 1 to T

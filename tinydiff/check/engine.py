@@ -3,13 +3,14 @@
 import difflib
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from tinydiff.check.domains import combinations, drawn, each_alone
 from tinydiff.check.probe import Broken, Probe, in_time
-from tinydiff.check.report import Between, Report, call, show
+from tinydiff.check.report import Between, Report, call
 from tinydiff.check.spec import SIGNATURE, SPECS, Law, Spec, in_tuple
 
 Level = Literal["quick", "deep"]
@@ -144,7 +145,7 @@ def judge(law: Law, probe: Probe, case: dict[str, Any]) -> None:
 
 
 def agree(yours: Any, expected: Any) -> bool:
-    """Equal up to rounding, or within the bounds of a Between; NaN equals NaN, for comparing two mistakes."""
+    """Equal up to rounding, or within the bounds of a Between; two mistakes may agree on NaN or ∞."""
     if isinstance(expected, Between):
         slack = ATOL + RTOL * np.abs(expected.high)
         return bool(np.all((yours >= expected.low - slack) & (yours <= expected.high + slack)))
@@ -154,7 +155,7 @@ def agree(yours: Any, expected: Any) -> bool:
             near = np.abs(yours - expected) <= ATOL + RTOL * np.abs(expected)
     except ValueError:  # of shapes that do not fit together
         return False
-    return bool(np.all(near | (yours != yours) & (expected != expected)))
+    return bool(np.all(near | (yours == expected) | (yours != yours) & (expected != expected)))
 
 
 def _of_nan(yours: Any, probe: Probe) -> str:
@@ -173,11 +174,8 @@ def _with_hint(broken: Broken, law: Law, case: dict[str, Any], probe: Probe, spe
     agreeing: dict[str, int] = {}
     for mistake in spec.mistakes:
         theirs = spec.probe(mistake.function)
-        if _alike(lambda: judge(law, probe, case), lambda theirs=theirs: judge(law, theirs, case)):
-            agreeing[mistake.words] = sum(
-                _alike(lambda args=args: probe(*args), lambda args=args, theirs=theirs: theirs(*args))
-                for args in others
-            )
+        if _alike(partial(judge, law, probe, case), partial(judge, law, theirs, case)):
+            agreeing[mistake.words] = sum(_alike(partial(probe, *args), partial(theirs, *args)) for args in others)
     if agreeing:
         most = max(agreeing.values())
         words = ", or with ".join(word for word, count in agreeing.items() if count == most)

@@ -180,12 +180,8 @@ q_sample.mistake(
     "ᾱ_{t+1} in place of ᾱ_t: one step too many", lambda x0, t, eps, betas: jump(prod(1 - betas[: t + 1]), x0, eps)
 )
 q_sample.mistake("1 − Σ β_s in place of ∏ (1 − β_s)", lambda x0, t, eps, betas: jump(1 - sum(betas[:t]), x0, eps))
-q_sample.mistake(
-    "the two coefficients exchanged", lambda x0, t, eps, betas: jump(1 - prod(1 - betas[:t]), x0, eps)
-)
-q_sample.mistake(
-    "x_0 clipped to [−1, 1]", lambda x0, t, eps, betas: jump(prod(1 - betas[:t]), np.clip(x0, -1, 1), eps)
-)
+q_sample.mistake("the two coefficients exchanged", lambda x0, t, eps, betas: jump(1 - prod(1 - betas[:t]), x0, eps))
+q_sample.mistake("x_0 clipped to [−1, 1]", lambda x0, t, eps, betas: jump(prod(1 - betas[:t]), np.clip(x0, -1, 1), eps))
 q_sample.mistake("ε subtracted", lambda x0, t, eps, betas: jump(prod(1 - betas[:t]), x0, -eps))
 q_sample.mistake(
     "a convolution alone, x_0 not scaled by √ᾱ_t", lambda x0, t, eps, betas: x0 + sqrt(1 - prod(1 - betas[:t])) * eps
@@ -247,7 +243,7 @@ cosine_alpha_bar = Spec(
         numbers("s", 0.008, 0.0, 0.1, least=0, most=0.2),
     ),
     {"alpha_bar": scalar},
-    about="t runs from 0 to T. At t = T, where the formula gives 0, a value that comes of clipping β_T at .999 is right too.",
+    about="t runs from 0 to T. At t = T, where the formula gives 0, what clipping β_T at .999 leaves is right too.",
 )
 
 
@@ -283,16 +279,12 @@ cosine_alpha_bar.mistake(
     "cos in place of cos²", lambda t, T, s: cosine((t / T + s) / (1 + s) * pi / 2, s / (1 + s) * pi / 2, 1)
 )
 cosine_alpha_bar.mistake("f(t) not divided by f(0)", lambda t, T, s: cosine((t / T + s) / (1 + s) * pi / 2, 0))
-cosine_alpha_bar.mistake(
-    "t/T + s not divided by 1 + s", lambda t, T, s: cosine((t / T + s) * pi / 2, s * pi / 2)
-)
+cosine_alpha_bar.mistake("t/T + s not divided by 1 + s", lambda t, T, s: cosine((t / T + s) * pi / 2, s * pi / 2))
 cosine_alpha_bar.mistake("no offset s", lambda t, T, s: cosine(t / T * pi / 2, 0))
 cosine_alpha_bar.mistake(
     "s added to t, not to t/T", lambda t, T, s: cosine((t + s) / T / (1 + s) * pi / 2, s / T / (1 + s) * pi / 2)
 )
-cosine_alpha_bar.mistake(
-    "π in place of π/2", lambda t, T, s: cosine((t / T + s) / (1 + s) * pi, s / (1 + s) * pi)
-)
+cosine_alpha_bar.mistake("π in place of π/2", lambda t, T, s: cosine((t / T + s) / (1 + s) * pi, s / (1 + s) * pi))
 cosine_alpha_bar.mistake(
     "1 − ᾱ_t in place of ᾱ_t", lambda t, T, s: 1 - cosine((t / T + s) / (1 + s) * pi / 2, s / (1 + s) * pi / 2)
 )

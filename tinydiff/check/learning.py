@@ -129,9 +129,13 @@ silu_backward.mistake("dy forgotten", lambda x, dy: sigmoid(x) * (1 + x * (1 - s
 silu_backward.mistake("the value x s in place of the slope", lambda x, dy: dy * x * sigmoid(x))
 silu_backward.mistake("the sign of x (1 − s)", lambda x, dy: dy * sigmoid(x) * (1 - x * (1 - sigmoid(x))))
 silu_backward.mistake("x forgotten before 1 − s", lambda x, dy: dy * sigmoid(x) * (1 + (1 - sigmoid(x))))
-silu_backward.mistake("y (1 − y) in place of y (1 − s)", lambda x, dy: dy * (sigmoid(x) + x * sigmoid(x) * (1 - x * sigmoid(x))))
+silu_backward.mistake(
+    "y (1 − y) in place of y (1 − s)", lambda x, dy: dy * (sigmoid(x) + x * sigmoid(x) * (1 - x * sigmoid(x)))
+)
 silu_backward.mistake("the slope of ReLU", lambda x, dy: dy * (x > 0))
-silu_backward.mistake("e^x/(1 + e^x), which overflows", lambda x, dy: dy * (s := exp(x) / (1 + exp(x))) * (1 + x * (1 - s)))
+silu_backward.mistake(
+    "e^x/(1 + e^x), which overflows", lambda x, dy: dy * (s := exp(x) / (1 + exp(x))) * (1 + x * (1 - s))
+)
 
 
 # ---- layer_norm_backward
@@ -299,7 +303,9 @@ def _(
     yield new - theta, -lr * m * root / ((1 - b1**count) * (n**0.5 + eps * root)), "the step"
 
 
-def adam(theta: Any, grad: Any, mu: Any, nu: Any, count: int, lr: float, b1: float, b2: float, eps: float, **o: Any) -> tuple:
+def adam(
+    theta: Any, grad: Any, mu: Any, nu: Any, count: int, lr: float, b1: float, b2: float, eps: float, **o: Any
+) -> tuple:
     """Adam, with one thing changed."""
     m = b1 * mu + (1 - b1) * grad
     n = b2 * nu + (1 - b2) * o.get("square", np.square)(grad)
@@ -322,7 +328,7 @@ adam_step.mistake("eps within the root", lambda *a: adam(*a, quotient=lambda m, 
 adam_step.mistake("the root of ν̂ forgotten", lambda *a: adam(*a, quotient=lambda m, n: m / (n + a[8])))
 adam_step.mistake("a step up", lambda *a: adam(*a, quotient=lambda m, n: -m / (sqrt(n) + a[8])))
 adam_step.mistake("the gradient not squared in ν", lambda *a: adam(*a, square=np.abs))
-adam_step.mistake("b_1 and b_2 exchanged", lambda *a: adam(*a[:6], a[7], a[6], a[8]))
+adam_step.mistake("b_1 and b_2 exchanged", lambda *a: adam(*(*a[:6], a[7], a[6], a[8])))
 adam_step.mistake("the old averages returned", lambda *a: (adam(*a)[0], a[2], a[3]))
 adam_step.mistake("the step alone, without θ", lambda *a: (adam(*a)[0] - a[0], *adam(*a)[1:]))
 adam_step.mistake(

@@ -1,7 +1,6 @@
 """What a network may predict, and how ε, x_0, v and the score say the same; the simple loss, and guidance."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy import prod, sqrt
@@ -45,9 +44,7 @@ def _(f: Probe, eps: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
     yield f(2 * a + v**0.5 * eps, t, eps, betas), 2
 
 
-x0_from_eps.mistake(
-    "not divided by √ᾱ_t", lambda x_t, t, eps, betas: x_t - sqrt(1 - bar(t, betas)) * eps
-)
+x0_from_eps.mistake("not divided by √ᾱ_t", lambda x_t, t, eps, betas: x_t - sqrt(1 - bar(t, betas)) * eps)
 x0_from_eps.mistake(
     "α_t = 1 − β_t in place of ᾱ_t",
     lambda x_t, t, eps, betas: (x_t - sqrt(betas[t - 1]) * eps) / sqrt(1 - betas[t - 1]),
@@ -62,9 +59,7 @@ x0_from_eps.mistake(
 x0_from_eps.mistake(
     "the sign of ε", lambda x_t, t, eps, betas: (x_t + sqrt(1 - bar(t, betas)) * eps) / sqrt(bar(t, betas))
 )
-x0_from_eps.mistake(
-    "ε subtracted whole", lambda x_t, t, eps, betas: (x_t - eps) / sqrt(bar(t, betas))
-)
+x0_from_eps.mistake("ε subtracted whole", lambda x_t, t, eps, betas: (x_t - eps) / sqrt(bar(t, betas)))
 x0_from_eps.mistake(
     "ᾱ_{t−1} in place of ᾱ_t: one step too few",
     lambda x_t, t, eps, betas: (x_t - sqrt(1 - bar(t - 1, betas)) * eps) / sqrt(bar(t - 1, betas)),
@@ -107,9 +102,7 @@ def _(f: Probe, x0: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
     yield f(a * x0 + 2 * v**0.5, t, x0, betas), 2
 
 
-eps_from_x0.mistake(
-    "not divided by √(1 − ᾱ_t)", lambda x_t, t, x0, betas: x_t - sqrt(bar(t, betas)) * x0
-)
+eps_from_x0.mistake("not divided by √(1 − ᾱ_t)", lambda x_t, t, x0, betas: x_t - sqrt(bar(t, betas)) * x0)
 eps_from_x0.mistake(
     "α_t = 1 − β_t in place of ᾱ_t",
     lambda x_t, t, x0, betas: (x_t - sqrt(1 - betas[t - 1]) * x0) / sqrt(betas[t - 1]),
@@ -169,15 +162,11 @@ v_from_x0_eps.mistake(
     "the opposite sign, √(1 − ᾱ_t) x_0 − √ᾱ_t ε",
     lambda t, x0, eps, betas: sqrt(1 - bar(t, betas)) * x0 - sqrt(bar(t, betas)) * eps,
 )
-v_from_x0_eps.mistake(
-    "a plus sign", lambda t, x0, eps, betas: sqrt(bar(t, betas)) * eps + sqrt(1 - bar(t, betas)) * x0
-)
+v_from_x0_eps.mistake("a plus sign", lambda t, x0, eps, betas: sqrt(bar(t, betas)) * eps + sqrt(1 - bar(t, betas)) * x0)
 v_from_x0_eps.mistake(
     "x_0 and ε exchanged", lambda t, x0, eps, betas: sqrt(bar(t, betas)) * x0 - sqrt(1 - bar(t, betas)) * eps
 )
-v_from_x0_eps.mistake(
-    "both roots forgotten", lambda t, x0, eps, betas: bar(t, betas) * eps - (1 - bar(t, betas)) * x0
-)
+v_from_x0_eps.mistake("both roots forgotten", lambda t, x0, eps, betas: bar(t, betas) * eps - (1 - bar(t, betas)) * x0)
 v_from_x0_eps.mistake(
     "1 − ᾱ_t in place of √(1 − ᾱ_t)",
     lambda t, x0, eps, betas: sqrt(bar(t, betas)) * eps - (1 - bar(t, betas)) * x0,
@@ -319,7 +308,8 @@ def _(f: Probe, eps: np.ndarray) -> Iterator[tuple]:
 
 simple_loss.mistake("a sum over all in place of a mean", lambda eps_hat, eps: np.sum((eps_hat - eps) ** 2))
 simple_loss.mistake(
-    "a sum over the coordinates, and a mean over the rows", lambda eps_hat, eps: np.mean(np.sum((eps_hat - eps) ** 2, 1))
+    "a sum over the coordinates, and a mean over the rows",
+    lambda eps_hat, eps: np.mean(np.sum((eps_hat - eps) ** 2, 1)),
 )
 simple_loss.mistake("a factor of ½", lambda eps_hat, eps: np.mean((eps_hat - eps) ** 2) / 2)
 simple_loss.mistake("absolute values in place of squares", lambda eps_hat, eps: np.mean(np.abs(eps_hat - eps)))

@@ -74,7 +74,9 @@ class Probe:
             got = f"a {type(returned).__name__}" if returned is not None else "None"
             if isinstance(returned, tuple | list):
                 got += f" of {len(returned)}"
-            sentence = "Is a `return` missing?" if returned is None else f"Return all {len(self.outputs)}, in this order."
+            sentence = (
+                "Is a `return` missing?" if returned is None else f"Return all {len(self.outputs)}, in this order."
+            )
             raise Broken(got, f"a tuple {names}", sentence, ANSWERS)
         return tuple(_array(value, name) for value, name in zip(returned, self.outputs, strict=True))
 

@@ -33,7 +33,11 @@ class Report:
 
     def __repr__(self) -> str:
         if self.passed:
-            return f"{self.name} obeys its {len(self.held)} laws ({self.calls} calls)." + "\n" * bool(self.hint) + self.hint
+            return (
+                f"{self.name} obeys its {len(self.held)} laws ({self.calls} calls)."
+                + "\n" * bool(self.hint)
+                + self.hint
+            )
         lines = [wrapped(f"{self.name} breaks a law: {self.law}"), ""]
         lines += [f"    {line}" for line in (self.case or "").splitlines()]
         lines += [f"    {self.what}:"] if self.what else []

@@ -17,7 +17,7 @@ from tinydiff.check.spec import Spec, like, scalar, spread
 
 
 def conditional(t: int, s: int, betas: np.ndarray) -> tuple[float, float, float]:
-    """(c_t, c_0, v) of q(x_s|x_t, x_0) = N(c_t x_t + c_0 x_0, v): regression on x_t, whose covariance with x_s is a v_s."""
+    """(c_t, c_0, v) of q(x_s|x_t, x_0) = N(c_t x_t + c_0 x_0, v), by regression: Cov[x_s, x_t|x_0] = a v_s."""
     (a_s, v_s), (a_t, v_t), (a, _) = kernel(betas, s), kernel(betas, t), kernel(betas, t, s)
     slope = a * v_s / v_t
     return slope, a_s - slope * a_t, v_s - slope * a * v_s
@@ -243,7 +243,9 @@ def divergence(m1: Any, v1: Any, m2: Any, v2: Any) -> Any:
 normal_kl.mistake("the ½ dropped", lambda m1, v1, m2, v2: 2 * divergence(m1, v1, m2, v2))
 normal_kl.mistake("the two exchanged, KL(q ‖ p)", lambda m1, v1, m2, v2: divergence(m2, v2, m1, v1))
 normal_kl.mistake("v_1 and v_2 taken as standard deviations", lambda m1, v1, m2, v2: divergence(m1, v1**2, m2, v2**2))
-normal_kl.mistake("v_1 and v_2 taken as log-variances", lambda m1, v1, m2, v2: divergence(m1, np.exp(v1), m2, np.exp(v2)))
+normal_kl.mistake(
+    "v_1 and v_2 taken as log-variances", lambda m1, v1, m2, v2: divergence(m1, np.exp(v1), m2, np.exp(v2))
+)
 normal_kl.mistake("the sign of the logarithm", lambda m1, v1, m2, v2: divergence(m1, v1, m2, v2) - log(v2 / v1))
 normal_kl.mistake("the −1 forgotten", lambda m1, v1, m2, v2: divergence(m1, v1, m2, v2) + 0.5)
 normal_kl.mistake(
@@ -430,9 +432,7 @@ ddpm_step.mistake(
     "α_t before z in place of σ_t",
     lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, eps_hat, z, betas, sd=(1 - betas[t - 1]) * (t > 1)),
 )
-ddpm_step.mistake(
-    "no noise at all", lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, eps_hat, z, betas, sd=0.0)
-)
+ddpm_step.mistake("no noise at all", lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, eps_hat, z, betas, sd=0.0))
 ddpm_step.mistake(
     "the factor 1/√(1 − β_t) forgotten",
     lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, eps_hat, z, betas, scale=1.0),
@@ -445,9 +445,7 @@ ddpm_step.mistake(
     "1/√ᾱ_t in place of 1/√(1 − β_t)",
     lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, eps_hat, z, betas, scale=1 / sqrt(prod(1 - betas[:t]))),
 )
-ddpm_step.mistake(
-    "the sign of ε̂", lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, -eps_hat, z, betas)
-)
+ddpm_step.mistake("the sign of ε̂", lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, -eps_hat, z, betas))
 ddpm_step.mistake(
     "1 − ᾱ_t in place of √(1 − ᾱ_t)",
     lambda x_t, t, eps_hat, z, betas: ancestral(
@@ -574,7 +572,9 @@ ddim_step.mistake(
     "x̂_0 not divided by √ᾱ_t",
     lambda x_t, t, s, eps_hat, z, betas, eta: (
         generalised(x_t, eps_hat, z, *bars(t, s, betas), spread_of(t, s, betas, eta))
-        - sqrt(bars(t, s, betas)[1]) * (1 / sqrt(prod(1 - betas[:t])) - 1) * (x_t - sqrt(1 - prod(1 - betas[:t])) * eps_hat)
+        - sqrt(bars(t, s, betas)[1])
+        * (1 / sqrt(prod(1 - betas[:t])) - 1)
+        * (x_t - sqrt(1 - prod(1 - betas[:t])) * eps_hat)
     ),
 )
 ddim_step.mistake(

@@ -32,12 +32,16 @@ def _(f: Probe, beta: float) -> Iterator[tuple]:
     yield f(ONE, beta, ZERO), -0.5 * beta
 
 
-@reverse_sde_drift.law("backwards from N(0, 1), whose score is −x, it is the same process: with dt < 0 the drift is +½ β x")
+@reverse_sde_drift.law(
+    "backwards from N(0, 1), whose score is −x, it is the same process: with dt < 0 the drift is +½ β x"
+)
 def _(f: Probe, x: np.ndarray, beta: float) -> Iterator[tuple]:
     yield f(x, beta, -x), 0.5 * beta * x
 
 
-@reverse_sde_drift.law("the score's part is twice the flow's, β: with the noise that it balances, a variance v stays right")
+@reverse_sde_drift.law(
+    "the score's part is twice the flow's, β: with the noise that it balances, a variance v stays right"
+)
 def _(f: Probe, beta: float) -> Iterator[tuple]:
     # of N(0, v), with score −x/v: v̇ = 2 (drift per x) v − β for dt < 0, and β (1 − v) forwards
     for v in (4.0, 0.25):
@@ -193,9 +197,7 @@ heun_step.mistake(
     "the second slope at t in place of s",
     lambda f, x, t, s: x + 0.5 * (s - t) * (f(x, t) + f(x + (s - t) * f(x, t), t)),
 )
-heun_step.mistake(
-    "the second slope at x in place of x′", lambda f, x, t, s: x + 0.5 * (s - t) * (f(x, t) + f(x, s))
-)
+heun_step.mistake("the second slope at x in place of x′", lambda f, x, t, s: x + 0.5 * (s - t) * (f(x, t) + f(x, s)))
 heun_step.mistake(
     "the ½ dropped: the sum of two slopes", lambda f, x, t, s: x + (s - t) * (f(x, t) + f(x + (s - t) * f(x, t), s))
 )
@@ -269,9 +271,7 @@ euler_maruyama_step.mistake(
     "s − t in place of √|s − t| before the noise", lambda f, g, x, t, s, z: em(f, g, x, t, s, z, root=s - t)
 )
 euler_maruyama_step.mistake("the noise not scaled by √|s − t|", lambda f, g, x, t, s, z: em(f, g, x, t, s, z, root=1.0))
-euler_maruyama_step.mistake(
-    "g² in place of g", lambda f, g, x, t, s, z: em(f, lambda u: g(u) ** 2, x, t, s, z)
-)
+euler_maruyama_step.mistake("g² in place of g", lambda f, g, x, t, s, z: em(f, lambda u: g(u) ** 2, x, t, s, z))
 euler_maruyama_step.mistake("√g in place of g", lambda f, g, x, t, s, z: em(f, lambda u: sqrt(g(u)), x, t, s, z))
 euler_maruyama_step.mistake("g at s in place of t", lambda f, g, x, t, s, z: em(f, g, x, t, s, z, at=s))
 euler_maruyama_step.mistake(
@@ -326,7 +326,11 @@ def _(step: Probe, t_before: float, t: float, s: float, alpha: Callable, sigma: 
 def _(step: Probe, t_before: float, t: float, s: float, alpha: Callable, sigma: Callable) -> Iterator[tuple]:
     before, now, later = (log(alpha(u)) - log(sigma(u)) for u in (t_before, t, s))
     gain = alpha(s) - alpha(t) * sigma(s) / sigma(t)
-    yield step(ZERO, ZERO, ONE, t_before, t, s, alpha, sigma), -gain * (later - now) / (2 * (now - before)), "x̂_0′ alone"
+    yield (
+        step(ZERO, ZERO, ONE, t_before, t, s, alpha, sigma),
+        -gain * (later - now) / (2 * (now - before)),
+        "x̂_0′ alone",
+    )
 
 
 def two_m(
@@ -354,8 +358,12 @@ dpm_solver_2m_step.mistake(
 dpm_solver_2m_step.mistake("α_s/α_t in place of σ_s/σ_t", lambda *a: two_m(*a, ratio=a[6](a[5]) / a[6](a[4])))
 dpm_solver_2m_step.mistake("α_t in place of α_s", lambda *a: two_m(*a, front=a[6](a[4])))
 dpm_solver_2m_step.mistake("the sign of the second term", lambda *a: two_m(*a, front=-a[6](a[5])))
-dpm_solver_2m_step.mistake("r taken from times in place of λ", lambda *a: two_m(*a, weight=lambda *_: by_times(*a[3:6])))
-dpm_solver_2m_step.mistake("e^{h} − 1, with h of the wrong sign", lambda *a: two_m(*a, lam=lambda u: log(a[7](u) / a[6](u))))
+dpm_solver_2m_step.mistake(
+    "r taken from times in place of λ", lambda *a: two_m(*a, weight=lambda *_: by_times(*a[3:6]))
+)
+dpm_solver_2m_step.mistake(
+    "e^{h} − 1, with h of the wrong sign", lambda *a: two_m(*a, lam=lambda u: log(a[7](u) / a[6](u)))
+)
 
 
 def by_times(t_before: float, t: float, s: float) -> float:
@@ -430,5 +438,3 @@ hutchinson.mistake("absolute values", lambda vjp, x, p: np.abs(probed(vjp, x, p)
 hutchinson.mistake("‖vᵀ J‖² in place of vᵀ J v", lambda vjp, x, p: np.mean([np.sum(vjp(x, v) ** 2, 1) for v in p], 0))
 hutchinson.mistake("a sum over the batch", lambda vjp, x, p: np.full(len(x), probed(vjp, x, p).sum(2).mean(0).sum()))
 hutchinson.mistake("the sign", lambda vjp, x, p: -probed(vjp, x, p).sum(axis=2).mean(axis=0))
-
-

@@ -68,6 +68,7 @@ class Spec:
 
     @property
     def name(self) -> str:
+        """The function's name."""
         return self.signature.split("(")[0]
 
     @property
@@ -77,6 +78,7 @@ class Spec:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The names of its arguments."""
         return tuple(parameter.split("=")[0] for parameter in self.parameters)
 
     def probe(self, function: Callable) -> Probe:
