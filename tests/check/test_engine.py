@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -38,6 +39,13 @@ def test_a_case_with_functions_can_be_pasted():
     report = check(lambda f, x, t, s: x + (t - s) * f(x, t), "euler_step")
     step = spec("euler_step").mistakes[0].function
     np.testing.assert_array_equal(eval(report.case, {"np": np, "euler_step": step}), report.yours)
+
+
+def test_a_default_that_differs_is_named():
+    right = ANSWERS["cosine_alpha_bar"][0]
+    report = check(lambda t, T, s=0.08: right(t, T, s), "cosine_alpha_bar")
+    ends_in(report, law="the arguments", yours="s=0.08", expected="s=0.008")
+    assert check(lambda t, T, s: right(t, T, s), "cosine_alpha_bar")
 
 
 def test_of_two_mistakes_that_fit_the_case_the_one_that_fits_those_after_it_is_named():
@@ -118,12 +126,42 @@ def test_an_exception_names_the_line():
     assert report.case.startswith("q_sample(")
 
 
-@pytest.mark.parametrize("error", [SystemExit(2), KeyboardInterrupt(), RecursionError("deep"), MemoryError()])
+class Mute(Exception):
+    def __str__(self):
+        raise ValueError
+
+
+@pytest.mark.parametrize("error", [SystemExit(2), KeyboardInterrupt(), RecursionError("deep"), MemoryError(), Mute()])
 def test_no_exception_escapes(error):
     def function(x0, t, eps, betas):
         raise error
 
     ends_in(check(function, "q_sample"), yours=type(error).__name__)
+
+
+def test_a_long_exception_is_cut():
+    def function(x0, t, eps, betas):
+        raise ValueError("x" * 10_000)
+
+    assert len(check(function, "q_sample").yours) == 300
+
+
+class Unreadable:
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("no data yet")
+
+
+def test_an_answer_that_cannot_be_read():
+    ends_in(check(lambda *a: Unreadable(), "q_sample"), yours="cannot be read: RuntimeError: no data yet")
+
+
+def test_an_answer_that_does_not_fit_the_law():
+    subject = spec("alpha_bar")
+    short = subject.probe(lambda betas: np.cumprod(1 - betas))
+    each_step = next(law for law in subject.laws if law.statement.startswith("each step keeps"))
+    with pytest.raises(probe.Broken) as caught:
+        engine.judge(each_step, short, {"betas": np.array([0.5, 0.1, 0.1])})
+    assert caught.value.yours.startswith("an answer that does not fit")
 
 
 def test_a_list():
@@ -224,10 +262,15 @@ def test_prints_are_kept_back_and_mentioned(capsys):
 
 
 def test_state_of_numpy_and_of_the_output_is_as_before():
-    before, out = np.geterr(), sys.stdout
-    check(lambda x0, t, eps, betas: x0 / np.zeros(1), "q_sample")
-    assert np.geterr() == before
-    assert sys.stdout is out
+    def meddles(x0, t, eps, betas):
+        warnings.simplefilter("always")
+        np.seterr(all="ignore")
+        print("hello", file=sys.stderr)
+        return x0 / np.zeros(1)
+
+    before = np.geterr(), sys.stdout, sys.stderr, list(warnings.filters)
+    check(meddles, "q_sample")
+    assert (np.geterr(), sys.stdout, sys.stderr, list(warnings.filters)) == before
 
 
 # ---- the report
@@ -271,14 +314,26 @@ def test_raises_is_for_graders():
 def test_deep_finds_what_small_cases_miss_and_shrinks_it():
     right = ANSWERS["q_sample"][0]
 
-    def right_up_to_five(x0, t, eps, betas):
-        return right(x0, min(t, 5), eps, betas)
+    def wrong_at_seven(x0, t, eps, betas):
+        return right(x0, 6 if t == 7 else t, eps, betas)
 
-    assert check(right_up_to_five, "q_sample").passed
-    report = check(right_up_to_five, "q_sample", level="deep")
+    assert check(wrong_at_seven, "q_sample").passed
+    report = check(wrong_at_seven, "q_sample", level="deep")
     ends_in(report, law="a jump to t is t single steps")
-    assert "t=6" in report.case
-    assert report.case.count(",") < 20
+    assert "t=7, eps=np.array([[0.0]]), betas=np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])" in report.case
+
+
+def test_deep_notices_a_change_of_mind():
+    right, calls = ANSWERS["ema_update"][0], []
+    late = check(right).calls + 100
+
+    def wavers(ema, theta, decay):
+        calls.append(0)
+        if len(calls) == late:
+            raise ValueError("once")
+        return right(ema, theta, decay)
+
+    ends_in(check(wavers, "ema_update", level="deep"), hint="keep nothing between calls")
 
 
 def test_deep_says_what_it_needs(monkeypatch):

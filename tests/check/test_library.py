@@ -75,9 +75,10 @@ def posterior_variance(t, betas):
 
 @adapter
 def normal_kl(m1, v1, m2, v2):
-    m1, v1, m2, v2 = (np.reshape(a, (-1, 1)) for a in np.broadcast_arrays(m1, v1, m2, v2))
-    nats = np.array([elbo.normal_kl(m1[i : i + 1], v1[i, 0], m2[i : i + 1], v2[i, 0])[0] for i in range(len(m1))])
-    return nats if len(nats) > 1 else nats[0]
+    def of_numbers(m1, v1, m2, v2):
+        return elbo.normal_kl(np.array([[m1]]), float(v1), np.array([[m2]]), float(v2))[0]
+
+    return np.vectorize(of_numbers)(m1, v1, m2, v2)
 
 
 @adapter

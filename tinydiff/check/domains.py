@@ -19,7 +19,8 @@ class Domain(NamedTuple):
     names: tuple[str, ...]
     small: Sequence[tuple]
     drawn: Callable[[], Any]
-    batches: Sequence[tuple] = ()  # with two rows and three columns, to compare a batch with its rows
+    batches: Sequence[tuple] = ()  # of several rows, to compare with each row alone
+    elementwise: bool = False  # each number of a batch has the answer that it has alone
 
     def project(self, names: Sequence[str]) -> list[dict[str, Any]]:
         """The small values of those of its arguments that are in `names`, each once."""
@@ -72,14 +73,16 @@ def by_rank(lists: Sequence[Sequence]) -> Iterator[tuple]:
 
 
 def each_alone(domains: Sequence[Domain]) -> Iterator[dict[str, Any]]:
-    """Every value of every domain once, beside the simplest of the others: enough for laws of form."""
+    """Every value of every domain beside the simplest of the others, then batches: enough for laws of form."""
     simplest = {name: value for domain in domains for name, value in domain.project(domain.names)[0].items()}
     yield simplest
     for domain in domains:
-        for part in domain.project(domain.names)[1:]:
-            yield simplest | part
+        yield from (simplest | part for part in domain.project(domain.names)[1:])
+    for domain in domains:
+        rest = [name for other in domains if other is not domain for name in other.names]
         for values in domain.batches:
-            yield simplest | dict(zip(domain.names, values, strict=True))
+            batch = dict(zip(domain.names, values, strict=True))
+            yield from (simplest | case | batch for case in combinations(domains, rest, 50))
 
 
 def drawn(domains: Sequence[Domain], names: Sequence[str]) -> Any:
@@ -123,7 +126,7 @@ def points(*names: str) -> Domain:
 
     choices = [[np.array([[float(v)]]) for v in VALUES.get(name, (0, 1, -2))] for name in names]
     batch = tuple(np.roll(BATCH, k, axis=1) * (-1) ** k for k in range(len(names)))
-    return Domain(names, list(by_rank(choices)), draw, [batch])
+    return Domain(names, list(by_rank(choices)), draw, [batch], elementwise=True)
 
 
 # ---- chains: β_t = betas[t − 1], t from 1 to T
@@ -135,6 +138,7 @@ CHAINS = (
     *((0.5, 0.5, 0.5), (0.1, 0.02, 0.5), (0.02, 0.9, 0.1), (0.9, 0.5, 0.02)),
     (0.02, 0.1, 0.02, 0.5, 0.1),
 )
+LONG = np.linspace(1e-4, 0.02, 200)
 
 
 def betas_drawn(least: int) -> Any:
@@ -154,7 +158,7 @@ def steps(least: int = 1) -> Domain:
         return betas_drawn(least).flatmap(lambda b: st.tuples(st.integers(least, len(b)), st.just(b)))
 
     small = [(t, np.array(b)) for b in CHAINS for t in range(least, len(b) + 1)]
-    return Domain(("t", "betas"), small, draw)
+    return Domain(("t", "betas"), [*small, (least, LONG), (200, LONG)], draw)
 
 
 def strides() -> Domain:
@@ -167,19 +171,18 @@ def strides() -> Domain:
         return pairs.flatmap(lambda p: st.tuples(st.just(p[0]), st.integers(0, p[0] - 1), st.just(p[1])))
 
     small = [(t, s, np.array(b)) for b in CHAINS for t in range(1, len(b) + 1) for s in range(t - 1, -1, -1)]
-    return Domain(("t", "s", "betas"), small, draw)
+    return Domain(("t", "s", "betas"), [*small, (1, 0, LONG), (200, 100, LONG)], draw)
 
 
 def chains() -> Domain:
     """A chain alone."""
-    from_small = [(np.array(b),) for b in CHAINS]
 
     def draw() -> Any:
         from hypothesis import strategies as st
 
         return st.tuples(betas_drawn(1))
 
-    return Domain(("betas",), from_small, draw)
+    return Domain(("betas",), [*((np.array(b),) for b in CHAINS), (LONG,)], draw)
 
 
 # ---- the rest

@@ -11,7 +11,7 @@ import numpy as np
 from tinydiff.check.domains import combinations, drawn, each_alone
 from tinydiff.check.probe import Broken, Probe, in_time
 from tinydiff.check.report import Between, Report, call
-from tinydiff.check.spec import SIGNATURE, SPECS, Law, Spec, in_tuple
+from tinydiff.check.spec import PURE, SIGNATURE, SPECS, Law, Spec, in_tuple
 
 Level = Literal["quick", "deep"]
 CASES = 200  # of each law at the quick level, at most
@@ -34,7 +34,7 @@ def specs() -> list[str]:
 
 def spec(name: str) -> Spec:
     """The specification of a function: its signature, what it must be, its source and its laws."""
-    if name not in SPECS:
+    if not isinstance(name, str) or name not in SPECS:
         near = difflib.get_close_matches(str(name), SPECS, n=3, cutoff=0.5)
         meant = f" Did you mean {' or '.join(near)}?" if near else ""
         raise ValueError(f"no specification is called {name!r}.{meant} specs() lists all {len(SPECS)}.")
@@ -45,7 +45,7 @@ def check(fn: Callable, spec: str | None = None, level: Level = "quick", raises:
     """Whether fn obeys the laws of its specification, found by its name or given; else the smallest counterexample.
 
     "quick" needs NumPy alone; "deep" goes on with cases that Hypothesis draws. raises=True raises LawBroken, an
-    AssertionError, instead of returning a Report that failed. A call that takes longer than a second is given up.
+    AssertionError, instead of returning a Report that failed. A call that takes longer than two seconds is given up.
     ValueError for an unknown name or level, TypeError for what has no name and no spec.
     """
     if level not in get_args(Level):
@@ -101,12 +101,15 @@ def _takes_the_arguments(fn: Callable, spec: Spec) -> None:
         return
     names = list(own.parameters)
     try:
-        own.bind(*spec.names)
-        swapped = sorted(names) == sorted(spec.names) and names != list(spec.names)
+        bound = own.bind(*spec.parameters)
     except TypeError:
-        swapped = True
-    if swapped:
-        raise Broken(f"{spec.name}{own}", spec.signature, "The arguments come in this order.", SIGNATURE)
+        bound = None
+    if bound is None or (sorted(names) == sorted(spec.names) and names != list(spec.names)):
+        raise Broken(f"{spec.name}{own}", spec.signature, "Take these arguments, in this order.", SIGNATURE)
+    for name, parameter in bound.arguments.items():
+        default, given = own.parameters[name].default, str(parameter).partition("=")[2]
+        if given and default is not inspect.Parameter.empty and default != float(given):
+            raise Broken(f"{name}={default}", parameter, "The default is another one.", SIGNATURE)
 
 
 def _try_all(probe: Probe, spec: Spec, level: Level, held: list[str]) -> None:
@@ -142,6 +145,9 @@ def judge(law: Law, probe: Probe, case: dict[str, Any]) -> None:
     except Broken as broken:
         broken.law = broken.law or law.statement
         raise
+    except Exception as error:  # in the law's own arithmetic
+        words = f"an answer that does not fit: {error}"
+        raise Broken(words, "an answer like the others", law=law.statement) from None
 
 
 def agree(yours: Any, expected: Any) -> bool:
@@ -187,8 +193,10 @@ def _with_hint(broken: Broken, law: Law, case: dict[str, Any], probe: Probe, spe
 def _alike(one: Callable[[], Any], other: Callable[[], Any]) -> bool:
     """Whether both answer with the same numbers, or are broken at the same place with the same number."""
     (answer, broken), (other_answer, other_broken) = _outcome(one), _outcome(other)
+    if broken is None and other_broken is None:
+        return answer is None or all(map(agree, in_tuple(answer), in_tuple(other_answer)))
     if broken is None or other_broken is None:
-        return broken is other_broken and all(map(agree, in_tuple(answer), in_tuple(other_answer)))
+        return False
     if isinstance(broken.yours, str) or isinstance(other_broken.yours, str):
         return str(broken.yours) == str(other_broken.yours)
     return broken.index == other_broken.index and agree(broken.yours, other_broken.yours)
@@ -205,12 +213,18 @@ def _draw(law: Law, probe: Probe, spec: Spec) -> None:
     """The law on cases that Hypothesis draws, and shrinks where it is broken."""
     try:
         from hypothesis import HealthCheck, given, settings
+        from hypothesis.errors import Flaky
     except ImportError:
         raise ImportError("level='deep' draws cases with Hypothesis: pip install hypothesis.") from None
     last: dict[str, Any] = {}
 
     @settings(
-        max_examples=EXAMPLES, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=EXAMPLES,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
     )
     @given(drawn(spec.domains, law.names))
     def holds(case: dict[str, Any]) -> None:
@@ -219,5 +233,7 @@ def _draw(law: Law, probe: Probe, spec: Spec) -> None:
 
     try:
         holds()
+    except Flaky:
+        raise Broken("one answer at first, another later", "the same each time", PURE, law.statement) from None
     except Broken as broken:  # of the last case, to which Hypothesis has shrunk the others
         raise _with_hint(broken, law, last, probe, spec) from None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Report:
     """The outcome of a check: true where all laws held, else the first that did not and its smallest counterexample.
 
@@ -99,6 +99,8 @@ def call(name: str, parameters: Sequence[str], args: Sequence[Any]) -> str:
 
 def _source(value: Any) -> str:
     if isinstance(value, np.ndarray):
+        if value.size > 20 and np.array_equal(value, np.linspace(value[0], value[-1], value.size)):
+            return f"np.linspace({value[0]}, {value[-1]}, {value.size})"
         return f"np.array({value.tolist()})"
     return repr(value.item()) if isinstance(value, np.generic) else repr(value)
 

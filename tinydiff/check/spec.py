@@ -25,6 +25,7 @@ from tinydiff.check.probe import ANSWERS, Broken, Probe
 Shapes = Callable[[Mapping[str, Any]], set[tuple[int, ...]]]  # of the arguments: the shapes that an output may have
 Test = Callable[..., Iterator[tuple]]
 
+PURE = "Draw nothing inside and keep nothing between calls: noise is an argument."
 SIGNATURE = "it takes the arguments of the signature"
 
 
@@ -98,15 +99,15 @@ class Spec:
         """The law that outputs are linear in these arguments together: f(2a) = 2 f(a) and f(a + 1) = f(a) + f(1)."""
 
         def test(f: Probe, /, **args: Any) -> Iterator[tuple]:
-            def value(change: Callable[[Any], Any]) -> list[Any]:
-                out = in_tuple(f(*[change(args[n]) if n in names else args[n] for n in self.names]))
+            def value(scale: float = 1, shift: float = 0) -> list[Any]:
+                out = in_tuple(f(*[scale * args[n] + shift if n in names else args[n] for n in self.names]))
                 return [out[i] for i in outputs]
 
-            here, twice = value(lambda a: a), value(lambda a: 2 * a)
-            for once, double in zip(here, twice, strict=True):
-                yield double, 2 * once, f"with {listed(names)} doubled, and twice the answer"
-            shifted, ones = value(lambda a: a + 1), value(lambda a: 0 * a + 1)
-            for new, old, one in zip(shifted, here, ones, strict=True):
+            here = value()
+            for k in (2, 1000):
+                for once, more in zip(here, value(k), strict=True):
+                    yield more, k * once, f"with {listed(names)} times {k}, and {k} times the answer"
+            for new, old, one in zip(value(1, 1), here, value(0, 1), strict=True):
                 yield new, old + one, f"with 1 added to {listed(names)}, and the sum of both answers"
 
         which = [list(self.returns)[i] for i in outputs] if len(self.returns) > 1 else ["the answer"]
@@ -202,8 +203,7 @@ def laws_of_form(spec: Spec) -> Iterator[tuple[str, Test]]:
         first, second = in_tuple(f(*args.values())), in_tuple(f(*args.values()))
         for one, other in zip(first, second, strict=True):
             if not np.array_equal(one, other, equal_nan=True):
-                fix = "Draw nothing inside and keep nothing between calls: noise is an argument."
-                raise Broken(other, one, fix, what="the second call, and the first")
+                raise Broken(other, one, PURE, what="the second call, and the first")
         yield from ()
 
     def finite(f: Probe, /, **args: Any) -> Iterator[tuple]:
@@ -217,28 +217,36 @@ def laws_of_form(spec: Spec) -> Iterator[tuple[str, Test]]:
     yield ANSWERS, answers
     yield f"{listed(list(spec.returns))} has the right shape", shape
     yield "it answers in float64, as it is asked", precision
-    if any(isinstance(value, np.ndarray) for domain in spec.domains for value in domain.small[0]):
+    if any(
+        isinstance(a, np.ndarray) for domain in spec.domains for case in (*domain.small, *domain.batches) for a in case
+    ):
         yield "it leaves its arguments as they were", unchanged
     yield "the same arguments give the same answer", again
     yield "the answer is finite", finite
     if any(domain.batches for domain in spec.domains) and scalar not in spec.returns.values():
-        yield "a batch is answered row by row", rows(spec)
+        yield "each row of a batch has the answer that it has alone", rows(spec)
 
 
 def rows(spec: Spec) -> Test:
-    """The law that each row of a batch has the answer that it has alone."""
+    """The law that a batch is so many answers: one for each row, and where it is elementwise one for each number."""
     batched = {name for domain in spec.domains if domain.batches for name in domain.names}
+    elementwise = any(domain.elementwise for domain in spec.domains)
 
     def test(f: Probe, /, **args: Any) -> Iterator[tuple]:
-        size = max(len(args[name]) for name in batched)
+        size = max(len(np.atleast_1d(args[name])) for name in batched)
         if size == 1:
             return
         together = in_tuple(f(*args.values()))
         for i in range(size):
-            alone = in_tuple(f(*[a[i : i + 1] if n in batched else a for n, a in args.items()]))
-            for one, all_ in zip(alone, together, strict=True):
+            row = {n: a[i : i + 1] if n in batched else a for n, a in args.items()}
+            for one, all_ in zip(in_tuple(f(*row.values())), together, strict=True):
                 if len(np.atleast_1d(all_)) == size:
-                    yield all_[i], one[0], f"row {i} of the batch, and the same row alone"
+                    yield all_[i], np.atleast_1d(one)[0], f"row {i} of the batch, and the same row alone"
+        if elementwise and together[0].ndim == 2:
+            for j in range(together[0].shape[1]):
+                column = {n: a[:, j : j + 1] if n in batched else a for n, a in args.items()}
+                alone = in_tuple(f(*column.values()))[0]
+                yield together[0][:, j], alone[:, 0], f"column {j} of the batch, and the same column alone"
 
     return test
 

@@ -1,25 +1,15 @@
-"""The forward process: schedules, one step, and a jump to t."""
+"""Schedules: how much signal is left after t steps."""
 
 from collections.abc import Iterator
 
 import numpy as np
 from numpy import cos, pi, prod, sqrt, tan
 
-from tinydiff.check.domains import chains, choice, numbers, points, steps
+from tinydiff.check.domains import chains, choice, numbers, steps
+from tinydiff.check.laws.truth import kernel
 from tinydiff.check.probe import Probe
 from tinydiff.check.report import Between
-from tinydiff.check.spec import Spec, like, scalar
-
-ONE, ZERO = np.ones((1, 1)), np.zeros((1, 1))
-
-
-def kernel(betas: np.ndarray, t: int, s: int = 0) -> tuple[float, float]:
-    """(a, v) of q(x_t|x_s) = N(a x_s, v), by single steps one after another."""
-    a, v = 1.0, 0.0
-    for beta in betas[s:t].tolist():
-        a, v = a * (1 - beta) ** 0.5, (1 - beta) * v + beta
-    return a, v
-
+from tinydiff.check.spec import Spec, scalar
 
 # ---- alpha_bar
 
@@ -56,136 +46,6 @@ alpha_bar.mistake("the product of β_s in place of 1 − β_s", lambda betas: np
 alpha_bar.mistake("1 − ᾱ_t in place of ᾱ_t", lambda betas: 1 - np.append(1, np.cumprod(1 - betas)))
 alpha_bar.mistake("the β_s in the wrong order", lambda betas: np.append(1, np.cumprod(1 - betas[::-1])))
 alpha_bar.mistake("ᾱ_T repeated at the end, ᾱ_0 left out", lambda betas: np.cumprod(1 - np.append(betas, 0)))
-
-
-# ---- q_step
-
-q_step = Spec(
-    "q_step(x, t, eps, betas) -> x_t",
-    "x_t = √(1 − β_t) x_{t−1} + √β_t ε",
-    "Ho et al. 2020, DDPM, eq. 2",
-    (points("x", "eps"), steps()),
-    {"x_t": like("x")},
-    about="x is x_{t−1}, of shape (B, D) as eps.",
-)
-q_step.linear("x", "eps")
-
-
-@q_step.law("the noise that a step adds has variance β_t")
-def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    yield f(ZERO, t, ONE, betas), betas[t - 1] ** 0.5
-
-
-@q_step.law("what a step keeps of x is √(1 − β_t)")
-def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    yield f(ONE, t, ZERO, betas), (1 - betas[t - 1]) ** 0.5
-
-
-@q_step.law("a variance of 1 stays 1: the two coefficients lie on the unit circle")
-def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    yield f(ONE, t, ZERO, betas) ** 2 + f(ZERO, t, ONE, betas) ** 2, 1, "signal² + noise²"
-
-
-q_step.mistake(
-    "the mean and the standard deviation scaled by 1 − β and β, without roots",
-    lambda x, t, eps, betas: (1 - betas[t - 1]) * x + betas[t - 1] * eps,
-)
-q_step.mistake("β_t in place of √β_t", lambda x, t, eps, betas: sqrt(1 - betas[t - 1]) * x + betas[t - 1] * eps)
-q_step.mistake(
-    "1 − β_t in place of √(1 − β_t)", lambda x, t, eps, betas: (1 - betas[t - 1]) * x + sqrt(betas[t - 1]) * eps
-)
-q_step.mistake(
-    "the two coefficients exchanged", lambda x, t, eps, betas: sqrt(betas[t - 1]) * x + sqrt(1 - betas[t - 1]) * eps
-)
-q_step.mistake(
-    "ᾱ_t, a jump from x_0, in place of 1 − β_t",
-    lambda x, t, eps, betas: sqrt(prod(1 - betas[:t])) * x + sqrt(1 - prod(1 - betas[:t])) * eps,
-)
-q_step.mistake(
-    "betas[t] for β_t, which is betas[t − 1]",
-    lambda x, t, eps, betas: sqrt(1 - betas[t]) * x + sqrt(betas[t]) * eps,
-)
-q_step.mistake(
-    "betas[t − 2] for β_t, which is betas[t − 1]",
-    lambda x, t, eps, betas: sqrt(1 - betas[t - 2]) * x + sqrt(betas[t - 2]) * eps,
-)
-q_step.mistake("x kept whole", lambda x, t, eps, betas: x + sqrt(betas[t - 1]) * eps)
-q_step.mistake("ε subtracted", lambda x, t, eps, betas: sqrt(1 - betas[t - 1]) * x - sqrt(betas[t - 1]) * eps)
-
-
-# ---- q_sample
-
-q_sample = Spec(
-    "q_sample(x0, t, eps, betas) -> x_t",
-    "x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε",
-    "Ho et al. 2020, DDPM, eq. 4 and Alg. 1",
-    (points("x0", "eps"), steps()),
-    {"x_t": like("x0")},
-    about="x0 and eps are (B, D); ᾱ_t is the product of 1 − β_s over s = 1, …, t.",
-)
-q_sample.linear("x0", "eps")
-
-
-@q_sample.law("at t = 1 it is one step: √(1 − β_1) of x_0 and √β_1 of ε")
-def _(f: Probe, betas: np.ndarray) -> Iterator[tuple]:
-    yield f(ONE, 1, ZERO, betas), (1 - betas[0]) ** 0.5
-    yield f(ZERO, 1, ONE, betas), betas[0] ** 0.5
-
-
-@q_sample.law("a jump to t is t single steps: the signal of each is √(1 − β_t) times that before")
-def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    yield f(ONE, t, ZERO, betas), kernel(betas, t)[0]
-
-
-@q_sample.law("a jump to t is t single steps: the variance of each is 1 − β_t times that before, plus β_t")
-def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    noise = f(ZERO, t, ONE, betas)
-    yield noise**2, kernel(betas, t)[1], "the variance"
-    yield np.sign(noise), 1, "the sign of ε's coefficient"
-
-
-@q_sample.law("a variance of 1 stays 1: the two coefficients lie on the unit circle")
-def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    yield f(ONE, t, ZERO, betas) ** 2 + f(ZERO, t, ONE, betas) ** 2, 1, "signal² + noise²"
-
-
-def jump(a_bar: float, x0: np.ndarray, eps: np.ndarray) -> np.ndarray:
-    """√ᾱ x_0 + √(1 − ᾱ) ε."""
-    return sqrt(a_bar) * x0 + sqrt(1 - a_bar) * eps
-
-
-q_sample.mistake(
-    "α_t = 1 − β_t in place of ᾱ_t, the product of all up to t",
-    lambda x0, t, eps, betas: jump(1 - betas[t - 1], x0, eps),
-)
-q_sample.mistake(
-    "ᾱ_t in place of √ᾱ_t",
-    lambda x0, t, eps, betas: prod(1 - betas[:t]) * x0 + sqrt(1 - prod(1 - betas[:t])) * eps,
-)
-q_sample.mistake(
-    "1 − ᾱ_t in place of √(1 − ᾱ_t)",
-    lambda x0, t, eps, betas: sqrt(prod(1 - betas[:t])) * x0 + (1 - prod(1 - betas[:t])) * eps,
-)
-q_sample.mistake(
-    "both roots forgotten", lambda x0, t, eps, betas: prod(1 - betas[:t]) * x0 + (1 - prod(1 - betas[:t])) * eps
-)
-q_sample.mistake(
-    "1 − √ᾱ_t in place of √(1 − ᾱ_t)",
-    lambda x0, t, eps, betas: sqrt(prod(1 - betas[:t])) * x0 + (1 - sqrt(prod(1 - betas[:t]))) * eps,
-)
-q_sample.mistake(
-    "ᾱ_{t−1} in place of ᾱ_t: one step too few", lambda x0, t, eps, betas: jump(prod(1 - betas[: t - 1]), x0, eps)
-)
-q_sample.mistake(
-    "ᾱ_{t+1} in place of ᾱ_t: one step too many", lambda x0, t, eps, betas: jump(prod(1 - betas[: t + 1]), x0, eps)
-)
-q_sample.mistake("1 − Σ β_s in place of ∏ (1 − β_s)", lambda x0, t, eps, betas: jump(1 - sum(betas[:t]), x0, eps))
-q_sample.mistake("the two coefficients exchanged", lambda x0, t, eps, betas: jump(1 - prod(1 - betas[:t]), x0, eps))
-q_sample.mistake("x_0 clipped to [−1, 1]", lambda x0, t, eps, betas: jump(prod(1 - betas[:t]), np.clip(x0, -1, 1), eps))
-q_sample.mistake("ε subtracted", lambda x0, t, eps, betas: jump(prod(1 - betas[:t]), x0, -eps))
-q_sample.mistake(
-    "a convolution alone, x_0 not scaled by √ᾱ_t", lambda x0, t, eps, betas: x0 + sqrt(1 - prod(1 - betas[:t])) * eps
-)
 
 
 # ---- snr

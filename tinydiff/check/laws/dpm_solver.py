@@ -1,0 +1,95 @@
+"""A step of DPM-Solver++(2M)."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from numpy import exp, log
+
+from tinydiff.check.domains import Formula, choice, points
+from tinydiff.check.laws.truth import ONE, ZERO
+from tinydiff.check.probe import Probe
+from tinydiff.check.spec import Spec, like
+
+dpm_solver_2m_step = Spec(
+    "dpm_solver_2m_step(x_t, x0_hat, x0_hat_before, t_before, t, s, alpha, sigma) -> x_s",
+    "x_s = (σ_s/σ_t) x_t − α_s (e^{−h} − 1) D with D = x̂_0 + (x̂_0 − x̂_0′)/2r, λ = ln(α/σ), h = λ_s − λ_t, "
+    "r = (λ_t − λ_before)/h",
+    "Lu et al. 2022, DPM-Solver++, Alg. 2",
+    (
+        points("x_t", "x0_hat", "x0_hat_before"),
+        choice(("t_before", "t", "s"), (0.75, 0.5, 0.25), (0.9, 0.5, 0.4), (0.6, 0.5, 0.1), (0.99, 0.9, 0.3)),
+        choice(
+            ("alpha", "sigma"),
+            (Formula("lambda t: 1 - t"), Formula("lambda t: t")),
+            (Formula("lambda t: np.cos(np.pi * t / 2)"), Formula("lambda t: np.sin(np.pi * t / 2)")),
+            (Formula("lambda t: 1 + 0 * t"), Formula("lambda t: 10 * t**2")),
+        ),
+    ),
+    {"x_s": like("x_t")},
+    about="alpha(t) and sigma(t) are functions of time; t_before > t > s > 0, and x0_hat_before is x̂_0 at t_before.",
+)
+dpm_solver_2m_step.linear("x_t", "x0_hat", "x0_hat_before")
+
+
+@dpm_solver_2m_step.law("where x̂_0 does not change the step is exact: the noise in x_t is scaled by σ_s/σ_t")
+def _(step: Probe, t_before: float, t: float, s: float, alpha: Callable, sigma: Callable) -> Iterator[tuple]:
+    times = (t_before, t, s, alpha, sigma)
+    yield step(alpha(t) + sigma(t) * ONE, ONE, ONE, *times), alpha(s) + sigma(s), "x_0 = 1, ε = 1"
+    yield step(sigma(t) * ONE, ZERO, ZERO, *times), sigma(s), "x_0 = 0, ε = 1"
+
+
+@dpm_solver_2m_step.law("where x̂_0 is linear in λ = ln α/σ, D is its value in the middle of the step")
+def _(step: Probe, t_before: float, t: float, s: float, alpha: Callable, sigma: Callable) -> Iterator[tuple]:
+    before, now, later = (log(alpha(u) / sigma(u)) for u in (t_before, t, s))
+    middle = (now + later) / 2
+    answer = step(0 * ONE, now * ONE, before * ONE, t_before, t, s, alpha, sigma)
+    yield answer, middle * (alpha(s) - alpha(t) * sigma(s) / sigma(t)), "x_t = 0, x̂_0 = λ_t, x̂_0′ = λ_before"
+
+
+@dpm_solver_2m_step.law("of the last two x̂_0 the newer is extrapolated from the older: D = x̂_0 + (x̂_0 − x̂_0′) h/2h′")
+def _(step: Probe, t_before: float, t: float, s: float, alpha: Callable, sigma: Callable) -> Iterator[tuple]:
+    before, now, later = (log(alpha(u)) - log(sigma(u)) for u in (t_before, t, s))
+    gain = alpha(s) - alpha(t) * sigma(s) / sigma(t)
+    yield (
+        step(ZERO, ZERO, ONE, t_before, t, s, alpha, sigma),
+        -gain * (later - now) / (2 * (now - before)),
+        "x̂_0′ alone",
+    )
+
+
+def two_m(
+    x: Any, new: Any, old: Any, t_before: float, t: float, s: float, alpha: Callable, sigma: Callable, **change: Any
+) -> Any:
+    """The step, with the weight of the extrapolation, λ or h changed."""
+    half = change.get("lam", lambda u: log(alpha(u) / sigma(u)))
+    h, h_before = half(s) - half(t), half(t) - half(t_before)
+    d = new + change.get("weight", lambda h, h_before: h / (2 * h_before))(h, h_before) * (new - old)
+    ratio = change.get("ratio", sigma(s) / sigma(t))
+    return ratio * x - change.get("front", alpha(s)) * (exp(-h) - 1) * d
+
+
+dpm_solver_2m_step.mistake("the first order alone", lambda *a: two_m(*a, weight=lambda h, h_before: 0.0))
+dpm_solver_2m_step.mistake(
+    "r upside down, h/h′ in place of h′/h", lambda *a: two_m(*a, weight=lambda h, h_before: h_before / (2 * h))
+)
+dpm_solver_2m_step.mistake("1/r in place of 1/2r", lambda *a: two_m(*a, weight=lambda h, h_before: h / h_before))
+dpm_solver_2m_step.mistake(
+    "the sign of the extrapolation", lambda *a: two_m(*a, weight=lambda h, h_before: -h / (2 * h_before))
+)
+dpm_solver_2m_step.mistake(
+    "λ the log-SNR, twice ln α/σ", lambda *a: two_m(*a, lam=lambda u: 2 * log(a[6](u) / a[7](u)))
+)
+dpm_solver_2m_step.mistake("α_s/α_t in place of σ_s/σ_t", lambda *a: two_m(*a, ratio=a[6](a[5]) / a[6](a[4])))
+dpm_solver_2m_step.mistake("α_t in place of α_s", lambda *a: two_m(*a, front=a[6](a[4])))
+dpm_solver_2m_step.mistake("the sign of the second term", lambda *a: two_m(*a, front=-a[6](a[5])))
+dpm_solver_2m_step.mistake(
+    "r taken from times in place of λ", lambda *a: two_m(*a, weight=lambda *_: by_times(*a[3:6]))
+)
+dpm_solver_2m_step.mistake(
+    "e^{h} − 1, with h of the wrong sign", lambda *a: two_m(*a, lam=lambda u: log(a[7](u) / a[6](u)))
+)
+
+
+def by_times(t_before: float, t: float, s: float) -> float:
+    """h/2h′ measured in t."""
+    return (s - t) / (2 * (t - t_before))

@@ -1,0 +1,171 @@
+"""The drifts of the reverse process, and the divergence by probes."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy import sqrt
+
+from tinydiff.check.domains import Formula, choice, numbers, points
+from tinydiff.check.laws.truth import ONE, ZERO
+from tinydiff.check.probe import Probe
+from tinydiff.check.spec import Spec, like, row_each
+
+# ---- reverse_sde_drift and probability_flow_drift
+
+BETA = numbers("beta", 1.0, 0.5, 2.0, 20.0, least=0.1, most=20)
+
+reverse_sde_drift = Spec(
+    "reverse_sde_drift(x, beta, score) -> drift",
+    "f − g² ∇ log q_t = −½ β x − β ∇ log q_t, for dt < 0",
+    "Anderson 1982; Song et al. 2021, Score-based SDEs, §3.3, for the VP-SDE dx = −½ β x dt + √β dw",
+    (points("x", "score"), BETA),
+    {"drift": like("x")},
+    about="beta is β(t), a number.",
+)
+reverse_sde_drift.linear("x", "score")
+
+
+@reverse_sde_drift.law("where the score is 0 it is the forward drift, −½ β x")
+def _(f: Probe, beta: float) -> Iterator[tuple]:
+    yield f(ONE, beta, ZERO), -0.5 * beta
+
+
+@reverse_sde_drift.law(
+    "backwards from N(0, 1), whose score is −x, it is the same process: with dt < 0 the drift is +½ β x"
+)
+def _(f: Probe, x: np.ndarray, beta: float) -> Iterator[tuple]:
+    yield f(x, beta, -x), 0.5 * beta * x
+
+
+@reverse_sde_drift.law(
+    "the score's part is twice the flow's, β: with the noise that it balances, a variance v stays right"
+)
+def _(f: Probe, beta: float) -> Iterator[tuple]:
+    # of N(0, v), with score −x/v: v̇ = 2 (drift per x) v − β for dt < 0, and β (1 − v) forwards
+    for v in (4.0, 0.25):
+        slope = f(ONE, beta, -ONE / v)
+        yield 2 * slope * v - beta, beta * (1 - v), f"the change of the variance v = {v:g} in time"
+
+
+reverse_sde_drift.mistake("the sign of the score", lambda x, beta, score: -0.5 * beta * x + beta * score)
+reverse_sde_drift.mistake(
+    "½ β before the score: the probability flow's, which has no noise",
+    lambda x, beta, score: -0.5 * beta * x - 0.5 * beta * score,
+)
+reverse_sde_drift.mistake("the ½ before β x dropped", lambda x, beta, score: -beta * x - beta * score)
+reverse_sde_drift.mistake("the sign of the whole, for dt > 0", lambda x, beta, score: 0.5 * beta * x + beta * score)
+reverse_sde_drift.mistake("β² in place of g² = β", lambda x, beta, score: -0.5 * beta * x - beta**2 * score)
+reverse_sde_drift.mistake("g = √β in place of g² = β", lambda x, beta, score: -0.5 * beta * x - sqrt(beta) * score)
+reverse_sde_drift.mistake("the forward drift forgotten", lambda x, beta, score: -beta * score)
+
+
+probability_flow_drift = Spec(
+    "probability_flow_drift(x, beta, score) -> drift",
+    "f − ½ g² ∇ log q_t = −½ β (x + ∇ log q_t)",
+    "Song et al. 2021, Score-based SDEs, §4.3, for the VP-SDE dx = −½ β x dt + √β dw",
+    (points("x", "score"), BETA),
+    {"drift": like("x")},
+    about="beta is β(t), a number.",
+)
+probability_flow_drift.linear("x", "score")
+
+
+@probability_flow_drift.law("where the score is 0 it is the forward drift, −½ β x")
+def _(f: Probe, beta: float) -> Iterator[tuple]:
+    yield f(ONE, beta, ZERO), -0.5 * beta
+
+
+@probability_flow_drift.law("N(0, 1), whose score is −x, does not change, and no point of it moves")
+def _(f: Probe, x: np.ndarray, beta: float) -> Iterator[tuple]:
+    yield f(x, beta, -x), 0
+
+
+@probability_flow_drift.law("it carries the variance as the noise does: v̇ = β (1 − v) on N(0, v), whose score is −x/v")
+def _(f: Probe, beta: float) -> Iterator[tuple]:
+    for v in (4.0, 0.25):
+        yield 2 * f(ONE, beta, -ONE / v) * v, beta * (1 - v), f"the change of the variance v = {v:g} in time"
+
+
+probability_flow_drift.mistake(
+    "the ½ before the score dropped: the reverse SDE's drift", lambda x, beta, score: -0.5 * beta * x - beta * score
+)
+probability_flow_drift.mistake("the sign of the score", lambda x, beta, score: -0.5 * beta * x + 0.5 * beta * score)
+probability_flow_drift.mistake("both ½ dropped", lambda x, beta, score: -beta * (x + score))
+probability_flow_drift.mistake("the sign of the whole", lambda x, beta, score: 0.5 * beta * (x + score))
+probability_flow_drift.mistake(
+    "g = √β in place of g² = β", lambda x, beta, score: -0.5 * beta * x - 0.5 * sqrt(beta) * score
+)
+probability_flow_drift.mistake("the forward drift forgotten", lambda x, beta, score: -0.5 * beta * score)
+probability_flow_drift.mistake("β left out before the score", lambda x, beta, score: -0.5 * (beta * x + score))
+
+
+# ---- hutchinson
+
+SIGNS = np.array(list(itertools.product((1.0, -1.0), repeat=2)))[:, None, :]  # (4, 1, 2), all of them
+JACOBIANS = ("v", "2 * v", "v @ np.array([[1.0, 2.0], [3.0, -4.0]])", "x * v", "np.cos(x) * v + v[..., ::-1]")
+
+hutchinson = Spec(
+    "hutchinson(vjp, x, probes) -> (B,)",
+    "tr ∂f/∂x ≈ the mean over probes v of vᵀ (∂f/∂x) v",
+    "Hutchinson 1989; Grathwohl et al. 2019, FFJORD, §3.1",
+    (
+        choice(("vjp",), *((Formula(f"lambda x, v: {j}"),) for j in JACOBIANS)),
+        choice(("x",), (np.array([[0.0, 0.0]]),), (np.array([[1.0, -2.0]]),)),
+        choice(
+            ("probes",),
+            *((SIGNS[:k],) for k in (1, 2, 4)),
+            (np.array([[[1.0, 0.0]]]),),
+            (np.array([[[1.0, 2.0]], [[0.5, -1.0]], [[0.0, 3.0]]]),),
+        ),
+    ),
+    {"estimate": row_each("x")},
+    about="vjp(x, v) is vᵀ ∂f/∂x, (B, D); x is (B, D) and probes (P, B, D). One estimate for each row.",
+)
+
+
+@hutchinson.law("over all vectors of signs it is the trace exactly")
+def _(f: Probe, vjp: Callable, x: np.ndarray) -> Iterator[tuple]:
+    yield f(vjp, x, SIGNS), trace(vjp, x)
+
+
+@hutchinson.law("one probe v gives vᵀ J v")
+def _(f: Probe, vjp: Callable, x: np.ndarray) -> Iterator[tuple]:
+    rows = [vjp(x, e[None]) for e in np.eye(2)]  # of the Jacobian
+    v = np.array([1.0, 2.0])
+    yield f(vjp, x, v[None, None]), v @ np.concatenate(rows) @ v
+
+
+@hutchinson.law("it is the mean over the probes of what each gives alone")
+def _(f: Probe, vjp: Callable, x: np.ndarray, probes: np.ndarray) -> Iterator[tuple]:
+    alone = [f(vjp, x, probe[None]) for probe in probes]
+    yield f(vjp, x, probes), np.mean(alone, axis=0), "all probes together, and the mean of each alone"
+
+
+@hutchinson.law("each row of a batch has its own estimate, from its own probes")
+def _(f: Probe, vjp: Callable, x: np.ndarray, probes: np.ndarray) -> Iterator[tuple]:
+    both = f(vjp, np.concatenate([x, x + 1]), np.concatenate([probes, 2 * probes], axis=1))
+    yield both, np.concatenate([f(vjp, x, probes), f(vjp, x + 1, 2 * probes)]), "two rows together, and each alone"
+
+
+def trace(vjp: Callable, x: np.ndarray) -> float:
+    """Entry by entry along the diagonal."""
+    return sum(vjp(x, e[None])[0, i] for i, e in enumerate(np.eye(2)))
+
+
+def probed(vjp: Callable, x: Any, probes: Any) -> Any:
+    """vᵀ J v, (P, B, D), before its sums."""
+    return np.stack([v * vjp(x, v) for v in probes])
+
+
+hutchinson.mistake("a sum over the probes in place of a mean", lambda vjp, x, p: probed(vjp, x, p).sum(axis=(0, 2)))
+hutchinson.mistake("a mean over the coordinates", lambda vjp, x, p: probed(vjp, x, p).mean(axis=(0, 2)))
+hutchinson.mistake(
+    "the product with v forgotten: a sum of vᵀ J", lambda vjp, x, p: np.mean([vjp(x, v).sum(axis=1) for v in p], axis=0)
+)
+hutchinson.mistake("the first probe alone", lambda vjp, x, p: probed(vjp, x, p)[0].sum(axis=1))
+hutchinson.mistake("absolute values", lambda vjp, x, p: np.abs(probed(vjp, x, p)).sum(axis=2).mean(axis=0))
+hutchinson.mistake("‖vᵀ J‖² in place of vᵀ J v", lambda vjp, x, p: np.mean([np.sum(vjp(x, v) ** 2, 1) for v in p], 0))
+hutchinson.mistake("a sum over the batch", lambda vjp, x, p: np.full(len(x), probed(vjp, x, p).sum(2).mean(0).sum()))
+hutchinson.mistake("the sign", lambda vjp, x, p: -probed(vjp, x, p).sum(axis=2).mean(axis=0))
