@@ -3,7 +3,7 @@
     python benchmarks/check.py
 
 Prints a table of medians and of the slowest, in milliseconds, and fails where a passing check takes over a second or a
-failing one over a fifth, but for functions that never return, which are given up after a second.
+failing one over a fifth, but for functions that never return, which are given up after two seconds.
 """
 
 import sys

@@ -41,8 +41,10 @@ and larger batches among them.
 """
 SPECIFICATIONS = """# The specifications
 
-Each with its laws, in the order in which they are tried, and the mistakes that hints know. Before these, every function
-must be callable with the arguments of its signature.
+Each with its laws, in the order in which they are tried, and the mistakes that hints know. Before its own laws, every
+function must obey those of form: it takes the arguments of the signature, answers with finite numbers of the right
+shape in float64, leaves its arguments as they were, gives the same answer to the same arguments, and to each row of a
+batch the answer that it has alone.
 
 """
 
@@ -75,7 +77,7 @@ def card(name: str) -> str:
         *([f"{known.about}\n"] if known.about else []),
         f"- *Source:* {known.source}",
         "- *Laws*",
-        *(f"  - {law.statement}" for law in known.laws),
+        *(f"  - {law.statement}" for law in known.laws if not law.of_form),
         "- *Known mistakes*",
         *(f"  - {mistake.words}" for mistake in known.mistakes),
     ]

@@ -63,10 +63,10 @@ class Report:
             for name, value in (("yours", self.yours), ("expected", self.expected))
         )
         what = f"<p>{escape(self.what)}:</p>" if self.what else ""
-        case = f"<pre>{escape(self.case)}</pre>" if self.case else ""
+        case = f'<pre style="white-space: pre-wrap">{escape(self.case)}</pre>' if self.case else ""
         texts = "".join(f"<p>{escape(text)}</p>" for text in [*self.hint.splitlines(), self.more])
         title = f"<b>{mark} {escape(self.name)}</b> breaks a law: {escape(self.law or '')}"
-        return f'<div style="{box}">{title}{case}{what}<table>{table}</table>{texts}</div>'
+        return f'<div style="{box}">{title}{case}{what}<table style="color: inherit">{table}</table>{texts}</div>'
 
 
 class Between:
@@ -106,5 +106,5 @@ def _source(value: Any) -> str:
 
 
 def wrapped(text: str) -> str:
-    """The text in lines of a hundred characters."""
-    return textwrap.fill(text, 100, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    """The text in lines of ninety characters."""
+    return textwrap.fill(text, 90, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
