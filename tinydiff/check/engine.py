@@ -66,28 +66,21 @@ def _find(fn: Callable, name: str | None) -> Spec:
 
 def _report(fn: Callable, spec: Spec, level: Level) -> Report:
     held: list[str] = []
-    probe = spec.probe(fn)
-    about = {"name": spec.name, "source": spec.source}
+    probe, broken = spec.probe(fn), None
     try:
         _takes_the_arguments(fn, spec)
         held.append(SIGNATURE)
-        _, printed = in_time(probe, lambda: _try_all(probe, spec, level, held))
-    except Broken as broken:
-        calls = dict.fromkeys(call(spec.name, spec.names, args) for args in probe.calls)
-        return Report(
-            False,
-            broken.law,
-            "\n".join(calls) or None,
-            broken.yours,
-            broken.expected,
-            broken.sentence,
-            what=broken.what,
-            held=tuple(held),
-            calls=probe.count,
-            **about,
-        )
-    hint = f"It printed {printed.strip()[:60]!r}…, which was not shown each time." if printed.strip() else ""
-    return Report(True, hint=hint, held=tuple(held), calls=probe.count, **about)
+        in_time(probe, lambda: _try_all(probe, spec, level, held))
+    except Broken as error:
+        broken = error
+    printed = probe.printed.getvalue().strip()
+    hints = [f"It printed {printed[:60]!r}…, which was not shown each time."] if printed else []
+    about: dict[str, Any] = {"name": spec.name, "source": spec.source, "held": tuple(held), "calls": probe.count}
+    if broken is None:
+        return Report(True, hint="".join(hints), **about)
+    case = "\n".join(dict.fromkeys(call(spec.name, spec.names, args) for args in probe.calls)) or None
+    hint = "\n".join([broken.sentence, *hints]).strip()
+    return Report(False, broken.law, case, broken.yours, broken.expected, hint, what=broken.what, **about)
 
 
 def _takes_the_arguments(fn: Callable, spec: Spec) -> None:

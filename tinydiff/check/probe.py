@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 LIMIT = 2.0  # seconds for one call
-BUDGET = 60.0  # seconds for all calls of one level
+BUDGET = 60.0  # seconds for all calls of a check
 
 
 class Broken(Exception):
@@ -40,11 +40,13 @@ STUB = "The function is still a stub: write its body, then check again."
 class Probe:
     """The function as laws see it: arrays in, float arrays out, or Broken."""
 
-    def __init__(self, function: Callable, parameters: list[str], outputs: list[str]):
-        self.function, self.parameters, self.outputs = function, parameters, outputs
+    def __init__(self, function: Callable, outputs: list[str]):
+        self.function, self.outputs = function, outputs
         self.calls: list[tuple] = []  # since the last judgement
         self.complaints: set[str] = set()  # of NumPy, in the last call
         self.count, self.since = 0, 0.0  # calls so far; when the present one began, or 0
+        self.stopped = False  # because it took too long
+        self.printed = io.StringIO()
 
     def __call__(self, *args: Any) -> Any:
         """Its answer to copies of these arguments: one array, or a tuple of one for each output."""
@@ -59,9 +61,9 @@ class Probe:
         try:
             with np.errstate(all="call", call=lambda kind, _: self.complaints.add(kind)):
                 returned = self.function(*args)
-        except Stop:
-            raise
         except BaseException as error:
+            if isinstance(error, Stop) and self.stopped:
+                raise
             raise Broken(*_raised(error), law=ANSWERS) from None
         finally:
             self.since = 0.0
@@ -126,21 +128,22 @@ def _text(error: BaseException) -> str:
         return type(error).__name__
 
 
-def in_time(probe: Probe, work: Callable[[], Any]) -> tuple[Any, str]:
-    """(what work() gives, what the function printed); Broken when one call takes longer than LIMIT, or all BUDGET."""
-    outcome: list[Any] = []
+def in_time(probe: Probe, work: Callable[[], None]) -> None:
+    """Do work(), its prints going to probe.printed; Broken when a call takes longer than LIMIT, or all than BUDGET.
+
+    What work() raises is raised here.
+    """
+    outcome: list[BaseException | None] = []
 
     def run() -> None:
         try:
             with np.errstate(all="ignore"):  # what laws compute of absurd answers
-                outcome.append((work(), None))
-        except Stop:
-            pass
+                work()
+            outcome.append(None)
         except BaseException as error:
-            outcome.append((None, error))
+            outcome.append(error)
 
-    printed = io.StringIO()
-    redirected = contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed)
+    redirected = contextlib.redirect_stdout(probe.printed), contextlib.redirect_stderr(probe.printed)
     with redirected[0], redirected[1], warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -150,12 +153,8 @@ def in_time(probe: Probe, work: Callable[[], Any]) -> tuple[Any, str]:
             run()
         else:
             _watch(thread, probe)
-    if not outcome:
-        raise Broken("a stop of its own", "an answer", law=ANSWERS)
-    result, error = outcome[0]
-    if error is not None:
-        raise error
-    return result, printed.getvalue()
+    if outcome[0] is not None:
+        raise outcome[0]
 
 
 def _watch(thread: threading.Thread, probe: Probe) -> None:
@@ -172,4 +171,5 @@ def _watch(thread: threading.Thread, probe: Probe) -> None:
                 raise Broken(each, "calls of a millisecond", "It is too slow to be checked on enough cases.", ANSWERS)
     finally:
         if thread.is_alive():
+            probe.stopped = True
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(Stop))

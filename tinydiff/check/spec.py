@@ -84,7 +84,7 @@ class Spec:
 
     def probe(self, function: Callable) -> Probe:
         """The function, as laws see it."""
-        return Probe(function, list(self.names), list(self.returns))
+        return Probe(function, list(self.returns))
 
     def law(self, statement: str) -> Callable[[Test], Test]:
         """Register a law; the parameters of its test, but for f, are the arguments that it holds for all of."""
