@@ -121,7 +121,7 @@ def test_resume_goes_on_with_the_runs_own_configuration(run, tmp_path, capsys):
     fails(
         capsys,
         2,
-        "own --steps 6, --lr 0.006: leave that out",
+        "own --steps 6, --lr 0.004: leave that out",
         "train",
         "moons32",
         "--out",
@@ -244,7 +244,7 @@ def test_a_run_of_another_version_is_one_line_and_exit_code_1(capsys, tmp_path, 
         (tmp_path / name).write_bytes((run / name).read_bytes())
     content = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(content | {"format": 99}))
-    says = "config.json is of format 99; this version of tinydiff reads format 1"
+    says = "config.json is of format 99; this version of tinydiff reads format 2"
     fails(capsys, 1, says, "evaluate", tmp_path)
     fails(capsys, 1, says, "train", "moons32", "--out", tmp_path, "--resume")
     (tmp_path / "config.json").write_text(json.dumps(content))

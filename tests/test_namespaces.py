@@ -48,6 +48,7 @@ def results(to):
     yield "prior_log_density", PROCESS.prior_log_density(x)
     yield "prior_gap", PROCESS.prior_gap(x)
     yield "gradient", td.objective.loss_and_grad(NETWORK, PROCESS, to(theta), x, T, y, LABELS)[1]
+    yield "batch means", td.objective.batch_means(PROCESS, x, T, y, LABELS)[1]
     adam = td.Adam()
     state = adam.update(to(theta), adam.init(to(theta)))[1]
     yield "adam", adam.update(to(theta) ** 2, state)[0]

@@ -105,12 +105,55 @@ def test_times_fill_their_clock_evenly(process, rng):
         assert np.all(np.abs(share - (np.arange(n) + 0.5) / n) <= 0.5 / n + slack)
 
 
+@pytest.mark.parametrize("process", [td.VP(), td.VE(sigma_min=0.02, sigma_max=5), td.Straight()], ids=repr)
+def test_batch_means_are_the_answers_of_the_perfect_denoiser_of_the_batch(process, rng):
+    x0, eps, t = rng.standard_normal((40, 3)), rng.standard_normal((40, 3)), rng.uniform(0.1, 0.9, 40)
+    mean, noise = objective.batch_means(process, x0, t, eps)
+    oracle, x = td.Oracle(x0, process), process.perturb(x0, t, eps)
+    np.testing.assert_allclose(mean, oracle.x0(x, t), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(process.perturb(mean, t, noise), x, rtol=1e-9, atol=1e-9)
+
+
+def test_batch_means_of_a_label_are_over_its_points_and_of_none_over_all(rng):
+    process, labels = td.VP(), rng.integers(-1, 2, 40)
+    x0, eps, t = rng.standard_normal((40, 3)), rng.standard_normal((40, 3)), rng.uniform(0.1, 0.9, 40)
+    mean, _ = objective.batch_means(process, x0, t, eps, labels)
+    x = process.perturb(x0, t, eps)
+    for label in (-1, 0, 1):
+        own, of = labels == label, slice(None) if label == -1 else labels == label
+        np.testing.assert_allclose(mean[own], td.Oracle(x0[of], process).x0(x[own], t[own]), rtol=1e-9, atol=1e-9)
+
+
+def test_batch_means_have_no_bias_however_small_the_batch():
+    """Over all ways to draw two points, x_0 from p(x_0|x_t) and the other from p(x_0), the mean is E[x_0|x_t]."""
+    process, t = td.VP(), np.full(2, 0.3)
+    points, p = np.array([[-1.0], [0.5], [2.0]]), np.array([0.2, 0.5, 0.3])
+    alpha, sigma = process.alpha(0.3), process.sigma(0.3)
+    for x in (-1.0, 0.0, 0.7, 3.0):
+        posterior = p * np.exp(-((x - alpha * points[:, 0]) ** 2) / (2 * sigma**2))
+        posterior /= posterior.sum()
+        mean = 0.0
+        for i, j in np.ndindex(3, 3):
+            pair = points[[i, j]]
+            mean += posterior[i] * p[j] * objective.batch_means(process, pair, t, (x - alpha * pair) / sigma)[0][0, 0]
+        assert mean == pytest.approx(posterior @ points[:, 0], rel=1e-12)
+
+
+def test_batch_means_do_not_overflow_where_the_noise_is_small(rng):
+    x0, eps = (rng.standard_normal((20, 784)).astype(np.float32) for _ in range(2))
+    mean, noise = objective.batch_means(td.VP(), x0, np.full(20, td.VP().t_min), eps)
+    np.testing.assert_array_equal(mean, x0)
+    np.testing.assert_allclose(noise, eps, atol=1e-3)
+
+
 def test_unknown_names_are_told_the_choices(rng):
     network = td.TimeMLP(2, 4, 1)
     with pytest.raises(ValueError, match="weight must be a function or one of simple, vlb, min_snr, x0; got 'x'"):
         next(td.train(network, td.VP(), td.toys.ring8(), weight="x", rng=rng))
     with pytest.raises(ValueError, match="times must be a function or one of uniform, log_snr, logistic; got 'x'"):
         next(td.train(network, td.VP(), td.toys.ring8(), times="x", rng=rng))
+    with pytest.raises(ValueError, match="targets must be 'batch' or 'single'; got 'x'"):
+        next(td.train(network, td.VP(), td.toys.ring8(), targets="x", rng=rng))
     chain, x = td.Discrete.linear(100).zero_terminal_snr(), np.zeros((1, 2))
     with pytest.raises(ValueError, match="this weight is infinite at t = 1"):
         loss_and_grad(network, chain, network.init(rng), x, np.ones(1), x, weight=objective.x0)

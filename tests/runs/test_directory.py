@@ -246,11 +246,20 @@ def test_every_option_reaches_training(tmp_path):
     """A run whose options all differ from the defaults is `train` with these arguments, to the bit."""
     config = Config(
         "moons32", conditional=True, process="cosine", prediction="eps", width=6, blocks=2, norm=True, steps=4, batch=9,
-        lr=1e-3, weight="min_snr", times="uniform", ema=0.3, label_dropout=0.6, seed=7,
+        lr=1e-3, weight="min_snr", times="uniform", targets="single", ema=0.3, label_dropout=0.6,
+        seed=7,
     )  # fmt: skip
     run = train(tmp_path, config)
     network = td.TimeMLP(2, 6, 2, classes=2, prediction="eps", norm=True)
-    arguments = {"steps": 4, "batch": 9, "lr": 1e-3, "weight": "min_snr", "times": "uniform", "ema": 0.3}
+    arguments = {
+        "steps": 4,
+        "batch": 9,
+        "lr": 1e-3,
+        "weight": "min_snr",
+        "times": "uniform",
+        "ema": 0.3,
+        "targets": "single",
+    }
     states = td.train(
         network, td.Cosine(), td.toys.moons32(), label_dropout=0.6, rng=np.random.default_rng(7), **arguments
     )

@@ -67,7 +67,8 @@ def train_classifier(
     """
     _check_classifier(network)
     return train(
-        network, process, data, steps=steps, batch=batch, lr=lr, rng=rng, label_dropout=0.0, objective=cross_entropy,
+        network, process, data, steps=steps, batch=batch, lr=lr, rng=rng, label_dropout=0.0, targets="single",
+        objective=cross_entropy,
         **more,
     )  # fmt: skip
 

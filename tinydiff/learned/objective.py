@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinydiff import grids
-from tinydiff.backend import Array, Times, column, namespace, to_numpy
+from tinydiff.backend import Array, Times, cast, column, namespace, to_numpy
 from tinydiff.denoisers import target, to_eps
 from tinydiff.learned.network import TimeMLP, network_inputs
 from tinydiff.processes import SDE, Discrete, Process
@@ -70,6 +70,30 @@ def min_snr(process: Process, t: Times, gamma: float = 5.0) -> Array:
 def x0(process: Process, t: Times) -> Array:
     """w = 1/SNR: the x_0-loss ‖x_0 − x̂_0‖², since ε − ε̂ = √SNR (x̂_0 − x_0) [Salimans & Ho 2022, 9]."""
     return np.exp(-process.log_snr(t))
+
+
+def batch_means(process: Process, x0: Array, t: Times, eps: Array, labels: Array | None = None) -> tuple[Array, Array]:
+    """(E[x_0|x_t], E[ε|x_t]) of x_t = α x_0 + σ ε, were the batch all data there is; all (B, D) [Xu et al. 2023]:
+
+        E[x_0|x_t] = Σ_j w_j x_0^j,    w_j ∝ exp(−‖x_t − α x_0^j‖²/2σ²)
+
+    As targets they lead to the same network as x_0 and ε do, with less noise on the way, by far the most where many
+    points lead to one x_t. There is no bias: x_0 is a draw from p(x_0|x_t) and the other points from p(x_0), and to
+    choose one of all with the odds w_j leaves p(x_0|x_t) as it is [iterated SIR: Andrieu et al. 2018]; this is the mean
+    over that choice. A row with a label looks at those of its label alone, −1 at all.
+    """
+    xp = namespace(x0)
+    alpha, sigma = column(process.alpha(t), x0), column(process.sigma(t), x0)
+    x = alpha * x0 + sigma * eps
+    snr = (alpha / sigma) ** 2
+    points = xp.concat([x0, xp.sum(x0 * x0, axis=1, keepdims=True)], axis=1)  # (B, D + 1)
+    logits = xp.concat([alpha / sigma**2 * x, -0.5 * snr], axis=1) @ points.T  # (B, B), up to a term of each row
+    if labels is not None:
+        labels = to_numpy(labels)[:, None]
+        logits = logits + cast(np.where((labels == labels.T) | (labels == -1), 0.0, -np.inf), x0)
+    likely = xp.exp(logits - xp.max(logits, axis=1, keepdims=True))
+    mean = likely @ x0 / xp.sum(likely, axis=1, keepdims=True)
+    return mean, (x - alpha * mean) / sigma
 
 
 WEIGHTS: dict[str, Weight] = {"simple": simple, "vlb": vlb, "min_snr": min_snr, "x0": x0}

@@ -19,7 +19,7 @@ from tinydiff.files import whole
 from tinydiff.learned.network import TimeMLP
 from tinydiff.processes import SDE, VE, VP, Cosine, Straight, SubVP
 
-FORMAT = 1
+FORMAT = 2
 
 PROCESSES: Mapping[str, type[SDE]] = {"vp": VP, "subvp": SubVP, "ve": VE, "cosine": Cosine, "straight": Straight}
 NAMES = (*TOYS, *SHAPES, "mnist")
@@ -59,12 +59,14 @@ class Config:
     """Training steps, over which the learning rate falls to 0."""
     batch: Count = 1024
     """Points in a step."""
-    lr: Annotated[float, msgspec.Meta(gt=0)] = 6e-3
+    lr: Annotated[float, msgspec.Meta(gt=0)] = 4e-3
     """Peak learning rate."""
     weight: Literal["simple", "vlb", "min_snr", "x0"] = "simple"
     """Weight of the noise loss at each time."""
     times: Literal["uniform", "log_snr", "logistic"] = "logistic"
     """How the times of a batch are drawn."""
+    targets: Literal["batch", "single"] = "batch"
+    """What is learned: the mean noise over all points of the batch that lead to x_t, or the noise that was drawn."""
     ema: Share = 0.999
     """Decay of the average of the parameters, which is what is sampled from."""
     label_dropout: Share = 0.1
@@ -79,6 +81,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     "mnist": {
         "conditional": True, "process": "cosine", "prediction": "x0", "width": 768, "norm": True,
         "steps": 6000, "batch": 256, "lr": 1e-3, "weight": "x0", "times": "uniform",
+        "targets": "single",
     }
 }  # fmt: skip
 """What differs from the defaults, by name of the data.

@@ -109,7 +109,8 @@ class Run:
 
         states = train(
             network, process, data, steps=config.steps, batch=config.batch, lr=config.lr, weight=config.weight,
-            times=config.times, ema=config.ema, label_dropout=config.label_dropout, rng=rng, state=state,
+            times=config.times, targets=config.targets, ema=config.ema, label_dropout=config.label_dropout, rng=rng,
+            state=state,
         )  # fmt: skip
         more = {"dim": dim, "classes": classes, "shift": shift, "scale": scale, "fingerprint": fingerprint}
         shown = watched(states, config.steps, lambda s: watch(NetworkDenoiser(network, s.ema, process)), state)
