@@ -68,8 +68,7 @@ def train_classifier(
     _check_classifier(network)
     return train(
         network, process, data, steps=steps, batch=batch, lr=lr, rng=rng, label_dropout=0.0, targets="single",
-        objective=cross_entropy,
-        **more,
+        objective=cross_entropy, **more,
     )  # fmt: skip
 
 
