@@ -51,8 +51,8 @@ def train(
     weight: the factor w(t) of the ε-loss; times: how t is drawn. Names of objective.WEIGHTS and TIMES, or functions;
     DDPM's are "simple" and "uniform". On images prediction="x0" with weight="x0" learns best (see runs.config.RECIPES).
     targets: "single" is DDPM's, the ε and x_0 that were drawn; "batch" their means given x_t over the points of the
-    batch (objective.batch_means): the same in the mean, with far less noise, at the price of batch² numbers. The loss is
-    then smaller than DDPM's by that noise.
+    batch (objective.batch_means): the same in the mean, with far less noise, at the price of batch² numbers. The loss
+    is then smaller than DDPM's by that noise.
     label_dropout: how often a label is replaced by −1, so that one network learns with and without [CFG, Alg. 1].
     objective: what a batch is worth, in the place of loss_and_grad, such as a classifier's cross_entropy.
     ema: the decay of the average, reached as step/(step + 9) so that the start is soon forgotten.
