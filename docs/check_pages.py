@@ -74,7 +74,7 @@ def card(name: str) -> str:
         f"## {name}\n",
         f"`{known.signature}`\n",
         f"**{known.statement}**\n",
-        *([f"{known.about}\n"] if known.about else []),
+        *(f"{text}\n" for text in (known.about, known.convention) if text),
         f"- *Source:* {known.source}",
         "- *Laws*",
         *(f"  - {law.statement}" for law in known.laws if not law.of_form),

@@ -1,5 +1,6 @@
 """The check itself: what it finds, what it says, and that nothing a function does can hurt it."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -55,6 +56,13 @@ def test_of_two_mistakes_that_fit_the_case_the_one_that_fits_those_after_it_is_n
     assert check(ignores_s.function, "ddim_step").hint.endswith(f"Consistent with {ignores_s.words}.")
 
 
+def test_a_mistake_that_answers_with_infinity_is_not_consistent_with_a_number():
+    assert not engine.agree(np.float64(3.0), np.float64(np.inf))
+    assert engine.agree(np.float64(np.inf), np.float64(np.inf))
+    report = check(lambda t, betas: -ANSWERS["snr"][0](t, betas), "snr")
+    assert "left out" not in report.hint
+
+
 def test_a_number_that_no_known_mistake_gives_gets_no_hint():
     report = check(lambda x0, t, eps, betas: 3.7 * x0, "q_sample")
     assert not report
@@ -71,9 +79,14 @@ def test_an_unknown_name_lists_the_near_ones():
         spec("zzz")
 
 
-@pytest.mark.parametrize("fn", [lambda x: x, None, 3])
-def test_what_has_no_name_needs_a_specification(fn):
+def test_what_has_no_name_needs_a_specification():
     with pytest.raises(TypeError, match="Pass spec="):
+        check(lambda x: x)
+
+
+@pytest.mark.parametrize("fn", [None, 3, "q_sample", np.ones(2)])
+def test_what_is_no_function_is_told_what_to_pass(fn):
+    with pytest.raises(TypeError, match="takes the function itself, without calling it"):
         check(fn)
 
 
@@ -88,6 +101,7 @@ def test_a_specification_shows_itself():
     assert "√ᾱ_t x_0 + √(1 − ᾱ_t) ε" in text
     assert "Ho et al. 2020" in text
     assert "a jump to t is t single steps" in text
+    assert "β_t = betas[t − 1]" in text
     assert "β̃_t" in spec("ddpm_step").about  # where several answers are right, it says so
     assert "<code>q_sample(x0, t, eps, betas) -&gt; x_t</code>" in spec("q_sample")._repr_html_()
 
@@ -240,6 +254,80 @@ def test_a_function_that_is_slow_is_given_up(monkeypatch):
     ends_in(check(slow, "q_sample"), yours="calls took", hint="too slow")
 
 
+def test_a_given_up_function_is_not_called_again(monkeypatch):
+    monkeypatch.setattr(probe, "LIMIT", 0.1)
+    calls, right = [], ANSWERS["q_sample"][0]
+
+    def swallows_the_stop(*args):
+        calls.append(args)
+        try:
+            end = time.monotonic() + 0.4
+            while time.monotonic() < end:
+                pass
+        except BaseException:
+            pass
+        return right(*args)
+
+    ends_in(check(swallows_the_stop, "q_sample"), yours="no answer within")
+    time.sleep(0.5)
+    assert len(calls) == 1
+
+
+def test_a_check_within_the_function_is_named():
+    def q_sample(x0, t, eps, betas):
+        return x0 if check(q_sample) else eps
+
+    inner = []
+
+    def nested(x0, t, eps, betas):
+        inner.append(check(ANSWERS["q_sample"][0]))
+        return x0
+
+    check(q_sample)
+    check(nested, "q_sample")
+    ends_in(inner[0], yours="a check within the function", hint="at the left margin")
+
+
+def test_two_checks_at_once_leave_the_output_as_it_was():
+    before, out, err = list(warnings.filters), sys.stdout, sys.stderr
+
+    def late(x0, t, eps, betas, seconds):
+        time.sleep(seconds)
+
+    threads = [threading.Thread(target=check, args=(lambda *args, s=s: late(*args, s), "q_sample")) for s in (0.1, 0.2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (sys.stdout, sys.stderr, list(warnings.filters)) == (out, err, before)
+
+
+def test_a_closed_or_flooded_output_does_no_harm():
+    def closes(x0, t, eps, betas):
+        print("x" * 9_000)
+        sys.stdout.close()
+        return x0
+
+    report = check(closes, "q_sample")
+    assert not report.passed
+    assert "printed" in report.hint
+
+
+def test_an_array_that_the_function_uses_again_is_read_in_time():
+    buffers, right = {}, ANSWERS["q_sample"][0]
+
+    def reuses(x0, t, eps, betas):
+        buffer = buffers.setdefault(x0.shape, np.empty(x0.shape))
+        buffer[...] = right(x0, t, eps, betas)
+        return buffer
+
+    assert check(reuses, "q_sample")
+
+
+def test_an_empty_answer_agrees_with_nothing():
+    assert not engine.agree(np.zeros(0), np.zeros(1))
+
+
 def test_without_threads_it_still_checks(monkeypatch):
     def no_threads(self):
         raise RuntimeError("can't start new thread")
@@ -340,7 +428,7 @@ def test_deep_notices_a_change_of_mind():
 
 
 def test_deep_says_what_it_needs(monkeypatch):
-    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match="pip install hypothesis"):
         check(ANSWERS["q_sample"][0], level="deep")
 

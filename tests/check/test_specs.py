@@ -6,8 +6,8 @@ from right import ANSWERS
 
 from tinydiff.check import check, spec, specs
 from tinydiff.check.engine import cases, judge
+from tinydiff.check.form import in_tuple
 from tinydiff.check.probe import Broken
-from tinydiff.check.spec import in_tuple
 
 NAMES = [
     "alpha_bar(betas)",

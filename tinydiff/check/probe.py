@@ -33,7 +33,20 @@ class Stop(BaseException):
     """Ends a call that took too long; not an Exception, which the function might catch."""
 
 
+class Sink(io.StringIO):
+    """Keeps the beginning of what is printed, and cannot be closed."""
+
+    def write(self, text: str) -> int:
+        """Take the text, and keep it while there is room."""
+        return super().write(text) if self.tell() < 10_000 else len(text)
+
+    def close(self) -> None:
+        """Stay open."""
+
+
 ANSWERS = "it answers with numbers"
+FAST = "it is quick enough to be checked"
+NESTED = "Call check below the function, not in it: at the left margin."
 STUB = "The function is still a stub: write its body, then check again."
 
 
@@ -46,7 +59,7 @@ class Probe:
         self.complaints: set[str] = set()  # of NumPy, in the last call
         self.count, self.since = 0, 0.0  # calls so far; when the present one began, or 0
         self.stopped = False  # because it took too long
-        self.printed = io.StringIO()
+        self.printed = Sink()
 
     def __call__(self, *args: Any) -> Any:
         """Its answer to copies of these arguments: one array, or a tuple of one for each output."""
@@ -55,6 +68,8 @@ class Probe:
 
     def answer(self, args: list) -> Any:
         """Its answer to these very arguments."""
+        if self.stopped:
+            raise Stop
         self.count += 1
         self.complaints.clear()
         self.since = time.monotonic()
@@ -67,6 +82,8 @@ class Probe:
             raise Broken(*_raised(error), law=ANSWERS) from None
         finally:
             self.since = 0.0
+        if self.stopped:  # the function has caught the first
+            raise Stop
         try:
             return self._numbers(returned)
         except Broken:
@@ -101,7 +118,7 @@ def _array(value: Any, name: str) -> np.ndarray:
         raise Broken("a function", expected, "Call it, and return what it gives.", ANSWERS)
     if value is ...:
         raise Broken("...", expected, STUB, ANSWERS)
-    array = np.asarray(value)
+    array = np.array(value)  # a copy: the function may use its array again
     if array.dtype.kind == "c":
         raise Broken("complex numbers", f"real {expected}", "Return the real part.", ANSWERS)
     if array.dtype.kind not in "fiu":
@@ -115,7 +132,7 @@ def _raised(error: BaseException) -> tuple[str, str, str]:
     inner = [frame for frame in frames if frame.filename == frames[0].filename]
     text = _text(error)
     sentence = f"Raised in line {inner[-1].lineno} of {inner[-1].name}: {inner[-1].line}" if inner else ""
-    if isinstance(error, NotImplementedError):
+    if type(error) is NotImplementedError:  # Jupyter's error for input() is another kind of it
         sentence = STUB
     return text, "an answer", sentence
 
@@ -128,23 +145,32 @@ def _text(error: BaseException) -> str:
         return type(error).__name__
 
 
+INSIDE = threading.local()
+ONE_AT_A_TIME = threading.Lock()  # the output is redirected for all threads together
+
+
 def in_time(probe: Probe, work: Callable[[], None]) -> None:
     """Do work(), its prints going to probe.printed; Broken when a call takes longer than LIMIT, or all than BUDGET.
 
     What work() raises is raised here.
     """
+    if getattr(INSIDE, "check", False):
+        raise Broken("a check within the function", "an answer", NESTED, ANSWERS)
     outcome: list[BaseException | None] = []
 
     def run() -> None:
+        INSIDE.check = True
         try:
             with np.errstate(all="ignore"):  # what laws compute of absurd answers
                 work()
             outcome.append(None)
         except BaseException as error:
             outcome.append(error)
+        finally:
+            INSIDE.check = False
 
     redirected = contextlib.redirect_stdout(probe.printed), contextlib.redirect_stderr(probe.printed)
-    with redirected[0], redirected[1], warnings.catch_warnings():
+    with ONE_AT_A_TIME, redirected[0], redirected[1], warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             thread = threading.Thread(target=run, daemon=True)
@@ -168,8 +194,13 @@ def _watch(thread: threading.Thread, probe: Probe) -> None:
                 raise Broken(f"no answer within {LIMIT:g} s", "an answer", "Is there a loop that never ends?", ANSWERS)
             if now - start > BUDGET:
                 each = f"{probe.count} calls took {now - start:.0f} s"
-                raise Broken(each, "calls of a millisecond", "It is too slow to be checked on enough cases.", ANSWERS)
+                raise Broken(
+                    each,
+                    "calls of a millisecond",
+                    "It may be right, but is too slow to be tried on enough cases.",
+                    FAST,
+                )
     finally:
         if thread.is_alive():
-            probe.stopped = True
+            probe.calls, probe.stopped = list(probe.calls), True
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(Stop))

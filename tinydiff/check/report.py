@@ -83,7 +83,7 @@ def show(value: Any) -> str:
     """Words as they are, numbers to 7 digits."""
     if isinstance(value, str):
         return value
-    if isinstance(value, np.ndarray | np.number | float | int):
+    if isinstance(value, np.ndarray | np.number | float | int | list):
         array = np.asarray(value)
         if array.size == 1:
             return f"{array.item():.7g}"

@@ -7,11 +7,12 @@ import numpy as np
 from numpy import prod, sqrt
 
 from tinydiff.check.domains import numbers, points, steps, strides
+from tinydiff.check.form import like
 from tinydiff.check.laws.posterior import bayes, of_chain
 from tinydiff.check.laws.truth import ONE, ZERO, conditional, kernel
 from tinydiff.check.probe import Probe
 from tinydiff.check.report import Between
-from tinydiff.check.spec import Spec, like
+from tinydiff.check.spec import Spec
 
 # ---- ddpm_step
 

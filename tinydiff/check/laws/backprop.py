@@ -10,9 +10,10 @@ import numpy as np
 from numpy import exp, sqrt
 
 from tinydiff.check.domains import BATCH, choice, numbers, points
+from tinydiff.check.form import like
 from tinydiff.check.laws.truth import ONE, ZERO, complex_step
 from tinydiff.check.probe import Probe
-from tinydiff.check.spec import Spec, like
+from tinydiff.check.spec import Spec
 
 # ---- linear_backward
 
@@ -56,7 +57,7 @@ def _(f: Probe, x: np.ndarray, w: np.ndarray, dy: np.ndarray) -> Iterator[tuple]
     yield f(x, w, dy)[2], complex_step(lambda b: x @ w + b, np.zeros(w.shape[1]), dy), "db"
 
 
-@linear_backward.law("L is linear in x and in w, so ⟨dx, x⟩ = ⟨dw, w⟩, as Euler says")
+@linear_backward.law("L is linear in x and in w, so ⟨dx, x⟩ = ⟨dw, w⟩")
 def _(f: Probe, x: np.ndarray, w: np.ndarray, dy: np.ndarray) -> Iterator[tuple]:
     dx, dw, _ = f(x, w, dy)
     yield np.sum(dx * x), np.sum(dw * w), "⟨dx, x⟩ and ⟨dw, w⟩"
@@ -112,7 +113,7 @@ def sigmoid(x: Any) -> Any:
     return 0.5 * (1 + np.tanh(0.5 * x))
 
 
-silu_backward.mistake("the slope s of ReLU's smooth step", lambda x, dy: dy * sigmoid(x))
+silu_backward.mistake("the slope s alone, without x s (1 − s)", lambda x, dy: dy * sigmoid(x))
 silu_backward.mistake("the slope s (1 − s) of the sigmoid", lambda x, dy: dy * sigmoid(x) * (1 - sigmoid(x)))
 silu_backward.mistake("dy forgotten", lambda x, dy: sigmoid(x) * (1 + x * (1 - sigmoid(x))))
 silu_backward.mistake("the value x s in place of the slope", lambda x, dy: dy * x * sigmoid(x))

@@ -7,9 +7,10 @@ import numpy as np
 from numpy import log, prod, sqrt
 
 from tinydiff.check.domains import BATCH, chains, choice, points, steps
+from tinydiff.check.form import like, scalar
 from tinydiff.check.laws.truth import conditional, kernel, kl_by_quadrature
 from tinydiff.check.probe import Probe
-from tinydiff.check.spec import Spec, like, scalar
+from tinydiff.check.spec import Spec
 
 # ---- normal_kl
 

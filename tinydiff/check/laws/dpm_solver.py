@@ -6,9 +6,10 @@ from typing import Any
 from numpy import exp, log
 
 from tinydiff.check.domains import Formula, choice, points
+from tinydiff.check.form import like
 from tinydiff.check.laws.truth import ONE, ZERO
 from tinydiff.check.probe import Probe
-from tinydiff.check.spec import Spec, like
+from tinydiff.check.spec import Spec
 
 dpm_solver_2m_step = Spec(
     "dpm_solver_2m_step(x_t, x0_hat, x0_hat_before, t_before, t, s, alpha, sigma) -> x_s",

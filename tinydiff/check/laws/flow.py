@@ -8,9 +8,10 @@ import numpy as np
 from numpy import sqrt
 
 from tinydiff.check.domains import Formula, choice, numbers, points
+from tinydiff.check.form import like, row_each
 from tinydiff.check.laws.truth import ONE, ZERO
 from tinydiff.check.probe import Probe
-from tinydiff.check.spec import Spec, like, row_each
+from tinydiff.check.spec import Spec
 
 # ---- reverse_sde_drift and probability_flow_drift
 

@@ -6,9 +6,10 @@ import numpy as np
 from numpy import prod, sqrt
 
 from tinydiff.check.domains import points, steps
+from tinydiff.check.form import like
 from tinydiff.check.laws.truth import ONE, ZERO, kernel
 from tinydiff.check.probe import Probe
-from tinydiff.check.spec import Spec, like
+from tinydiff.check.spec import Spec
 
 # ---- q_step
 
@@ -23,7 +24,7 @@ q_step = Spec(
 q_step.linear("x", "eps")
 
 
-@q_step.law("the noise that a step adds has variance β_t")
+@q_step.law("the noise that a step adds has variance β_t: √β_t of ε")
 def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
     yield f(ZERO, t, ONE, betas), betas[t - 1] ** 0.5
 

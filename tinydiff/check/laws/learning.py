@@ -7,8 +7,9 @@ import numpy as np
 from numpy import sqrt
 
 from tinydiff.check.domains import choice, numbers, points
+from tinydiff.check.form import like
 from tinydiff.check.probe import Probe
-from tinydiff.check.spec import Spec, like
+from tinydiff.check.spec import Spec
 
 # ---- adam_step
 
@@ -32,8 +33,8 @@ adam_step = Spec(
         numbers("eps", 1e-8, 0.1, least=1e-8, most=1),
     ),
     {"theta": like("theta"), "mu": like("mu"), "nu": like("nu")},
-    about="count is the number of this step, 1 at the first; mu and nu are the averages before it, and those after it "
-    "are returned, not corrected.",
+    about="theta, grad, mu and nu are arrays of one shape, taken number by number. count is the number of this step, 1 "
+    "at the first; mu and nu are the averages before it, and those after it are returned, not corrected.",
 )
 
 

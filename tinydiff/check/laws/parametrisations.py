@@ -6,9 +6,10 @@ import numpy as np
 from numpy import prod, sqrt
 
 from tinydiff.check.domains import points, steps
+from tinydiff.check.form import like
 from tinydiff.check.laws.truth import ONE, ZERO, kernel
 from tinydiff.check.probe import Probe
-from tinydiff.check.spec import Spec, like
+from tinydiff.check.spec import Spec
 
 
 def bar(t: int, betas: np.ndarray) -> float:

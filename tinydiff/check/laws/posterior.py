@@ -7,10 +7,11 @@ import numpy as np
 from numpy import prod, sqrt
 
 from tinydiff.check.domains import points, steps
+from tinydiff.check.form import like, scalar, spread
 from tinydiff.check.laws.truth import ONE, ZERO, conditional, kernel
 from tinydiff.check.probe import Probe
 from tinydiff.check.report import Between
-from tinydiff.check.spec import Spec, like, scalar, spread
+from tinydiff.check.spec import Spec
 
 # ---- posterior
 
@@ -26,7 +27,7 @@ posterior = Spec(
 posterior.linear("x_t", "x0")
 
 
-@posterior.law("the mean weighs x_t as a regression of x_{t−1} on it does")
+@posterior.law("the weight of x_t in the mean is Cov[x_{t−1}, x_t]/Var[x_t], given x_0")
 def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
     yield f(ONE, ZERO, t, betas)[0], conditional(t, t - 1, betas)[0], "c_t"
 
@@ -56,7 +57,7 @@ def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
     yield variance + mean**2 * kernel(betas, t)[1], kernel(betas, t - 1)[1], "β̃_t + c_t² (1 − ᾱ_t)"
 
 
-@posterior.law("it does not depend on the points how sure it is: the variance is the same for all x_t and x_0")
+@posterior.law("the variance does not depend on the points: it is the same for all x_t and x_0")
 def _(f: Probe, x_t: np.ndarray, x0: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
     yield f(x_t, x0, t, betas)[1], f(ZERO, ZERO, t, betas)[1], "the variance, and that at 0"
 
@@ -148,7 +149,7 @@ def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
         yield f(t, betas), 1 / ((1 - beta) / beta + 1 / kernel(betas, t - 1)[1])
 
 
-@posterior_variance.law("knowing x_0 makes surer: β̃_t < β_t")
+@posterior_variance.law("knowing x_0 leaves less variance: β̃_t ≤ β_t")
 def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
     yield f(t, betas), Between(0, betas[t - 1])
 

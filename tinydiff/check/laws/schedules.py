@@ -6,10 +6,11 @@ import numpy as np
 from numpy import cos, pi, prod, sqrt, tan
 
 from tinydiff.check.domains import chains, choice, numbers, steps
+from tinydiff.check.form import scalar
 from tinydiff.check.laws.truth import kernel
 from tinydiff.check.probe import Probe
 from tinydiff.check.report import Between
-from tinydiff.check.spec import Spec, scalar
+from tinydiff.check.spec import Spec
 
 # ---- alpha_bar
 

@@ -6,10 +6,11 @@ import numpy as np
 from numpy import sqrt
 
 from tinydiff.check.domains import numbers, points, steps
+from tinydiff.check.form import like
 from tinydiff.check.laws.parametrisations import bar
 from tinydiff.check.laws.truth import ONE, ZERO, kernel
 from tinydiff.check.probe import Probe
-from tinydiff.check.spec import Spec, like
+from tinydiff.check.spec import Spec
 
 # ---- score_from_eps
 
@@ -70,7 +71,7 @@ def _(f: Probe, x_t: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
     yield f(x_t, t, (2 * a - x_t) / v, betas), 2, "the data are all at 2"
 
 
-@tweedie.law("for data from N(0, 1), whose score is −x, regression says √ᾱ_t x_t")
+@tweedie.law("for data from N(0, 1), whose score is −x, the answer is √ᾱ_t x_t")
 def _(f: Probe, x_t: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
     yield f(x_t, t, -x_t, betas), kernel(betas, t)[0] * x_t
 

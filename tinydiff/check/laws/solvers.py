@@ -7,9 +7,10 @@ import numpy as np
 from numpy import sqrt
 
 from tinydiff.check.domains import Formula, choice, points
+from tinydiff.check.form import like
 from tinydiff.check.laws.truth import ONE, ZERO
 from tinydiff.check.probe import Probe
-from tinydiff.check.spec import Spec, like
+from tinydiff.check.spec import Spec
 
 # ---- euler_step and heun_step
 
