@@ -22,7 +22,10 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 nitpicky = True  # a link that leads nowhere is an error
-nitpick_ignore = [("py:class", "collections.abc.Callable")]  # Python's own, which the site does not hold
+nitpick_ignore = [
+    ("py:class", "collections.abc.Callable"),
+    ("py:class", "io.StringIO"),
+]  # Python's own, which are not here
 
 html_theme = "furo"
 html_title = "tinydiff"
