@@ -10,7 +10,7 @@ export MALLOC_MMAP_THRESHOLD_ ?= 268435456
 export MALLOC_TRIM_THRESHOLD_ ?= 268435456
 
 .DEFAULT_GOAL := help
-.PHONY: help demo mnist test kills mutants bench docs lint format clean
+.PHONY: help demo mnist test kills mutants bench learning docs lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -32,7 +32,7 @@ help:  ## this list
 demo: .venv/.installed  ## train on an exact toy, sample and measure against the truth (a minute); figures in runs/demo
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tinydiff demo
 
-mnist: .venv/.installed  ## train on MNIST (6 minutes on two cores) and draw digits; a run that was stopped goes on
+mnist: .venv/.installed  ## train on MNIST (9 minutes on two cores), draw digits and judge them; a run that was stopped goes on
 	$(BIN)/python -m tinydiff train mnist $(if $(wildcard runs/mnist/config.json),--resume)
 
 test: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## all tests, on two cores
@@ -46,6 +46,9 @@ mutants: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## break each operator 
 
 bench: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## measure speed
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/check.py
+
+learning: .venv/.installed  ## measure how well the defaults learn and what each choice gives (an hour; goes on where it stopped)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/learning.py
 
 docs: .venv/.installed-dev-docs  ## the site, in docs/_build/html, with every link followed
 	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build/html
@@ -62,4 +65,4 @@ format: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## rewrite the source in
 	$(BIN)/ruff format
 
 clean:  ## remove what make has made
-	rm -rf .venv runs mutants docs/_build docs/identities docs/check build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv runs mutants docs/_build docs/identities docs/check docs/learning build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -8,6 +8,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(folder) for folder in (HERE, HERE.parent / "tests", HERE.parent / "tests" / "check")]
 import catalogue_pages
 import check_pages
+import learning_figures
 
 import tinydiff
 
@@ -20,7 +21,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",  # the site reads without a connection
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "learning"]  # pieces that pages include
 nitpicky = True  # a link that leads nowhere is an error
 nitpick_ignore = [
     ("py:class", "collections.abc.Callable"),
@@ -56,7 +57,8 @@ def plain(app, what, name, obj, options, lines) -> None:
 
 
 def setup(app) -> None:
-    """Write the pages of the identities and of check, and read docstrings as the plain text that they are."""
+    """Write the pages of the identities and of check and the tables of learning, and read docstrings as the plain text that they are."""
     catalogue_pages.write(HERE / "identities")
     check_pages.write(HERE / "check")
+    learning_figures.write(HERE / "learning")
     app.connect("autodoc-process-docstring", plain)

@@ -24,6 +24,7 @@ from tinydiff.evaluation.metrics import (
     memorisation,
     mmd,
     mode_coverage,
+    nearest,
     sliced_w2,
 )
 from tinydiff.exact.mixture import GaussianMixture
@@ -103,6 +104,7 @@ __all__ = [
     "mmd",
     "mnist",
     "mode_coverage",
+    "nearest",
     "objective",
     "optimal_variances",
     "path_log_ratio",

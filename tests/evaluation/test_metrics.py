@@ -234,6 +234,19 @@ def test_memorisation_is_the_share_nearer_to_seen_points(m, rng):
     assert td.memorisation(x, unseen, seen)[0] == pytest.approx(1 - share, abs=1e-15)  # no ties
 
 
+def test_the_nearest_point_is_the_first_of_the_least_distances(rng):
+    """Written out, in chunks that do not divide the sample; a point is nearest to itself, at 0."""
+    x, y = rng.standard_normal((11, 3)), rng.standard_normal((7, 3))
+    rows, apart = td.nearest(x, y, size=4)
+    np.testing.assert_array_equal(rows, np.argmin(distances(x, y), axis=1))
+    np.testing.assert_allclose(apart, np.min(distances(x, y), axis=1), rtol=1e-14)
+    rows, apart = td.nearest(y, y)
+    np.testing.assert_array_equal(rows, np.arange(7))
+    np.testing.assert_array_equal(apart, 0)
+    with pytest.raises(ValueError, match="of one space"):
+        td.nearest(x, y[:, :2])
+
+
 def test_true_samples_are_as_near_to_seen_as_to_unseen_points(rng):
     """½ within 4 standard errors, and on average over small sets too."""
     data = td.toys.pinwheel40()

@@ -25,7 +25,7 @@ def made_up(rng, n=60):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    for name, value in {"COUNT": 50, "STEPS": 20, "JUDGE_STEPS": 60}.items():
+    for name, value in {"COUNT": 50, "SHOWN": 20, "STEPS": 20, "JUDGE_STEPS": 60}.items():
         monkeypatch.setattr(digits, name, value)
 
 
@@ -44,6 +44,7 @@ def test_a_report_on_digits(tmp_path, monkeypatch, rng, conditional):
     written = measure(run, run.train(data), data)
     assert seen == ["test"]
     sheets = {f"digits-w{w:g}.png" for w in WEIGHTS} if conditional else {"digits.png"}
+    sheets.add("digits-nearest.png")
     assert {name for name in written["figures"] if name.startswith("digits")} == sheets
     for name in ("loss_train", "loss_test"):
         assert 0.1 < written[name] < 2
@@ -53,7 +54,8 @@ def test_a_report_on_digits(tmp_path, monkeypatch, rng, conditional):
     assert all(found > written["energy_distance_true"] > 0 for found in written["energy_distance"])
     assert ("agreement" in written) == conditional
     assert 0 <= written["memorised"] <= 1
-    assert table(written).row_count == (14 if conditional else 7)
+    assert table(written).row_count == (15 if conditional else 8)
+    assert 0 < written["nearest_true"] < written["nearest"]
 
 
 def test_the_bound_is_on_the_levels_of_an_image(rng):

@@ -110,9 +110,22 @@ def memorisation(x: Array, seen: Array, unseen: Array) -> tuple[float, float]:
             "x must be (N, D), and seen and unseen as many points (M, D) each; "
             f"got {x.shape}, {seen.shape} and {unseen.shape}."
         )
-    _check_finite(x, seen, unseen)
-    share = float(np.mean(_nearest(x, seen) < _nearest(x, unseen)))
+    share = float(np.mean(nearest(x, seen)[1] < nearest(x, unseen)[1]))
     return share, math.sqrt(share * (1 - share) / len(x))
+
+
+def nearest(x: Array, y: Array, size: int = 500) -> tuple[np.ndarray, np.ndarray]:
+    """The row of y (M, D) nearest to each x (N, D), and its distance, both (N,), `size` rows of x at a time.
+
+    A sample beside the training point that is nearest to it shows whether it is a copy.
+    """
+    x, y = _two_samples(x, y)
+    rows, squares = [], []
+    for i in range(0, len(x), size):
+        d2 = _squares(x[i : i + size], y)
+        rows.append(np.argmin(d2, axis=1))
+        squares.append(np.min(d2, axis=1))
+    return np.concatenate(rows), np.sqrt(np.concatenate(squares))
 
 
 def frechet_distance(features: Array, others: Array) -> float:
@@ -196,11 +209,6 @@ def _squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _mean_over_pairs(x: np.ndarray, y: np.ndarray, f: Callable[[np.ndarray], np.ndarray], size: int = 500) -> float:
     """The mean of f(‖x_i − y_j‖²) over all pairs, a few rows at a time."""
     return math.fsum(float(np.sum(f(_squares(x[i : i + size], y)))) for i in range(0, len(x), size)) / (len(x) * len(y))
-
-
-def _nearest(x: np.ndarray, y: np.ndarray, size: int = 500) -> np.ndarray:
-    """The squared distance of each x to the nearest y, (N,)."""
-    return np.concatenate([np.min(_squares(x[i : i + size], y), axis=1) for i in range(0, len(x), size)])
 
 
 def _root(c: np.ndarray) -> np.ndarray:

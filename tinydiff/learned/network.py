@@ -35,8 +35,8 @@ class TimeMLP:
     """
 
     dim: int
-    width: int = 128
-    blocks: int = 3
+    width: int = 64
+    blocks: int = 8
     classes: int = 0
     prediction: Prediction = "v"
     norm: bool = False

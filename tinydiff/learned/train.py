@@ -32,7 +32,7 @@ def train(
     process: Process,
     data: Any,
     *,
-    steps: int = 4000,
+    steps: int = 3000,
     batch: int = 1024,
     lr: float = 4e-3,
     weight: str | Weight = "simple",

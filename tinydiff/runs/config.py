@@ -49,13 +49,13 @@ class Config:
     """How data become noise."""
     prediction: Prediction = "v"
     """What the network predicts."""
-    width: Count = 128
+    width: Count = 64
     """Width of the network."""
-    blocks: Annotated[int, msgspec.Meta(ge=0)] = 3
+    blocks: Annotated[int, msgspec.Meta(ge=0)] = 8
     """Residual blocks of the network."""
     norm: bool = False
     """Normalise the features in each block."""
-    steps: Count = 4000
+    steps: Count = 3000
     """Training steps, over which the learning rate falls to 0."""
     batch: Count = 1024
     """Points in a step."""
@@ -79,8 +79,8 @@ class Config:
 
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     "mnist": {
-        "conditional": True, "process": "cosine", "prediction": "x0", "width": 768, "norm": True,
-        "steps": 6000, "batch": 256, "lr": 1e-3, "weight": "x0", "times": "uniform",
+        "conditional": True, "process": "cosine", "prediction": "x0", "width": 512, "blocks": 7, "norm": True,
+        "steps": 9000, "batch": 256, "lr": 2e-3, "weight": "x0", "times": "uniform",
         "targets": "single",
     }
 }  # fmt: skip

@@ -3,14 +3,22 @@
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from tinydiff import grids, plotting
 from tinydiff.backend import normal_like
 from tinydiff.datasets.mnist import load_mnist
 from tinydiff.datasets.points import Dataset
 from tinydiff.denoisers import Denoiser
-from tinydiff.evaluation.elbo import elbo, optimal_variances
-from tinydiff.evaluation.metrics import against_truth, class_agreement, energy_distance, frechet_distance, memorisation
+from tinydiff.evaluation.elbo import Elbo, elbo, optimal_variances
+from tinydiff.evaluation.metrics import (
+    against_truth,
+    class_agreement,
+    energy_distance,
+    frechet_distance,
+    memorisation,
+    nearest,
+)
 from tinydiff.learned.classifier import Classifier, train_classifier
 from tinydiff.learned.network import NetworkDenoiser, TimeMLP
 from tinydiff.learned.train import last
@@ -19,12 +27,18 @@ from tinydiff.runs.directory import Trained
 from tinydiff.runs.nats import mean_and_error, parts
 from tinydiff.runs.sampling import WEIGHTS, guided, under_guidance
 
-COUNT = 500
+COUNT = 1000
 """Samples, and digits of each split, that they are compared with."""
+SHOWN = 100
+"""Samples that are drawn, and whose nearest training digits are looked for."""
 ENDS = (-1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
 """Log-SNRs at which a chain may end; training digits choose."""
 STEPS = 100
 """Steps of the chain whose bound is reported."""
+SAMPLER: dict[str, Any] = {"grid": grids.uniform, "eta": 1.0}
+"""Digits are drawn by the reverse chain: what the flow draws is of its class less often."""
+CHUNK = 500
+"""Images at a time."""
 JUDGE_STEPS = 1500
 """Training steps of the judge."""
 
@@ -38,14 +52,14 @@ def digits_report(trained: Trained, data: Dataset, rng: np.random.Generator) -> 
     assert test.labels is not None
     true, again, unseen = _rows(test, rng, COUNT), _rows(data, rng, COUNT), _rows(test, rng, len(test.x) // 2)
     report: dict[str, Any] = {"loss_train": x0_loss(model, data, rng), "loss_test": x0_loss(model, test, rng)}
-    report |= bits(model, process, data.x, true.x, rng)
+    report |= bits(model, process, data.x, test.x, rng)
     judge = train_judge(process, data, JUDGE_STEPS, np.random.default_rng(0))
     report["judge_accuracy"] = class_agreement(judge.log_p(test.x, process.t_min), test.labels)[0]
 
-    labels = np.resize(np.repeat(np.arange(10), 10), COUNT)
+    labels = np.resize(np.repeat(np.arange(10), SHOWN // 10), COUNT)
     noise = process.prior(rng, COUNT, model.like)
     weights = WEIGHTS if model.network.classes else (0.0,)
-    clouds = under_guidance(model, labels if model.network.classes else None, noise, weights)
+    clouds = under_guidance(model, labels if model.network.classes else None, noise, weights, **SAMPLER)
     features = lambda x: judge.features(x, process.t_min)  # noqa: E731
     frechet = lambda x, y: frechet_distance(features(x), features(y))  # noqa: E731
     report["guidance_w"] = list(weights)
@@ -55,10 +69,19 @@ def digits_report(trained: Trained, data: Dataset, rng: np.random.Generator) -> 
     report["memorised"], report["memorised_standard_error"] = memorisation(
         clouds[0], _rows(data, rng, len(unseen.x)).x, unseen.x
     )
+    shown = clouds[0][:SHOWN]
+    rows, apart = nearest(shown, data.x)
+    report["nearest"], report["nearest_true"] = (
+        float(np.median(each)) for each in (apart, nearest(true.x[:SHOWN], data.x)[1])
+    )
     if model.network.classes:
         report["agreement"] = [class_agreement(judge.log_p(x, process.t_min), labels)[0] for x in clouds]
     names = [f"digits-w{w:g}.png" for w in weights] if model.network.classes else ["digits.png"]
-    return report, {name: plotting.digit_grid(x[:100]) for name, x in zip(names, clouds, strict=True)}
+    figures = {name: plotting.digit_grid(x[:SHOWN]) for name, x in zip(names, clouds, strict=True)}
+    few = np.arange(SHOWN).reshape(10, -1)[:, :2].T  # two of each class
+    beside = np.stack([shown[few], data.x[rows[few]]], axis=1)
+    figures["digits-nearest.png"] = plotting.digit_grid(beside.reshape(-1, data.x.shape[1]))
+    return report, figures
 
 
 def bits(
@@ -72,13 +95,19 @@ def bits(
     """
     fit, judge = (training[rng.choice(len(training), min(100, len(training)))] for _ in range(2))
 
-    def bound(end: float, steps: int, x: np.ndarray) -> Any:
+    def chain(end: float, steps: int) -> tuple[np.ndarray, np.ndarray]:
         ts = grids.log_snr(process, steps, to_zero=True, end=end)
-        variance = optimal_variances(model, process, fit, ts, rng)
+        return ts, optimal_variances(model, process, fit, ts, rng)
+
+    def bound(ts: np.ndarray, variance: np.ndarray, x: np.ndarray) -> Elbo:
         return elbo(model, process, x, ts, rng, variance=variance, decoder="bins")
 
-    end = min(ENDS, key=lambda end: float(np.mean(bound(end, 30, judge).bits_per_dim)))
-    found = bound(end, STEPS, test)
+    end = min(ENDS, key=lambda end: float(np.mean(bound(*chain(end, 30), judge).bits_per_dim)))
+    best, starts = chain(end, STEPS), range(0, len(test), CHUNK)
+    bar = tqdm(starts, desc="bits of test images", unit="chunk", leave=False, dynamic_ncols=True)
+    chunks = [bound(*best, test[i : i + CHUNK]) for i in bar]
+    prior, diffusion, reconstruction = (np.concatenate(part) for part in list(zip(*chunks, strict=True))[:3])
+    found = Elbo(prior, diffusion, reconstruction, test.shape[1])
     mean, error = mean_and_error(found.bits_per_dim)
     return {
         "bits_per_dim": mean, "bits_standard_error": error, "elbo_steps": STEPS, "elbo_end_log_snr": end,

@@ -137,11 +137,20 @@ def guided(model: NetworkDenoiser, labels: np.ndarray | None, w: float) -> Denoi
 
 
 def under_guidance(
-    model: Any, labels: np.ndarray | None, noise: np.ndarray, weights: Sequence[float] = WEIGHTS
+    model: Any,
+    labels: np.ndarray | None,
+    noise: np.ndarray,
+    weights: Sequence[float] = WEIGHTS,
+    grid: grids.Grid = grids.log_snr,
+    eta: float = 0.0,
 ) -> list[np.ndarray]:
-    """What DDIM makes of the noise (n, D) under each weight of guidance towards the labels (n,), if any."""
-    ts = grids.log_snr(model.process, 50, to_zero=True)
-    return [last(ddim(guided(model, labels, w), model.process, noise, ts))[1] for w in weights]
+    """What DDIM makes of the noise (n, D) under each weight of guidance towards the labels (n,), if any.
+
+    With eta > 0 the noise on the way is the same for each weight too.
+    """
+    process, ts = model.process, grid(model.process, 50, to_zero=True)
+    draw = lambda w: ddim(guided(model, labels, w), process, noise, ts, eta=eta, rng=np.random.default_rng(0))  # noqa: E731
+    return [last(draw(w))[1] for w in weights]
 
 
 def write_points(path: Path, x: np.ndarray, labels: np.ndarray | None) -> None:

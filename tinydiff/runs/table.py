@@ -91,6 +91,7 @@ def digits_rows(report: dict[str, Any]) -> Iterator[Row]:
             yield f"  {label}", f"{report[name][i]:.3f}", f"{report[f'{name}_true']:.3f} (training)"
     memorised = f"{report['memorised']:.3f} ± {report['memorised_standard_error']:.3f}"
     yield "nearer to training than to test", memorised, "0.5"
+    yield "distance to the nearest training digit", f"{report['nearest']:.2f}", f"{report['nearest_true']:.2f} (test)"
 
 
 def pm(report: dict[str, Any], name: str) -> str:

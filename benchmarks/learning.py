@@ -1,0 +1,180 @@
+"""How well the defaults learn, how soon, and what each choice gives.
+
+    python benchmarks/learning.py
+
+Trains with the defaults of `train` and `TimeMLP` on five toys, on two of them with one thing changed at a time, from
+three seeds each, two runs side by side with one thread of BLAS each: an hour. Each result goes to learning.json as it
+comes, and one that is there is not measured again: delete the file, or lines of it, to repeat them. The site makes its
+page of learning from that file.
+"""
+
+import argparse
+import functools
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from tqdm import tqdm
+
+import tinydiff as td
+from tinydiff.files import whole
+from tinydiff.learned import train as training
+from tinydiff.learned.objective import logistic_times
+from tinydiff.runs.report import losses
+
+RESULTS = Path(__file__).with_name("learning.json")
+SEEDS = (0, 1, 2)
+TOYS = ("ring8", "grid25", "moons32", "pinwheel40", "spiral60")
+ABLATED = ("grid25", "spiral60")
+LOOKS = np.geomspace(200, 3000, 12).astype(int)
+"""Steps at which a run of the defaults looks at its KL, by the clock that training alone moves."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What differs from the defaults: arguments of TimeMLP and of train, or names in tinydiff.learned.train."""
+
+    network: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+    replaced: dict[str, Any] = field(default_factory=dict)
+
+    @contextmanager
+    def made(self) -> Iterator[None]:
+        """The replacements, for as long as this lasts."""
+        with ExitStack() as stack:
+            for name, value in self.replaced.items():
+                stack.enter_context(patch(f"tinydiff.learned.train.{name}", value))
+            yield
+
+
+def independent_times(process: td.VP, rng: np.random.Generator, n: int) -> np.ndarray:
+    """The default law of times without strata: each time is the first of a batch of one."""
+    with patch("tinydiff.learned.objective.strata", lambda rng, n: rng.random(n)):
+        return logistic_times(process, rng, n)
+
+
+def constant(lr: float, steps: int, warmup: int) -> Any:
+    """A learning rate that does not fall."""
+    return lambda k: lr * min(1.0, (k + 1) / (warmup + 1))
+
+
+def antithetic() -> Change:
+    """Each point twice at the same time, with noise of either sign."""
+    twice = lambda a: np.concatenate([a, a])  # noqa: E731
+
+    def batches(data: Any, dim: int, with_labels: bool) -> Any:
+        return lambda rng, n: (twice(data.sample(rng, n // 2)), None)
+
+    def normal_like(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
+        eps = td.backend.normal_like(rng, x[: len(x) // 2])
+        return np.concatenate([eps, -eps])
+
+    times = lambda process, rng, n: twice(logistic_times(process, rng, n // 2))  # noqa: E731
+    return Change(train={"times": times}, replaced={"batches": batches, "normal_like": normal_like})
+
+
+class Random(td.TimeMLP):
+    """The network with every layer random at the start, where blocks begin as the identity and the output as 0."""
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> np.ndarray:
+        """θ with W ~ N(0, 1/inputs) throughout."""
+        theta = super().init(rng, dtype)
+        for name, piece in self.split(theta).items():
+            n, m = self.shapes[name]
+            if name.startswith(("down", "out")):
+                piece[: (n - 1) * m] = rng.standard_normal((n - 1) * m) / np.sqrt(n - 1)
+        return theta
+
+
+slow_adam = functools.partial(training.Adam, b2=0.999)
+
+CHANGES: dict[str, Change] = {
+    "defaults": Change(),
+    "targets: the noise that was drawn": Change(train={"targets": "single"}),
+    "prediction: ε": Change({"prediction": "eps"}),
+    "prediction: x₀": Change({"prediction": "x0"}),
+    "times: uniform in t": Change(train={"times": "uniform"}),
+    "times: uniform in log-SNR": Change(train={"times": "log_snr"}),
+    "times: independent, not stratified": Change(train={"times": independent_times}),
+    "weight: the variational bound's, t uniform": Change(train={"times": "uniform", "weight": "vlb"}),
+    "weight: min-SNR": Change(train={"weight": "min_snr"}),
+    "no average of θ": Change(train={"ema": 0.0}),
+    "learning rate: constant": Change(replaced={"cosine_decay": constant}),
+    "learning rate: doubled": Change(train={"lr": 8e-3}),
+    "learning rate: halved": Change(train={"lr": 2e-3}),
+    "batch: half, twice the steps": Change(train={"batch": 512, "steps": 6000}),
+    "batch: double, half the steps": Change(train={"batch": 2048, "steps": 1500}),
+    "Adam: b2 = 0.999": Change(replaced={"Adam": slow_adam}),
+    "noise: antithetic pairs": antithetic(),
+    "network: LayerNorm in the blocks": Change({"norm": True}),
+    "network: three blocks of width 128": Change({"blocks": 3, "width": 128}),
+    "network: every layer random at the start": Change({"random": True}),
+    "DDPM's: ε, uniform t, the noise that was drawn, b2 = 0.999, constant rate": Change(
+        {"prediction": "eps"},
+        {"times": "uniform", "targets": "single", "lr": 1e-3},
+        {"Adam": slow_adam, "cosine_decay": constant},
+    ),
+}
+
+
+def measure(job: tuple[str, str, int]) -> dict[str, Any]:
+    """Train, and measure the model against the truth."""
+    name, toy, seed = job
+    change, data, process = CHANGES[name], td.toys.TOYS[toy](), td.VP()
+    arguments = dict(change.network)
+    network = (Random if arguments.pop("random", False) else td.TimeMLP)(dim=2, **arguments)
+    seconds, looks = 0.0, []
+    with change.made():
+        states = td.train(network, process, data, rng=np.random.default_rng(seed), **change.train)
+        start = time.perf_counter()
+        for state in states:
+            if name == "defaults" and state.step in LOOKS:
+                seconds += time.perf_counter() - start
+                model = td.NetworkDenoiser(network, state.ema, process)
+                kl = td.kl_from_truth(model, process, data, n=2000, rng=np.random.default_rng(98))[0]
+                looks.append([state.step, round(seconds, 2), kl])
+                start = time.perf_counter()
+        seconds += time.perf_counter() - start
+    model = td.NetworkDenoiser(network, state.ema, process)
+    kl, error = td.kl_from_truth(model, process, data, n=4000, rng=np.random.default_rng(99))
+    found = losses(model, td.Oracle(data, process), np.random.default_rng(97))
+    return {
+        "change": name, "toy": toy, "seed": seed, "parameters": network.size, "steps": state.step,
+        "seconds": round(seconds, 1), "kl": kl, "kl_standard_error": error, "looks": looks,
+        "loss": found["loss"], "floor": found["floor"],
+        "log_snr": np.round(found["log_snr"], 3).tolist(), "floor_t": found["floor_t"], "excess_t": found["excess_t"],
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Measure what is not in learning.json yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one core each (default: 2)")
+    jobs_at_once = parser.parse_args().jobs
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
+    there = {(each["change"], each["toy"], each["seed"]) for each in results}
+    jobs = [
+        (name, toy, seed)
+        for toy in TOYS
+        for name in CHANGES
+        for seed in SEEDS
+        if toy in (TOYS if name == "defaults" else ABLATED) and (name, toy, seed) not in there
+    ]
+    jobs.sort(key=lambda job: job[0] != "defaults")
+    with get_context("spawn").Pool(jobs_at_once) as pool:
+        for result in tqdm(pool.imap_unordered(measure, jobs), total=len(jobs), unit="run"):
+            results.append(result)
+            with whole(RESULTS) as part:
+                part.write_text("[\n" + ",\n".join(map(json.dumps, results)) + "\n]\n", encoding="utf-8")
+            tqdm.write(f"{result['change']}, {result['toy']}, seed {result['seed']}: KL {result['kl']:.4f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Tables and figures of the page on learning, from the measurements in benchmarks/learning.json."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+from catalogue_pages import put
+from matplotlib.figure import Figure
+
+from tinydiff import plotting
+
+RESULTS = Path(__file__).parent.parent / "benchmarks" / "learning.json"
+COLOURS = dict(zip(("ring8", "grid25", "moons32", "pinwheel40", "spiral60"), plotting.CYCLE, strict=False))
+NEAR = (0.1, 0.05, 0.02)
+
+Result = dict[str, Any]
+
+
+def write(folder: Path) -> None:
+    """The tables, as pieces of Markdown to include, and the figures."""
+    folder.mkdir(exist_ok=True)
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    toys, changes = by("toy", (each for each in results if each["change"] == "defaults")), by("change", results)
+    for name, table in (("quality", quality(toys)), ("soon", soon(toys)), ("changes", ablation(changes))):
+        put(folder / f"{name}.md", table)
+    for name, figure in (("soon", kl_in_time(toys)), ("excess", excess(toys)), ("changes", dots(changes))):
+        plotting.save(figure, folder / f"{name}.png")
+
+
+def by(key: str, results: Iterable[Result]) -> dict[str, list[Result]]:
+    """The results of each value of the key."""
+    found: dict[str, list[Result]] = {}
+    for each in results:
+        found.setdefault(each[key], []).append(each)
+    return found
+
+
+def table(head: list[str], rows: Iterable[list[str]]) -> str:
+    """A table of Markdown."""
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)) + "\n"
+
+
+def spread(values: list[float], digits: int = 4) -> str:
+    """Mean ± standard deviation over the seeds."""
+    return f"{mean(values):.{digits}f} ± {stdev(values):.{digits}f}"
+
+
+def of(name: str, results: list[Result]) -> list[float]:
+    """One number of each result."""
+    return [each[name] for each in results]
+
+
+def quality(toys: dict[str, list[Result]]) -> str:
+    """KL, loss over its floor and seconds, for each toy."""
+    rows = [
+        [
+            toy,
+            spread(of("kl", results)),
+            f"{mean(of('kl_standard_error', results)):.4f}",
+            f"{100 * mean(each['loss'] / each['floor'] - 1 for each in results):.2f} %",
+            f"{mean(of('seconds', results)):.0f}",
+        ]
+        for toy, results in toys.items()
+    ]
+    return table(["toy", "KL(data ‖ model), nats", "standard error of one", "loss over its floor", "seconds"], rows)
+
+
+def soon(toys: dict[str, list[Result]]) -> str:
+    """Seconds of training until the KL is below each of NEAR."""
+    rows = [
+        [toy, *(f"{mean(first(each['looks'], near) for each in results):.0f}" for near in NEAR)]
+        for toy, results in toys.items()
+    ]
+    return table(["toy", *(f"KL ≤ {near}" for near in NEAR)], rows)
+
+
+def first(looks: list[list[float]], near: float) -> float:
+    """The seconds at the first look from which on the KL stays below near; infinity if none."""
+    above = [i for i, (_, _, kl) in enumerate(looks) if kl > near]
+    after = above[-1] + 1 if above else 0
+    return looks[after][1] if after < len(looks) else float("inf")
+
+
+def ablation(changes: dict[str, list[Result]]) -> str:
+    """KL and seconds of each change, on each toy that has them."""
+    toys = list(by("toy", changes[list(changes)[1]]))
+    rows = []
+    for name, results in changes.items():
+        on = by("toy", results)
+        rows.append([name, *(spread(of("kl", on[toy])) for toy in toys)])
+        rows[-1].append(f"{mean(each['seconds'] for toy in toys for each in on[toy]):.0f}")
+    return table(["one thing changed", *(f"KL on {toy}" for toy in toys), "seconds"], rows)
+
+
+def kl_in_time(toys: dict[str, list[Result]]) -> Figure:
+    """KL against the seconds of training, the mean over seeds."""
+    fig = Figure(figsize=(6.4, 3.6), dpi=110, layout="constrained")
+    ax = fig.subplots()
+    for toy, results in toys.items():
+        looks = np.mean(of("looks", results), axis=0)
+        ax.plot(looks[:, 1], looks[:, 2], "o-", ms=3, color=COLOURS[toy], label=toy)
+    for near in NEAR:
+        ax.axhline(near, color=plotting.DATA, lw=0.6, ls=":")
+    ax.set(yscale="log", xscale="log", xlabel="seconds of training", ylabel="KL(data ‖ model), nats")
+    ax.legend(frameon=False, fontsize=8)
+    return fig
+
+
+def excess(toys: dict[str, list[Result]]) -> Figure:
+    """The floor of the loss, and what the final models exceed it by, along the log-SNR."""
+    fig = Figure(figsize=(8.6, 3.4), dpi=110, layout="constrained")
+    left, right = fig.subplots(1, 2)
+    for toy, results in toys.items():
+        lam = results[0]["log_snr"]
+        left.plot(lam, results[0]["floor_t"], color=COLOURS[toy], label=toy)
+        right.plot(lam, np.mean(of("excess_t", results), axis=0), color=COLOURS[toy])
+    left.set(xlabel="log-SNR (noise left, data right)", ylabel="floor of E‖ε − ε̂‖²/d")
+    right.set(yscale="log", xlabel="log-SNR (noise left, data right)", ylabel="excess over the floor")
+    left.legend(frameon=False, fontsize=8)
+    return fig
+
+
+def dots(changes: dict[str, list[Result]]) -> Figure:
+    """The KL of every run, one row for each change, beside the mean of the defaults."""
+    names = list(changes)
+    toys = list(by("toy", changes[names[1]]))
+    fig = Figure(figsize=(9.2, 0.3 * len(names) + 1), dpi=110, layout="constrained")
+    ax = fig.subplots()
+    for toy, shift in zip(toys, (-0.15, 0.15), strict=True):
+        for row, name in enumerate(names):
+            kl = of("kl", by("toy", changes[name])[toy])
+            ax.plot(
+                kl, [row + shift] * len(kl), "o", ms=4, alpha=0.8, color=COLOURS[toy], label=toy if not row else None
+            )
+        ax.axvline(mean(of("kl", by("toy", changes["defaults"])[toy])), color=COLOURS[toy], lw=0.8, ls=":")
+    ax.set(xscale="log", xlabel="KL(data ‖ model), nats", yticks=range(len(names)), yticklabels=names)
+    ax.invert_yaxis()
+    ax.tick_params(axis="y", labelsize=8)
+    ax.legend(frameon=False, fontsize=8)
+    return fig
