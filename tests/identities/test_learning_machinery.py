@@ -79,7 +79,7 @@ def test_backpropagation_is_the_transposed_derivative(hold, drawn, network, proc
     float32=3e-6,
     bugs=[
         (td.Adam.update, "-lr / (1 - self.b1**count)", "-lr"),
-        (td.Adam.update, "nu / (1 - self.b2**count)", "nu"),
+        (td.Adam.update, "v / (1 - self.b2**count)", "v"),
         (td.Adam.update, "(1 - self.b2**count)) + self.eps)", "(1 - self.b2**count) + self.eps))"),
         (td.Adam.update, "self.b2 * state.nu", "self.b1 * state.nu"),
         (td.ema_update, "decay * ema + (1 - decay) * theta", "(1 - decay) * ema + decay * theta"),

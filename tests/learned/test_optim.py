@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinydiff.learned.optim import Adam, clip, cosine_decay, ema_update
+from tinydiff.learned.optim import BLOCK, Adam, clip, cosine_decay, ema_update
 
 
 def test_averages_forget_at_the_rates_b1_and_b2(rng):
@@ -48,3 +48,17 @@ def test_clip_keeps_direction_and_bounds_the_norm(rng):
     assert before == pytest.approx(norm, rel=1e-14)
     np.testing.assert_allclose(clipped, 0.5 * g / norm, rtol=1e-13)
     np.testing.assert_array_equal(clip(g, 2 * norm)[0], g)
+
+
+def test_each_parameter_is_moved_alone(rng):
+    """A vector of several blocks, the last of them short, moves as its pieces do, to the bit."""
+    n, adam = 2 * BLOCK + 7, Adam(lr=0.1)
+    gs, cuts = rng.standard_normal((2, n)), (slice(0, 5), slice(5, n - 3), slice(n - 3, n))
+    state, pieces = adam.init(gs[0]), [adam.init(gs[0][cut]) for cut in cuts]
+    for g in gs:
+        step, state = adam.update(g, state)
+        moved = [adam.update(g[cut], piece) for cut, piece in zip(cuts, pieces, strict=True)]
+        pieces = [piece for _, piece in moved]
+        np.testing.assert_array_equal(step, np.concatenate([move for move, _ in moved]))
+    np.testing.assert_array_equal(state.mu, np.concatenate([piece.mu for piece in pieces]))
+    np.testing.assert_array_equal(state.nu, np.concatenate([piece.nu for piece in pieces]))
