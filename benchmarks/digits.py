@@ -1,6 +1,6 @@
 """What an independent judge sees in the digits of `make mnist`: a convolutional network in PyTorch.
 
-    python benchmarks/digits.py [RUN]          # runs/mnist unless given; needs the extra `torch`; four minutes
+    python benchmarks/digits.py [RUN]          # runs/mnist unless given; needs the extra `torch`; five minutes
 
 It is trained on the real digits here and now, and nothing in tinydiff was tuned by it. Prints how often it reads the
 class that a sample was drawn for, and the Fréchet distance in its features between as many samples and test digits,
@@ -20,7 +20,7 @@ from tinydiff.runs.digits import SAMPLER
 from tinydiff.runs.sampling import WEIGHTS, under_guidance
 
 COUNT = 2000
-EPOCHS = 8
+EPOCHS = 4
 
 
 def images(x: np.ndarray) -> torch.Tensor:
