@@ -57,7 +57,7 @@ def plain(app, what, name, obj, options, lines) -> None:
 
 
 def setup(app) -> None:
-    """Write the pages of the identities and of check and the tables of learning, and read docstrings as the plain text that they are."""
+    """Write the pages of the identities and of check, the tables of learning, and read docstrings as plain text."""
     catalogue_pages.write(HERE / "identities")
     check_pages.write(HERE / "check")
     learning_figures.write(HERE / "learning")

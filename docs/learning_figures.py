@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from tinydiff import plotting
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "learning.json"
-COLOURS = dict(zip(("ring8", "grid25", "moons32", "pinwheel40", "spiral60"), plotting.CYCLE, strict=False))
+COLOURS = dict(zip(("ring8", "grid25", "moons32", "pinwheel40", "spiral60"), plotting.CYCLE[:5], strict=True))
 NEAR = (0.1, 0.05, 0.02)
 
 Result = dict[str, Any]
@@ -23,7 +23,9 @@ def write(folder: Path) -> None:
     """The tables, as pieces of Markdown to include, and the figures."""
     folder.mkdir(exist_ok=True)
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
-    toys, changes = by("toy", (each for each in results if each["change"] == "defaults")), by("change", results)
+    toys = by("toy", (each for each in results if each["change"] == "defaults"))
+    ablated = next(each["toy"] for each in results if each["change"] != "defaults")
+    changes = by("change", (each for each in results if each["toy"] == ablated))
     for name, table in (("quality", quality(toys)), ("soon", soon(toys)), ("changes", ablation(changes))):
         put(folder / f"{name}.md", table)
     for name, figure in (("soon", kl_in_time(toys)), ("excess", excess(toys)), ("changes", dots(changes))):
@@ -56,16 +58,11 @@ def of(name: str, results: list[Result]) -> list[float]:
 def quality(toys: dict[str, list[Result]]) -> str:
     """KL, loss over its floor and seconds, for each toy."""
     rows = [
-        [
-            toy,
-            spread(of("kl", results)),
-            f"{mean(of('kl_standard_error', results)):.4f}",
-            f"{100 * mean(each['loss'] / each['floor'] - 1 for each in results):.2f} %",
-            f"{mean(of('seconds', results)):.0f}",
-        ]
+        [toy, spread(of("kl", results)), f"{mean(of('kl_standard_error', results)):.4f}", *loss_and_seconds(results)]
         for toy, results in toys.items()
     ]
-    return table(["toy", "KL(data ‖ model), nats", "standard error of one", "loss over its floor", "seconds"], rows)
+    head = ["toy", "KL(data ‖ model), nats", "standard error of one", "loss over its floor", "seconds"]
+    return table(head, rows)
 
 
 def soon(toys: dict[str, list[Result]]) -> str:
@@ -85,14 +82,15 @@ def first(looks: list[list[float]], near: float) -> float:
 
 
 def ablation(changes: dict[str, list[Result]]) -> str:
-    """KL and seconds of each change, on each toy that has them."""
-    toys = list(by("toy", changes[list(changes)[1]]))
-    rows = []
-    for name, results in changes.items():
-        on = by("toy", results)
-        rows.append([name, *(spread(of("kl", on[toy])) for toy in toys)])
-        rows[-1].append(f"{mean(each['seconds'] for toy in toys for each in on[toy]):.0f}")
-    return table(["one thing changed", *(f"KL on {toy}" for toy in toys), "seconds"], rows)
+    """KL, loss over its floor and seconds of each change."""
+    rows = [[name, spread(of("kl", results)), *loss_and_seconds(results)] for name, results in changes.items()]
+    return table(["one thing changed", "KL(data ‖ model), nats", "loss over its floor", "seconds"], rows)
+
+
+def loss_and_seconds(results: list[Result]) -> list[str]:
+    """What the loss exceeds its floor by, in percent of it, and how long training took: means over the seeds."""
+    over = mean(each["loss"] / each["floor"] - 1 for each in results)
+    return [f"{100 * over:.2f} %", f"{mean(of('seconds', results)):.0f}"]
 
 
 def kl_in_time(toys: dict[str, list[Result]]) -> Figure:
@@ -126,18 +124,13 @@ def excess(toys: dict[str, list[Result]]) -> Figure:
 def dots(changes: dict[str, list[Result]]) -> Figure:
     """The KL of every run, one row for each change, beside the mean of the defaults."""
     names = list(changes)
-    toys = list(by("toy", changes[names[1]]))
-    fig = Figure(figsize=(9.2, 0.3 * len(names) + 1), dpi=110, layout="constrained")
+    fig = Figure(figsize=(8.0, 0.26 * len(names) + 0.9), dpi=110, layout="constrained")
     ax = fig.subplots()
-    for toy, shift in zip(toys, (-0.15, 0.15), strict=True):
-        for row, name in enumerate(names):
-            kl = of("kl", by("toy", changes[name])[toy])
-            ax.plot(
-                kl, [row + shift] * len(kl), "o", ms=4, alpha=0.8, color=COLOURS[toy], label=toy if not row else None
-            )
-        ax.axvline(mean(of("kl", by("toy", changes["defaults"])[toy])), color=COLOURS[toy], lw=0.8, ls=":")
+    for row, results in enumerate(changes.values()):
+        kl = of("kl", results)
+        ax.plot(kl, [row] * len(kl), "o", ms=4, alpha=0.8, color=plotting.MODEL)
+    ax.axvline(mean(of("kl", changes["defaults"])), color=plotting.DATA, lw=0.8, ls=":")
     ax.set(xscale="log", xlabel="KL(data ‖ model), nats", yticks=range(len(names)), yticklabels=names)
     ax.invert_yaxis()
     ax.tick_params(axis="y", labelsize=8)
-    ax.legend(frameon=False, fontsize=8)
     return fig
