@@ -23,8 +23,8 @@ class AdamState:
 class Adam:
     """θ ← θ − lr μ̂/(√ν̂ + eps), with μ̂ and ν̂ the averages corrected for their start at 0 [Kingma & Ba 2015, Alg. 1].
 
-    lr is a number or a function of the number of updates so far. b2 is .99, not the paper's .999: the shorter memory
-    learns faster in the few thousand steps that we take.
+    lr is a number or a function of the number of updates so far. b2 is .99, not the paper's .999, as suits the few
+    thousand steps that we take; on the toys the two end alike.
     """
 
     lr: float | Callable[[int], float] = 1e-3
