@@ -117,7 +117,7 @@ CHANGES: dict[str, Change] = {
     "network: LayerNorm in the blocks": Change({"norm": True}),
     "network: three blocks of width 128": Change({"blocks": 3, "width": 128}),
     "network: every layer random at the start": Change({"random": True}),
-    "DDPM's: ε, uniform t, the noise that was drawn, b2 = 0.999, constant rate": Change(
+    "DDPM's: ε, uniform t, the noise that was drawn, b2 = 0.999, a constant rate of 1e-3": Change(
         {"prediction": "eps"},
         {"times": "uniform", "targets": "single", "lr": 1e-3},
         {"Adam": slow_adam, "cosine_decay": constant},
