@@ -103,6 +103,8 @@ def kl_in_time(toys: dict[str, list[Result]]) -> Figure:
     for near in NEAR:
         ax.axhline(near, color=plotting.DATA, lw=0.6, ls=":")
     ax.set(yscale="log", xscale="log", xlabel="seconds of training", ylabel="KL(data ‖ model), nats")
+    ax.set_xticks([2, 5, 10, 20, 40], ["2", "5", "10", "20", "40"])
+    ax.minorticks_off()
     ax.legend(frameon=False, fontsize=8)
     return fig
 
