@@ -67,6 +67,12 @@ def test_eta_is_ddims():
         (3, {"label": 3}, "--label must be a class from 0 to 2, or -1 for none; got 3"),
         (3, {"label": -2}, "got -2"),
         (3, {"label": -1, "w": 1.0}, "leave out --w"),
+        (
+            0,
+            {"end": 3.0, "grid": "karras"},
+            "--end is for the grid log_snr and the samplers ddim, ddpm, dpm_solver_pp_2m, edm",
+        ),
+        (0, {"end": 3.0, "sampler": "euler_maruyama"}, "--end is for the grid log_snr"),
         (3, {"eta": 0.5, "sampler": "ddpm"}, "--eta is for the sampler ddim; got ddpm"),
     ],
 )
@@ -103,6 +109,16 @@ def test_without_a_label_there_is_none_to_write():
     assert labels is None
     plain = td.sample(t.model, t.process, 5, steps=9, rng=np.random.default_rng(0))
     np.testing.assert_allclose(x, plain, rtol=1e-9)
+
+
+def test_the_grid_ends_where_it_is_told_to():
+    t = trained(classes=0)
+    x, _ = draw(t, Draw(RUN, n=5, steps=9, end=3.0))
+    ts = td.grids.log_snr(t.process, 9, to_zero=True, end=3.0)
+    noise = t.process.prior(np.random.default_rng(0), 5, t.model.like)
+    np.testing.assert_array_equal(x, td.last(td.ddim(t.model, t.process, noise, ts))[1])
+    with pytest.raises(ValueError, match="end must be a log-SNR over"):
+        draw(t, Draw(RUN, n=5, end=99.0))
 
 
 def test_samples_that_are_not_finite_are_said():

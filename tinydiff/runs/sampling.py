@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +19,7 @@ from tinydiff.learned.network import NetworkDenoiser
 from tinydiff.learned.train import last
 from tinydiff.runs.config import Count, Seed, Share, UsageError
 from tinydiff.runs.directory import Trained
-from tinydiff.sampling import sample
+from tinydiff.sampling import END_AT_ZERO, sample
 from tinydiff.sampling.ancestral import ddim, ddpm
 from tinydiff.sampling.dpm_solver import dpm_solver_pp_2m
 from tinydiff.sampling.edm import edm_heun
@@ -70,6 +71,10 @@ class Draw:
     """Steps of the sampler; the method rk45 chooses its own."""
     grid: Literal["log_snr", "uniform", "karras"] = "log_snr"
     """Where the steps are."""
+    end: Annotated[
+        float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: that of the process)")
+    ] = None
+    """Log-SNR from which the last step goes to the data, on the grid log_snr; digits are best with 3."""
     eta: Annotated[Share | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: 0)")] = None
     """ddim: noise, from 0 to 1, DDPM's."""
     variance: Annotated[
@@ -108,6 +113,12 @@ def draw(trained: Trained, options: Draw) -> tuple[np.ndarray, np.ndarray | None
         if getattr(options, knob) is not None and options.sampler != owner:
             raise UsageError(f"--{knob} is for the sampler {owner}; got {options.sampler}.")
     knobs = {knob: getattr(options, knob) for knob in KNOBS if getattr(options, knob) is not None}
+    grid = GRIDS[options.grid]
+    if options.end is not None:
+        if options.grid != "log_snr" or SAMPLERS[options.sampler] not in END_AT_ZERO:
+            ending = ", ".join(name for name, sampler in SAMPLERS.items() if sampler in END_AT_ZERO)
+            raise UsageError(f"--end is for the grid log_snr and the samplers {ending}.")
+        grid = partial(grids.log_snr, end=options.end)
     if options.method == "rk45" and (options.steps is not None or options.grid != "log_snr"):
         raise UsageError("rk45 chooses its own steps: leave out --steps and --grid.")
     labels = None
@@ -120,7 +131,7 @@ def draw(trained: Trained, options: Draw) -> tuple[np.ndarray, np.ndarray | None
             options.n,
             sampler=SAMPLERS[options.sampler],
             steps=1 if options.method == "rk45" else options.steps or 50,
-            grid=GRIDS[options.grid],
+            grid=grid,
             rng=np.random.default_rng(options.seed),
             **knobs,
         )
