@@ -56,7 +56,7 @@ class Change:
 
 
 def independent_times(process: td.VP, rng: np.random.Generator, n: int) -> np.ndarray:
-    """The default law of times without strata: each time is the first of a batch of one."""
+    """The default law of times, each drawn alone."""
     with patch("tinydiff.learned.objective.strata", lambda rng, n: rng.random(n)):
         return logistic_times(process, rng, n)
 
