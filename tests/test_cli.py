@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -142,8 +143,8 @@ def test_help_names_the_commands_and_the_defaults_of_a_name():
         shown = tinydiff(word, "--help")
         assert shown.returncode == 0
         assert "--" in shown.stdout
-    assert "(default: 768)" in tinydiff("train", "mnist", "--help").stdout
-    assert "(default: 128)" in tinydiff("train", "--help").stdout
+    assert "(default: 512)" in tinydiff("train", "mnist", "--help").stdout
+    assert "(default: 64)" in tinydiff("train", "--help").stdout
 
 
 def test_the_version_is_the_packages(capsys):
@@ -297,7 +298,8 @@ def test_an_interrupted_run_is_saved_and_goes_on(tmp_path):
     """Control-C: the state of that moment is in the checkpoint, long before one was due."""
     command = [sys.executable, "-m", "tinydiff", "train", "ring8", "--out", str(tmp_path)]
     command += ["--steps", "100000", "--batch", "16", "--width", "8", "--save-every", "100000"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what runs in the background may be told to ignore it
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     while not (tmp_path / "log.csv").exists():
         time.sleep(0.05)
     time.sleep(0.5)

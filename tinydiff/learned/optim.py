@@ -58,7 +58,8 @@ def blocks(a: Array) -> list[slice]:
 
     With 4.7 M parameters Adam takes half as long so.
     """
-    return [slice(i, i + BLOCK) for i in range(0, a.shape[0], BLOCK)]
+    n = a.shape[0]
+    return [slice(i, min(i + BLOCK, n)) for i in range(0, n, BLOCK)]
 
 
 def cosine_decay(lr: float, steps: int, warmup: int = 0) -> Callable[[int], float]:
