@@ -25,7 +25,7 @@ def made_up(rng, n=60):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    for name, value in {"COUNT": 50, "SHOWN": 20, "STEPS": 20, "JUDGE_STEPS": 60}.items():
+    for name, value in {"COUNT": 50, "SHOWN": 20, "CHUNK": 25, "STEPS": 20, "JUDGE_STEPS": 60}.items():
         monkeypatch.setattr(digits, name, value)
 
 

@@ -67,6 +67,13 @@ def test_under_guidance_starts_from_the_same_noise(rng):
     ts = td.grids.log_snr(oracle.process, 50, to_zero=True)
     plain = td.last(td.ddim(oracle.given(labels), oracle.process, noise, ts))[1]
     np.testing.assert_array_equal(clouds[0], plain)
+    noisy = under_guidance(oracle, labels, noise, (0.0, 0.0), grid=td.grids.uniform, eta=1.0)
+    np.testing.assert_array_equal(noisy[0], noisy[1])  # that on the way is the same too
+    chain = td.ddim(
+        oracle.given(labels), oracle.process, noise, td.grids.uniform(oracle.process, 50, to_zero=True),
+        eta=1.0, rng=np.random.default_rng(0),
+    )  # fmt: skip
+    np.testing.assert_array_equal(noisy[0], td.last(chain)[1])
     sure = [np.mean(oracle.data.given(labels).log_density(x) - oracle.data.log_density(x)) for x in clouds]
     assert sure[0] < sure[1] < sure[2]
 

@@ -70,7 +70,7 @@ def test_eta_is_ddims():
         (
             0,
             {"end": 3.0, "grid": "karras"},
-            "--end is for the grid log_snr and the samplers ddim, ddpm, dpm_solver_pp_2m, edm",
+            "the samplers ddim, ddpm, dpm_solver_pp_2m, edm_heun; got karras, ddim",
         ),
         (0, {"end": 3.0, "sampler": "euler_maruyama"}, "--end is for the grid log_snr"),
         (3, {"eta": 0.5, "sampler": "ddpm"}, "--eta is for the sampler ddim; got ddpm"),

@@ -64,7 +64,7 @@ def demo(options: Demo) -> dict[str, Any]:
     config = replace(recipe(options.toy), steps=options.steps, seed=options.seed)
     if (options.out / "config.json").exists():
         before = Run.open(options.out).config
-        if before.name not in TOYS or replace(before, steps=3000, seed=0) != recipe(before.name):
+        if before.name not in TOYS or replace(before, steps=Demo.steps, seed=0) != recipe(before.name):
             raise FileExistsError(f"{options.out} holds a run that is no demo: choose another --out.")
     run, data = Run.create(options.out, config, overwrite=True), open_data(options.toy)
     trained = run.train(data, _watch(data, options.seed))

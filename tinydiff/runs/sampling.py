@@ -117,7 +117,9 @@ def draw(trained: Trained, options: Draw) -> tuple[np.ndarray, np.ndarray | None
     if options.end is not None:
         if options.grid != "log_snr" or SAMPLERS[options.sampler] not in END_AT_ZERO:
             ending = ", ".join(name for name, sampler in SAMPLERS.items() if sampler in END_AT_ZERO)
-            raise UsageError(f"--end is for the grid log_snr and the samplers {ending}.")
+            raise UsageError(
+                f"--end is for the grid log_snr and the samplers {ending}; got {options.grid}, {options.sampler}."
+            )
         grid = partial(grids.log_snr, end=options.end)
     if options.method == "rk45" and (options.steps is not None or options.grid != "log_snr"):
         raise UsageError("rk45 chooses its own steps: leave out --steps and --grid.")
