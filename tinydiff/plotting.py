@@ -1,13 +1,13 @@
 """Figures. Matplotlib is imported when a figure is drawn, never before.
 
-Each function returns a Figure, which a notebook shows (after `%matplotlib inline`) and `save` writes; `save_gif` writes
-a moving one. Data are grey, a model orange, the exact answer blue: the Okabe–Ito palette, which colour-blind readers
+Each function returns a Figure, which `show` shows in a notebook and `save` writes; `save_gif` writes a moving one. Data are grey, a model orange, the exact answer blue: the Okabe–Ito palette, which colour-blind readers
 can tell apart.
 """
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -211,6 +211,24 @@ def save_gif(frames: Sequence[tuple[float, Array]], path: str | os.PathLike[str]
         animation = FuncAnimation(fig, draw, frames=[*frames, *rest], cache_frame_data=False)
         animation.save(part, writer=PillowWriter(fps=fps))
     return Path(path)
+
+
+def show(picture: Any, alt: str) -> None:
+    """Show a figure, or an animation as a GIF, in a notebook; `alt` says in words what is to be seen there.
+
+    The words are for readers who do not see the picture: screen readers, and the site, take them from the output.
+    """
+    import matplotlib.pyplot as plt
+    from IPython.display import Image, display
+
+    if not alt.strip():
+        raise ValueError("alt must say in words what the picture shows; got nothing.")
+    still = hasattr(picture, "savefig")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / ("figure.png" if still else "animation.gif")
+        picture.savefig(path) if still else picture.save(path, writer="pillow", dpi=72)
+        plt.close(picture if still else picture._fig)  # the notebook would show it a second time
+        display(Image(path.read_bytes(), format=path.suffix[1:], alt=" ".join(alt.split())))
 
 
 def _reach(*clouds: Array) -> float:

@@ -1,0 +1,149 @@
+"""Make the notebooks that students open, and their solutions, from notebooks/src.
+
+    python notebooks/build.py                  all of them
+    python notebooks/build.py 05 11            those whose names begin so
+    python notebooks/build.py --grading DIR    what nbgrader takes as its source/, not executed
+
+A source is a Python file in jupytext's percent format, with the solution of each exercise between nbgrader's marks:
+
+    ### BEGIN SOLUTION
+    ### END SOLUTION
+
+The student's notebook has `...` in its place; both are executed from top to bottom, and hold their figures.
+"""
+
+import argparse
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
+from tqdm import tqdm
+
+from tinydiff.files import whole
+
+HERE = Path(__file__).parent
+REPOSITORY = "tinydiff/tinydiff"
+"""Where Colab finds the notebooks, on GitHub."""
+BADGE = "[![Open in Colab](colab.svg)](https://colab.research.google.com/github/{repository}/blob/main/notebooks/{name}.ipynb)"
+INSTALL = """# On Colab this installs tinydiff; elsewhere it does nothing.
+import sys
+
+if "google.colab" in sys.modules:
+    %pip install --quiet git+https://github.com/{repository}"""
+SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION\n?", re.MULTILINE | re.DOTALL)
+STUB = r"\1...  # your code here\n"
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+def sources(beginnings: Iterable[str] = ("",)) -> list[Path]:
+    """The sources whose names begin so."""
+    return sorted(path for path in (HERE / "src").glob("*.py") if path.name.startswith(tuple(beginnings)))
+
+
+def read(source: Path) -> NotebookNode:
+    """The notebook of a source, solutions and all, with a badge, and an install cell after the first."""
+    notebook = jupytext.read(source, fmt="py:percent")
+    notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    notebook.cells[0].source += "\n\n" + BADGE.format(repository=REPOSITORY, name=source.stem)
+    notebook.cells.insert(1, new_code_cell(INSTALL.format(repository=REPOSITORY), metadata={"tags": ["remove-cell"]}))
+    return numbered(notebook)
+
+
+def numbered(notebook: NotebookNode) -> NotebookNode:
+    """The notebook, its cells called by their number, so that the same source gives the same file."""
+    for i, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{i}"
+    return notebook
+
+
+def stubbed(notebook: NotebookNode) -> NotebookNode:
+    """The student's notebook: `...` where the solutions were."""
+    for cell in notebook.cells:
+        cell.source = SOLUTION.sub(STUB, cell.source).rstrip("\n")
+    return notebook
+
+
+def is_check(cell: NotebookNode) -> bool:
+    """Whether the cell ends in a line check(...)."""
+    return cell.cell_type == "code" and cell.source.rpartition("\n")[2].startswith("check(")
+
+
+def gradable(notebook: NotebookNode) -> NotebookNode:
+    """The notebook as nbgrader's source: solutions marked, and a point for each check, hidden behind which it raises."""
+    for cell in notebook.cells:
+        role = {"solution": bool(SOLUTION.search(cell.source)), "grade": is_check(cell)}
+        if any(role.values()):
+            cell.metadata.nbgrader = {
+                **role, "grade_id": cell.id, "locked": role["grade"], "schema_version": 3, "task": False,
+            } | ({"points": 1} if role["grade"] else {})  # fmt: skip
+        if role["grade"]:
+            raising = re.sub(r"\)$", ", raises=True)", cell.source.rpartition("\n")[2])
+            cell.source += f"\n### BEGIN HIDDEN TESTS\n{raising};\n### END HIDDEN TESTS"
+    return notebook
+
+
+def executed(notebook: NotebookNode) -> NotebookNode:
+    """The notebook after a run from top to bottom in this folder. Raises at the first cell that does."""
+    resources = {"metadata": {"path": str(HERE)}}
+    NotebookClient(notebook, timeout=600, resources=resources, extra_arguments=["--log-level=40"]).execute()
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [kept for output in cell.outputs if (kept := clean(output))]
+            described(cell)
+    return notebook
+
+
+def clean(output: NotebookNode) -> NotebookNode | None:
+    """The output as it is kept: no progress bars, and no widgets, which need a running kernel. Warnings are errors."""
+    if output.output_type == "stream" and output.name == "stderr":
+        if "Warning" in output.text:
+            raise RuntimeError(output.text)
+        return None
+    return None if any("widget" in kind for kind in output.get("data", ())) else output
+
+
+def described(cell: NotebookNode) -> None:
+    """Note the text of a picture where the site looks for it."""
+    for output in cell.outputs:
+        if alt := next((of.alt for of in output.get("metadata", {}).values() if "alt" in of), None):
+            cell.metadata.mystnb = {"image": {"alt": alt}}
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    """Write the notebook, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as part:
+        part.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=[""], help="how the names of the wanted ones begin")
+    parser.add_argument("--grading", metavar="DIR", type=Path, help="write nbgrader's source/ into this folder")
+    options = parser.parse_args()
+    found = sources(options.names)
+    if not found:
+        parser.error(f"no source in {HERE / 'src'} begins with {' or '.join(options.names)}")
+    for source in tqdm(found, unit="notebook"):
+        name = f"{source.stem}.ipynb"
+        if options.grading:
+            write(gradable(read(source)), options.grading / source.stem / name)
+            continue
+        for notebook, path in ((stubbed(read(source)), HERE / name), (read(source), HERE / "solutions" / name)):
+            start = time.perf_counter()
+            write(executed(notebook), path)
+            seconds, size = time.perf_counter() - start, path.stat().st_size / 1000
+            tqdm.write(f"{path.relative_to(HERE)}: {seconds:.0f} s, {size:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
