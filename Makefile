@@ -1,7 +1,7 @@
 # Two commands do everything: `make demo` and `make test`. Each makes .venv where there is none and brings it up to date.
 PYTHON ?= python3
-# EXTRAS=dev,torch also runs the tests against PyTorch (a large download).
-EXTRAS ?= dev
+# EXTRAS=dev,notebooks,torch also runs the tests against PyTorch (a large download).
+EXTRAS ?= dev,notebooks
 BIN := .venv/bin
 comma := ,
 
@@ -10,7 +10,7 @@ export MALLOC_MMAP_THRESHOLD_ ?= 268435456
 export MALLOC_TRIM_THRESHOLD_ ?= 268435456
 
 .DEFAULT_GOAL := help
-.PHONY: help demo mnist test kills mutants bench learning docs lint format clean
+.PHONY: help demo mnist test kills mutants bench learning notebooks docs lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -49,6 +49,9 @@ bench: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## measure speed
 
 learning: .venv/.installed  ## measure how well the defaults learn and what each choice gives (an hour; goes on where it stopped)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/learning.py
+
+notebooks: .venv/.installed-notebooks  ## make the course from notebooks/src, executed, and its solutions; NAMES="05 11" for some
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python notebooks/build.py $(NAMES)
 
 docs: .venv/.installed-dev-docs  ## the site, in docs/_build/html, with every link followed
 	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build/html

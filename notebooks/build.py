@@ -75,17 +75,29 @@ def is_check(cell: NotebookNode) -> bool:
 
 
 def gradable(notebook: NotebookNode) -> NotebookNode:
-    """The notebook as nbgrader's source: solutions marked, and a point for each check, hidden behind which it raises."""
+    """The notebook as nbgrader's source: each solution marked, and each check a cell worth a point, which raises."""
+    cells = []
     for cell in notebook.cells:
-        role = {"solution": bool(SOLUTION.search(cell.source)), "grade": is_check(cell)}
-        if any(role.values()):
-            cell.metadata.nbgrader = {
-                **role, "grade_id": cell.id, "locked": role["grade"], "schema_version": 3, "task": False,
-            } | ({"points": 1} if role["grade"] else {})  # fmt: skip
-        if role["grade"]:
-            raising = re.sub(r"\)$", ", raises=True)", cell.source.rpartition("\n")[2])
-            cell.source += f"\n### BEGIN HIDDEN TESTS\n{raising};\n### END HIDDEN TESTS"
+        body, _, line = cell.source.rpartition("\n")
+        if SOLUTION.search(cell.source):
+            cells.append(
+                new_code_cell(body.rstrip() if is_check(cell) else cell.source, metadata=graded(solution=True))
+            )
+        elif not is_check(cell):
+            cells.append(cell)
+        if is_check(cell):
+            raising = f"{line}\n### BEGIN HIDDEN TESTS\n{line[:-1]}, raises=True)\n### END HIDDEN TESTS"
+            cells.append(new_code_cell(raising, metadata=graded(grade=True, locked=True, points=1)))
+    notebook.cells = cells
+    for i, cell in enumerate(numbered(notebook).cells):
+        if "nbgrader" in cell.metadata:
+            cell.metadata.nbgrader.grade_id = f"cell-{i}"
     return notebook
+
+
+def graded(**role: bool | int) -> dict:
+    """The metadata by which nbgrader knows a cell."""
+    return {"nbgrader": {"solution": False, "grade": False, "locked": False, "task": False, "schema_version": 3} | role}
 
 
 def executed(notebook: NotebookNode) -> NotebookNode:

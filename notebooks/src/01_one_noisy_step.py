@@ -16,7 +16,7 @@ import numpy as np
 
 import tinydiff as td
 from tinydiff.check import check
-from tinydiff.plotting import DATA, EXACT, MODEL, show
+from tinydiff.plotting import DATA, EXACT, show
 
 plt.style.use("tinydiff.course")
 rng = np.random.default_rng(1)
@@ -48,6 +48,7 @@ betas = np.linspace(1e-4, 0.02, T)  # β_t is betas[t − 1]
 # Arrays are batches: `x` and `eps` have the shape (B, D), B points of D coordinates each, and noise is always an
 # argument, so that a function gives the same answer each time it is asked. `check` does not compare with a model
 # answer. It tries laws that the right function must obey, and shows the smallest case that breaks one.
+
 
 # %%
 def q_step(x, t, eps, betas):
@@ -132,6 +133,7 @@ show(fig, "Five histograms, after 0, 50, 200, 400 and 1000 steps: two sharp mode
 #
 # All $T + 1$ values $\bar\alpha_0, \dots, \bar\alpha_T$ at once. Mind the first.
 
+
 # %%
 def alpha_bar(betas):
     """ᾱ_0 = 1, ᾱ_1, …, ᾱ_T: an array (T + 1,)."""
@@ -144,6 +146,7 @@ check(alpha_bar)
 
 # %% [markdown]
 # ### Exercise 1.3: the jump
+
 
 # %%
 def q_sample(x0, t, eps, betas):
@@ -229,6 +232,7 @@ except ImportError:
 #
 # Many lecture notes write $\alpha_t = 1 - \beta_t$ and then $x_t = \sqrt{\alpha_t}\,x_0 + \sqrt{1-\alpha_t}\,\varepsilon$: a bar
 # is missing. The code runs and nothing complains. `check` does:
+
 
 # %%
 def without_the_bar(x0, t, eps, betas):
