@@ -56,6 +56,7 @@ notebooks: .venv/.installed-notebooks  ## make the course from notebooks/src, ex
 docs: .venv/.installed-dev-docs  ## the site, in docs/_build/html, with every link followed
 	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build/html
 	$(BIN)/python docs/links.py docs/_build/html
+	@echo 'Open docs/_build/html/index.html, or serve it: $(BIN)/python -m http.server --directory docs/_build/html'
 
 lint: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## style, types and the layers of the package
 	$(BIN)/ruff check

@@ -1,13 +1,16 @@
 """The site: `make docs` builds it into docs/_build/html and follows every link."""
 
-import re
+import hashlib
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+NOTEBOOKS = HERE.parent / "notebooks"
 sys.path[:0] = [str(folder) for folder in (HERE, HERE.parent / "tests", HERE.parent / "tests" / "check")]
 import catalogue_pages
 import check_pages
+import docstrings
+import errata_page
 import learning_figures
 
 import tinydiff
@@ -17,6 +20,7 @@ release = tinydiff.__version__
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
+    "numpydoc",
     "sphinx.ext.viewcode",
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",  # the site reads without a connection
@@ -31,34 +35,39 @@ nitpick_ignore = [
 html_theme = "furo"
 html_title = "tinydiff"
 html_static_path = ["static"]
-html_css_files = ["catalogue.css"]
+html_css_files = ["site.css"]
+html_favicon = "static/favicon.svg"
 myst_enable_extensions = ["dollarmath", "fieldlist"]
 nb_execution_mode = "off"
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # the signatures are plain, the docstrings give the shapes
-autodoc_default_options = {"members": True, "special-members": "__call__", "show-inheritance": False}
+autodoc_typehints = "none"  # the sections of numpydoc give them
+autodoc_default_options = {"members": True, "special-members": "__call__"}
 
 
-def plain(app, what, name, obj, options, lines) -> None:
-    """Docstrings are plain text: indented lines are equations or tables, `names` are code, and no * is a mark-up."""
-    out = []
-    for line in lines:
-        indented = line.startswith("    ")
-        if indented and not (out and (out[-1].startswith("    ") or out[-1] == "::")):
-            out += ["", "::", ""]
-        if line and not indented:
-            if out and out[-1].startswith("    "):
-                out.append("")
-            escaped = re.sub(r"([*|_\\])", r"\\\1", re.sub(r"`+([^`]+)`+", "\0\\1\0", line))
-            line = re.sub("\0([^\0]+)\0", lambda code: "``" + code[1].replace("\\", "") + "``", escaped)
-        out.append(line)
-    lines[:] = out
+numpydoc_show_class_members = False  # autodoc shows them
+numpydoc_validation_checks: set[str] = set()
+
+
+def course(folder: Path) -> None:
+    """The notebooks, executed as they are in the repository, with the picture that they link to."""
+    folder.mkdir(exist_ok=True)
+    found = [*sorted(NOTEBOOKS.glob("*.ipynb")), NOTEBOOKS / "colab.svg"]
+    for old in {path.name for path in folder.iterdir()} - {path.name for path in found}:
+        (folder / old).unlink()
+    for path in found:
+        catalogue_pages.put(folder / path.name, path.read_text(encoding="utf-8"))
 
 
 def setup(app) -> None:
-    """Write the pages of the identities and of check, the tables of learning, and read docstrings as plain text."""
+    """Write the pages that come from the tests, the measurements and the notebooks, and translate docstrings."""
     catalogue_pages.write(HERE / "identities")
     check_pages.write(HERE / "check")
     learning_figures.write(HERE / "learning")
-    app.connect("autodoc-process-docstring", plain)
+    errata_page.write(HERE / "errata.md")
+    course(HERE / "course")
+    written = "".join((HERE / name).read_text() for name in ("docstrings.py", "mathematics.py")) + str(
+        docstrings.TARGETS
+    )
+    app.add_config_value("translation", hashlib.sha256(written.encode()).hexdigest(), "env")  # another reads all anew
+    app.connect("autodoc-process-docstring", docstrings.translate, priority=400)  # before numpydoc, at 500

@@ -188,3 +188,45 @@ def test_a_figure_that_cannot_be_written_leaves_the_old_one(tmp_path, rng):
     with pytest.raises(ValueError, match="not supported"):
         plotting.save(plotting.samples_against_data(*rng.standard_normal((2, 9, 2))), path)
     assert path.read_text() == "old"
+
+
+def shown(monkeypatch, picture, alt):
+    """The image that `show` displays."""
+    display = pytest.importorskip("IPython.display")
+    images = []
+    monkeypatch.setattr(display, "display", images.append)
+    plotting.show(picture, alt)
+    return images[0]
+
+
+def test_show_displays_a_figure_with_its_words(rng, monkeypatch):
+    image = shown(monkeypatch, plotting.points(rng.standard_normal((20, 2))), "  Twenty points\n in the plane. ")
+    assert image.data.startswith(b"\x89PNG")
+    assert image.alt == "Twenty points in the plane."
+
+
+def test_show_displays_an_animation_as_a_gif_and_nothing_twice(monkeypatch):
+    import matplotlib.pyplot as plt
+    from matplotlib.animation import FuncAnimation
+
+    fig, ax = plt.subplots()
+    (line,) = ax.plot([0, 1], [0, 0])
+    image = shown(monkeypatch, FuncAnimation(fig, lambda i: line.set_ydata([0, i]), frames=2), "A line that rises.")
+    assert image.data.startswith(b"GIF89a")
+    assert not plt.fignum_exists(fig.number)
+
+
+def test_show_wants_words(rng):
+    pytest.importorskip("IPython")
+    with pytest.raises(ValueError, match="alt must say in words"):
+        plotting.show(plotting.points(rng.standard_normal((20, 2))), " ")
+
+
+def test_the_style_of_the_course_has_the_colours_of_the_figures():
+    import matplotlib.pyplot as plt
+
+    with plt.style.context("tinydiff.course"):
+        cycle = [color.upper() for color in plt.rcParams["axes.prop_cycle"].by_key()["color"]]
+        assert sorted(cycle) == sorted(color.upper() for color in plotting.CYCLE)
+        assert cycle[0] == plotting.EXACT.upper()
+        assert cycle[1] == plotting.MODEL.upper()

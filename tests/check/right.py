@@ -476,3 +476,57 @@ def fourier_features(t, frequencies):  # pair by pair
     for i, w in enumerate(frequencies):
         out[:, 2 * i], out[:, 2 * i + 1] = np.cos(w * t), np.sin(w * t)
     return out
+
+
+# ---- data, and what is known of them
+
+
+@answer
+def empirical_denoiser(x_t, points, t, betas):
+    ab = np.prod(1 - betas[:t])
+    logits = -np.sum((x_t[:, None] - np.sqrt(ab) * points) ** 2, axis=2) / (2 * (1 - ab))
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return weights / weights.sum(axis=1, keepdims=True) @ points
+
+
+@answer
+def empirical_denoiser(x_t, points, t, betas):  # ‖x_t‖² is the same for all points: x_t·y and ‖y‖² are left
+    a = np.cumprod(1 - betas)[t - 1]
+    out = np.empty_like(x_t)
+    for b, x in enumerate(x_t):
+        logits = (np.sqrt(a) * points @ x - a * np.sum(points**2, axis=1) / 2) / (1 - a)
+        weights = np.exp(logits - np.logaddexp.reduce(logits))
+        out[b] = sum(w * y for w, y in zip(weights, points, strict=True))
+    return out
+
+
+@answer
+def effective_neighbours(weights):
+    return 1 / np.sum(weights**2, axis=1)
+
+
+@answer
+def effective_neighbours(weights):  # Kish's, which needs no sum of 1
+    return np.array([row.sum() ** 2 / (row @ row) for row in weights])
+
+
+@answer
+def inpaint_known(x_s, known, mask, s, eps, betas):
+    ab = np.prod(1 - betas[:s])
+    return np.where(mask, np.sqrt(ab) * known + np.sqrt(1 - ab) * eps, x_s)
+
+
+@answer
+def inpaint_known(x_s, known, mask, s, eps, betas):
+    noisy = known
+    if s > 0:
+        ab = np.cumprod(1 - betas)[s - 1]
+        noisy = ab**0.5 * known + (1 - ab) ** 0.5 * eps
+    return mask * noisy + (1 - mask) * x_s
+
+
+@answer
+def inpaint_known(x_s, known, mask, s, eps, betas):
+    out = x_s.copy()
+    out[mask] = q_sample(known, s, eps, betas)[mask] if s else known[mask]
+    return out

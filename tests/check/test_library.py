@@ -253,6 +253,26 @@ def fourier_features(t, frequencies):
     return layers.fourier_features(t, frequencies)
 
 
+# ---- data, and what is known of them
+
+
+@adapter
+def empirical_denoiser(x_t, points, t, betas):
+    process, now = chain(betas, t)
+    return td.Oracle(points, process).x0(x_t, now)
+
+
+@adapter
+def effective_neighbours(weights):
+    return 1 / np.sum(weights**2, axis=1)  # not of the library
+
+
+@adapter
+def inpaint_known(x_s, known, mask, s, eps, betas):
+    process, then = chain(betas, s)
+    return np.where(mask, process.perturb(known, then, eps), x_s)
+
+
 @pytest.mark.parametrize("level", ["quick", "deep"])
 @pytest.mark.parametrize("name", specs())
 def test_the_library_obeys_the_laws(name, level):

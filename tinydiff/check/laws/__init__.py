@@ -2,15 +2,17 @@
 
 # isort: off
 from tinydiff.check.laws import schedules, forward, posterior, bound, parametrisations, score
-from tinydiff.check.laws import ancestral, flow, solvers, dpm_solver, backprop, learning
+from tinydiff.check.laws import ancestral, flow, solvers, dpm_solver, backprop, learning, data, inpainting
 
 __all__ = [
     "ancestral",
     "backprop",
     "bound",
+    "data",
     "dpm_solver",
     "flow",
     "forward",
+    "inpainting",
     "learning",
     "parametrisations",
     "posterior",

@@ -1,0 +1,591 @@
+# %% [markdown]
+# # 8. One family of samplers
+#
+# **How much noise does sampling need?**
+#
+# *You need:* notebook 3 (the posterior of one step) and notebook 5 (a denoiser is a score). *To read:* 25 minutes.
+# *To work:* 45 minutes. *Papers:* Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239), §3; Song, Meng & Ermon 2021,
+# [DDIM](https://arxiv.org/abs/2010.02502).
+#
+# DDPM makes a sample with a thousand draws of noise. DDIM makes one with none, from the same network, in fifty steps. They
+# are two ends of one family, and you will derive all of it from one equation, $k^2 + d^2 = 1 - \bar\alpha_s$.
+#
+# Our denoiser is the exact one, on data whose density we know. So whatever goes wrong below is the sampler's own doing.
+
+# %%
+from itertools import pairwise
+
+import matplotlib.pyplot as plt
+import numpy as np
+from tqdm.auto import tqdm
+
+import tinydiff as td
+from tinydiff.check import check
+from tinydiff.plotting import DATA, EXACT, MODEL, show
+
+plt.style.use("tinydiff.course")
+rng = np.random.default_rng(8)
+
+T = 1000
+betas = np.linspace(1e-4, 0.02, T)  # β_t is betas[t − 1]
+alpha_bar = np.concatenate([[1.0], np.cumprod(1 - betas)])  # ᾱ_t is alpha_bar[t]
+chain = td.Discrete(betas)  # the same chain in the library, where step t of T is the time t/T
+data = td.toys.ring8()  # eight narrow modes on a circle
+model = td.Oracle(data, chain)  # model(x, t/T) is ε*, model.x0(x, t/T) is E[x_0 | x_t = x]
+
+# %% [markdown]
+# ## From the posterior to a sampler
+#
+# Notebook 3 found the law of the point before, if the data point is known:
+#
+# $$q(x_{t-1} \mid x_t, x_0) = \mathcal N\big(c_t\,x_t + c_0\,x_0,\ \tilde\beta_t\big),\qquad
+#   c_t = \frac{\sqrt{1-\beta_t}\,(1-\bar\alpha_{t-1})}{1-\bar\alpha_t},\quad
+#   c_0 = \frac{\sqrt{\bar\alpha_{t-1}}\,\beta_t}{1-\bar\alpha_t},\quad
+#   \tilde\beta_t = \beta_t\,\frac{1-\bar\alpha_{t-1}}{1-\bar\alpha_t}.$$
+#
+# When we sample we do not know $x_0$; that is what we want to find. **Ancestral sampling** puts the denoiser's guess in its
+# place: $\hat x_0 = (x_t - \sqrt{1-\bar\alpha_t}\,\hat\varepsilon)/\sqrt{\bar\alpha_t}$. Start from $x_T \sim \mathcal N(0, I)$
+# and draw $x_{T-1}, x_{T-2}, \dots, x_0$, one from the other.
+#
+# Let us write the mean with $\hat\varepsilon$, as the paper does. The coefficient of $\hat\varepsilon$ is short, since
+# $\sqrt{\bar\alpha_{t-1}/\bar\alpha_t} = 1/\sqrt{1-\beta_t}$:
+#
+# $$-c_0\,\frac{\sqrt{1-\bar\alpha_t}}{\sqrt{\bar\alpha_t}} = -\frac{1}{\sqrt{1-\beta_t}}\,\frac{\beta_t}{\sqrt{1-\bar\alpha_t}} .$$
+#
+# The coefficient of $x_t$ collects two terms. We put them over one denominator, then use
+# $(1-\beta_t)\,\bar\alpha_{t-1} = \bar\alpha_t$:
+#
+# $$c_t + \frac{c_0}{\sqrt{\bar\alpha_t}} = \frac{(1-\beta_t)(1-\bar\alpha_{t-1}) + \beta_t}{\sqrt{1-\beta_t}\,(1-\bar\alpha_t)}
+#   = \frac{1 - \bar\alpha_t}{\sqrt{1-\beta_t}\,(1-\bar\alpha_t)} = \frac{1}{\sqrt{1-\beta_t}} .$$
+#
+# So a step takes away a little of the guessed noise, undoes the shrinking, and adds fresh noise [DDPM, eq. 11 and Alg. 2]:
+#
+# $$\boxed{\;x_{t-1} = \frac{1}{\sqrt{1-\beta_t}}\Big(x_t - \frac{\beta_t}{\sqrt{1-\bar\alpha_t}}\,\hat\varepsilon\Big)
+#   + \sigma_t\,z,\qquad z \sim \mathcal N(0, I),\quad z = 0 \text{ at } t = 1\;}$$
+#
+# with $\sigma_t^2$ from $\tilde\beta_t$ to $\beta_t$: notebook 3 showed that the first is right for a single point and the
+# second for $\mathcal N(0, I)$. In the last step $\tilde\beta_1 = 0$: the result is the mean itself.
+#
+# ### Exercise 8.1: one ancestral step
+#
+# Use $\tilde\beta_t$ or $\beta_t$, as you like. The noise `z` is an argument, as always.
+
+
+# %%
+def ddpm_step(x_t, t, eps_hat, z, betas):
+    """x_{t−1} from x_t by the boxed line, t from 1 to T; x_t, eps_hat and z (B, D); no noise at t = 1."""
+    ### BEGIN SOLUTION
+    beta, left = betas[t - 1], np.prod(1 - betas[:t])
+    mean = (x_t - beta / np.sqrt(1 - left) * eps_hat) / np.sqrt(1 - beta)
+    return mean + np.sqrt(beta) * z if t > 1 else mean
+    ### END SOLUTION
+
+
+check(ddpm_step)
+
+# %% [markdown]
+# ## What did training ever ask for?
+#
+# The loss draws $x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\varepsilon$ for one $t$ at a time. It knows the laws
+# $q(x_t \mid x_0)$, but nothing of how $x_t$ and $x_{t-1}$ hang together. **Any** other process with the same
+# $q(x_t \mid x_0)$ would have led to the same network. So let us look for all of them.
+#
+# Take two times $s < t$, neighbours or far apart. From $x_t$ and $x_0$ we know the noise that is in $x_t$:
+# $\varepsilon = (x_t - \sqrt{\bar\alpha_t}\,x_0)/\sqrt{1-\bar\alpha_t}$. To come down to $s$, keep a part of it, and replace the
+# rest by fresh noise $z$:
+#
+# $$x_s = \sqrt{\bar\alpha_s}\,x_0 + k\,\varepsilon + d\,z .$$
+#
+# Given $x_0$, the two noises are independent and standard normal, so $x_s$ is Gaussian with mean $\sqrt{\bar\alpha_s}\,x_0$ and
+# variance $k^2 + d^2$. It has the law $q(x_s \mid x_0)$ if, and only if,
+#
+# $$\boxed{\;k^2 + d^2 = 1 - \bar\alpha_s\;}$$
+#
+# That is the whole family [DDIM, Lemma 1]. One number is free: how much of the old noise to exchange.
+#
+# ## Where DDPM sits in it
+#
+# The true $q(x_s \mid x_t, x_0)$ must be a member, since the chain has those marginals. Its variance, by the formula above for a
+# step that jumps from $t$ to $s$ (the step keeps the share $\bar\alpha_t/\bar\alpha_s$, so its own $\beta$ is
+# $1 - \bar\alpha_t/\bar\alpha_s$), is
+#
+# $$\tilde\beta_{t \to s} = \Big(1 - \frac{\bar\alpha_t}{\bar\alpha_s}\Big)\,\frac{1-\bar\alpha_s}{1-\bar\alpha_t} .$$
+#
+# So DDPM exchanges $d^2 = \tilde\beta_{t \to s}$. Measure $d$ on that scale, by a number $\eta$:
+#
+# $$x_s = \sqrt{\bar\alpha_s}\;\hat x_0 + \sqrt{1 - \bar\alpha_s - d^2}\;\hat\varepsilon + d\,z,\qquad
+#   d = \eta\,\sqrt{\tilde\beta_{t \to s}} ,$$
+#
+# with the guesses in place of $x_0$ and $\varepsilon$ [DDIM, eqs. 12 and 16]. At $\eta = 1$ it is DDPM. At $\eta = 0$ it is
+# called **DDIM**, and has no randomness but its start.
+#
+# A caution. With the *true* $x_0$ every member is exact on any stride. With the guess it is not: $\hat x_0$ is only the mean of
+# all the $x_0$ that may have led to $x_t$. The error shrinks with the length of the steps, and we measure it below.
+#
+# ### Exercise 8.2: the whole family in one step
+
+
+# %%
+def ddim_step(x_t, t, s, eps_hat, z, betas, eta):
+    """x_s from x_t for any s < t (0 too): integers; x_t, eps_hat, z (B, D); eta from 0 to 1."""
+    ### BEGIN SOLUTION
+    left_t, left_s = np.prod(1 - betas[:t]), np.prod(1 - betas[:s])
+    d2 = eta**2 * (1 - left_t / left_s) * (1 - left_s) / (1 - left_t)
+    x0_hat = (x_t - np.sqrt(1 - left_t) * eps_hat) / np.sqrt(left_t)
+    return np.sqrt(left_s) * x0_hat + np.sqrt(1 - left_s - d2) * eps_hat + np.sqrt(d2) * z
+    ### END SOLUTION
+
+
+check(ddim_step)
+
+# %% [markdown]
+# ## Four roads to one mean
+#
+# The mean of an ancestral step has now been written in three ways, and the score $s = -\hat\varepsilon/\sqrt{1-\bar\alpha_t}$
+# of notebook 5 gives a fourth, the shortest: $(x_t + \beta_t\,s)/\sqrt{1-\beta_t}$. They are one:
+
+# %%
+print("   t   posterior     ε form      score form   DDIM, η = 1   largest difference in 1,000 points")
+x0, eps = data.sample(rng, 1000), rng.standard_normal((1000, 2))
+for t in (1, 2, 10, 100, 500, 1000):
+    beta, x = betas[t - 1], np.sqrt(alpha_bar[t]) * x0 + np.sqrt(1 - alpha_bar[t]) * eps
+    eps_hat, x0_hat, score = model(x, t / T), model.x0(x, t / T), model.at(t / T).score(x)
+    c_t = np.sqrt(1 - beta) * (1 - alpha_bar[t - 1]) / (1 - alpha_bar[t])
+    c_0 = np.sqrt(alpha_bar[t - 1]) * beta / (1 - alpha_bar[t])
+    means = [
+        c_t * x + c_0 * x0_hat,
+        (x - beta / np.sqrt(1 - alpha_bar[t]) * eps_hat) / np.sqrt(1 - beta),
+        (x + beta * score) / np.sqrt(1 - beta),
+        td.ddim_step(chain, x, x0_hat, t / T, (t - 1) / T, 0 * x, eta=1.0),
+    ]
+    apart = np.max(np.ptp(means, axis=0))
+    print(f"{t:4d}  " + "  ".join(f"{mean[0, 0]:11.8f}" for mean in means) + f"   {apart:.0e}")
+    assert apart < 1e-12  # rounding; near t = 1 the posterior form divides by 1 − ᾱ_1 = 1e-4
+
+# %% [markdown]
+# ## One seed, three samplers
+#
+# **Predict.** Four points of noise, and for each the three samplers $\eta = 0$, ½ and 1, with the same draws $z$. Will the
+# four end at the same modes in all three? Write it down before you run the next cell.
+
+# %%
+start = np.array([[0.3, 0.45], [1.9, -1.3], [-1.0, 2.0], [-0.9, -0.55]])
+inks = ["#0072B2", "#D55E00", "#000000", "#CC79A7"]
+strided = np.arange(T, -1, -10) / T  # 100 steps of the chain's 1000: 1000, 990, …, 0
+side = np.linspace(-2.6, 2.6, 121)
+plane = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+density = np.exp(data.log_density(plane)).reshape(121, 121)
+
+
+def backdrop(ax, title):
+    """The data's density in two tones of grey."""
+    ax.contourf(side, side, density, levels=[0.05, 0.4, 2], colors=["#e4e4e4", "#bdbdbd"])
+    ax.set(title=title, xlim=(-2.6, 2.6), ylim=(-2.6, 2.6), aspect="equal")
+    ax.set_axis_off()
+
+
+fig, axes = plt.subplots(1, 3, figsize=(9, 3.3))
+for ax, eta in zip(axes, (0.0, 0.5, 1.0), strict=True):
+    path = np.array([x for _, x in td.ddim(model, chain, start, strided, rng=np.random.default_rng(3), eta=eta)])
+    backdrop(ax, rf"$\eta$ = {eta:g}")
+    for i, ink in enumerate(inks):
+        ax.plot(*path[:, i].T, color=ink, lw=2.5 if eta == 0 else 0.8)
+        ax.plot(*path[-1, i], "o", color=ink, ms=8, mec="white", zorder=3)
+        ax.plot(*path[0, i], "o", color="white", mec=ink, ms=8, mew=1.8, zorder=3)
+show(fig, "Three panels with four paths each, from the same four open circles to modes of a ring. With eta = 0 the paths "
+     "are short and smooth, with eta = 0.5 they tremble, with eta = 1 they wander all over the plane.")  # fmt: skip
+
+# %% [markdown]
+# *What to see:* from open circles (noise) to full dots (samples). Without noise a point glides to the mode that is nearest in
+# direction; with DDPM's noise it wanders off and forgets where it came from. All twelve end on the ring.
+#
+# How far does a start decide the end? Take *one* start, and 300 seeds for the rest.
+
+# %%
+one = np.tile(start[1:2], (300, 1))
+share = {}
+fig, axes = plt.subplots(1, 3, figsize=(9, 3.3))
+for ax, eta in zip(axes, (0.0, 0.5, 1.0), strict=True):
+    ends = td.last(td.ddim(model, chain, one, strided, rng=rng, eta=eta))[1]
+    share[eta] = np.mean(ends @ start[1] > 0)
+    backdrop(ax, rf"$\eta$ = {eta:g}: {share[eta]:.0%} on the start's side")
+    ax.scatter(*ends.T, s=30 if eta > 0 else 300, color=MODEL, alpha=0.7, linewidths=0)
+    ax.plot(*start[1], "o", color="white", mec="black", ms=8, mew=1.5)
+show(fig, "Where 300 runs from one start end: with eta = 0 all in one point; with eta = 0.5 in all modes, more of them on "
+     "the side of the start; with eta = 1 in all eight modes alike.")  # fmt: skip
+assert share[0.0] == 1
+assert abs(share[1.0] - 0.5) < 4 * np.sqrt(0.25 / 300)  # four standard errors
+
+# %% [markdown]
+# *What to see:* at $\eta = 1$ the start is forgotten, and all eight modes are reached, half of the runs on either side of the
+# ring. At $\eta = 0$ the start *is* the sample, in another form; at ½ something of it is left. So "sampling is a deterministic
+# mapping" is right for DDIM with $\eta = 0$ and wrong for DDPM, where the start is a vanishing part of the randomness.
+#
+# ## DDIM is a rotation
+#
+# Since $\bar\alpha + (1 - \bar\alpha) = 1$ there is an angle $\varphi$ with $\sqrt{\bar\alpha} = \cos\varphi$ and
+# $\sqrt{1-\bar\alpha} = \sin\varphi$; it rises from 0 at the data to (nearly) a right angle at the noise. Then
+#
+# $$x_t = \cos\varphi\;\hat x_0 + \sin\varphi\;\hat\varepsilon, \qquad
+#   v = \cos\varphi\;\hat\varepsilon - \sin\varphi\;\hat x_0 .$$
+#
+# The second, the **velocity** of notebook 5, is the derivative of the first by $\varphi$. A DDIM step with $\eta = 0$ goes to
+# $\cos\varphi_s\,\hat x_0 + \sin\varphi_s\,\hat\varepsilon$ at a smaller angle $\varphi_s = \varphi - \delta$. By the
+# addition theorems
+#
+# $$\cos(\varphi-\delta)\,\hat x_0 + \sin(\varphi-\delta)\,\hat\varepsilon
+#   = \cos\delta\,(\cos\varphi\,\hat x_0 + \sin\varphi\,\hat\varepsilon)
+#   - \sin\delta\,(\cos\varphi\,\hat\varepsilon - \sin\varphi\,\hat x_0),$$
+#
+# $$\boxed{\;x_s = \cos\delta\;x_t - \sin\delta\;v\;}$$
+#
+# Think of the plane spanned by $\hat x_0$ and $\hat\varepsilon$: a step turns $x$ in it by $\delta$
+# [[Salimans & Ho 2022](https://arxiv.org/abs/2202.00512), App. D].
+#
+# ### Exercise 8.3: the velocity
+
+
+# %%
+def velocity(t, x0, eps, betas):
+    """v = √ᾱ_t ε − √(1 − ᾱ_t) x_0; x0 and eps (B, D)."""
+    ### BEGIN SOLUTION
+    left = np.prod(1 - betas[:t])
+    return np.sqrt(left) * eps - np.sqrt(1 - left) * x0
+    ### END SOLUTION
+
+
+check(velocity, "v_from_x0_eps")
+
+# %% [markdown]
+# The rotation and the library's DDIM, on a long stride:
+
+# %%
+t, s = 600, 350
+x = np.sqrt(alpha_bar[t]) * x0 + np.sqrt(1 - alpha_bar[t]) * eps
+eps_hat, x0_hat = model(x, t / T), model.x0(x, t / T)
+v = np.sqrt(alpha_bar[t]) * eps_hat - np.sqrt(1 - alpha_bar[t]) * x0_hat
+delta = np.arccos(np.sqrt(alpha_bar[t])) - np.arccos(np.sqrt(alpha_bar[s]))
+turned = np.cos(delta) * x - np.sin(delta) * v
+apart = np.max(np.abs(turned - td.ddim_step(chain, x, x0_hat, t / T, s / T, 0 * x)))
+print(f"a turn by {np.degrees(delta):.1f} degrees; it differs from DDIM by {apart:.0e}")
+assert apart < 1e-12
+
+# %% [markdown]
+# ## The price of few steps, exactly
+#
+# Let the data be $\mathcal N(0, 1)$. Then $x_t$ is $\mathcal N(0, 1)$ at every $t$, the score is $-x$, and
+# $\hat\varepsilon = \sin\varphi\,x$, $\hat x_0 = \cos\varphi\,x$. So
+#
+# $$v = \cos\varphi\,\sin\varphi\,x - \sin\varphi\,\cos\varphi\,x = 0 .$$
+#
+# The velocity is nought: nothing has to move. Yet a step of DDIM gives $x_s = \cos\delta\;x_t$, a little too short. From
+# noise to data, a right angle, in $N$ equal steps of $\delta = \pi/2N$:
+#
+# $$\boxed{\;x_0 = \cos^N\!\Big(\frac{\pi}{2N}\Big)\;x_T\;}$$
+#
+# **Predict.** The variance of the samples, which should be 1, with 10 steps? With 100?
+
+# %%
+even = td.Cosine()  # α = cos(πt/2), σ = sin(πt/2): equal steps in t are equal angles
+normal = td.Oracle(td.GaussianMixture(weights=[1.0], means=[[0.0]], covariances=[[[1.0]]]), even)
+noise = rng.standard_normal((10_000, 1))
+counts = np.array([1, 2, 3, 5, 10, 20, 50, 100])
+measured = [td.last(td.ddim(normal, even, noise, np.linspace(1, 0, N + 1)))[1].var() for N in counts]
+
+fig, ax = plt.subplots(figsize=(7, 3.2))
+many = np.arange(1, 121)
+ax.semilogx(many, np.cos(np.pi / (2 * many)) ** (2 * many), color=EXACT, label=r"$\cos^{2N}(\pi/2N)$")
+ax.plot(counts, measured, "o", color=MODEL, ms=8, label="10,000 samples of DDIM")
+ax.axhline(1, color=DATA, lw=1, ls="--")
+ax.text(1, 1.02, "the data", color=DATA)
+ax.annotate("N = 10: 0.781", (10, 0.781), (12, 0.5), arrowprops={"arrowstyle": "-", "color": DATA})
+ax.set(xlabel="steps N", ylabel="variance of the samples", ylim=(-0.04, 1.12), xticks=[1, 10, 100],
+       xticklabels=["1", "10", "100"])  # fmt: skip
+ax.legend(loc="lower right")
+show(fig, "The variance of DDIM's samples against the number of steps: it rises from 0 at one step over 0.78 at ten to "
+     "0.98 at a hundred, towards 1; measured dots lie on the exact curve.")  # fmt: skip
+
+# %% [markdown]
+# *What to see:* few-step DDIM shrinks what it makes, with the *perfect* denoiser. One step lands on the mean of all data. For
+# large $N$, $\cos^{2N}(\pi/2N) \approx 1 - \pi^2/4N$: the error halves when the steps double.
+#
+# Why too short? The step keeps $\hat x_0$ and $\hat\varepsilon$ as they were at its beginning. But on the way the truth
+# changes its mind: as the noise falls, $\hat x_0$ should spread out from the mean to the data points.
+#
+# ## Skipping steps
+#
+# Nothing in the family asked that $s = t - 1$. The network learned 1000 noise levels; a sampler may visit twenty of them.
+# How good are such samples, and which $\eta$ is best?
+#
+# On Gaussian data we need no samples to answer. There $\hat x_0$ is linear in $x$, every step is affine, and the variance of the
+# output is a number that we follow from step to step: with gain $g$ and noise $d$, $V_s = g^2 V_t + d^2$. The law of the
+# samples is then known, and so is its Kullback–Leibler divergence from the data. We take data of standard
+# deviation 0.2.
+
+
+# %%
+def variance_after(step, counts, v):
+    """The variance in which a sampler puts data N(0, v), along the steps `counts` of the chain; exact."""
+    variance, x, z = 1.0, np.array([[1.0], [0.0]]), np.array([[0.0], [1.0]])
+    for t, s in pairwise(counts):
+        a2 = alpha_bar[t]
+        x0_hat = np.sqrt(a2) * v / (a2 * v + 1 - a2) * x  # E[x_0 | x_t = x]
+        gain, noise = step(x, x0_hat, t, s, z)[:, 0]  # of x = 1 without noise, and of x = 0 with z = 1
+        variance = gain**2 * variance + noise**2
+    return variance
+
+
+def every(N):
+    """N steps from T to 0, as equal as integers can be."""
+    return np.rint(np.linspace(T, 0, N + 1)).astype(int)
+
+
+def family(eta):
+    """The step of the family with this η."""
+    return lambda x, x0_hat, t, s, z: td.ddim_step(chain, x, x0_hat, t / T, s / T, z, eta)
+
+
+v = 0.04
+many = [10, 20, 50, 100, 200, 400]
+ratios = {eta: np.array([variance_after(family(eta), every(N), v) for N in many]) / v for eta in (0.0, 0.5, 1.0)}
+kl = {eta: 0.5 * (ratio - 1 - np.log(ratio)) for eta, ratio in ratios.items()}  # KL(samples ‖ data), nats
+
+styles = {0.0: ("#D55E00", "o-"), 0.5: ("#CC79A7", "s--"), 1.0: ("#000000", "^:")}
+fig, ax = plt.subplots(figsize=(7, 3.3))
+for eta, (ink, style) in styles.items():
+    ax.loglog(many, kl[eta], style, color=ink, lw=1.5, label=rf"$\eta$ = {eta:g}")
+ax.set(xlabel="steps N", ylabel="KL(samples ‖ data), nats", xticks=[10, 100, 400], xticklabels=["10", "100", "400"])
+ax.legend()
+show(fig, "The exact divergence of the samples from the data against the number of steps: three falling lines on log axes, "
+     "lowest for eta = 0, then 0.5, highest for eta = 1.")  # fmt: skip
+
+# %% [markdown]
+# *What to see:* no dot has a sampling error. Less noise is better at every $N$. All three come to fall as $1/N^2$: the variance
+# is off by $1/N$, and the divergence is quadratic in that.
+#
+# On the ring we must sample. There we measure the **energy distance** $2\,E\|X-Y\| - E\|X-X'\| - E\|Y-Y'\|$ between samples
+# $X$ and data $Y$: 0 only for equal laws, and a little more for two finite samples of one law.
+
+# %%
+n = 400
+true, again = data.sample(rng, n), data.sample(rng, n)
+baseline = td.energy_distance(again, true)
+seed = rng.standard_normal((n, 2))
+fig, axes = plt.subplots(2, 4, figsize=(9, 4.8))
+distance = {}
+for row, eta in zip(axes, (0.0, 1.0), strict=True):
+    for ax, N in zip(row, (5, 10, 20, 50), strict=True):
+        x = td.last(td.ddim(model, chain, seed, every(N) / T, rng=rng, eta=eta))[1]
+        distance[eta, N] = td.energy_distance(x, true)
+        backdrop(ax, rf"$\eta$ = {eta:g}, N = {N}: {distance[eta, N]:.3f}")
+        ax.scatter(*x.T, s=14, color=MODEL, alpha=0.5, linewidths=0)
+show(fig, "Eight clouds of samples over the ring of eight modes, for 5, 10, 20 and 50 steps, above without noise, below with "
+     "DDPM's. With 5 steps they are smeared inside the ring; with 20 they lie in the modes, and are narrower than "
+     "these.")  # fmt: skip
+print(f"energy distance between two samples of the data: {baseline:.3f}")
+assert all(distance[eta, 5] > 2 * distance[eta, 50] for eta in (0.0, 1.0))
+
+# %% [markdown]
+# *What to see:* in the titles, the energy distance to data. Five steps lose the way, ten find the modes, and after twenty
+# it takes more than 400 points to tell samples from data. Yet look how the points at $N = 20$ crowd in the middle of the grey
+# discs: that is the shrinking.
+#
+# That answers the question of this notebook: sampling needs no noise. Two things to keep in mind. Our denoiser makes no
+# mistakes; a network does, and fresh noise lets later steps forget the mistakes of earlier ones
+# [[Karras et al. 2022](https://arxiv.org/abs/2206.00364), §4]. And the $\tilde\beta$ of $\eta = 1$ is not the best noise for a
+# chain either: the next table shows the other choice, $\beta$ of the stride.
+
+
+# %%
+def ddpm_beta(x, x0_hat, t, s, z):
+    """DDPM with the variance β of the stride, 1 − ᾱ_t/ᾱ_s."""
+    beta = 1 - alpha_bar[t] / alpha_bar[s]
+    eps_hat = (x - np.sqrt(alpha_bar[t]) * x0_hat) / np.sqrt(1 - alpha_bar[t])
+    mean = (x - beta / np.sqrt(1 - alpha_bar[t]) * eps_hat) / np.sqrt(1 - beta)
+    return mean + np.sqrt(beta) * z if s > 0 else mean
+
+
+print("variance of the samples / variance of the data (exact)")
+print("steps     η = 0    η = ½    η = 1   DDPM with β")
+for i, N in enumerate(many):
+    row = [ratios[0.0][i], ratios[0.5][i], ratios[1.0][i], variance_after(ddpm_beta, every(N), v) / v]
+    print(f"{N:5d}   " + "  ".join(f"{ratio:7.4f}" for ratio in row))
+    assert row[2] < row[1] < row[0] < 1  # the family makes too little variance, and more so with more noise
+
+# %% [markdown]
+# Here the family always makes too little variance: its samples look *sharper* than the data. Larger noise, $\beta$, makes too
+# little with few steps, and too much with more.
+#
+# ## DDIM runs both ways
+#
+# A turn by $\delta$ can be undone by a turn by $-\delta$. So with $\eta = 0$ we may go *up*: from a data point to the noise that
+# belongs to it, its **code**, and down again. Nothing random is left, and the noise of $x_T$ is a name for the sample.
+
+
+# %%
+def turn(x, ts):
+    """DDIM with η = 0 along the steps ts, up or down: x_s = √ᾱ_s x̂_0 + √(1 − ᾱ_s) ε̂."""
+    for t, s in pairwise(ts):
+        eps_hat = model(x, t / T)
+        x0_hat = (x - np.sqrt(1 - alpha_bar[t]) * eps_hat) / np.sqrt(alpha_bar[t])
+        x = np.sqrt(alpha_bar[s]) * x0_hat + np.sqrt(1 - alpha_bar[s]) * eps_hat
+    return x
+
+
+points, mode = data.sample(rng, 600, labels=True)
+code = turn(points, every(100)[::-1])
+back = turn(code, every(100))
+
+fig, axes = plt.subplots(1, 3, figsize=(9, 3.3))
+for ax, cloud, name in zip(axes, (points, code, back), ("data", "their codes", "decoded again"), strict=True):
+    ax.scatter(*cloud.T, c=mode, cmap="viridis", s=40, linewidths=0, alpha=0.8)
+    for k in range(8):
+        ax.text(*cloud[mode == k].mean(0), str(k), ha="center", va="center", fontsize=11, weight="bold",
+                bbox={"boxstyle": "circle,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85})  # fmt: skip
+    ax.set(title=name, xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
+    ax.set_axis_off()
+show(fig, "Left a ring of eight numbered modes, in the middle their codes: a round Gaussian cloud cut like a cake into eight "
+     "slices, one for each mode; right the modes again.")  # fmt: skip
+
+# %% [markdown]
+# *What to see:* a cake. DDIM cuts the Gaussian cloud into eight slices and carries each to its mode, without ever mixing
+# them. Now you can read the figure with the one seed: which mode a start glides to is decided by its slice.
+#
+# The way back is not quite exact, since $\hat x_0$ and $\hat\varepsilon$ are asked at the lower end of a step on the way up and
+# at the upper end on the way down. The error falls with the number of steps:
+
+# %%
+print("steps   root mean square of (decoded − point)")
+errors = []
+for N in (25, 50, 100, 200):
+    errors.append(np.sqrt(np.mean((turn(turn(points[:100], every(N)[::-1]), every(N)) - points[:100]) ** 2)))
+    print(f"{N:5d}   {errors[-1]:.4f}")
+assert all(later < 0.75 * earlier for earlier, later in pairwise(errors))
+
+# %% [markdown]
+# ## Break it
+#
+# **The wrong root.** Many notes write $\alpha_t$ for $1 - \beta_t$, and in the sampler $(1-\alpha_t)/\sqrt{1-\alpha_t}$
+# before $\hat\varepsilon$: the bar is missing. The coefficient is then $\beta_t/\sqrt{\beta_t}$, up to ten times too large.
+
+
+# %%
+def without_the_bar(x_t, t, eps_hat, z, betas):
+    """The bar is missing before ε̂."""
+    beta = betas[t - 1]
+    mean = (x_t - beta / np.sqrt(beta) * eps_hat) / np.sqrt(1 - beta)
+    return mean + np.sqrt(beta) * z if t > 1 else mean
+
+
+print(check(without_the_bar, "ddpm_step"))
+
+# %% [markdown]
+# `check` sees it at once. Would you, from the samples? **Predict** what the ring looks like.
+
+# %%
+right = wrong = rng.standard_normal((300, 2))
+for t in tqdm(range(T, 0, -1)):
+    z = rng.standard_normal((300, 2))
+    eps_hat, eps_hat_wrong = np.split(model(np.concatenate([right, wrong]), t / T), 2)
+    mean = (right - betas[t - 1] / np.sqrt(1 - alpha_bar[t]) * eps_hat) / np.sqrt(1 - betas[t - 1])
+    right = mean + np.sqrt(betas[t - 1]) * z * (t > 1)
+    wrong = without_the_bar(wrong, t, eps_hat_wrong, z, betas)
+
+fig, axes = plt.subplots(1, 3, figsize=(9, 3.4))
+clouds = {"data": (true[:300], DATA), "DDPM": (right, MODEL), "without the bar": (wrong, MODEL)}
+for ax, (name, (x, ink)) in zip(axes, clouds.items(), strict=True):
+    backdrop(ax, f"{name}\nmean ln q = {data.log_density(x).mean():.2f} nats")
+    ax.scatter(*x.T, s=26, color=ink, alpha=0.6, linewidths=0)
+show(fig, "Three clouds of 300 points over the ring of modes: data, samples of DDPM, and samples without the bar. In the last "
+     "the points crowd in the middle of each mode.")  # fmt: skip
+assert data.log_density(wrong).mean() > data.log_density(true).mean() + 0.5
+
+# %% [markdown]
+# *What to see:* the broken sampler draws *sharper* modes, and its samples are *more* probable under the true density than true
+# data are. To the eye it looks better, and the mean log-density agrees. It is a collapse all the same: those points have lost
+# most of the variance within their mode.
+#
+# **Noise in the last step**, and **the chain's $\beta_t$ on a stride.** Two more, on Gaussian data, where the damage is exact. A
+# sampler with 20 steps that uses the $\beta_t$ of a single step forgets that it comes down by fifty.
+
+# %%
+
+
+def broken_root(x, x0_hat, t, s, z):
+    """Without the bar: β/√β before ε̂."""
+    eps_hat = (x - np.sqrt(alpha_bar[t]) * x0_hat) / np.sqrt(1 - alpha_bar[t])
+    return without_the_bar(x, t, eps_hat, z, betas)
+
+
+def noisy_end(x, x0_hat, t, s, z):
+    """β of the stride, and noise in the last step too."""
+    return ddpm_beta(x, x0_hat, t, s, 0 * z) + np.sqrt(1 - alpha_bar[t] / alpha_bar[s]) * z
+
+
+def single_beta(x, x0_hat, t, s, z):
+    """The β_t of one step for a stride of many."""
+    eps_hat = (x - np.sqrt(alpha_bar[t]) * x0_hat) / np.sqrt(1 - alpha_bar[t])
+    beta = betas[t - 1]
+    mean = (x - beta / np.sqrt(1 - alpha_bar[t]) * eps_hat) / np.sqrt(1 - beta)
+    return mean + np.sqrt(beta) * z if s > 0 else mean
+
+
+print("exact variance of the samples          data N(0, 1)   data N(0, 0.04)")
+result = {}
+for name, step, N in [
+    ("1000 steps, right (β)", ddpm_beta, 1000),
+    ("1000 steps, without the bar", broken_root, 1000),
+    ("1000 steps, noise in the last", noisy_end, 1000),
+    ("  20 steps, right (β)", ddpm_beta, 20),
+    ("  20 steps, noise in the last", noisy_end, 20),
+    ("  20 steps, β_t of a single step", single_beta, 20),
+]:
+    result[name] = [variance_after(step, every(N), variance) for variance in (1.0, 0.04)]
+    print(f"{name:38s}   {result[name][0]:8.4f}         {result[name][1]:8.4f}")
+
+# %% [markdown]
+# A thousand steps forgive noise at the end: it adds a variance of $\beta_1 = 0.0001$. Twenty do not: 0.071 for 0.04. And the $\beta_t$ of
+# a single step does next to nothing on a stride of fifty: the samples are still noise. The data $\mathcal N(0, 1)$ notice none
+# of that, since noise has the right variance for them. One test is not enough.
+#
+# ## The numbers
+#
+# What this notebook claims, each beside its exact value.
+
+# %%
+claims = []
+for eta in (0.0, 0.5, 1.0):  # the squares of ε's and z's coefficients, read off a step with x_0 = 0
+    one, zero = np.ones((1, 1)), np.zeros((1, 1))
+    k = td.ddim_step(chain, np.sqrt(1 - alpha_bar[600]) * one, zero, 0.6, 0.35, zero, eta).item()
+    d = td.ddim_step(chain, zero, zero, 0.6, 0.35, one, eta).item()
+    claims.append((f"k² + d², from t = 600 to s = 350, η = {eta:g}", k**2 + d**2, 1 - alpha_bar[350], 1e-12))
+for N in (2, 10, 100):
+    x = td.last(td.ddim(normal, even, np.ones((1, 1)), np.linspace(1, 0, N + 1)))[1].item()
+    claims.append((f"squared length after {N} equal angles", x**2, np.cos(np.pi / (2 * N)) ** (2 * N), 1e-12))
+spread = measured[list(counts).index(10)]
+exact = np.cos(np.pi / 20) ** 20
+claims.append(("variance of 10,000 samples, 10 angles", spread, exact, 4 * exact * np.sqrt(2 / 10_000)))  # 4 s. e.
+claims.append(("DDPM with β, data N(0, 1): variance", result["1000 steps, right (β)"][0], 1 - betas[0], 1e-9))
+claims.append(("the same without the bar", result["1000 steps, without the bar"][0], 0.092, 5e-4))
+added = result["1000 steps, noise in the last"][0] - result["1000 steps, right (β)"][0]
+claims.append(("variance that noise in the last step adds", added, betas[0], 1e-12))
+
+print(f"{'':46s}  measured      exact   tolerance")
+for name, value, exact, tolerance in claims:
+    print(f"{name:46s} {value:9.6f}  {exact:9.6f}   {tolerance:.0e}")
+    assert abs(value - exact) < tolerance
+
+# %% [markdown]
+# (With $\beta$ the data $\mathcal N(0, 1)$ come out with variance $1 - \beta_1$: the last step adds no noise, and is short
+# of just that much.)
+#
+# ## What you know now
+#
+# - A sampler only has to keep the laws $q(x_t \mid x_0)$. With $k^2 + d^2 = 1 - \bar\alpha_s$ there is a family of them,
+#   from DDPM ($\eta = 1$) to DDIM ($\eta = 0$).
+# - DDIM turns $x$ by the angle of the step. It needs no noise, can skip steps, and runs backwards.
+# - Few steps shrink: $\cos^N(\pi/2N)$ on $\mathcal N(0, 1)$, with a perfect denoiser.
+# - Sharp samples prove nothing. The wrong root makes the sharpest of all.
+#
+# **Next:** [9. SDE and ODE, same crowd](09_sde_and_ode.ipynb). What do the smooth paths and the jagged ones become when
+# the steps get ever smaller?

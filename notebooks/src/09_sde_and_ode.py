@@ -1,0 +1,455 @@
+# %% [markdown]
+# # 9. SDE and ODE, same crowd
+#
+# **How can random and smooth paths end alike?**
+#
+# *You need:* notebook 5 (the score) and notebook 8 (DDPM and DDIM); the chain rule and integration by parts. *To read:* 25
+# minutes. *To work:* 40 minutes. *Paper:* Song et al. 2021, [score-based SDEs](https://arxiv.org/abs/2011.13456), §3 and §4.3.
+#
+# In notebook 8 DDPM's points trembled and DDIM's glided, and both ended on the data. That was no accident of those two
+# formulas. Let the steps become infinitely many: one becomes a stochastic differential equation, the other an ordinary one.
+# Both move the *same density*, and you will see why in three lines of calculus.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.colors import PowerNorm
+from scipy.special import ndtr  # Φ, the distribution function of N(0, 1)
+
+import tinydiff as td
+from tinydiff.check import check
+from tinydiff.plotting import DATA, EXACT, MODEL, show
+
+plt.style.use("tinydiff.course")
+rng = np.random.default_rng(9)
+
+# %% [markdown]
+# ## From the chain to an SDE
+#
+# A noising step is $x_t = \sqrt{1-\beta_t}\,x_{t-1} + \sqrt{\beta_t}\,z$ with $z \sim \mathcal N(0, 1)$. Take $T$ steps, put
+# them on a clock that runs from 0 to 1, so that a step lasts $dt = 1/T$, and let a function $\beta(t)$ say how fast noise
+# comes in: $\beta_t = \beta(t/T)\,dt$. From now on $t$ is a number in $[0, 1]$, as in the library.
+#
+# For small $dt$, $\sqrt{1-\beta\,dt} = 1 - \tfrac12\beta\,dt$ up to terms of order $dt^2$. A step is then
+#
+# $$x(t + dt) = x(t) - \tfrac12\,\beta(t)\,x(t)\,dt + \sqrt{\beta(t)}\,\sqrt{dt}\;z .$$
+#
+# Sums of independent $\sqrt{dt}\,z$ are the increments of a **Brownian path** $w$: over any stretch of time, Gaussian with
+# the length of the stretch as variance, and independent of what came before. As $dt \to 0$ we write
+#
+# $$\boxed{\;dx = -\tfrac12\,\beta(t)\,x\,dt + \sqrt{\beta(t)}\;dw\;}$$
+#
+# This is a **stochastic differential equation** (SDE), called variance preserving [Song et al. 2021, §3.4]. The part before $dt$
+# is its **drift**, $\sqrt\beta$ its **diffusion**. You may always read it as the line above it, with a small $dt$: that
+# reading, as an algorithm, is the **Euler–Maruyama method**.
+#
+# The library's `td.VP()` has $\beta(t) = 0.1 + 19.9\,t$, with signal $\alpha = e^{-\frac12\int_0^t\beta}$ and noise
+# $\sigma^2 = 1 - \alpha^2$. Do chains really tend to it? Compare $\ln\bar\alpha$ at the end:
+
+# %%
+process = td.VP()
+print("    T   ln ᾱ of the chain   −∫β dt    difference")
+gaps = []
+for T in (100, 1000, 10_000):
+    chain = np.sum(np.log1p(-process.beta(np.arange(1, T + 1) / T) / T))
+    limit = 2 * np.log(process.alpha(1.0))
+    gaps.append(abs(chain - limit))
+    print(f"{T:6d}   {chain:12.5f}   {limit:12.5f}    {gaps[-1]:.5f}")
+assert np.allclose(np.divide(gaps[:-1], gaps[1:]), 10, rtol=0.15)  # ten times the steps, a tenth of the difference
+
+# %% [markdown]
+# ### Exercise 9.1: one step of Euler–Maruyama
+#
+# For any drift $f(x, t)$ and any diffusion $g(t)$, from $t$ to $s$. On the way back $s$ is the earlier time, so that
+# $s - t$ is negative. The drift feels that sign. The noise does not: a variance is a length of time.
+
+
+# %%
+def euler_maruyama_step(f, g, x, t, s, z):
+    """x_s from x = x_t; f(x, t) is the drift (B, D), g(t) the diffusion, a number; z ~ N(0, I), (B, D)."""
+    ### BEGIN SOLUTION
+    return x + (s - t) * f(x, t) + np.sqrt(abs(s - t)) * g(t) * z
+    ### END SOLUTION
+
+
+check(euler_maruyama_step)
+
+# %% [markdown]
+# ## What pulls where
+#
+# Our data are two modes on a line, one narrow and one wide, and the exact score $s = \partial_x \ln q_t(x)$. Often one reads
+# that the drift pulls points towards a mode. Let us look: the forward drift $-\tfrac12\beta x$, and the score, scaled by
+# $\tfrac12\beta$ so that both are velocities.
+#
+# **Predict.** Where is each of the two curves zero?
+
+# %%
+data = td.GaussianMixture(weights=[0.35, 0.65], means=[[-1.5], [0.8]], covariances=[[[0.02]], [[0.15]]])
+model = td.Oracle(data, process)  # model.at(t) is q_t, with log_density and score
+t = 0.1
+line = np.linspace(-2.6, 2.6, 401)[:, None]
+pull, push = -0.5 * process.beta(t) * line, 0.5 * process.beta(t) * model.at(t).score(line)
+
+fig, ax = plt.subplots(figsize=(7.5, 3.2))
+density = np.exp(model.log_density(line, t))
+ax.fill_between(line[:, 0], 9 * density - 9, -9, color=DATA, alpha=0.25, lw=0)
+ax.axhline(0, color=DATA, lw=0.8)
+ax.plot(line, pull, color="#000000", ls="--")
+ax.plot(line, push, color=EXACT)
+ax.text(1.75, -3.9, "forward drift", color="#000000")
+ax.text(-1.85, 6.0, "score × β/2", color=EXACT)
+ax.text(0.25, -8.4, "$q_t$, t = 0.1", color="#4a4a4a")
+ax.set(xlabel="x", ylabel="velocity (per unit of t)", ylim=(-9, 9), xlim=(-2.6, 2.6))
+show(fig, "Two curves over the two-mode density: the forward drift is a falling straight line through 0, the score falls "
+     "through zero at each mode and rises through zero between them.")  # fmt: skip
+
+# %% [markdown]
+# *What to see:* the drift knows nothing of the data. It pulls towards the origin, which here is a valley between the modes. It
+# is the *score* that points to modes: positive to the left of each, negative to the right.
+#
+# ## How a density moves
+#
+# Points obey $dx = f\,dt + g\,dw$, here with $f = -\tfrac12\beta x$, $g = \sqrt\beta$. What does their density $q_t$ do? Take a
+# smooth test function $\phi$ that vanishes far out, and ask how its mean changes. To second order
+# $\phi(x + dx) = \phi + \phi'\,dx + \tfrac12\phi''\,dx^2$. The mean of $dw$ is 0 and that of $dw^2$ is $dt$; all else in
+# $dx^2$ is smaller than $dt$. So
+#
+# $$\frac{d}{dt}\,E\,\phi(x_t) = E\big[f\,\phi' + \tfrac12 g^2\,\phi''\big],
+#   \qquad\text{that is}\qquad
+#   \int \phi\;\partial_t q = \int \big(f\,\phi' + \tfrac12 g^2\,\phi''\big)\,q .$$
+#
+# Integrate by parts, once in the first term and twice in the second; nothing comes from the ends, where $\phi$ is 0. The
+# derivatives move from $\phi$ to the rest. As the result holds for every $\phi$, it holds without it:
+#
+# $$\boxed{\;\partial_t q = -\,(f q)' + \tfrac12\,g^2\,q''\;}$$
+#
+# the **Fokker–Planck equation**. The first term carries the density along, the second spreads it. (In more dimensions: the
+# divergence of $fq$, the Laplacian of $q$.) Divide by $q$, and use $q' = s\,q$ and so $q'' = (s' + s^2)\,q$:
+#
+# $$\partial_t \ln q = -f' - f s + \tfrac12\,g^2\,(s' + s^2).$$
+#
+# Let us not believe it. The left side we get by a **complex step** (notebook 6): $\operatorname{Im} F(t + ih)/h$ is $F'(t)$ to
+# full precision for $h = 10^{-30}$. So is $s'$.
+
+# %%
+h = 1e-30
+print("   t    mean of |∂_t ln q|    largest difference between the two sides")
+for t in (0.02, 0.1, 0.3, 0.6):
+    left = model.log_density(line, t + 1j * h).imag / h
+    q = model.at(t)
+    score, slope = q.score(line)[:, 0], q.score(line + 1j * h)[:, 0].imag / h
+    beta, x = process.beta(t), line[:, 0]
+    right = 0.5 * beta + 0.5 * beta * x * score + 0.5 * beta * (slope + score**2)
+    apart = np.max(np.abs(left - right)) / np.max(np.abs(left))
+    print(f"{t:5.2f}   {np.mean(np.abs(left)):12.4f}          {apart:.0e} of the largest")
+    assert apart < 1e-11  # rounding: terms much larger than their sum cancel at large t
+
+# %% [markdown]
+# ## The trick: noise as drift
+#
+# Look at the spreading term once more, and write it with the score:
+#
+# $$\tfrac12\,g^2\,q'' = \big(\tfrac12\,g^2\,q'\big)' = \big(\tfrac12\,g^2\,s\,q\big)' .$$
+#
+# It has the form of a carrying term! Noise acts on the *density* exactly as a velocity $-\tfrac12 g^2 s$, away from where
+# points crowd. So Fokker–Planck may be read in another way, with no noise in it:
+#
+# $$\partial_t q = -\big((f - \tfrac12 g^2 s)\,q\big)' .$$
+#
+# That is how a density moves whose points obey
+#
+# $$\boxed{\;\frac{dx}{dt} = f - \tfrac12\,g^2\,s\;}\qquad\text{the \textbf{probability flow}, an ODE.}$$
+#
+# An ODE may be run in either direction, so here is a way from noise to data [Song et al. 2021, §4.3].
+#
+# And we may trade only *some* noise for drift, or more than all of it. Add and subtract $\tfrac12\lambda^2 g^2 q''$, for any
+# number $\lambda \ge 0$ (a knob; not the log-SNR):
+#
+# $$\partial_t q = -\Big(\big[f - \tfrac12(1+\lambda^2)\,g^2 s\big]\,q\Big)' - \tfrac12\,\lambda^2 g^2\,q'' .$$
+#
+# The last term has the wrong sign for a forward process. Run time backwards, $\tau = 1 - t$, and both signs flip:
+# the drift is walked the other way, and the noise spreads as it should. So, for $dt < 0$,
+#
+# $$\boxed{\;dx = \big[f - \tfrac12\,(1+\lambda^2)\,g^2\,s\big]\,dt + \lambda\,g\,d\bar w\;}$$
+#
+# with $\bar w$ a Brownian path in backward time, has the densities $q_t$ for every $\lambda$:
+#
+# | $\lambda$ | drift | noise | name |
+# |---|---|---|---|
+# | 0 | $f - \tfrac12 g^2 s$ | none | probability flow: DDIM, in the limit |
+# | 1 | $f - g^2 s$ | $g\,d\bar w$ | **reverse SDE** [Anderson 1982, [doi](https://doi.org/10.1016/0304-4149(82)90051-5)]: DDPM, in the limit |
+#
+# (For $\lambda = 1$ more is true: not only the densities agree with the forward process, but the laws of whole paths.)
+#
+# ### Exercise 9.2: the drift of the reverse SDE
+#
+# For the variance preserving SDE, $f = -\tfrac12\beta x$ and $g^2 = \beta$.
+
+
+# %%
+def reverse_sde_drift(x, beta, score):
+    """The drift of the reverse SDE, λ = 1; x and score (B, D), beta = β(t), a number."""
+    ### BEGIN SOLUTION
+    return -0.5 * beta * x - beta * score
+    ### END SOLUTION
+
+
+check(reverse_sde_drift)
+
+# %% [markdown]
+# ### Exercise 9.3: the drift of the flow
+
+
+# %%
+def probability_flow_drift(x, beta, score):
+    """The drift of the probability flow, λ = 0; x and score (B, D), beta = β(t), a number."""
+    ### BEGIN SOLUTION
+    return -0.5 * beta * (x + score)
+    ### END SOLUTION
+
+
+check(probability_flow_drift)
+
+# %% [markdown]
+# ## The picture to remember
+#
+# Six points of noise, at the quantiles 0.1, 0.25, …, 0.85 of $q_1$, go down to the data: by the flow, $\lambda = 0$, then with a
+# little noise, $\lambda = 0.4$, and by the reverse SDE, $\lambda = 1$. All random paths share **one** Brownian path $\bar w$, so
+# that whatever is different between them is not luck.
+#
+# **Predict.** Six starts and one $\bar w$: where do the six paths of the reverse SDE end? Write it down before you run the
+# next cell.
+
+
+# %%
+def cdf(x, t):
+    """F_t(x), the distribution function of q_t; x (B, 1)."""
+    q = model.at(t)
+    return ndtr((x - q.means[:, 0]) / np.sqrt(q.covariances[:, 0, 0])) @ q.weights
+
+
+levels = np.array([0.1, 0.25, 0.4, 0.55, 0.7, 0.85])
+fine = np.linspace(-5, 5, 200_001)[:, None]
+start = np.interp(levels, cdf(fine, 1.0), fine[:, 0])[:, None]
+
+ts = process.t_max + (process.t_min - process.t_max) * (1 - np.linspace(1, 0, 601) ** 2)  # finer towards the data
+path = td.brownian_path(rng, np.zeros((1, 1)), ts)  # one path for all: path(t, s) = w_s − w_t, (1, 1)
+smooth = np.array([x[:, 0] for _, x in td.probability_flow(model, process, start, ts, method="heun")])
+jagged = {
+    lam: np.array([x[:, 0] for _, x in td.euler_maruyama(model, process, start, ts, lam=lam, noise=path)])
+    for lam in (0.4, 1.0)
+}
+
+xs, times = np.linspace(-2.8, 2.8, 281), np.linspace(1, 0.004, 300) ** 2
+image = np.array([np.exp(model.log_density(xs[:, None], t)) for t in times]).T
+ticks = np.array([1, 0.6, 0.3, 0.1, 0.02])
+
+
+def backdrop(ax):
+    """The density of x_t: time on a square-root scale, noise left, data right; brighter is denser."""
+    ax.contourf(np.sqrt(times), xs, image, levels=np.linspace(0, 1, 16) ** 2, cmap="viridis", norm=PowerNorm(0.5, 0, 1),
+                extend="max")  # fmt: skip
+    ax.set(xlim=(1, 0.004), ylim=(-2.8, 2.8), xticks=[*np.sqrt(ticks), 0.004], xticklabels=[*map(str, ticks), "0"])
+
+
+fig, axes = plt.subplots(2, 1, figsize=(9, 5.4), sharex=True)
+for ax, (lam, paths), name in zip(axes, jagged.items(), ("a little noise", "the reverse SDE"), strict=True):
+    backdrop(ax)
+    ax.plot(np.sqrt(ts), paths, color="#FFB070", lw=0.8)
+    ax.plot(np.sqrt(ts), smooth, color="white", lw=2)
+    ax.plot(np.ones(6), start, "o", color="white", ms=6, mec="black", clip_on=False, zorder=3)
+    ax.set(ylabel="x")
+    ax.text(0.985, -2.55, rf"white: the flow      orange: {name}, $\lambda$ = {lam:g}", color="white")
+axes[1].set_xlabel("time t (noise left, data right)")
+show(fig, "The density of x over time as an image, twice: one bell on the left that splits into two bright bands on the right. "
+     "Six smooth white curves run through it without crossing. Above, six orange paths tremble in one rhythm about them; "
+     "below, six orange paths from the same starts run together into one.")  # fmt: skip
+print("ends of the flow          ", np.round(smooth[-1], 2))
+for lam, paths in jagged.items():
+    print(f"ends with λ = {lam:g}".ljust(26), np.round(paths[-1], 2))
+assert np.ptp(jagged[1.0][-1]) < 0.1 * np.ptp(smooth[-1])
+
+# %% [markdown]
+# *What to see:* the image is the density, and it is the same for all. The white curves part like a river around an island and
+# never cross. With a little noise the paths tremble in one rhythm, and some end in the other mode. The reverse SDE goes
+# further: its six paths run together and end in *one* place. It forgets the start; where a path ends is written in
+# $\bar w$. For a crowd every point needs a Brownian path of its own, and then:
+#
+# no path agrees with its white curve. Does the crowd?
+#
+# ## Curves that keep their quantile
+#
+# Two curves of an ODE cannot cross. On a line, then, as many points stay below a curve as were there at the start:
+# $F_t(x_t)$, with $F_t$ the distribution function of $q_t$, is constant along it. So the flow of each point is known *exactly*, as
+# $x_t = F_t^{-1}(F_1(x_1))$, and this is a sharp test of any ODE solver.
+
+# %%
+print("    t     F_t(x_t) along the six curves                              largest change")
+grid = td.grids.log_snr(process, 5)
+for t, x in td.probability_flow(model, process, start, grid, method="rk45", rtol=1e-11, atol=1e-11):
+    change = np.max(np.abs(cdf(x, t) - cdf(start, 1.0)))
+    print(f"{t:.6f}  " + "  ".join(f"{level:.6f}" for level in cdf(x, t)) + f"   {change:.0e}")
+    assert change < 1e-10
+
+# %% [markdown]
+# ## The same crowd
+#
+# Ten thousand points, from $q_1$, by both ways. Then compare: all ends with the exact density, and the two ends of each
+# start with each other.
+
+# %%
+n = 10_000
+noise = model.at(1.0).sample(rng, n)
+steps = td.grids.uniform(process, 400)
+by_sde = td.last(td.euler_maruyama(model, process, noise, steps, rng=rng))[1]
+by_ode = td.last(td.probability_flow(model, process, noise, td.grids.uniform(process, 100), method="heun"))[1]
+
+fig, axes = plt.subplots(1, 3, figsize=(9, 3.1), width_ratios=[1, 1, 0.9])
+exact = np.exp(model.log_density(line, process.t_min))
+for ax, ends, name in zip(axes, (by_sde, by_ode), ("reverse SDE", "probability flow"), strict=False):
+    ax.hist(ends[:, 0], bins=90, range=(-2.4, 2.4), density=True, color=MODEL, alpha=0.5)
+    ax.plot(line, exact, color=EXACT, lw=1.5)
+    ax.set(title=name, xlabel="x at the end", yticks=[], xlim=(-2.4, 2.4))
+axes[0].set_ylabel("density")
+axes[2].plot(by_ode[:1500], by_sde[:1500], ".", color=MODEL, ms=3, alpha=0.5, rasterized=True)
+axes[2].set(title="from the same start", xlabel="end of the flow", ylabel="end of the SDE", aspect="equal",
+            xticks=[-2, 0, 2], yticks=[-2, 0, 2])  # fmt: skip
+show(fig, "Two histograms of ends, by the SDE and by the flow, both under the exact two-mode density. A third panel "
+     "plots the end of the SDE against that of the flow from the same start: four clouds, no relation.")  # fmt: skip
+
+# %% [markdown]
+# *What to see:* two histograms, one law. On the right, a point for each start: where the flow takes it says nothing about where the
+# SDE takes it. Random and smooth paths end alike as a *crowd*, and only as a crowd. So "sampling is a deterministic
+# mapping" is true of the flow and false of the SDE.
+#
+# ## Break it
+#
+# **The missing ½.** The flow has $\tfrac12 g^2 s$, the reverse SDE $g^2 s$. Take the SDE's drift, and leave out the noise (or: write
+# the flow without its ½).
+
+
+# %%
+def flow_without_the_half(x, beta, score):
+    """The reverse SDE's drift, used as an ODE."""
+    return -0.5 * beta * x - beta * score
+
+
+print(check(flow_without_the_half, "probability_flow_drift"))
+
+# %% [markdown]
+# How wrong is it? On data $\mathcal N(0, 1)$, where the score is $-x$ and the right flow stands still, it says
+# $dx/dt = +\tfrac12\beta x$. From $t = 1$ down to 0 that multiplies $x$ by $\alpha(1) = 0.0066$: a thousand samples on one
+# spot. **Predict** what it does to two modes.
+
+# %%
+wrong = np.array([x[:, 0] for _, x in td.euler_maruyama(model, process, start, ts, noise=lambda t, s: 0.0)])
+
+fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
+for ax, curves, name in zip(axes, (smooth, wrong), ("the flow", "without the ½"), strict=True):
+    backdrop(ax)
+    ax.plot(np.sqrt(ts), curves, color="white", lw=1.6)
+    ax.set(xlabel="time t (noise left, data right)", title=name)
+axes[0].set_ylabel("x")
+show(fig, "The density over time, twice, with six curves. Left the flow, whose curves spread over both modes. Right "
+     "without the half: all six rush together into one curve, which ends in the upper mode.")  # fmt: skip
+print(
+    f"from the lowest to the highest of six ends: the flow {np.ptp(smooth[-1]):.2f}, without the ½ {np.ptp(wrong[-1]):.4f}"
+)
+assert np.ptp(wrong[-1]) < 0.01 * np.ptp(smooth[-1])
+
+# %% [markdown]
+# *What to see:* the curves rush together long before the modes part, and six starts give one sample. The density in the
+# background is no longer theirs.
+#
+# Fokker–Planck sees the mistake at any time, without a sample. For an ODE with drift $\tilde f$ it says
+# $\partial_t \ln q = -\tilde f' - \tilde f s$. The **residual** is what is left over; its root mean square under
+# $q_t$, beside that of $\partial_t \ln q$ itself:
+
+# %%
+print("   t    right drift    without the ½      (residual / signal)")
+ratio = {}
+for t in (0.05, 0.1, 0.2, 0.3, 0.4):
+    q, beta = model.at(t), process.beta(t)
+    weights = np.exp(q.log_density(line))
+    rms = lambda r, w=weights: np.sqrt(np.sum(w * r**2) / np.sum(w))  # noqa: E731
+    signal = model.log_density(line, t + 1j * h).imag / h
+    score, slope = q.score(line)[:, 0], q.score(line + 1j * h)[:, 0].imag / h
+    ratio[t] = []
+    for share in (0.5, 1.0):  # of g² s in the drift
+        drift, divergence = -0.5 * beta * line[:, 0] - share * beta * score, -0.5 * beta - share * beta * slope
+        ratio[t].append(rms(signal + divergence + drift * score) / rms(signal))
+    print(f"{t:5.2f}      {ratio[t][0]:.0e}          {ratio[t][1]:5.2f}")
+    assert ratio[t][0] < 1e-11 < 1 < ratio[t][1]
+
+# %% [markdown]
+# **The sign of $dt$.** Sampling runs from 1 down to 0, so $dt < 0$. Take its absolute value, as one does without thinking:
+
+# %%
+x, z = noise[:500], rng.standard_normal((400, 500, 1))
+for k in range(60):
+    t, dt = steps[k], abs(steps[k + 1] - steps[k])
+    drift = -0.5 * process.beta(t) * x - process.beta(t) * model.at(t).score(x)
+    x = x + dt * drift + np.sqrt(process.beta(t) * dt) * z[k]
+print(f"standard deviation after 60 of 400 steps, dt > 0: {x.std():.1f}    (it should still be about 1)")
+assert x.std() > 3
+
+# %% [markdown]
+# The score now drives points away from the data, and the farther they are the harder it drives.
+#
+# ## The numbers
+#
+# First the family: the Fokker–Planck residual for four $\lambda$, at $t = 0.1$, relative to $\partial_t \ln q$. Then the crowds,
+# against the exact law at the end, with standard errors; $D$ is the largest distance between distribution functions, whose 99 %
+# quantile under the null hypothesis is $1.63/\sqrt n$.
+
+# %%
+t = 0.1
+q, beta, x = model.at(t), process.beta(t), line[:, 0]
+score, slope = q.score(line)[:, 0], q.score(line + 1j * h)[:, 0].imag / h
+signal = model.log_density(line, t + 1j * h).imag / h
+for lam in (0.0, 0.5, 1.0, 2.0):
+    share = 0.5 * (1 + lam**2)
+    drift, divergence = -0.5 * beta * x - share * beta * score, -0.5 * beta - share * beta * slope
+    right = -divergence - drift * score - 0.5 * lam**2 * beta * (slope + score**2)
+    apart = np.max(np.abs(signal - right)) / np.max(np.abs(signal))
+    print(f"λ = {lam:3.1f}: residual {apart:.0e}")
+    assert apart < 1e-12
+
+q = model.at(process.t_min)
+m, v = q.means[:, 0], q.covariances[:, 0, 0]
+mean = q.weights @ m
+variance = q.weights @ (v + m**2) - mean**2
+left_mode = cdf(np.array([[-0.6]]), process.t_min)[0]
+half = td.last(td.euler_maruyama(model, process, noise, steps, rng=rng, lam=0.5))[1]
+shared = {"exact": (mean, variance, left_mode), "reverse SDE": by_sde, "λ = ½": half, "probability flow": by_ode}
+print(f"\n{'':18s}mean              variance          share below −0.6    D")
+for name, ends in shared.items():
+    if name == "exact":
+        print(f"{name:17s}{mean:7.4f}           {variance:7.4f}           {left_mode:7.4f}")
+        continue
+    se_mean, se_variance = np.sqrt(variance / n), np.sqrt(np.var((ends - mean) ** 2) / n)
+    se_share = np.sqrt(left_mode * (1 - left_mode) / n)
+    ordered = np.sort(ends[:, 0])
+    D = np.max(np.abs(cdf(ordered[:, None], process.t_min) - (np.arange(n) + 0.5) / n))
+    share = np.mean(ends < -0.6)
+    print(f"{name:17s}{ends.mean():7.4f} ({se_mean:.4f})  {ends.var():7.4f} ({se_variance:.4f})  {share:7.4f} ({se_share:.4f})"
+          f"    {D:.4f} < {1.63 / np.sqrt(n):.4f}")  # fmt: skip
+    assert abs(ends.mean() - mean) < 4 * se_mean
+    assert abs(ends.var() - variance) < 4 * se_variance
+    assert abs(share - left_mode) < 4 * se_share
+    assert np.sqrt(n) * D < 1.63
+correlation = np.corrcoef(by_sde[:, 0], by_ode[:, 0])[0, 1]
+print(f"\ncorrelation of the two ends of one start: {correlation:.3f}, standard error {1 / np.sqrt(n):.3f}")
+assert abs(correlation) < 4 / np.sqrt(n)
+
+# %% [markdown]
+# ## What you know now
+#
+# - DDPM's chain, in ever smaller steps, is the SDE $dx = -\tfrac12\beta x\,dt + \sqrt\beta\,dw$.
+# - Fokker–Planck says how its density moves. On a density, noise acts as the velocity $-\tfrac12 g^2 s$.
+# - So there is a family with the same densities: the flow ($\lambda = 0$), the reverse SDE ($\lambda = 1$), and all others.
+# - The drift pulls to the origin; the score points to the modes. The flow has the ½, the reverse SDE has not, and $dt < 0$.
+# - The flow keeps quantiles, so each of its paths has an exact answer.
+#
+# **Next:** [10. Solvers and likelihood](10_solvers_and_likelihood.ipynb). The flow is an ordinary differential equation: what
+# does a step of a good solver cost, and how likely is a point?

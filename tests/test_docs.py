@@ -1,0 +1,99 @@
+"""The pages' code runs: every Python block of docs/howto and of the README, and every command line beside them.
+
+The blocks of a page share their names, in order, in an empty folder. Training is cut short: td.train to 30 steps of
+128 points, a `tinydiff train` to 4. What is not for running says so: ```python no-run. Commands are in blocks of
+```console, and in the README in indented lines that begin with tinydiff.
+"""
+
+import contextlib
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinydiff as td
+from tinydiff import cli, runs
+from tinydiff.runs.config import open_data
+from tinydiff.runs.directory import Run
+from tinydiff.runs.sampling import Draw
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs" / "howto").glob("*.md"))
+BLOCK = re.compile(r"^```(?P<kind>python|console)\n(?P<code>.*?)^```$|^ {4}(?P<command>tinydiff .*)$", re.M | re.S)
+TEN_LINES = "import numpy as np\nimport tinydiff as td\n"  # of the README: test_package runs them
+
+
+def blocks(page):
+    """(line, kind, text) of all that a page runs."""
+    text = page.read_text(encoding="utf-8")
+    for found in BLOCK.finditer(text):
+        line = text.count("\n", 0, found.start()) + 1
+        if found["command"] is None:
+            yield line, found["kind"], found["code"]
+        elif page.name == "README.md":
+            yield line, "console", found["command"].partition("  #")[0]
+
+
+def short(train):
+    """td.train, for 30 steps of 128 points at most."""
+    return lambda *a, steps=3000, batch=1024, **more: train(*a, steps=min(steps, 30), batch=min(batch, 128), **more)
+
+
+def obey(command):
+    """Parse a command line of tinydiff as the program does, and do what it asks in little; others are not ours."""
+    words = shlex.split(command, comments=True)
+    if words[:1] != ["tinydiff"]:
+        return
+    with contextlib.suppress(SystemExit):  # --help
+        options = cli.parse(words[1:])
+        if isinstance(options, cli.Train) and not options.resume:
+            data = open_data(options.config.name)
+            config = replace(options.config, steps=4, batch=8, width=4, blocks=1, save_every=2)
+            Run.create(options.out, config).train(data)
+        elif isinstance(options, Draw) and (options.run / "checkpoint.npz").exists():
+            runs.sample(replace(options, n=12, steps=3))
+
+
+@pytest.fixture
+def little(tmp_path, monkeypatch):
+    """An empty folder, and short trainings."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(td, "train", short(td.train))
+
+
+def perform(page, names):
+    """All blocks of the page, with these names at first; a failure says the line of the page."""
+    for line, kind, text in blocks(page):
+        if kind == "console":
+            for command in text.splitlines():
+                obey(command.removeprefix("$ "))
+        elif not (page.name == "README.md" and text.startswith(TEN_LINES)):
+            exec(compile("\n" * line + text, str(page), "exec"), names)
+    return names
+
+
+@pytest.mark.filterwarnings("ignore:.*samples will be off")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_code_of_a_page_runs_as_written(page, little):
+    if "import torch" in page.read_text(encoding="utf-8"):
+        pytest.importorskip("torch").set_num_threads(1)
+    assert list(blocks(page)), "a page that shows how has code"
+    perform(page, {"__name__": page.stem})
+
+
+def test_the_readmes_commands_and_other_blocks_run(little):
+    """Its ten lines are tested with the package."""
+    names = perform(ROOT / "README.md", {"np": np, "td": td})
+    said = str(names["check"](names["q_sample"]))
+    readme = ROOT.joinpath("README.md").read_text(encoding="utf-8")
+    assert "\n".join(f"    {line}".rstrip() for line in said.splitlines()) in readme  # word for word
+
+
+def test_no_page_shows_python_in_another_way():
+    """A fence with a misspelt word would not be run."""
+    for page in PAGES:
+        fences = set(re.findall(r"^ *```(\S.*)$", page.read_text(encoding="utf-8"), re.M))
+        assert fences <= {"python", "python no-run", "console", "text"} or page.stem == "index", page
