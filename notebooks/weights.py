@@ -60,7 +60,7 @@ def write(run: str | os.PathLike[str], path: Path, bits: int = BITS) -> int:
     network = TimeMLP(784, config.width, config.blocks, 10, config.prediction, config.norm)
     with whole(path) as part:
         with part.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **pack(state.ema, network, bits))
+            np.savez_compressed(file, **pack(state.ema, network, bits))
         if (size := part.stat().st_size) > LIMIT:
             raise ValueError(f"{path.name} would take {size} bytes, more than {LIMIT}: round away more bits.")
     print(f"{path}: step {state.step} of {config.steps}, {network.size} numbers, {size} bytes")

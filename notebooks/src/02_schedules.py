@@ -113,7 +113,8 @@ show(
 # only a label: one event, three clocks.
 #
 # A perfect guess of $x_0$ should not notice the difference. The library has one: the `Oracle` knows the mixture and
-# gives $\mathbb E[x_0 \mid x_t]$, the mean of all the $x_0$ that could have led to $x_t$, by formula.
+# gives $\mathbb E[x_0 \mid x_t]$ by formula: the mean of all the $x_0$ that could have led to $x_t$,
+# weighted by how likely each is.
 
 # %%
 for lam in (4.0, 0.0, -4.0):
@@ -321,55 +322,57 @@ ax.set(
 )
 show(
     fig,
-    "Log-SNR over time. Dots of rescaled chains of 100 and of 25 steps lie along the grey curve of the "
-    "continuous process; triangles of the chain of 100 steps with the beta of 1000 stay far above it and end "
-    "near 0.",
+    "Log-SNR over time. Dots of 100 rescaled steps lie along the grey curve of the continuous process; squares "
+    "of 25 do so in the middle and end below it; triangles of 100 steps with the beta of 1000 stay far above it "
+    "and end near 0.",
 )
 
 # %% [markdown]
-# *What to see:* with rescaled $\beta$, $T$ sets only how densely one curve is dotted. Even 25 dots follow it until the
-# large $\beta$ at the end, where they get below it: more noise, and a smaller gap. With the wrong $\beta$ the chain
-# ends at $\lambda = -0.56$, where signal and noise are almost equally strong.
+# *What to see:* with rescaled $\beta$, $T$ sets only how densely one curve is dotted. Even 25 squares follow it through
+# the middle. They begin above it, and the large $\beta$ at the end take them below it: more noise, and a smaller gap.
+# With the wrong $\beta$ the chain ends at $\lambda = -0.56$, where the signal is still more than half as strong as the
+# noise.
 #
 # ## The limit of many steps
 #
-# What is the grey curve? Fix a function $\beta(t)$ on $[0, 1]$, the rate of noising, and take $N$ steps with
-# $\beta_i = \beta(i/N)/N$. Then
+# What is the grey curve? Fix a function $\beta(t)$ on $[0, 1]$, the rate of noising, and take $T$ steps with
+# $\beta_i = \beta(i/T)/T$. Then
 #
-# $$\ln\bar\alpha = \sum_{i=1}^{N} \ln\Big(1 - \frac{\beta(i/N)}N\Big)
-#   = \underbrace{-\frac1N \sum_i \beta(i/N)}_{\to\ -\int_0^1\beta\,dt} \;-\; \underbrace{\frac1{2N^2} \sum_i \beta(i/N)^2}_{\to\ 0} - \dots$$
+# $$\ln\bar\alpha_T = \sum_{i=1}^{T} \ln\Big(1 - \frac{\beta(i/T)}T\Big)
+#   = \underbrace{-\frac1T \sum_i \beta(i/T)}_{\to\ -\int_0^1\beta\,dt} \;-\; \underbrace{\frac1{2T^2} \sum_i \beta(i/T)^2}_{\to\ 0} - \dots$$
 #
-# by $\ln(1-u) = -u - \tfrac12u^2 - \dots$. So the chain tends to $\bar\alpha(t) = \exp\big(-\int_0^t \beta\big)$. For
-# the linear rate $\beta(t) = \beta_{\min} + (\beta_{\max}-\beta_{\min})\,t$ that is
+# by $\ln(1-u) = -u - \tfrac12u^2 - \dots$, and likewise up to any time $t$. So the chain tends to
+# $\bar\alpha(t) = \exp\big(-\int_0^t \beta\big)$. For the linear rate
+# $\beta(t) = \beta_{\min} + (\beta_{\max}-\beta_{\min})\,t$ that is
 #
 # $$\ln\bar\alpha(t) = -\Big(\beta_{\min} t + \tfrac12 (\beta_{\max}-\beta_{\min})\,t^2\Big),$$
 #
 # the VP process [Song et al. 2021, [score-based SDEs](https://arxiv.org/abs/2011.13456), eq. 33], with
 # $\beta_{\min} = 0.1$ and $\beta_{\max} = 20$: the paper's numbers times a thousand. How fast? Two errors remain, each
-# of size $1/N$. A sum over right end points misses the integral by half a step times the rise,
-# $(\beta_{\max}-\beta_{\min})/2N$; and the second sum is $\tfrac1{2N}\int\beta^2$. Together
+# of size $1/T$. A sum over right end points exceeds the integral by half a step times the rise,
+# $(\beta_{\max}-\beta_{\min})/2T$; and the second sum is nearly $\tfrac1{2T}\int\beta^2$. Together
 #
-# $$\ln\bar\alpha_N - \ln\bar\alpha(1) \approx -\frac CN, \qquad C = \frac{\beta_{\max}-\beta_{\min}}2 + \frac12\int_0^1\beta(t)^2\,dt .$$
+# $$\ln\bar\alpha_T - \ln\bar\alpha(1) \approx -\frac CT, \qquad C = \frac{\beta_{\max}-\beta_{\min}}2 + \frac12\int_0^1\beta(t)^2\,dt .$$
 #
-# An error in proportion to $1/N$ is called **order 1**: with twice the steps, half the error.
+# An error in proportion to $1/T$ is called **order 1**: with twice the steps, half the error.
 
 # %%
 vp = td.VP(beta_min=0.1, beta_max=20.0)
 C = (20 - 0.1) / 2 + (20**3 - 0.1**3) / (6 * (20 - 0.1))  # ∫β² = (β_max³ − β_min³)/3(β_max − β_min)
 sizes, errors = np.array([100, 200, 400, 800, 1600, 3200]), []
-for N in sizes:
-    chain = td.Discrete(vp.beta(np.arange(1, N + 1) / N) / N)
+for T in sizes:
+    chain = td.Discrete(vp.beta(np.arange(1, T + 1) / T) / T)
     errors.append(2 * np.log(chain.alpha(1.0) / vp.alpha(1.0)))  # ln ᾱ = 2 ln α
 orders = -np.diff(np.log(np.abs(errors))) / np.log(2)
-print("    N     error of ln ᾱ_N     −C/N     order")
-for N, error, order in zip(sizes, errors, [None, *orders], strict=True):
-    print(f"{N:5d}     {error:10.4f}     {-C / N:10.4f}     " + (f"{order:.3f}" if order else ""))
+print("    T     error of ln ᾱ_T     −C/T     order")
+for T, error, order in zip(sizes, errors, [None, *orders], strict=True):
+    print(f"{T:5d}     {error:10.4f}     {-C / T:10.4f}     " + (f"{order:.3f}" if order else ""))
 assert abs(orders[2] - 1.02) < 0.005
 assert abs(orders[-1] - 1) < 0.01
 assert abs(errors[-1] * sizes[-1] / -C - 1) < 0.01
 
 # %% [markdown]
-# Order 1, and the predicted constant. (An order is a slope in the limit; at 400 steps it still reads 1.02.)
+# Order 1, and the predicted constant. (An order is a slope in the limit; from 400 to 800 steps it still reads 1.02.)
 #
 # ## Count digits before you count steps
 #
@@ -386,27 +389,24 @@ assert abs(errors[-1] * sizes[-1] / -C - 1) < 0.01
 # %%
 exponents = np.linspace(-17, -2, 91)
 ways = {
-    "1 − prod, single": lambda b: 1 - np.prod(np.full(10, 1 - b), dtype=b.dtype),
-    "1 − prod, double": lambda b: 1 - np.prod(np.full(10, 1 - b), dtype=b.dtype),
-    "−expm1(Σ log1p), single": lambda b: -np.expm1(np.sum(np.log1p(np.full(10, -b)), dtype=b.dtype)),
-    "−expm1(Σ log1p), double": lambda b: -np.expm1(np.sum(np.log1p(np.full(10, -b)), dtype=b.dtype)),
+    "1 − prod": lambda beta: 1 - np.prod(np.full(10, 1 - beta)),
+    "−expm1(Σ log1p)": lambda beta: -np.expm1(np.sum(np.log1p(np.full(10, -beta)))),
 }
-lost = {name: [] for name in ways}
-for name, way in ways.items():
-    kind = np.float32 if "single" in name else np.float64
+lost = {(name, kind): [] for name in ways for kind in (np.float32, np.float64)}
+for (name, kind), errors in lost.items():
     for beta in kind(10.0**exponents):
         with localcontext(prec=50):
             exact = 1 - (1 - Decimal(float(beta))) ** 10
-            lost[name].append(float(abs(Decimal(float(way(beta))) / exact - 1)))
+            errors.append(float(abs(Decimal(float(ways[name](beta))) / exact - 1)))
 
 truth = float(1 - (1 - Decimal(float(np.float32(1e-4)))) ** 10)
-for name in ("1 − prod, single", "−expm1(Σ log1p), single"):
-    print(f"{name:24s} {ways[name](np.float32(1e-4)):.9f},  truth {truth:.9f}")
+for name, way in ways.items():
+    print(f"single precision, {name:16s} {way(np.float32(1e-4)):.9f},  truth {truth:.9f}")
 
 fig, ax = plt.subplots(figsize=(7.2, 3.4))
-for name, errors in lost.items():
-    worst = np.lib.stride_tricks.sliding_window_view(errors, 5).max(axis=1)  # of five neighbours: luck is no digit
-    line, color = "-" if "double" in name else "--", MODEL if name.startswith("1") else EXACT
+for (name, kind), errors in lost.items():
+    worst = np.lib.stride_tricks.sliding_window_view(errors, 5).max(axis=1)  # of five neighbours: one may be lucky
+    line, color = "-" if kind is np.float64 else "--", MODEL if name == "1 − prod" else EXACT
     ax.loglog(10.0 ** exponents[2:-2], worst, line, lw=1.5, color=color)
 ax.set(xlabel=r"$\beta$, ten equal steps", ylabel=r"relative error of $1-\bar\alpha$", ylim=(1e-17, 300))
 ax.set(xticks=[1e-16, 1e-12, 1e-8, 1e-4], yticks=[1e-16, 1e-12, 1e-8, 1e-4, 1])
@@ -417,14 +417,14 @@ ax.text(2e-17, 3e-15, "expm1 and log1p, double", color=EXACT)
 show(
     fig,
     "Relative error over beta on logarithmic axes. The two ways with a product rise to 1, all digits lost, as "
-    "beta falls: in single precision below 1e-8, in double at 1e-16. With expm1 and log1p the error stays "
+    "beta falls: in single precision below 3e-8, in double at 1e-16. With expm1 and log1p the error stays "
     "flat at rounding.",
 )
 
 # %% [markdown]
 # *What to see:* orange loses a digit for each power of ten; blue never does. At $\beta = 10^{-4}$ single precision has
-# an error of some $10^{-4}$ already, and below $10^{-8}$ it says that there is no noise at all. In double precision at
-# $\beta = 10^{-9}$ eight digits are left of sixteen.
+# an error of some $10^{-4}$ already, and below $3\cdot10^{-8}$ it says that there is no noise at all. In double
+# precision at $\beta = 10^{-9}$ about seven digits are left of sixteen.
 #
 # ## Break it
 #
@@ -432,12 +432,13 @@ show(
 #
 # Our images have 28 × 28 pixels, each image of one brightness $b$, with a little grain: pixel $i$ is
 # $x_{0,i} = b + 0.3\,z_i$ with $b \sim \mathcal N(0, 0.91)$, so each pixel has variance 1. This is one Gaussian law,
-# and Bayes' rule for it takes two lines. Along a direction in which the data have the variance $\Lambda$, $x_T$ has the
+# and Bayes' rule for it takes one line. Along a direction in which the data have the variance $\Lambda$, $x_T$ has the
 # variance $v = \bar\alpha_T\Lambda + 1 - \bar\alpha_T$, and
 #
 # $$q(x_0 \mid x_T) = \mathcal N\Big(\frac{\sqrt{\bar\alpha_T}\,\Lambda}{v}\,x_T,\ \ \frac{\Lambda\,(1-\bar\alpha_T)}{v}\Big)$$
 #
-# (the usual regression of one Gaussian on another: covariance over variance, and what is left over). The unit vector
+# (the usual regression of one Gaussian on another: the slope is the covariance $\sqrt{\bar\alpha_T}\,\Lambda$ over the
+# variance $v$, and $\Lambda - \bar\alpha_T\Lambda^2/v$ is left over). The unit vector
 # $u = (1, \dots, 1)/28$ carries the brightness, with $\Lambda = 0.91\cdot 784 + 0.09$; all directions across it have
 # $\Lambda = 0.09$.
 #
@@ -547,7 +548,7 @@ for T in (25, 100, 1000):
 #   long they stay there.
 # - The prior is wrong by $L_T = \tfrac12(\bar\alpha_T\|x_0\|^2 - d\bar\alpha_T - d\ln(1-\bar\alpha_T))$ nats; a $\beta$
 #   belongs to a $T$.
-# - With $\beta_i = \beta(i/N)/N$ the chain tends to $\exp(-\int\beta)$ at order 1: $T$ only dots the curve.
+# - With $\beta_i = \beta(i/T)/T$ the chain tends to $\exp(-\int\beta)$ at order 1: $T$ only dots the curve.
 # - Near 1, compute with `expm1` and `log1p`.
 #
 # **Next:** [3. Undoing one step](03_undoing_one_step.ipynb). Why does it take many steps to go back?

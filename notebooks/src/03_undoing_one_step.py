@@ -36,7 +36,7 @@ rng = np.random.default_rng(3)
 # Read it as a function of $x_{t-1}$. The step $\mathcal N(x_t;\ \sqrt{1-\beta_t}\,x_{t-1},\ \beta_t)$ is a bump around
 # $x_t/\sqrt{1-\beta_t}$ of the variance $\beta_t/(1-\beta_t)$: all the places from which a step could have led here.
 # The other factor is the density of the points after $t - 1$ steps. It prefers the places where points *are*, and it
-# knows all about the data. The product of the two, normalized, is the way back.
+# knows all about the data. The product of the two, normalised, is the way back.
 #
 # From notebook 1 we know that many steps are one. From step $s$ to a later step $t$ leads a single long step with
 #
@@ -97,7 +97,7 @@ show(
 #
 # But then, how can many one-humped steps lead to two modes? They do. We start 10,000 walkers at $x_t = -0.3$ and let
 # each go back five steps at a time, each time by a draw from the exact reverse kernel. Behind them, for each $s$ on the
-# way, the kernel of the single big step from 300 to $s$.
+# way, the kernel of the single big step from 300 to $s$, each scaled to its own highest value.
 
 # %%
 n = 10_000
@@ -146,9 +146,10 @@ show(
 )
 
 # %% [markdown]
-# *What to see:* each small step is a simple one, and yet the crowd splits: a walker whom chance has moved up finds more
-# points above than below and is drawn further up. Sixty small steps and one big step have the same law. They must: seen
-# backwards, a Markov chain is a Markov chain, and both ways are its $q(x_0 \mid x_{300})$.
+# *What to see:* white are nine of the walkers. Each small step is a simple one, and yet the crowd splits: a walker whom
+# chance has moved up finds more points above than below and is drawn further up. Sixty small steps and one big step
+# have the same law. They must: seen backwards, a Markov chain is a Markov chain, and both ways are its
+# $q(x_0 \mid x_{300})$.
 #
 # This is the bargain of diffusion models. The big step is as hard as the data. The small steps are easy, but there are
 # many.
@@ -173,13 +174,16 @@ show(
 # $$A = \frac{(1-\beta_t)(1-\bar\alpha_{t-1}) + \beta_t}{\beta_t\,(1-\bar\alpha_{t-1})} = \frac{1 - (1-\beta_t)\,\bar\alpha_{t-1}}{\beta_t\,(1-\bar\alpha_{t-1})}
 #     = \frac{1-\bar\alpha_t}{\beta_t\,(1-\bar\alpha_{t-1})},$$
 #
-# the last step because $(1-\beta_t)\,\bar\alpha_{t-1} = \bar\alpha_t$. Its inverse is called $\tilde\beta_t$, and
+# where $(1-\beta_t)\,\bar\alpha_{t-1} = \bar\alpha_t$ in the last step. Its inverse is called $\tilde\beta_t$, and
 # multiplying $B$ by it gives the mean [DDPM, eqs. 6 and 7]:
 #
 # $$\boxed{\;q(x_{t-1} \mid x_t, x_0) = \mathcal N\big(c_t\,x_t + c_0\,x_0,\ \tilde\beta_t\big)\;}\qquad
 #   c_t = \frac{\sqrt{1-\beta_t}\,(1-\bar\alpha_{t-1})}{1-\bar\alpha_t}, \quad
 #   c_0 = \frac{\sqrt{\bar\alpha_{t-1}}\,\beta_t}{1-\bar\alpha_t}, \quad
 #   \tilde\beta_t = \beta_t\,\frac{1-\bar\alpha_{t-1}}{1-\bar\alpha_t}.$$
+#
+# At $t = 1$, where $1 - \bar\alpha_0 = 0$, we may not divide, but the box is still right: $c_t = 0$, $c_0 = 1$,
+# $\tilde\beta_1 = 0$, the point $x_0$ itself. In several dimensions each coordinate goes on its own.
 #
 # $A$ says it best: $1/\tilde\beta_t$, the precision, is the precision of what $x_t$ tells about $x_{t-1}$ *plus* that
 # of what $x_0$ tells. Two measurements, combined.
@@ -243,8 +247,8 @@ else:
 #   \operatorname{Var}[x_{t-1} \mid x_t] = \tilde\beta_t + c_0^2 \operatorname{Var}[x_0 \mid x_t].$$
 #
 # The mean needs of all the data only $\mathbb E[x_0 \mid x_t]$, the best guess of $x_0$. A machine that guesses $x_0$,
-# call its guess $\hat x_0$, gives the mean of the step, and if the guess is best then *this mean is exact*. DDPM takes
-# its step as a Gaussian with that mean:
+# call its guess $\hat x_0$, gives the mean of the step, and if the guess is $\mathbb E[x_0 \mid x_t]$ then *this mean
+# is exact*. DDPM takes its step as a Gaussian with that mean:
 #
 # $$x_{t-1} = c_t\,x_t + c_0\,\hat x_0 + \sigma_t\,z, \qquad z \sim \mathcal N(0, I),$$
 #
@@ -368,11 +372,11 @@ show(
 )
 
 # %% [markdown]
-# *What to see:* all data of variance 1 live between the two lower dashed lines: close to $\tilde\beta_t$ where $x_t$
-# gives $x_0$ away, close to $\beta_t$ where it does not. The black triangles are above $\beta_t$ by up to 45 %, and
-# follow the true bound most of the way. So the bound $\beta_t$ belongs to standardized data. In the paper's thousand
-# steps the lines nearly coincide, all but the first few; the cell below counts them. One may also take this mean itself
-# for $\sigma_t^2$ [Bao et al. 2022, [Analytic-DPM](https://arxiv.org/abs/2201.06503)].
+# *What to see:* data of variance 1 (and one point) live between the two lower dashed lines: close to $\tilde\beta_t$
+# where $x_t$ gives $x_0$ away, close to $\beta_t$ where it does not. The black triangles are above $\beta_t$ by up to
+# 45 %, and follow the true bound most of the way. So the bound $\beta_t$ belongs to standardised data. In the paper's
+# thousand steps the lines nearly coincide, all but the first few; the cell below counts them. One may also take this
+# mean itself for $\sigma_t^2$ [Bao et al. 2022, [Analytic-DPM](https://arxiv.org/abs/2201.06503)].
 
 # %%
 assert np.allclose(ratios["one point"], beta_tilde / short.betas, rtol=0, atol=1e-12)
@@ -389,18 +393,20 @@ print(f"20 steps, N(0, 25): up to {np.max(ratios['N(0, 25)']):.2f} β")
 # ## How Gaussian is a small step?
 #
 # Go back to the product of the step and the density. Write $\ell(x) = \ln q(x_{t-1} = x)$, let $c = x_t/\sqrt{1-\beta}$
-# be the centre of the bump, and measure $x_{t-1} = c + \sqrt\beta\,u$ in widths of the bump (for small $\beta$). Up to
-# constants
+# be the centre of the bump, and measure $x_{t-1} = c + w\,u$ in widths of the bump, $w = \sqrt{\beta/(1-\beta)}$, which
+# is nearly $\sqrt\beta$ when $\beta$ is small. Up to a constant
 #
-# $$\ln q(x_{t-1}\mid x_t) = -\frac{u^2}2 + \sqrt\beta\,\ell'(c)\,u + \frac{\beta}{2}\,\ell''(c)\,u^2 + \frac{\beta^{3/2}}{6}\,\ell'''(c)\,u^3 + \dots$$
+# $$\ln q(x_{t-1}\mid x_t) = -\frac{u^2}2 + w\,\ell'(c)\,u + \frac{w^2}{2}\,\ell''(c)\,u^2 + \frac{w^3}{6}\,\ell'''(c)\,u^3 + \dots$$
 #
 # The linear term displaces the Gaussian; that is the mean. The quadratic one changes its width by a share of the order
-# $\beta$. The cubic one is the first that a Gaussian cannot have, and it is as small as $\beta^{3/2}$. **That is why
-# small steps are Gaussian:** over a short distance any smooth $\ln q$ is a straight line, then a parabola.
+# $w^2 \approx \beta$. The cubic one is the first that a Gaussian cannot have, and it is as small as $\beta^{3/2}$.
+# **That is why small steps are Gaussian:** over a short distance any smooth $\ln q$ is a straight line, then a
+# parabola.
 #
 # In nats: a density $\varphi(u)\,(1 + \kappa\,h(u))$ with a small $\kappa$ and $h = u^3 - 3u$ (the part of $u^3$ that
 # changes neither mean nor variance) has the divergence $\tfrac12\kappa^2\,\mathbb E h^2 = 3\kappa^2$ from $\varphi$, as
-# $\ln(1+y) \approx y - \tfrac12 y^2$ and $\mathbb E h^2 = 15 - 18 + 9 = 6$. With $\kappa = \beta^{3/2}\ell'''/6$:
+# $\ln(1+y) \approx y - \tfrac12 y^2$ and $\mathbb E h^2 = 15 - 18 + 9 = 6$. With
+# $\kappa = w^3\ell'''/6 \approx \beta^{3/2}\ell'''/6$:
 #
 # $$\mathrm{KL}\big(q(x_{t-1}\mid x_t)\,\big\|\,\text{Gaussian of the same mean and variance}\big) \approx \frac{\beta^3\,\ell'''(c)^2}{12} .$$
 #
@@ -408,7 +414,8 @@ print(f"20 steps, N(0, 25): up to {np.max(ratios['N(0, 25)']):.2f} β")
 # $\tfrac12(\delta - \ln(1+\delta)) \approx \tfrac14\delta^2$. For both $\beta_t$ and $\tilde\beta_t$ that share is of
 # the order $\beta$, so it costs of the order $\beta^2$.
 #
-# **Predict.** If a step is cut to a tenth, by what factor does its error in nats fall, for each of the two?
+# **Predict.** If a step is cut to a tenth, by what factor does its error in nats fall: for the Gaussian with its own
+# variance, and for the one with $\beta_t$?
 
 # %%
 vp = td.VP()  # the same chain in the limit of many steps, where steps of any size exist
@@ -464,8 +471,9 @@ show(
 # %%
 slopes = np.diff(np.log(nats), axis=0) / np.diff(np.log(sizes))[:, None]
 h = 0.01
-f = lambda x: data.diffused(vp.alpha(t_now), vp.sigma(t_now)).log_density(here + x)[0]  # noqa: E731
-third = (f(2 * h) - 2 * f(h) + 2 * f(-h) - f(-2 * h)) / (2 * h**3)  # ℓ'''
+around = here + h * np.array([[-2], [-1], [1], [2]])  # for small β, c is x_t and q(x_{t−1}) is q(x_t)
+ell = data.diffused(vp.alpha(t_now), vp.sigma(t_now)).log_density(around)
+third = (-ell[0] + 2 * ell[1] - 2 * ell[2] + ell[3]) / (2 * h**3)  # ℓ''' by differences
 print("slopes from β = 0.01 to 0.003: " + ", ".join(f"{slope:.2f}" for slope in slopes[3]))
 print(f"KL at β = 0.003: {nats[4, 0]:.3g} nats, β³ ℓ'''²/12 = {sizes[4] ** 3 * third**2 / 12:.3g} nats")
 assert np.all(np.abs(slopes[3] - [3, 2, 2]) < 0.15)
@@ -478,7 +486,7 @@ assert abs(nats[4, 0] / (sizes[4] ** 3 * third**2 / 12) - 1) < 0.1
 # kernel it should be exact at any number of steps. With a Gaussian it can only be right if there are many. We try both,
 # and three variances for the Gaussian. The library's `ddpm` takes your step of exercise 3.3, and `Oracle` gives it the
 # exact $\hat x_0 = \mathbb E[x_0 \mid x_t]$, so that the only error left is the shape of the step. (The schedule is the
-# cosine; its prior gap is below $10^{-3}$ nats from the first $T$ on.)
+# cosine; its prior gap is below $10^{-3}$ nats at each $T$ used here.)
 #
 # **Predict.** Four steps. What comes out of the mixture steps, what of the Gaussian ones?
 
@@ -536,13 +544,13 @@ axes[0].set_ylabel("density")
 show(
     fig,
     "Four histograms against the true density. Four exact steps fit it; four Gaussian steps fill the gap "
-    "between the modes and get the heights wrong; sixteen are close but too narrow, and 128 fit by eye.",
+    "between the modes and get the heights wrong; sixteen are close but too narrow, and 128 almost fit.",
 )
 
 # %% [markdown]
 # *What to see:* black is the truth. Four steps of the right shape are enough, because they are simply Bayes' rule. Four
 # Gaussian steps (here with $\tilde\beta$) put points between the modes, where there are hardly any data: a Gaussian
-# cannot choose. More steps repair it.
+# cannot choose. More steps repair it, slowly: even after 128 the left peak is a little too high.
 #
 # ## Break it
 #
@@ -609,12 +617,13 @@ assert abs(right[-1] - (1 - betas[0])) < 1e-12
 assert small[-1] < right[-1]
 
 # %% [markdown]
-# *What to see:* the image would be noise of standard deviation 17 around a picture of size 1.
+# *What to see:* with the right noise a variance of 1 stays 1. With the wrong one samples come out with standard
+# deviation 17: a picture of size 1 drowns in noise.
 #
 # A smaller slip is to add noise in the last step too. The posterior says no: $\tilde\beta_1 = 0$, as given $\hat x_0$
 # there is nothing left to draw. With $\sigma_1^2 = \beta_1$ the data of a single point come out with standard deviation
-# $\sqrt{\beta_1} = 0.01$. With images scaled to $[-1, 1]$ a grey level is $2/255 = 0.008$: the grain is just visible.
-# `ddpm_step` of the library, like yours, adds none.
+# $\sqrt{\beta_1} = 0.01$. With images scaled to $[-1, 1]$ a grey level is $2/255 = 0.008$: a grain of about one grey
+# level. `ddpm_step` of the library, like yours, adds none.
 #
 # ## The numbers
 #
@@ -660,12 +669,12 @@ assert abs(table["Gaussian, own", 32][1]) < 4
 # $T$ grows, slowly with $\beta$ or $\tilde\beta$ and much sooner with the kernel's own variance, as the slopes 2 and 3
 # foretold. A sampler has only the former two: the kernel's own variance asks for $\operatorname{Var}[x_0 \mid x_t]$,
 # more than a guess of $x_0$. Mark the signs from $T = 8$ on: with $\tilde\beta$ samples are too sharp and *look*
-# excellent, with $\beta$ they are too blurred; the truth lies between, as the two bounds said.
+# excellent, with $\beta$ they are too blurred; the truth lies between.
 #
-# Two more laws, exact to rounding. The walkers of the second figure against the single big step; and each variance on
-# the data for which it is right, at $T = 10$, where steps are long. On a point $x_0$, with $\hat x_0 = x_0$, the mean
-# of the step is $c_t x_t + c_0 x_0$, so variances obey $V_{t-1} = c_t^2\,V_t + \sigma_t^2$. We compare the variance of
-# $x_1$, one step before the end, with the true one.
+# Two more laws. The walkers of the second figure against the single big step; and, exact to rounding, each variance on
+# the data for which it is right, at $T = 10$, where steps are long (and on the other data, for which it is not). On a
+# point $x_0$, with $\hat x_0 = x_0$, the mean of the step is $c_t x_t + c_0 x_0$, so variances obey
+# $V_{t-1} = c_t^2\,V_t + \sigma_t^2$. We compare the variance of $x_1$, one step before the end, with the true one.
 
 # %%
 big = data.reverse_kernel(np.array([[x_t]]), chain, 0.3, 0.0)

@@ -28,17 +28,17 @@ rng = np.random.default_rng(5)
 # ## The best answer to a squared loss
 #
 # Let $x = \alpha x_0 + \sigma\varepsilon$ be a noisy point, $\varepsilon \sim \mathcal N(0, I)$ in $d$ dimensions, at
-# one fixed time, and let $f$ be any guess of $\varepsilon$ from $x$. Write $\varepsilon^*(x) = E[\varepsilon \mid x]$
+# one fixed time, and let $f$ be any guess of $\varepsilon$ from $x$. Write $\varepsilon^*(x) = \mathbb E[\varepsilon \mid x]$
 # for the conditional mean, and split the error at it:
 #
-# $$E\|\varepsilon - f(x)\|^2 = E\|\varepsilon - \varepsilon^*(x)\|^2
-#   + 2\,E\big[(\varepsilon - \varepsilon^*(x)) \cdot (\varepsilon^*(x) - f(x))\big] + E\|\varepsilon^*(x) - f(x)\|^2 .$$
+# $$\mathbb E\|\varepsilon - f(x)\|^2 = \mathbb E\|\varepsilon - \varepsilon^*(x)\|^2
+#   + 2\,\mathbb E\big[(\varepsilon - \varepsilon^*(x)) \cdot (\varepsilon^*(x) - f(x))\big] + \mathbb E\|\varepsilon^*(x) - f(x)\|^2 .$$
 #
 # The middle term is 0. Take the mean in two stages, first given $x$: then $\varepsilon^*(x) - f(x)$ is a constant,
-# and what it multiplies, $E[\varepsilon - \varepsilon^*(x) \mid x]$, is 0 by definition. Therefore
+# and what it multiplies, $\mathbb E[\varepsilon - \varepsilon^*(x) \mid x]$, is 0 by definition. Therefore
 #
-# $$\boxed{\;E\|\varepsilon - f(x)\|^2 = \underbrace{E\|\varepsilon - \varepsilon^*(x)\|^2}_{\text{floor: not up to you}}
-#   + \underbrace{E\|\varepsilon^*(x) - f(x)\|^2}_{\text{0 if and only if } f = \varepsilon^*}\;}$$
+# $$\boxed{\;\mathbb E\|\varepsilon - f(x)\|^2 = \underbrace{\mathbb E\|\varepsilon - \varepsilon^*(x)\|^2}_{\text{floor: not up to you}}
+#   + \underbrace{\mathbb E\|\varepsilon^*(x) - f(x)\|^2}_{\text{0 if and only if } f = \varepsilon^*}\;}$$
 #
 # The perfect network outputs the conditional mean. Nothing was used about noise: the same holds for a guess of $x_0$,
 # or of anything else.
@@ -53,7 +53,7 @@ rng = np.random.default_rng(5)
 # %%
 line = td.GaussianMixture(weights=[0.35, 0.65], means=[[-1.5], [0.8]], covariances=[[[0.02]], [[0.15]]])
 process = td.VP()
-oracle = td.Oracle(line, process)
+oracle = td.Oracle(line, process)  # oracle(x, t) is ε*(x), oracle.x0(x, t) is E[x_0 | x]
 
 t = float(process.time(2.0))
 alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
@@ -63,7 +63,7 @@ x = alpha * x0 + sigma * eps
 edges = np.linspace(-2.4, 2.2, 47)
 centres, which = (edges[:-1] + edges[1:]) / 2, np.digitize(x[:, 0], edges)
 means = np.array([eps[which == i, 0].mean() for i in range(1, len(edges))])
-miss = (eps - oracle(x, t))[:, 0]
+miss = (eps - oracle(x, t))[:, 0]  # its mean in each bin, in standard errors, comes back in "The numbers":
 off = [miss[which == i].mean() / miss[which == i].std() * np.sum(which == i) ** 0.5 for i in range(1, len(edges))]
 
 grid = np.linspace(-2.4, 2.2, 400)[:, None]
@@ -96,7 +96,7 @@ show(fig, "A cloud of pairs of noisy point and noise in two slanted bands, one f
 # $q(x_0)\,\mathcal N(x;\ \alpha x_0,\ \sigma^2 I)/q_t(x)$ is Bayes' rule for $q(x_0 \mid x)$, so it is a conditional
 # mean, and $x - \alpha x_0 = \sigma\varepsilon$:
 #
-# $$\boxed{\;s(x, t) := \nabla_x \ln q_t(x) = -\frac{E[\varepsilon \mid x_t = x]}{\sigma}, \qquad\text{so}\qquad \varepsilon^*(x, t) = -\sigma\,s(x, t)\;}$$
+# $$\boxed{\;s(x, t) := \nabla_x \ln q_t(x) = -\frac{\mathbb E[\varepsilon \mid x_t = x]}{\sigma}, \qquad\text{so}\qquad \varepsilon^*(x, t) = -\sigma\,s(x, t)\;}$$
 #
 # The gradient of a log-density with respect to its argument is called the **score**. It points to where data are
 # denser; it knows nothing of normalising constants. Mind what it is a gradient in: some notes print
@@ -164,8 +164,8 @@ for ax, lam in zip(axes, (5, 2, 0, -4), strict=True):
     )
     arrows = compressed(-model(coarse, t))
     ax.quiver(*coarse.T, *arrows.T, color="white", angles="xy", scale_units="xy", scale=1.9, width=0.009, headwidth=4)
-    ax.set(xticks=[], yticks=[], xlim=(-2.7, 2.7), ylim=(-2.7, 2.7), aspect="equal", title=rf"$\lambda = {lam}$")
-axes[0].set_ylabel("← less noise", rotation=90)
+    ax.set(xticks=[], yticks=[], xlim=(-2.7, 2.7), ylim=(-2.7, 2.7), aspect="equal")
+    ax.set_title(rf"$\lambda = {lam}$" + {5: ": little noise", -4: ": much noise"}.get(lam, ""))
 show(fig, "Four panels with the density of two noisy moons, bright on dark, from sharp to a round blob, with white arrows on top. "
      "At little noise the arrows point to the nearest moon, at much noise all point to the centre.")  # fmt: skip
 
@@ -205,12 +205,12 @@ show(FuncAnimation(fig, frame, frames=[*np.linspace(-4, 5, 22), 5, 5, 5], interv
 #
 # ## Tweedie's formula, in two lines
 #
-# Take the mean of $x = \alpha x_0 + \sigma\varepsilon$ given $x$, and put in $E[\varepsilon \mid x] = -\sigma s$:
+# Take the mean of $x = \alpha x_0 + \sigma\varepsilon$ given $x$, and put in $\mathbb E[\varepsilon \mid x] = -\sigma s$:
 #
-# $$x = \alpha\,E[x_0 \mid x] + \sigma\,E[\varepsilon \mid x] = \alpha\,E[x_0 \mid x] - \sigma^2 s(x, t)
-#   \qquad\Longrightarrow\qquad \boxed{\;E[x_0 \mid x] = \frac{x + \sigma^2\,s(x, t)}{\alpha}\;}$$
+# $$x = \alpha\,\mathbb E[x_0 \mid x] + \sigma\,\mathbb E[\varepsilon \mid x] = \alpha\,\mathbb E[x_0 \mid x] - \sigma^2 s(x, t)
+#   \qquad\Longrightarrow\qquad \boxed{\;\mathbb E[x_0 \mid x] = \frac{x + \sigma^2\,s(x, t)}{\alpha}\;}$$
 #
-# To denoise, walk a step of length $\sigma^2$ up the log-density, and undo the shrinking [Efron 2011,
+# To denoise, go up the log-density by $\sigma^2$ times its gradient, and undo the shrinking [Efron 2011,
 # [Tweedie's formula](https://doi.org/10.1198/jasa.2011.tm11181)].
 #
 # ### Exercise 5.2: Tweedie
@@ -228,7 +228,7 @@ def tweedie(x_t, t, score, betas):
 check(tweedie)
 
 # %% [markdown]
-# Try it on a chain of 1000 steps against the oracle, which computes $E[x_0 \mid x_t]$ by Bayes' rule and not by this
+# Try it on a chain of 1000 steps against the oracle, which computes $\mathbb E[x_0 \mid x_t]$ by Bayes' rule and not by this
 # formula.
 
 # %%
@@ -246,7 +246,7 @@ else:
 # %% [markdown]
 # ## A mean is not an image
 #
-# $E[x_0 \mid x_t]$ is often called "the clean image that the network sees". Look where it lies. The data are eight
+# $\mathbb E[x_0 \mid x_t]$ is often called "the clean image that the network sees". Look where it lies. The data are eight
 # narrow modes on a ring.
 #
 # **Predict.** A noisy point near the centre may have come from several modes. Where does the perfect denoiser send it?
@@ -255,13 +255,13 @@ else:
 ring = td.toys.ring8()
 judge = td.Oracle(ring, process)
 cloud = ring.sample(rng, 1500)
-fig, axes = plt.subplots(1, 3, figsize=(9, 3.2))
+fig, axes = plt.subplots(1, 3, figsize=(8.4, 3.3))
 surprise = {}
 t = float(process.time(-1.0))
 one = np.array([[0.55, 0.4]])
 possible = ring.posterior(np.repeat(one, 60, axis=0), process.alpha(t), process.sigma(t)).sample(rng, 60)
 mean = judge.x0(one, t)
-axes[0].scatter(*cloud[:400].T, s=4, color=DATA, alpha=0.25, linewidths=0)
+axes[0].scatter(*cloud[:400].T, s=5, color=DATA, alpha=0.5, linewidths=0)
 for end in possible[:30]:
     axes[0].plot([one[0, 0], end[0]], [one[0, 1], end[1]], color=DATA, lw=0.4, alpha=0.6)
 axes[0].scatter(*possible.T, s=22, color=DATA, linewidths=0)
@@ -273,7 +273,7 @@ for ax, lam in zip(axes[1:], (-1, 3), strict=True):
     noisy = process.perturb(cloud, t, rng.standard_normal(cloud.shape))
     guess = judge.x0(noisy, t)
     surprise[lam] = -ring.log_density(guess).mean()
-    ax.scatter(*cloud[:400].T, s=4, color=DATA, alpha=0.25, linewidths=0)
+    ax.scatter(*cloud[:400].T, s=5, color=DATA, alpha=0.5, linewidths=0)
     ax.scatter(*guess[:500].T, s=9, color=EXACT, alpha=0.6, linewidths=0)
     ax.set_title(rf"500 answers, $\lambda = {lam}$")
 for ax in axes:
@@ -296,28 +296,31 @@ for lam, nats in surprise.items():
 assert surprise[-1] > entropy + 10
 
 # %% [markdown]
+# At $\lambda = 3$ the number is even *below* that of data: most means huddle in the middle of a mode, where its density is
+# highest. Neither cloud is a sample.
+#
 # So a blurred $\hat x_0$ at high noise is no fault of the network. It is the right answer to the question that was
 # asked, and that is why one samples in many steps: a step uses only a little of the answer, and then asks again.
 #
 # ## How can one learn a score that nobody knows?
 #
 # One would like to fit a model $s_\theta$ to the score by **explicit score matching**,
-# $J_E(\theta) = E\|s_\theta(x) - s(x)\|^2$. For real data $s$ is unknown. What is known is the pair
+# $J_E(\theta) = \mathbb E\|s_\theta(x) - s(x)\|^2$. For real data $s$ is unknown. What is known is the pair
 # $(x, \varepsilon)$, and $-\varepsilon/\sigma$ is the score of the kernel that $x$ came from. **Denoising score
-# matching** fits that, $J_D(\theta) = E\|s_\theta(x) + \varepsilon/\sigma\|^2$. Expand both squares. The first:
+# matching** fits that, $J_D(\theta) = \mathbb E\|s_\theta(x) + \varepsilon/\sigma\|^2$. Expand both squares. The first:
 #
-# $$J_D = E\|s_\theta\|^2 + \tfrac{2}{\sigma} E[s_\theta(x) \cdot \varepsilon] + \tfrac{1}{\sigma^2} E\|\varepsilon\|^2 .$$
+# $$J_D = \mathbb E\|s_\theta\|^2 + \tfrac{2}{\sigma} \mathbb E[s_\theta(x) \cdot \varepsilon] + \tfrac{1}{\sigma^2} \mathbb E\|\varepsilon\|^2 .$$
 #
 # The last mean is $d$, one for each coordinate. In the middle take the mean given $x$ first, where $s_\theta(x)$ is a
-# constant: $E[s_\theta(x) \cdot \varepsilon] = E\big[s_\theta(x) \cdot E[\varepsilon \mid x]\big] =
-# -\sigma\,E[s_\theta(x) \cdot s(x)]$. So
+# constant: $\mathbb E[s_\theta(x) \cdot \varepsilon] = \mathbb E\big[s_\theta(x) \cdot \mathbb E[\varepsilon \mid x]\big] =
+# -\sigma\,\mathbb E[s_\theta(x) \cdot s(x)]$. So
 #
-# $$J_D = E\|s_\theta\|^2 - 2\,E[s_\theta \cdot s] + \tfrac{d}{\sigma^2}, \qquad J_E = E\|s_\theta\|^2 - 2\,E[s_\theta \cdot s] + E\|s\|^2,$$
+# $$J_D = \mathbb E\|s_\theta\|^2 - 2\,\mathbb E[s_\theta \cdot s] + \tfrac{d}{\sigma^2}, \qquad J_E = \mathbb E\|s_\theta\|^2 - 2\,\mathbb E[s_\theta \cdot s] + \mathbb E\|s\|^2,$$
 #
-# $$\boxed{\;J_D(\theta) = J_E(\theta) + \tfrac{d}{\sigma^2} - E\|s\|^2 \qquad \text{for any } s_\theta\;}$$
+# $$\boxed{\;J_D(\theta) = J_E(\theta) + \tfrac{d}{\sigma^2} - \mathbb E\|s\|^2 \qquad \text{for any } s_\theta\;}$$
 #
 # [Vincent 2011]. The two differ by a constant, so they have the same gradient in $\theta$ and the same minimiser.
-# With $s_\theta = -\hat\varepsilon/\sigma$, $\sigma^2 J_D = E\|\varepsilon - \hat\varepsilon\|^2$ is the loss of a
+# With $s_\theta = -\hat\varepsilon/\sigma$, $\sigma^2 J_D = \mathbb E\|\varepsilon - \hat\varepsilon\|^2$ is the loss of a
 # denoiser: **training a denoiser is fitting the score, without ever having seen one.**
 #
 # "For any" is strong. Test it with scores that are plainly wrong. $J_D$ is a mean over $x_0$ and $\varepsilon$, $J_E$
@@ -333,7 +336,7 @@ x0 = (
 )  # (2, 81, 1): modes, nodes, and one axis for ε
 x_pair, eps_pair = alpha * x0 + sigma * z, np.broadcast_to(z, (2, 81, 81))
 weight = line.weights[:, None, None] * gauss[:, None] * gauss
-y, weight_y = oracle.at(t).quadrature()  # points x of q_t and their weights
+y, weight_y = oracle.at(t).quadrature()  # oracle.at(t) is the mixture q_t: points x of it, and their weights
 s = oracle.at(t).score(y)
 
 guesses = {
@@ -359,19 +362,19 @@ print(f"{'d/σ² − E‖s‖²':30s} {'':25s} {constant:11.6f}")
 # For the true score $J_E = 0$, and what remains of the loss is the constant times $\sigma^2$. It is the first term of
 # this notebook's first box, now with a value:
 #
-# $$\min_f E\|\varepsilon - f(x)\|^2 = d - \sigma^2\,E\|s(x, t)\|^2 .$$
+# $$\min_f \mathbb E\|\varepsilon - f(x)\|^2 = d - \sigma^2\,\mathbb E\|s(x, t)\|^2 .$$
 #
-# The same from Pythagoras: $E\|\varepsilon\|^2 = d$ splits into the floor and $E\|\varepsilon^*\|^2$. And since
-# $x_0 - E[x_0 \mid x] = -\frac\sigma\alpha (\varepsilon - \varepsilon^*)$, the least error of a guess of $x_0$, the
-# $\mathrm{mmse}$ of notebook 4, is the floor over the SNR.
+# The same from Pythagoras: $\mathbb E\|\varepsilon\|^2 = d$ splits into the floor and $\mathbb E\|\varepsilon^*\|^2$. And since
+# $x_0 - \mathbb E[x_0 \mid x] = -\frac\sigma\alpha (\varepsilon - \varepsilon^*)$, the least error of a guess of $x_0$, the
+# $\mathrm{mmse}$ (minimum mean squared error) of notebook 4, is the floor over the SNR.
 #
 # **Predict.** Sketch the floor, per coordinate, against the log-SNR from −8 (noise) to 9 (data): for
 # $\mathcal N(0, I)$, whose score is $-x$; and for the ring of eight narrow modes. Where is noise easy to see?
 
 # %%
 lam = np.linspace(-8, 9, 69)
-floor = judge.floor(process.time(lam))
-gaussian = 1 / (1 + np.exp(-lam))  # N(0, I): d − σ² E‖x‖² = d α²
+floor = judge.floor(process.time(lam))  # 1 − σ² E‖s‖²/d, by quadrature
+gaussian = 1 / (1 + np.exp(-lam))  # N(0, I): d − σ² E‖x‖² = d α², and α² = sigmoid(λ)
 
 n = 40_000
 dots = np.arange(-7, 9, 2)
@@ -403,8 +406,8 @@ show(fig, "The least loss against log-SNR. For a Gaussian it rises in one smooth
 # *What to see:* on the far left $x$ *is* the noise, and seeing it is easy. On the far right the noise is finer than
 # the data's own width, and cannot be told from it: the loss is 1, as if one always answered 0. In between the ring
 # has a story. The hump is doubt about *which* mode. In the dip ($\lambda \approx 3$) the mode is known and its width
-# still negligible, so much of the noise shows. Dots are the mean loss of the perfect denoiser on 40,000 points; their
-# standard errors are smaller than they are.
+# still negligible, so most of the noise can be told. Dots are the mean loss of the perfect denoiser on 40,000 points,
+# larger than their standard errors.
 #
 # Two lessons. A training loss on its own says nothing: what counts is the *excess* over the floor. And losses under
 # different schedules cannot be compared, for they average this curve differently.
@@ -481,7 +484,7 @@ lam = np.linspace(-12, 12, 200)
 alpha, sigma = 1 / np.sqrt(1 + np.exp(-lam)), 1 / np.sqrt(1 + np.exp(lam))
 styles = {"eps": ("#0072B2", "-"), "x0": ("#D55E00", "--"), "v": ("#000000", "-."), "score": ("#009E73", ":")}
 names = {"eps": "ε", "x0": "$x_0$", "v": "v", "score": "score"}
-fig, axes = plt.subplots(1, 2, figsize=(7.8, 2.9), sharey=True)
+fig, axes = plt.subplots(1, 2, figsize=(7.8, 2.9), sharey=True)  # an answer is a x + b F; convert(…)[1] is b
 for ax, convert, what in (
     (axes[0], td.denoisers.to_x0, "$\\hat x_0$"),
     (axes[1], td.denoisers.to_eps, "$\\hat\\varepsilon$"),
@@ -500,7 +503,8 @@ show(fig, "Two panels: the factor from an error of the output to one in x0 and i
 # %% [markdown]
 # *What to see:* where there is hardly any signal (left), $\hat\varepsilon$ cannot carry $\hat x_0$: errors are
 # multiplied by $\sigma/\alpha$. Where there is hardly any noise (right), $\hat x_0$ cannot carry $\hat\varepsilon$.
-# $v$ is never worse than 1. Even without a network's error there is rounding. The cosine schedule of notebook 2 ends
+# $v$ is never worse than 1. (The score seems best on the right only because it is itself of size $1/\sigma$ there: an
+# error of 1 is a small one.) Even without a network's error there is rounding. The cosine schedule of notebook 2 ends
 # at $\alpha = \cos(\pi/2)$, which a computer rounds to $6 \cdot 10^{-17}$:
 
 # %%
@@ -545,7 +549,7 @@ class Dropped(td.denoisers.Around):
 
 right = td.sample(judge, process, 1500, sampler=td.ddim, steps=50, rng=rng)
 wrong = td.sample(Dropped(judge), process, 1500, sampler=td.ddim, steps=50, rng=rng)
-fig, axes = plt.subplots(1, 2, figsize=(6.4, 3.2))
+fig, axes = plt.subplots(1, 2, figsize=(6, 3.5))
 for ax, cloud, color, title in zip(
     axes, (right, wrong), (EXACT, MODEL), ("$s = -\\hat\\varepsilon/\\sigma$", "$s = -\\hat\\varepsilon$"), strict=True
 ):
@@ -570,9 +574,7 @@ for each in (-6, -2, 2, 4, 6):
     x = process.perturb(x0, t, eps)
     alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
     s = judge.at(t).score(x)
-    least, dropped, flipped = (
-        np.mean((x0 - (x + sigma**2 * score) / alpha) ** 2) for score in (s, sigma * s, -s)
-    )  # fmt: skip
+    least, dropped, flipped = (np.mean((x0 - (x + sigma**2 * score) / alpha) ** 2) for score in (s, sigma * s, -s))
     print(f"{each:7d} {least:16.4f} {dropped / least:10.2f} × {flipped / least:11.2f} ×")
     assert least < dropped < flipped
 
@@ -587,7 +589,7 @@ for each in (-6, -2, 2, 4, 6):
 # %%
 t = float(process.time(4.0))
 few = ring.sample(rng, 20)
-parrot = td.Oracle(few, process)
+parrot = td.Oracle(few, process)  # of points: a mixture whose modes have no width
 loss = {}
 for name, clean in {"its 20 points": np.repeat(few, 500, axis=0), "fresh points": ring.sample(rng, 10_000)}.items():
     eps = rng.standard_normal(clean.shape)
@@ -604,11 +606,11 @@ assert loss["its 20 points"] < judge.floor(t) < loss["fresh points"]
 #
 # Exact truth against what was measured, and one identity more. Information is the integral of the least error [Guo,
 # Shamai & Verdú 2005, [I-MMSE](https://arxiv.org/abs/cs/0412108)]: the entropy of $\sqrt\gamma\,x_0 + \varepsilon$
-# grows by $\frac12 \mathrm{mmse}\,d\gamma$, which in log-SNR is $\frac12 \mathrm{floor}\,d\lambda$. It is the
+# grows by $\frac12 \mathrm{mmse}\,d\gamma$ with the SNR $\gamma$, which in log-SNR is $\frac12 \mathrm{floor}\,d\lambda$. It is the
 # integral that the bound of notebook 4 descended to.
 
 # %%
-print("log-SNR    loss measured    standard error    floor      mmse · SNR")
+print("log-SNR    loss measured    standard error    floor      mmse · SNR     (per coordinate)")
 for each, found, error in zip(dots, measured, errors, strict=True):
     t = float(process.time(each))
     exact = judge.floor(t)
@@ -634,10 +636,10 @@ assert np.max(np.abs(off)) < 4
 # ## What you know now
 #
 # - The best answer to a squared loss is a conditional mean; the perfect network outputs
-#   $E[\varepsilon \mid x_t] = -\sigma\,\nabla_x \ln q_t(x_t)$.
-# - Tweedie: $E[x_0 \mid x_t] = (x_t + \sigma^2 s)/\alpha$. It is an average, and need not look like data.
+#   $\mathbb E[\varepsilon \mid x_t] = -\sigma\,\nabla_x \ln q_t(x_t)$.
+# - Tweedie: $\mathbb E[x_0 \mid x_t] = (x_t + \sigma^2 s)/\alpha$. It is an average, and need not look like data.
 # - Denoising score matching is score matching plus a constant, for every model; the constant makes the floor
-#   $d - \sigma^2 E\|s\|^2$.
+#   $d - \sigma^2 \mathbb E\|s\|^2$.
 # - $\varepsilon$, $x_0$, $v$ and the score say the same, but not equally loudly: mind $\alpha \to 0$ and $\sigma \to 0$.
 #
 # **Next:** [6. Backpropagation by hand](06_backpropagation.ipynb). We know what to learn. Can we trust the gradient

@@ -447,10 +447,11 @@ show(
 
 # %% [markdown]
 # *What to see:* on the left two losses that fall to the same place; and when you work you have only *one* of these
-# curves. On the right the verdict is thirteen decades wide. It also says where to look: the last block after its
-# normalisation (modulate2, up2, down2) and the output are right, everything that gets its gradient *through* a
-# normalisation is wrong. A loss curve that falls is no evidence for a gradient; it falls for anything that points
-# downhill on the whole.
+# curves. (This is one toy and one seed, chosen since the two meet here; elsewhere the wrong one may end visibly higher.
+# Try `td.toys.moons32()`. But higher than what, if you have only one?) On the right the verdict is thirteen decades wide.
+# It also says where to look: the last block after its normalisation (modulate2, up2, down2) and the output are right,
+# everything that gets its gradient *through* a normalisation is wrong. A loss curve that falls is no evidence for a
+# gradient; it falls for anything that points downhill on the whole.
 
 # %%
 print(

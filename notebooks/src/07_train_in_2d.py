@@ -593,7 +593,7 @@ for name, measure, x in rows:
     )
 
 assert abs(kl["perfect"][0]) < 1e-3 + 4 * kl["perfect"][1]
-assert -4 * kl["td.train"][1] < kl["td.train"][0] < 0.1  # other seeds and machines give 0.01 to 0.04
+assert -4 * kl["td.train"][1] < kl["td.train"][0] < 0.1  # runs of two seeds gave 0.013 to 0.031
 assert kl["ten lines"][0] > kl["td.train"][0] + 4 * kl["ten lines"][1]
 assert abs(nll["true"][0] - td.toys.FLOORS["ring8"]) < 4 * nll["true"][1]
 assert abs(nll["one point of one mode"][0] - (td.toys.FLOORS["ring8"] - 1)) < 1e-3  # the modes hardly overlap

@@ -22,6 +22,7 @@ from tinydiff.plotting import DATA, EXACT, MODEL, show
 
 plt.style.use("tinydiff.course")
 rng = np.random.default_rng(9)
+process = td.VP()
 
 # %% [markdown]
 # ## From the chain to an SDE
@@ -44,20 +45,8 @@ rng = np.random.default_rng(9)
 # reading, as an algorithm, is the **Euler–Maruyama method**.
 #
 # The library's `td.VP()` has $\beta(t) = 0.1 + 19.9\,t$, with signal $\alpha = e^{-\frac12\int_0^t\beta}$ and noise
-# $\sigma^2 = 1 - \alpha^2$. Do chains really tend to it? Compare $\ln\bar\alpha$ at the end:
-
-# %%
-process = td.VP()
-print("    T   ln ᾱ of the chain   −∫β dt    difference")
-gaps = []
-for T in (100, 1000, 10_000):
-    chain = np.sum(np.log1p(-process.beta(np.arange(1, T + 1) / T) / T))
-    limit = 2 * np.log(process.alpha(1.0))
-    gaps.append(abs(chain - limit))
-    print(f"{T:6d}   {chain:12.5f}   {limit:12.5f}    {gaps[-1]:.5f}")
-assert np.allclose(np.divide(gaps[:-1], gaps[1:]), 10, rtol=0.15)  # ten times the steps, a tenth of the difference
-
-# %% [markdown]
+# $\sigma^2 = 1 - \alpha^2$. Notebook 2 measured that chains tend to it: at the end $\ln\bar\alpha$ is off in proportion to $1/T$.
+#
 # ### Exercise 9.1: one step of Euler–Maruyama
 #
 # For any drift $f(x, t)$ and any diffusion $g(t)$, from $t$ to $s$. On the way back $s$ is the earlier time, so that
@@ -104,8 +93,8 @@ show(fig, "Two curves over the two-mode density: the forward drift is a falling 
      "through zero at each mode and rises through zero between them.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* the drift knows nothing of the data. It pulls towards the origin, which here is a valley between the modes. It
-# is the *score* that points to modes: positive to the left of each, negative to the right.
+# *What to see:* the drift knows nothing of the data. It pulls towards the origin, where there is no mode. It is the *score*
+# that points to modes: positive to the left of each, negative to the right.
 #
 # ## How a density moves
 #
@@ -129,7 +118,7 @@ show(fig, "Two curves over the two-mode density: the forward drift is a falling 
 # $$\partial_t \ln q = -f' - f s + \tfrac12\,g^2\,(s' + s^2).$$
 #
 # Let us not believe it. The left side we get by a **complex step** (notebook 6): $\operatorname{Im} F(t + ih)/h$ is $F'(t)$ to
-# full precision for $h = 10^{-30}$. So is $s'$.
+# full precision for $h = 10^{-30}$. We get $s'$ in the same way.
 
 # %%
 h = 1e-30
@@ -172,15 +161,44 @@ for t in (0.02, 0.1, 0.3, 0.6):
 #
 # $$\boxed{\;dx = \big[f - \tfrac12\,(1+\lambda^2)\,g^2\,s\big]\,dt + \lambda\,g\,d\bar w\;}$$
 #
-# with $\bar w$ a Brownian path in backward time, has the densities $q_t$ for every $\lambda$:
+# with $\bar w$ a Brownian path in backward time, has the densities $q_t$ for every $\lambda$, if it starts from $q_1$:
 #
 # | $\lambda$ | drift | noise | name |
 # |---|---|---|---|
 # | 0 | $f - \tfrac12 g^2 s$ | none | probability flow: DDIM, in the limit |
-# | 1 | $f - g^2 s$ | $g\,d\bar w$ | **reverse SDE** [Anderson 1982, [doi](https://doi.org/10.1016/0304-4149(82)90051-5)]: DDPM, in the limit |
+# | 1 | $f - g^2 s$ | $g\,d\bar w$ | **reverse SDE** [Anderson 1982, [Reverse-time diffusion](https://doi.org/10.1016/0304-4149(82)90051-5)]: DDPM, in the limit |
 #
 # (For $\lambda = 1$ more is true: not only the densities agree with the forward process, but the laws of whole paths.)
 #
+# Why DDPM and DDIM? Take a step of each, from $t$ to $t - \Delta$ with a small $\Delta$. DDPM's, in the score form of notebook 8
+# with $\beta_t = \beta\Delta$, is
+#
+# $$\frac{x + \beta\Delta\,s}{\sqrt{1-\beta\Delta}} + \sqrt{\beta\Delta}\;z
+#   \;\approx\; x + \tfrac12\beta x\,\Delta + \beta s\,\Delta + \sqrt{\beta\Delta}\;z
+#   \;=\; x - (f - g^2 s)\,\Delta + g\,\sqrt\Delta\;z ,$$
+#
+# the reverse SDE. DDIM's turns by a small angle $\delta$: it is $x - \delta\,v$, nearly. With
+# $\hat x_0 = (x - \sigma\hat\varepsilon)/\alpha$ and $\hat\varepsilon = -\sigma s$, the velocity
+# $v = \alpha\hat\varepsilon - \sigma\hat x_0$ is $(\hat\varepsilon - \sigma x)/\alpha = -(\sigma/\alpha)(x + s)$. The angle
+# has $\cos\varphi = \alpha$; differentiated, $-\sigma\,d\varphi/dt = -\tfrac12\beta\alpha$, so
+# $\delta = \tfrac12\beta\,(\alpha/\sigma)\,\Delta$. Together $x + \tfrac12\beta\,(x + s)\,\Delta = x - (f - \tfrac12 g^2 s)\,\Delta$,
+# the flow. What is left over should be of order $\Delta^2$:
+
+# %%
+t = 0.3
+f, g2, score = -0.5 * process.beta(t) * line, process.beta(t), model.at(t).score(line)
+print("what is left over, divided by Δ² (largest of 401 points)")
+print("     Δ    DDPM's mean − reverse SDE's    DDIM − flow")
+left_over = []
+for small in (1e-2, 1e-3, 1e-4):
+    step = lambda eta, s=t - small: td.ddim_step(process, line, model.x0(line, t), t, s, 0 * line, eta)  # noqa: E731
+    ddpm = step(1.0) - (line - small * (f - g2 * score))
+    ddim = step(0.0) - (line - small * (f - 0.5 * g2 * score))
+    left_over.append([np.max(np.abs(ddpm)) / small**2, np.max(np.abs(ddim)) / small**2])
+    print(f"{small:7.4f} {left_over[-1][0]:18.2f} {left_over[-1][1]:21.2f}")
+assert np.allclose(left_over[-2], left_over[-1], rtol=0.01)  # the same: of order Δ²
+
+# %% [markdown]
 # ### Exercise 9.2: the drift of the reverse SDE
 #
 # For the variance preserving SDE, $f = -\tfrac12\beta x$ and $g^2 = \beta$.
@@ -234,7 +252,7 @@ start = np.interp(levels, cdf(fine, 1.0), fine[:, 0])[:, None]
 
 ts = process.t_max + (process.t_min - process.t_max) * (1 - np.linspace(1, 0, 601) ** 2)  # finer towards the data
 path = td.brownian_path(rng, np.zeros((1, 1)), ts)  # one path for all: path(t, s) = w_s − w_t, (1, 1)
-smooth = np.array([x[:, 0] for _, x in td.probability_flow(model, process, start, ts, method="heun")])
+smooth = np.array([x[:, 0] for _, x in td.probability_flow(model, process, start, ts, method="heun")])  # notebook 10
 jagged = {
     lam: np.array([x[:, 0] for _, x in td.euler_maruyama(model, process, start, ts, lam=lam, noise=path)])
     for lam in (0.4, 1.0)
@@ -249,7 +267,12 @@ def backdrop(ax):
     """The density of x_t: time on a square-root scale, noise left, data right; brighter is denser."""
     ax.contourf(np.sqrt(times), xs, image, levels=np.linspace(0, 1, 16) ** 2, cmap="viridis", norm=PowerNorm(0.5, 0, 1),
                 extend="max")  # fmt: skip
-    ax.set(xlim=(1, 0.004), ylim=(-2.8, 2.8), xticks=[*np.sqrt(ticks), 0.004], xticklabels=[*map(str, ticks), "0"])
+    ax.set(
+        xlim=(1, 0.004),
+        ylim=(-2.8, 2.8),
+        xticks=[*np.sqrt(ticks), 0.004],
+        xticklabels=[*map("{:g}".format, ticks), "0"],
+    )
 
 
 fig, axes = plt.subplots(2, 1, figsize=(9, 5.4), sharex=True)
@@ -260,7 +283,7 @@ for ax, (lam, paths), name in zip(axes, jagged.items(), ("a little noise", "the 
     ax.plot(np.ones(6), start, "o", color="white", ms=6, mec="black", clip_on=False, zorder=3)
     ax.set(ylabel="x")
     ax.text(0.985, -2.55, rf"white: the flow      orange: {name}, $\lambda$ = {lam:g}", color="white")
-axes[1].set_xlabel("time t (noise left, data right)")
+axes[1].set_xlabel("time t, on a square-root scale (noise left, data right)")
 show(fig, "The density of x over time as an image, twice: one bell on the left that splits into two bright bands on the right. "
      "Six smooth white curves run through it without crossing. Above, six orange paths tremble in one rhythm about them; "
      "below, six orange paths from the same starts run together into one.")  # fmt: skip
@@ -273,9 +296,7 @@ assert np.ptp(jagged[1.0][-1]) < 0.1 * np.ptp(smooth[-1])
 # *What to see:* the image is the density, and it is the same for all. The white curves part like a river around an island and
 # never cross. With a little noise the paths tremble in one rhythm, and some end in the other mode. The reverse SDE goes
 # further: its six paths run together and end in *one* place. It forgets the start; where a path ends is written in
-# $\bar w$. For a crowd every point needs a Brownian path of its own, and then:
-#
-# no path agrees with its white curve. Does the crowd?
+# $\bar w$. A crowd needs a Brownian path for each point. Then no path agrees with its white curve. Does the crowd?
 #
 # ## Curves that keep their quantile
 #
@@ -399,8 +420,8 @@ assert x.std() > 3
 # ## The numbers
 #
 # First the family: the Fokker–Planck residual for four $\lambda$, at $t = 0.1$, relative to $\partial_t \ln q$. Then the crowds,
-# against the exact law at the end, with standard errors; $D$ is the largest distance between distribution functions, whose 99 %
-# quantile under the null hypothesis is $1.63/\sqrt n$.
+# against the exact law at the end, with standard errors; $D$ is the largest distance between the distribution function of the
+# ends and the exact one. If the law is right, $D$ stays below $1.63/\sqrt n$ in 99 % of all cases.
 
 # %%
 t = 0.1

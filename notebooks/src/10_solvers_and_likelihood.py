@@ -38,7 +38,7 @@ rng = np.random.default_rng(10)
 #
 # $$\frac{dx}{dt} = f(t)\,x + \frac{g^2(t)}{2\sigma(t)}\,\varepsilon^*(x, t),$$
 #
-# with the exact noise $\varepsilon^* = -\sigma \nabla \ln q_t$ of a mixture. In one dimension its paths never cross, so each
+# with the exact answer $\varepsilon^* = -\sigma \nabla \ln q_t$ of a mixture. In one dimension its paths never cross, so each
 # keeps the share of the crowd that is to its left (notebook 9). With $F_t$ the distribution function of $x_t$,
 #
 # $$F_t(x_t) = F_s(x_s) \quad\text{on a path, and so}\quad x_s = F_s^{-1}\big(F_t(x_t)\big).$$
@@ -70,7 +70,7 @@ def quantiles(model, shares, t):
 
 noisy, clean = process.time(np.array([-10.0, 5.0]))  # the times of these two log-SNRs
 x_noisy, x_clean = quantiles(model, shares, noisy), quantiles(model, shares, clean)
-flow = lambda t, y: drift(model, process, y[:, None], t)[:, 0]  # noqa: E731
+flow = lambda t, y: drift(model, process, y[:, None], t)[:, 0]  # noqa: E731  the flow's dx/dt, as SciPy wants it
 by_scipy = solve_ivp(flow, (noisy, clean), x_noisy[:, 0], method="DOP853", rtol=1e-12, atol=1e-13).y[:, -1]
 print(f"largest distance between the formula and SciPy's solver: {np.max(np.abs(by_scipy - x_clean[:, 0])):.0e}")
 assert np.allclose(by_scipy, x_clean[:, 0], rtol=0, atol=1e-11)
@@ -78,22 +78,22 @@ assert np.allclose(by_scipy, x_clean[:, 0], rtol=0, atol=1e-11)
 # %% [markdown]
 # ## A step, and a better one
 #
-# Let $dx/dt = f(x, t)$ be any equation, and $h = s - t$ the length of a step from $t$ to $s$, negative on the way to the
-# data. The truth has a Taylor series, $x_s = x_t + h\,x' + \tfrac12 h^2 x'' + O(h^3)$, with $x' = f$. **Euler's** step keeps the
-# first two terms,
+# Let $dx/dt = f(x, t)$ be any equation; in this section $f$ is all of its right side. Let $h = s - t$ be the length of a step
+# from $t$ to $s$, negative on the way to the data, and a dot the derivative along the path, so that $\dot x = f$. The truth has
+# a Taylor series, $x_s = x_t + h\,\dot x + \tfrac12 h^2 \ddot x + O(h^3)$. **Euler's** step keeps the first two terms,
 #
 # $$x_s \approx x_t + h\,f(x_t, t),$$
 #
-# and so errs by $\tfrac12 h^2 x''$ in each step. A path takes a number of steps proportional to $1/h$, so the errors add up to something
+# and so errs by $\tfrac12 h^2 \ddot x$ in each step. A path takes a number of steps proportional to $1/h$, so the errors add up to something
 # proportional to $h$. A solver whose error at the end is proportional to $h^p$ has the **order** $p$: Euler has order 1.
 #
-# **Heun's** step looks at the slope at both ends, the far one guessed by Euler, and takes the mean:
+# **Heun's** step looks at the slope at both ends, the far one at $x_{\mathrm E}$, where Euler would arrive, and takes the mean:
 #
-# $$x' = x_t + h f(x_t, t), \qquad x_s \approx x_t + \tfrac h2\,\big(f(x_t, t) + f(x', s)\big).$$
+# $$x_{\mathrm E} = x_t + h f(x_t, t), \qquad x_s \approx x_t + \tfrac h2\,\big(f(x_t, t) + f(x_{\mathrm E}, s)\big).$$
 #
 # Why is that better? Expand the second slope, with $f_t$ and $f_x$ the derivatives of $f$: $f(x_t + hf, t + h) = f +
-# h\,(f_t + f_x f) + O(h^2)$. The bracket is the derivative of $f$ along the path, $x'' = f_t + f_x f$. So Heun's step is $x_t
-# + hf + \tfrac12 h^2 x'' + O(h^3)$, the Taylor series to the second term, without any derivative in it. Order 2.
+# h\,(f_t + f_x f) + O(h^2)$. The bracket is the derivative of $f$ along the path, $\ddot x = f_t + f_x f$. So Heun's step is $x_t
+# + hf + \tfrac12 h^2 \ddot x + O(h^3)$, the Taylor series to the second term, without any derivative in it. Order 2.
 #
 # ### Exercise 10.1: Euler
 
@@ -126,7 +126,7 @@ def heun_step(f, x, t, s):
 check(heun_step)
 
 # %% [markdown]
-# Eight steps of each, equal in log-SNR, from noise to nearly clean data, on seven of the paths.
+# Eight steps of each, equal in log-SNR, from noise to nearly clean data, on seven paths.
 
 # %%
 seven = np.linspace(0.04, 0.96, 7)
@@ -155,14 +155,15 @@ show(fig, "Two panels with seven exact paths each, from noise on the left to dat
 # ## Solve what can be solved
 #
 # There is a better idea than to treat the flow as any equation: most of it is linear, with coefficients that we chose ourselves.
-# First write its velocity with the two answers of a denoiser, $x = \alpha \hat x_0 + \sigma \hat\varepsilon$. From $f = \dot\alpha/\alpha$ and
-# $g^2 = 2\sigma\dot\sigma - 2 f\sigma^2$, where the dot is $d/dt$,
+# First write its velocity with the two answers of a denoiser, $x = \alpha \hat x_0 + \sigma \hat\varepsilon$. Now $f(t)$ and $g(t)$ are those
+# of the flow again. The signal obeys $\dot\alpha = f\alpha$. The variance of the noise obeys $2\sigma\dot\sigma = 2f\sigma^2 + g^2$: take $x^2$
+# for the test function of notebook 9. So $f = \dot\alpha/\alpha$, $\;g^2/2\sigma = \dot\sigma - f\sigma$, and
 #
 # $$\frac{dx}{dt} = f x + \frac{g^2}{2\sigma}\hat\varepsilon
 #   = \frac{\dot\alpha}{\alpha}\,(\alpha \hat x_0 + \sigma\hat\varepsilon) + \Big(\dot\sigma - \frac{\dot\alpha}{\alpha}\sigma\Big)\hat\varepsilon
 #   = \dot\alpha\,\hat x_0 + \dot\sigma\,\hat\varepsilon .$$
 #
-# Now look at $x/\sigma$ in place of $x$. By the quotient rule, and with $\hat\varepsilon = (x - \alpha\hat x_0)/\sigma$ put in,
+# Now look at $x/\sigma$ in place of $x$. By the quotient rule, with the same $x = \alpha\hat x_0 + \sigma\hat\varepsilon$ put in,
 #
 # $$\frac{d}{dt}\frac{x}{\sigma} = \frac{\dot x}{\sigma} - \frac{\dot\sigma\,x}{\sigma^2}
 #   = \frac{\dot\alpha\,\hat x_0 + \dot\sigma\hat\varepsilon}{\sigma} - \frac{\dot\sigma\,(\alpha \hat x_0 + \sigma\hat\varepsilon)}{\sigma^2}
@@ -175,11 +176,12 @@ show(fig, "Two panels with seven exact paths each, from noise on the left to dat
 # $$x_s = \frac{\sigma_s}{\sigma_t}\,x_t + \sigma_s \int_{\ell_t}^{\ell_s} e^{\ell}\,\hat x_0\,d\ell .$$
 #
 # This is exact. A solver that does the linear part like this is called an **exponential integrator**. Only $\hat x_0$ along
-# the path is unknown, and it hardly moves. Take it out of the integral as a constant $D$; the rest is elementary:
+# the path is unknown, and in a short step it hardly moves. Take it out of the integral as a constant $D$. What is left is
+# $\sigma_s\,(e^{\ell_s} - e^{\ell_t})$, and $\sigma_s e^{\ell_s} = \alpha_s$:
 #
 # $$\boxed{\;x_s = \frac{\sigma_s}{\sigma_t}\,x_t + \alpha_s\,(1 - e^{-h})\,D, \qquad h = \ell_s - \ell_t\;}$$
 #
-# - With $D = \hat x_0(x_t, t)$ this is **DDIM** once more: order 1.
+# - With $D = \hat x_0(x_t, t)$ this is **DDIM** once more, $\alpha_s \hat x_0 + \sigma_s\hat\varepsilon$, since $\alpha_s e^{-h} = \sigma_s\alpha_t/\sigma_t$: order 1.
 # - The best constant is the value in the *middle* of the step: for $\hat x_0$ linear in $\ell$ the error is
 #   $\int e^\ell (\ell - \ell_\text{mid})\,d\ell = O(h^3)$ in a step. We do not know the middle, but we know $\hat x_0$ now and $\hat x'_0$ a step of $h'$ ago, and
 #   extrapolate the straight line through both by half a step:
@@ -224,6 +226,7 @@ solvers = {  # name: how it is called, its order, evaluations in a step
     "Heun": (lambda *args: td.probability_flow(*args, method="heun"), 2, 2),
     "RK4": (lambda *args: td.probability_flow(*args, method="rk4"), 4, 4),
 }
+# a colour and a marker for each
 looks = dict(zip(solvers, zip((CYCLE[4], CYCLE[5], CYCLE[2], CYCLE[0], CYCLE[3]), "osD^v", strict=True), strict=True))
 
 
@@ -272,6 +275,8 @@ for name, (sampler, _, cost) in solvers.items():
 # A fair race gives each solver the same number of evaluations. Make it a harder one: data with two narrow modes side by side,
 # of standard deviation 0.03, as pictures have fine detail, and from pure noise down to a log-SNR of 14. And it matters *where* the steps are
 # put. We compare equal steps in log-SNR with equal steps in $t$.
+#
+# **Predict.** Which solver would you take for 8 evaluations in all, and which for 256? On which grid?
 
 # %%
 fine = td.GaussianMixture([0.3, 0.3, 0.4], [[-1.2], [-1.0], [0.8]], [[[0.001]], [[0.001]], [[0.2]]])
@@ -295,17 +300,18 @@ for ax, grid, title in zip(axes, ("log_snr", "uniform"), ("equal steps in log-SN
 axes[0].set_ylabel("error at the end, rms")
 axes[0].legend(loc="lower left", handlelength=1.5)
 show(fig, "Error against function evaluations for five solvers on two grids. On the left they lie together up to 16 "
-     "evaluations, then Euler and DDIM stay behind; on the right all fall more slowly, DPM-Solver++(2M) slowest.")  # fmt: skip
+     "evaluations, then Euler and DDIM stay behind; on the right they stay together, DPM-Solver++(2M) above the rest.")  # fmt: skip
 
 # %% [markdown]
 # *What to see:* an order is a promise about *short* steps. With 8 evaluations all are lost alike, and Heun, with four steps, is the
-# worst. From 32 on the three of higher order leave Euler and DDIM behind, fifteenfold and more at 64. But they lie together: at these
-# budgets the fourth order does not pay for its four evaluations, and only at 256 does RK4 break away. DPM-Solver++(2M), whose second
-# order is free, is the best at 8 and at 32, where one wants to be. And the right panel, same solvers and same budget, is 16 to 80 times worse for
-# them at 256: equal steps in $t$ leap over the short time in which narrow modes form.
+# worst. From 32 on (left) the three of higher order leave Euler and DDIM behind, fifteenfold and more at 64. But they lie together up to
+# 128, within a factor of three: DPM-Solver++(2M), whose second order is free, is the best at 8 and at 32, RK4 at 16 and from 64 on,
+# and only at 256 does the fourth order break away. And the right panel, same solvers and same budget, is 16 to 80 times worse for these
+# three at 256: equal steps in $t$ leap over the short time in which narrow modes form.
 #
-# The grid has no best choice for all data. On the broad mixture of the figures before, Euler and RK4 are *better* with equal
-# steps in $t$, because its data are decided early. DPM-Solver++(2M) is not: log-SNR is its own clock. A grid should be fine where the data have their detail.
+# No grid is best for all solvers and all data. In the table below Euler and DDIM are *better* with equal steps in $t$, even on the narrow modes, and
+# on the broad ones of the figures before so is RK4. DPM-Solver++(2M) suffers most: it extrapolates in log-SNR, and in that clock the last of equal
+# steps in $t$ are huge.
 
 # %%
 start_broad, end_broad = quantiles(model, shares, process.t_max), quantiles(model, shares, process.t_min)
@@ -377,11 +383,11 @@ ax.text(-2.9, 0.65, "flow of the exact denoiser", color=MODEL)
 ax.text(-2.9, 0.55, r"flow of $\hat\varepsilon = 1.1\,\varepsilon^*$", color="k")
 ax.set(xlabel="$x_0$", ylabel="density")
 show(fig, "The density of the data, a curve with two modes; the flow of the exact denoiser gives the same curve; that of "
-     "the louder denoiser has two higher, narrower modes.")  # fmt: skip
+     "the louder denoiser has narrower modes, both nearer to 0, the right one much higher.")  # fmt: skip
 
 # %% [markdown]
 # *What to see:* with the exact denoiser the flow's density (dashed) is the data's. With the louder one it is another, of modes that are
-# too narrow: more noise was removed than there was. But it is a density too, and the area under it must be 1:
+# too narrow and too near to 0: more noise was removed than there was. But it is a density too, and the area under it must be 1:
 
 # %%
 dx = line[1, 0] - line[0, 0]
@@ -395,13 +401,13 @@ assert abs(np.sum(np.exp(right)) * dx - 1) < 1e-3
 assert abs(np.sum(np.exp(wrong)) * dx - 1) < 1e-3
 
 # %% [markdown]
-# Two lessons in one table. The solver is right to the fourth digit. The larger error of the first row is not the solver's: at $t = 1$
+# The solver is right to 0.0002 nats, and any denoiser has a density. The larger error of the first row is not the solver's: at $t = 1$
 # the crowd is not quite $\mathcal N(0, 1)$, since 0.7 % of the mean of the data is left ($\alpha(1) = 0.0066$; the gap $L_T$ of notebook 2).
 #
 # ## A trace from random signs
 #
 # In $d$ dimensions the trace of a Jacobian takes $d$ products of a vector with it, one for each coordinate: 784 backward passes for
-# a digit, at every step. There is a cheaper way. Let $v$ be random with $\mathbb E\,vv^\top = I$, such as a vector of independent random signs $\pm 1$. Then
+# an image of 28 × 28 pixels, at every step. There is a cheaper way. Let $v$ be random with $\mathbb E\,vv^\top = I$, such as a vector of independent random signs $\pm 1$. Then
 #
 # $$\mathbb E\,v^\top J v = \mathbb E \operatorname{tr}(J\,v v^\top) = \operatorname{tr}(J\;\mathbb E\,vv^\top) = \operatorname{tr} J :$$
 #
@@ -469,6 +475,9 @@ for probes in (2, 16):
     print(f"{probes:2d} probes    {-estimate.mean():6.3f}    {rms(estimate - exact_trace):21.3f}    {rms(error):23.3f}")
 
 # %% [markdown]
+# Eight times the probes, and the error is about $\sqrt 8 \approx 2.8$ times smaller; the standard error, which needs no exact trace,
+# reports it fairly.
+#
 # ## Two models in one denoiser
 #
 # Now there are two numbers for "how good is it", both in nats for each point: the flow's mean $-\ln p(x_0)$, call it NLL(ODE), and
@@ -484,13 +493,13 @@ for probes in (2, 16):
 # $$-\ln p(x_0) = \tfrac12 \ln 2\pi + \tfrac12 e^{\kappa b}x_0^2 - \tfrac12\kappa b, \qquad
 #   \text{NLL(ODE)} - \text{entropy} = \tfrac12\big(e^{\kappa b} - 1 - \kappa b\big).$$
 #
-# The reverse *chain* in the limit of short steps pays half the squared error of the noise, integrated over the log-SNR (notebook 4). Here
-# $\mathbb E\,(\hat\varepsilon - \varepsilon^*)^2 = \kappa^2\sigma^2$ and $-\sigma^2 d\lambda = \beta\,dt$, so
+# The bound of the reverse *chain*, in the limit of short steps, exceeds the entropy by half the integral over the log-SNR of
+# $\mathbb E\,(\hat\varepsilon - \varepsilon^*)^2$ (notebook 4). That is $\kappa^2\sigma^2$ here. Under VP $d\lambda/dt = -\beta/\sigma^2$, so
 #
 # $$-\text{ELBO} - \text{entropy} = \tfrac12\,\kappa^2 b .$$
 #
 # The library knows nothing of these formulas. It integrates and adds up, with five nodes of Gauss–Hermite quadrature for the
-# expectations, which is exact for the polynomials that these are.
+# expectations: weighted points on which the mean of a polynomial (up to degree 9) is its mean under $\mathcal N(0, 1)$.
 
 # %%
 normal = td.Oracle(td.GaussianMixture([1.0], [[0.0]], [[[1.0]]]), process)
@@ -559,9 +568,9 @@ def heun_at_t(f, x, t, s):
 print(check(heun_at_t, "heun_step"))
 
 # %% [markdown]
-# It still converges, and samples made with it look right. Only its *order* is gone. Second: to test a sampler or an encoder many people go
-# from data to noise and back, and look whether they arrive where they started. Let us measure the "order" of this round trip, for
-# the right solvers, for the broken one, and for a fraud that does not move at all.
+# It still converges; only its *order* is gone. Second: to test a solver one may go from data to noise and back, as we did in
+# notebook 8, and look whether one arrives where one started. Let us measure the "order" of this round trip, for
+# the right solvers, for the broken one, and for a fraud that does not move at all. **Predict** which of them it exposes.
 
 
 # %%
@@ -602,8 +611,8 @@ for i, (ax, title) in enumerate(zip(axes, ("one way, against the truth", "there 
     for name, (color, marker) in marks.items():
         ax.loglog(numbers, away[name][i], color=color, marker=marker, ms=6, lw=1.5)
         height = away[name][i][-1] * {"Heun at t": 2.5, "Euler": 0.5}.get(name, 1)
-        ax.text(numbers[-1] * 1.08, height, f"{name}: {rates[name][i]:.1f}", color=color, va="center")
-    ax.set(title=title, xlabel="steps each way", xlim=(23, 215))
+        ax.text(numbers[-1] * 1.08, height, f"{name}, slope −{rates[name][i]:.1f}", color=color, va="center")
+    ax.set(title=title, xlabel="steps each way", xlim=(23, 420))
     ax.set_xticks(numbers, numbers)
     ax.minorticks_off()
 axes[0].set_ylabel("error, rms")
@@ -611,16 +620,16 @@ show(fig, "Errors against steps, one way and there and back: one way the slopes 
      "there and back they are 1, 3, 5, and 1.")  # fmt: skip
 
 # %%
-print("slope                one way    there and back")
+print("−slope               one way    there and back")
 for name, (one_way, back) in rates.items():
     print(f"    {name:12s}    {one_way:7.2f}    {f'{back:14.2f}' if np.isfinite(back) else '  no error at all'}")
 
 # %% [markdown]
 # *What to see:* one way the slopes are the orders, 1, 2 and 4, and the broken Heun is of order 1. There and back they are 1, 3 and 5: Heun and RK4
-# look better than they are, and nobody's order but Euler's is measured.
+# look better than they are, and the one that never moves looks best.
 #
 # Why? A step of order $p$ errs by $C h^{p+1}$, and the same step backwards by $C(-h)^{p+1}$. If $p$ is even the two have opposite
-# signs and cancel, and the trip gains an order; if $p$ is odd they add up. And standing still returns with no error at all. A round trip
+# signs and cancel, and the trip gains an order; if $p$ is odd they add up. A round trip
 # measures whether a solver can undo itself, not whether it went to the right place.
 #
 # ## The numbers
@@ -632,7 +641,7 @@ print("order of a solver        measured   exact")
 for name, (_, order, _) in solvers.items():
     print(f"    {name:17s}      {slopes[name]:6.2f}   {order:5d}")
     assert abs(slopes[name] - order) < 0.15  # what is left of higher orders at 16 steps
-print("slope of a round trip")
+print("−slope of a round trip")
 for name, order in (("Euler", 1), ("Heun", 3), ("RK4", 5)):
     print(f"    {name:17s}      {rates[name][1]:6.2f}   {order:5d}")
     assert abs(rates[name][1] - order) < 0.15

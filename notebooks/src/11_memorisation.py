@@ -3,7 +3,7 @@
 #
 # **What if training succeeds completely?**
 #
-# *You need:* the conditional mean as the best denoiser, and the floor of the loss (notebook 5), DDIM (8). *To read:* 25 minutes.
+# *You need:* the conditional mean as the best denoiser, and the floor of the loss (notebook 5), DDIM (8); `td.train` (7) helps. *To read:* 25 minutes.
 # *To work:* 45 minutes. *Papers:* Karras et al. 2022, [EDM](https://arxiv.org/abs/2206.00364), App. B.3; Gu et al. 2023,
 # [On memorization in diffusion models](https://arxiv.org/abs/2310.02664).
 #
@@ -39,7 +39,7 @@ rng = np.random.default_rng(11)
 #
 # $$\boxed{\;\hat x_0(x_t) = \sum_{i=1}^N w_i(x_t)\,y_i\;}$$
 #
-# This is the **empirical denoiser**: a softmax average of the training points. Near much noise it averages many; near little, the
+# This is the **empirical denoiser**: a softmax average of the training points. Under much noise it averages many; under little, the
 # nearest one takes all.
 #
 # ### Exercise 11.1: the empirical denoiser
@@ -66,6 +66,8 @@ check(empirical_denoiser)
 # A sampler also needs the noise that goes with it. Any denoiser says the same thing twice, once as data and once as noise.
 #
 # ### Exercise 11.2: the noise that goes with it
+#
+# The function of exercise 5.4. Can you still write it from memory?
 
 
 # %%
@@ -103,7 +105,7 @@ else:
 #
 # **Predict.** Where do the samples go?
 #
-# We draw $x_t/\alpha$, so that the data stay where they are: it is data plus noise of standard deviation $\sigma/\alpha$.
+# The pictures show $x_t/\alpha$, so that the data stay where they are: it is data plus noise of standard deviation $\sigma/\alpha$.
 
 # %%
 process = td.VP()
@@ -132,15 +134,15 @@ show(fig, "Four pictures of 500 samples and 60 training points drawn as rings: f
 
 # %%
 samples = path[-1][1]
-distance = td.nearest(samples, seen)[1]
+distance = td.nearest(samples, seen)[1]  # [0] says which point is nearest, [1] how far it is
 print(f"largest distance of a sample from the nearest training point: {distance.max():.1e}")
-assert distance.max() < 1e-12
+assert distance.max() < 1e-12  # with so little noise the weights of all other points round to 0
 
 # %% [markdown]
 # Once more in motion. The noise falls by the same factor from frame to frame.
 
 # %%
-frames = [(r, x[:120] / process.alpha(t)) for r, (t, x) in zip(ratios, path, strict=True) if 0.004 < r < 2]
+frames = [(r, x[:120] / process.alpha(t)) for r, (t, x) in zip(ratios, path, strict=True) if 0.008 < r < 2]
 fig, ax = plt.subplots(figsize=(3.2, 3.2))
 ax.plot(seen[:, 0], seen[:, 1], "o", mfc="none", mec=DATA, ms=7, mew=0.8)
 dots = ax.scatter(*frames[0][1].T, color=MODEL, s=60, linewidths=0)
@@ -155,7 +157,7 @@ def draw(k):
     return (dots,)
 
 
-show(FuncAnimation(fig, draw, frames=len(frames) + 5, interval=150), "120 samples in motion: a cloud contracts to two "
+show(FuncAnimation(fig, draw, frames=len(frames) + 4, interval=150), "120 samples in motion: a cloud contracts to two "
      "moons, then each sample falls into one of 60 rings, the training points.")  # fmt: skip
 
 # %% [markdown]
@@ -189,13 +191,14 @@ check(effective_neighbours)
 # The number falls from $N$ to 1 as the noise falls. **Predict.** Where is the fall if there are ten times as many points? And where if
 # each point has 128 coordinates in place of 2?
 #
-# For data from $\mathcal N(0, I)$ in $D$ dimensions there is an answer in one line. About its own $x_0$, $x_t$ tells the mutual
-# information of a Gaussian channel, $\frac D2 \ln(1 + \text{SNR})$ nats. To single out one of $N$ points takes $\ln N$ nats. So it should happen about where
+# For data from $\mathcal N(0, I)$ in $D$ dimensions there is an answer in one line. What $x_t$ tells about its own $x_0$ is the entropy of $x_t$ less
+# that of its noise, $\frac D2 \ln\frac{\alpha^2 + \sigma^2}{\sigma^2} = \frac D2 \ln(1 + \text{SNR})$ nats. To single out one of $N$ points takes
+# $\ln N$ nats. So it should happen about where
 #
 # $$\tfrac D2 \ln(1 + \text{SNR}) = \ln N \quad\Longleftrightarrow\quad \text{SNR} = N^{2/D} - 1, \qquad \frac\sigma\alpha = \big(N^{2/D} - 1\big)^{-1/2}.$$
 #
 # (Biroli et al. 2024, [Dynamical regimes of diffusion models](https://arxiv.org/abs/2402.18491), study this *collapse* onto a training
-# point by the methods of statistical physics. How it depends on $N$ and $D$ is their curse of dimensionality.)
+# point by the methods of statistical physics. The $N$ that holds it off at a given noise, $(1 + \text{SNR})^{D/2}$, grows exponentially with $D$.)
 
 
 # %%
@@ -203,11 +206,11 @@ def neighbours(points, ratio, most=200):
     """The median n_eff over x = y + ratio · ε with y one of the points (N, D)."""
     y = points[rng.integers(0, len(points), most)]
     x = y + ratio * rng.standard_normal(y.shape)
-    square = np.sum(x**2, axis=1, keepdims=True) - 2 * x @ points.T + np.sum(points**2, axis=1)
-    logits = -square / (2 * ratio**2)
+    logits = (
+        x @ points.T - np.sum(points**2, axis=1) / 2
+    ) / ratio**2  # −‖x − y‖²/2 ratio², but for ‖x‖², which cancels
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    weights /= weights.sum(axis=1, keepdims=True)
-    return np.median(1 / np.sum(weights**2, axis=1))
+    return np.median(np.sum(weights, axis=1) ** 2 / np.sum(weights**2, axis=1))  # the sum of the weights is not 1 yet
 
 
 levels = np.geomspace(0.002, 30, 28)  # σ/α
@@ -245,16 +248,16 @@ for D, (found, predicted) in collapse.items():
 
 # %% [markdown]
 # *What to see:* on the left a hundred times as many points put off the fall to a tenth of the noise: in the plane, spacing goes like
-# $N^{-1/2}$. On the right the same number of points in 128 dimensions is singled out when the noise is still three times the signal
-# (blue marks: the line above). In high dimension points are far apart, all of them, and an average of neighbours is an average of one. So
-# for pictures the perfect model decides early on a training image.
+# $N^{-1/2}$. On the right one of a thousand points in 128 dimensions is singled out when the noise is still three times the signal
+# (blue marks: the formula above). In high dimension points are far apart, all of them, and an average of neighbours is an average of one. If
+# pictures are like that, the perfect model decides early on a training image.
 #
 # ## Below the floor
 #
 # Notebook 5 found a floor: no denoiser has a lower expected loss on $q$ than the exact one. **Predict.** What is the loss of the empirical
 # denoiser on the points that it was made of, and what on new ones?
 #
-# We measure $\mathbb E\,\lVert\varepsilon - \hat\varepsilon\rVert^2/d$ at each log-SNR $\lambda$, on the 60 training points with many draws of noise each, and on
+# We measure $\mathbb E\,\lVert\varepsilon - \hat\varepsilon\rVert^2/D$ at each log-SNR $\lambda$, on the 60 training points with 30 draws of noise each, and on
 # 1,800 fresh points.
 
 # %%
@@ -267,7 +270,7 @@ noise = rng.standard_normal(old.shape)  # the same for all
 
 
 def losses(model, x0):
-    """E‖ε − ε̂‖²/d at each of the times, (21,)."""
+    """E‖ε − ε̂‖²/D at each of the times, (21,)."""
     return np.array([np.mean((noise - model(process.perturb(x0, t, noise), t)) ** 2) for t in times])
 
 
@@ -283,7 +286,7 @@ ax.text(1.0, 1.35, "on new points", color=MODEL)
 ax.annotate(f"to {on_new[-1]:.0f} at λ = 10", (5.1, 1.6), (5.6, 1.55), color=MODEL, va="center")
 ax.set(
     xlabel="log-SNR λ, nats (noise left, data right)",
-    ylabel=r"$\mathbb{E}\,\|\varepsilon-\hat\varepsilon\|^2/d$",
+    ylabel=r"$\mathbb{E}\,\|\varepsilon-\hat\varepsilon\|^2/D$",
     ylim=(0, 1.65),
 )
 show(fig, "Loss against log-SNR. The floor rises from 0 to 1. The empirical denoiser follows it to λ = 1, then drops to 0 "
@@ -304,18 +307,18 @@ show(fig, "Loss against log-SNR. The floor rises from 0 to 1. The empirical deno
 # %%
 apart = td.nearest(new, seen)[1]
 print(
-    f"loss on new points at λ = 10: {on_new[-1]:.1f};  SNR · E‖x_0 − y‖²/d = {np.exp(10) * np.mean(apart**2) / 2:.1f}"
+    f"loss on new points at λ = 10: {on_new[-1]:.1f};  SNR · E‖x_0 − y‖²/D = {np.exp(10) * np.mean(apart**2) / 2:.1f}"
 )
 assert abs(on_new[-1] / (np.exp(10) * np.mean(apart**2) / 2) - 1) < 0.02
 
 # %% [markdown]
-# One number for a whole curve: half the area between a loss and the floor, times $d$, is what the reverse chain of that denoiser pays in
-# nats (notebook 4). It is a bound on a Kullback–Leibler divergence, *if* the expectation in the loss is over the density $q$.
+# One number for a whole curve: half the area between a loss and the floor, times $D$, is what the reverse chain of that denoiser pays
+# over the entropy, in nats (notebook 4). It is a bound on a Kullback–Leibler divergence, *if* the expectation in the loss is over the density $q$.
 
 
 # %%
 def apparent_kl(loss):
-    """d/2 times the area between a loss (21,) and the floor, in nats."""
+    """D/2 times the area between a loss (21,) and the floor, in nats."""
     return data.dim / 2 * np.trapezoid(loss - floor, lam)
 
 
@@ -328,8 +331,8 @@ print(f"    on new points        {apparent_kl(on_new):7.2f}")
 #
 # A sample can be suspected of being a copy if it is nearer to a training point than it should be. How near is that? Compare with
 # points that were *held out*: draw as many, and ask of each sample whether it is nearer to a training point or to a held-out one. True samples cannot
-# tell the two sets apart, so the share of "training" is ½ on average over the sets; copies have a share of 1. `td.memorisation` measures the share,
-# `td.nearest` the distance.
+# tell the two sets apart, so the share of "training" is ½ on average over the sets; copies have a share of 1. One pair of sets has luck of its own, which
+# ± does not count: the row of true points is the yardstick. `td.memorisation` measures the share, `td.nearest` the distance.
 #
 # Now let a *trained* network stand beside the perfect model: a small one, the same 60 points, 1,500 steps. On the way we keep what it was
 # after some hundreds.
@@ -338,12 +341,13 @@ print(f"    on new points        {apparent_kl(on_new):7.2f}")
 network, steps = td.TimeMLP(dim=2, width=64, blocks=2), 1500
 checkpoints = {}
 for state in tqdm(td.train(network, process, seen, steps=steps, batch=128, rng=rng), total=steps):
-    if state.step in (100, 200, 400, 600, 1000, 1500):
-        checkpoints[state.step] = td.NetworkDenoiser(network, state.ema, process)
+    if state.step in (200, 400, 600, 1000, 1500):
+        checkpoints[state.step] = td.NetworkDenoiser(network, state.ema, process)  # the averaged parameters
 
 drawn = {"perfect model": samples, "new true points": data.sample(rng, n)}
 for step in (200, 600, 1500):
     drawn[f"network, {step} steps"] = td.sample(checkpoints[step], process, n, steps=40, rng=rng)
+print(f"the network has {network.size:,} parameters")
 print("                      nearer to a training point    median distance to the nearest one")
 for name, x in drawn.items():
     share, error = td.memorisation(x, seen, unseen)
@@ -380,23 +384,25 @@ ax.plot(list(kl_new), list(kl_new.values()), color=MODEL, ls="--", marker="s", m
 ax.text(1530, kl_seen[steps], "on training points", color=MODEL, va="center")
 ax.text(1530, kl_new[steps], "on new points", color=MODEL, va="center")
 ax.text(1530, 0, "exact denoiser of q", color=EXACT, va="bottom")
-ax.set(xlabel="training steps", ylabel="area over the floor, nats", xlim=(0, 2150), xticks=list(range(0, 1501, 500)))
+ax.set(xlabel="training steps", ylabel="area over the floor, nats", xlim=(0, 2150),
+       xticks=[0, 500, 1000, 1500], yticks=[-0.5, 0, 0.5, 1, 1.5])  # fmt: skip
 show(fig, "The area between loss and floor against training steps. Both curves fall at first; that on training points "
      "goes on below zero, that on new points turns and rises.")  # fmt: skip
 
 # %% [markdown]
 # *What to see:* at first both fall: that is learning. On new points the area is least after some 600 steps, and then it rises. On
-# training points it goes on, below zero, where no density can be. Only new points say when to stop; to stop there is called **early
+# training points it goes on, below zero, which over the density itself is impossible. Only new points say when to stop; to stop there is called **early
 # stopping**.
 #
 # ## So why do trained networks not memorise?
 #
 # We measured one thing: *this* network, after so many steps, has not reached the minimiser of its loss, though it was on its way. That
 # leaves several reasons, and our experiment does not decide between them. Training stopped early. The network is smooth, and would need
-# steep steps between points at small noise. It has few parameters. The literature knows more:
+# steep steps between points at small noise. It is not for want of parameters: it has 25,410, and 60 points are 120 numbers. The
+# literature knows more:
 #
 # - Networks *can* memorise. Carlini et al. 2023, [Extracting training data from diffusion models](https://arxiv.org/abs/2301.13188), recovered
-#   training images from large public models.
+#   training images from large models, Stable Diffusion among them.
 # - It depends on $N$. Kadkhodaie et al. 2024, [Generalization in diffusion models](https://arxiv.org/abs/2310.02557), trained two networks on
 #   non-overlapping sets of images. Where the sets are large enough, the two learn nearly the same score, and their samples differ
 #   from all training images; where they are small, training images come back.
@@ -409,8 +415,8 @@ show(fig, "The area between loss and floor against training steps. Both curves f
 # ## More points
 #
 # There is one way for the perfect model to be right: infinitely many points. Then the average over points becomes the integral over the
-# density. How fast? At a fixed noise it is a mean of $N$ random terms over another, so the excess of its loss over the floor,
-# $\mathbb E\,\lVert\hat\varepsilon - \varepsilon^*\rVert^2/d$, should fall like $1/N$.
+# density. How fast? At a fixed noise $\hat x_0$ is one mean of $N$ random terms divided by another, and each is off by about $1/\sqrt N$. So the excess of its
+# loss over the floor, $\mathbb E\,\lVert\hat\varepsilon - \varepsilon^*\rVert^2/D$, should fall like $1/N$.
 
 # %%
 sizes = np.array([100, 300, 1000, 3000, 10_000])
@@ -418,13 +424,13 @@ rates = {}
 fig, ax = plt.subplots(figsize=(7.5, 3.3))
 for noise_level, marker in ((0.0, "o"), (3.0, "s"), (6.0, "D")):
     t = float(process.time(noise_level))
-    x = process.perturb(data.sample(rng, 200), t, rng.standard_normal((200, 2)))
+    x = process.perturb(data.sample(rng, 100), t, rng.standard_normal((100, 2)))
     exact = truth(x, t)
     error = np.zeros(len(sizes))
     for k, size in enumerate(sizes):
         draws = [td.Oracle(data.sample(rng, size), process)(x, t) for _ in range(8)]
         error[k] = np.mean([(found - exact) ** 2 for found in draws])
-    rates[noise_level] = np.polyfit(np.log(sizes[1:]), np.log(error[1:]), 1)[0]
+    rates[noise_level] = np.polyfit(np.log(sizes[1:]), np.log(error[1:]), 1)[0]  # from 300 points on
     ax.loglog(sizes, error, color=MODEL, marker=marker, ms=6, lw=1.5)
     ax.text(
         12_000,
@@ -433,25 +439,26 @@ for noise_level, marker in ((0.0, "o"), (3.0, "s"), (6.0, "D")):
         color=MODEL,
         va="center",
     )
-ax.set(xlabel="training points N", ylabel=r"$\mathbb{E}\,\|\hat\varepsilon-\varepsilon^*\|^2/d$", xlim=(80, 60_000))
+ax.set(xlabel="training points N", ylabel=r"$\mathbb{E}\,\|\hat\varepsilon-\varepsilon^*\|^2/D$", xlim=(80, 60_000))
 ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
 ax.minorticks_off()
 show(fig, "The excess loss of the empirical denoiser against the number of points, on logarithmic axes: three nearly parallel "
      "lines that fall with slope about −1.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* slope −1, at each noise level. But the less noise, the higher the line: at $\lambda = 6$, $\sigma/\alpha$ = 0.05, ten thousand points leave
-# a larger excess than a hundred at $\lambda = 0$. As $\lambda \to \infty$ no number is enough: at the very end the perfect model of any finite set falls
-# into its points.
+# *What to see:* a slope of about −1, at each noise level (steeper at $\lambda = 6$, where few points share the average). But the less noise, the higher
+# the line: at $\lambda = 6$, $\sigma/\alpha$ = 0.05, ten thousand points leave about as much excess as a hundred at $\lambda = 0$. As $\lambda \to \infty$ no number is
+# enough: at the very end the perfect model of any finite set falls into its points.
 #
 # ## Break it
 #
-# Suppose somebody evaluates models on the points they were trained on, and reports entropy plus area as a mean $-\ln p$:
+# Suppose somebody evaluates models on the points they were trained on, and reports entropy plus area as a mean $-\ln p$, with $p$ the law of the reverse
+# chain:
 #
-# $$\mathrm{KL}(q \,\Vert\, p) \le \frac d2 \int \big(\text{loss}(\lambda) - \text{floor}(\lambda)\big)\,d\lambda , \qquad
+# $$\mathrm{KL}(q \,\Vert\, p) \le \frac D2 \int \big(\text{loss}(\lambda) - \text{floor}(\lambda)\big)\,d\lambda , \qquad
 #   -\mathbb E \ln p = \text{entropy} + \mathrm{KL} .$$
 #
-# No model can be below the entropy. Here they are, from $\lambda = -6$ to $10$:
+# No model can be below the entropy. Here they are, with the area from $\lambda = -6$ to $10$:
 
 # %%
 entropy = data.entropy()[0]
@@ -471,7 +478,7 @@ assert report["perfect model"][1] > report[f"network, {steps} steps"][1] > repor
 # %% [markdown]
 # On its own training points the worst model of all "beats" the entropy of the data by nats, and beats the exact denoiser with it. On new points
 # it is off by hundreds. Nothing was computed wrongly; the expectation was taken over the wrong law. The last row is a check of the measure itself: the
-# exact denoiser is near 0 on both, up to the luck of the draw of 60 points.
+# exact denoiser is near 0 on both, up to luck with points and noise.
 #
 # ## The numbers
 
