@@ -84,7 +84,7 @@ show(fig, "Two rows of five clouds of points at t = 0, 0.03, 0.1, 0.2 and 1. Abo
 # | [11. The perfect model memorises](11_memorisation.ipynb) | What if training succeeds completely? | 5, 8 |
 # | [12. Guidance, then digits](12_guidance_and_digits.ipynb) | How do we ask for a 7, and what do we pay for insisting? | 7, 8 |
 #
-# In a hurry: 1, 5, 7, 8. With an interest in theory: 3, 4, 5, 9, 10. Notebook 6 can be read at any time.
+# In a hurry: 1, 3, 5, 7, 8. With an interest in theory: 3, 4, 5, 9, 10. Notebook 6 can be read at any time.
 #
 # Each notebook lets you predict, breaks something on purpose, and has exercises. An exercise is a function with a hole,
 # `...`, and below it a line `check(...)`. There is no answer key in it: `check` tries the laws that the right function obeys, and

@@ -177,7 +177,7 @@ def backdrop(ax, title, reach=2.1):
     ax.spines[:].set_visible(False)
 
 
-fig, axes = plt.subplots(1, 3, figsize=(9, 3.3))
+fig, axes = plt.subplots(1, 3, figsize=(9, 3.5))
 for ax, eta in zip(axes, (0.0, 0.5, 1.0), strict=True):
     path = np.array([x for _, x in td.ddim(model, chain, start, strided, rng=np.random.default_rng(3), eta=eta)])
     backdrop(ax, rf"$\eta$ = {eta:g}", reach=3)
@@ -197,7 +197,7 @@ show(fig, "Three panels with four paths each, from the same four open circles to
 # %%
 one = np.tile(start[1:2], (300, 1))
 share = {}
-fig, axes = plt.subplots(1, 3, figsize=(9, 3.3))
+fig, axes = plt.subplots(1, 3, figsize=(9, 3.5))
 for ax, eta in zip(axes, (0.0, 0.5, 1.0), strict=True):
     ends = td.last(td.ddim(model, chain, one, strided, rng=rng, eta=eta))[1]
     share[eta] = np.mean(ends @ start[1] > 0)
@@ -421,7 +421,7 @@ for i, N in enumerate(many):
 # Here the family always makes too little variance: its samples look *sharper* than the data. It puts the mean $\hat x_0$ where
 # $x_0$ should be, and so loses the variance of $x_0$ given $x_t$ (notebook 3). The larger $\beta$ gives back as much as data of
 # variance 1 would need. For narrow data that is too much, unless the steps are few; and still it comes nearest to 1 in each row.
-# So noise is not needed, but the right amount would help.
+# So noise is not needed here, but the right amount would help.
 #
 # ## DDIM runs both ways
 #
@@ -498,7 +498,7 @@ for t in tqdm(range(T, 0, -1)):
     right = mean + np.sqrt(betas[t - 1]) * z * (t > 1)
     wrong = without_the_bar(wrong, t, eps_hat_wrong, z, betas)
 
-fig, axes = plt.subplots(1, 3, figsize=(9, 3.4))
+fig, axes = plt.subplots(1, 3, figsize=(9, 3.8))
 clouds = {"data": (true[:300], DATA), "DDPM": (right, MODEL), "without the bar": (wrong, MODEL)}
 for ax, (name, (x, ink)) in zip(axes, clouds.items(), strict=True):
     backdrop(ax, f"{name}\nmean ln q = {data.log_density(x).mean():.2f} nats")

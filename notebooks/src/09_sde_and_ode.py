@@ -252,7 +252,8 @@ start = np.interp(levels, cdf(fine, 1.0), fine[:, 0])[:, None]
 
 ts = process.t_max + (process.t_min - process.t_max) * (1 - np.linspace(1, 0, 601) ** 2)  # finer towards the data
 path = td.brownian_path(rng, np.zeros((1, 1)), ts)  # one path for all: path(t, s) = w_s − w_t, (1, 1)
-smooth = np.array([x[:, 0] for _, x in td.probability_flow(model, process, start, ts, method="heun")])  # notebook 10
+# "heun", and "rk45" below, are ways to solve an ODE; notebook 10 explains them
+smooth = np.array([x[:, 0] for _, x in td.probability_flow(model, process, start, ts, method="heun")])
 jagged = {
     lam: np.array([x[:, 0] for _, x in td.euler_maruyama(model, process, start, ts, lam=lam, noise=path)])
     for lam in (0.4, 1.0)

@@ -619,18 +619,19 @@ axes[0].set_ylabel("error, rms")
 show(fig, "Errors against steps, one way and there and back: one way the slopes are 1, 2, 4, and 1 for the broken Heun; "
      "there and back they are 1, 3, 5, and 1.")  # fmt: skip
 
+# %% [markdown]
+# *What to see:* one way the slopes are the orders, 1, 2 and 4, and the broken Heun is of order 1. There and back they are 1, 3 and 5: Heun and RK4
+# look better than they are. And the fraud?
+
 # %%
 print("−slope               one way    there and back")
 for name, (one_way, back) in rates.items():
     print(f"    {name:12s}    {one_way:7.2f}    {f'{back:14.2f}' if np.isfinite(back) else '  no error at all'}")
 
 # %% [markdown]
-# *What to see:* one way the slopes are the orders, 1, 2 and 4, and the broken Heun is of order 1. There and back they are 1, 3 and 5: Heun and RK4
-# look better than they are, and the one that never moves looks best.
-#
-# Why? A step of order $p$ errs by $C h^{p+1}$, and the same step backwards by $C(-h)^{p+1}$. If $p$ is even the two have opposite
-# signs and cancel, and the trip gains an order; if $p$ is odd they add up. A round trip
-# measures whether a solver can undo itself, not whether it went to the right place.
+# Standing still returns with no error at all, and looks best. Why do even orders gain one? A step of order $p$ errs by $C h^{p+1}$, and the same step
+# backwards by $C(-h)^{p+1}$. If $p$ is even the two have opposite signs and cancel, and the trip gains an order; if $p$ is odd they add up.
+# A round trip measures whether a solver can undo itself, not whether it went to the right place.
 #
 # ## The numbers
 #

@@ -206,9 +206,8 @@ def neighbours(points, ratio, most=200):
     """The median n_eff over x = y + ratio · ε with y one of the points (N, D)."""
     y = points[rng.integers(0, len(points), most)]
     x = y + ratio * rng.standard_normal(y.shape)
-    logits = (
-        x @ points.T - np.sum(points**2, axis=1) / 2
-    ) / ratio**2  # −‖x − y‖²/2 ratio², but for ‖x‖², which cancels
+    # −‖x − y‖²/(2 ratio²), but for ‖x‖², which cancels in the weights
+    logits = (x @ points.T - np.sum(points**2, axis=1) / 2) / ratio**2
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.median(np.sum(weights, axis=1) ** 2 / np.sum(weights**2, axis=1))  # the sum of the weights is not 1 yet
 
@@ -239,6 +238,12 @@ show(fig, "Effective neighbours against noise on logarithmic axes. Left, for 100
      "curve rises from 1 to N, later for fewer points. Right, in 2, 16 and 128 dimensions: the rise moves to more "
      "noise and gets steeper, close to the predicted marks.")  # fmt: skip
 
+# %% [markdown]
+# *What to see:* on the left a hundred times as many points put off the fall to a tenth of the noise: in the plane, spacing goes like
+# $N^{-1/2}$. On the right one of a thousand points in 128 dimensions is singled out when the noise is still three times the signal
+# (blue marks: the formula above). In high dimension points are far apart, all of them, and an average of neighbours is an average of one. If
+# pictures are like that, the perfect model decides early on a training image.
+
 # %%
 print("noise σ/α at which two neighbours are left, of 1,000 normal points")
 print("       D    measured    by the formula")
@@ -247,11 +252,6 @@ for D, (found, predicted) in collapse.items():
     assert 0.4 < found / predicted < 2.5  # it is an argument, not a theorem
 
 # %% [markdown]
-# *What to see:* on the left a hundred times as many points put off the fall to a tenth of the noise: in the plane, spacing goes like
-# $N^{-1/2}$. On the right one of a thousand points in 128 dimensions is singled out when the noise is still three times the signal
-# (blue marks: the formula above). In high dimension points are far apart, all of them, and an average of neighbours is an average of one. If
-# pictures are like that, the perfect model decides early on a training image.
-#
 # ## Below the floor
 #
 # Notebook 5 found a floor: no denoiser has a lower expected loss on $q$ than the exact one. **Predict.** What is the loss of the empirical
