@@ -34,7 +34,8 @@ def rounded(theta: np.ndarray, bits: int = BITS) -> np.ndarray:
 def pack(theta: np.ndarray, network: TimeMLP, bits: int = BITS) -> dict[str, np.ndarray]:
     """The arrays of the file."""
     check_theta(network, theta)
-    number = rounded(theta, bits)
+    with np.errstate(over="ignore"):
+        number = rounded(theta, bits)
     if not np.all(np.isfinite(number)):
         raise ValueError("a parameter is beyond float16.")
     word = number.view(np.uint16)

@@ -1,7 +1,7 @@
 """Figures. Matplotlib is imported when a figure is drawn, never before.
 
-Each function returns a Figure, which `show` shows in a notebook and `save` writes; `save_gif` writes a moving one. Data are grey, a model orange, the exact answer blue: the Okabe–Ito palette, which colour-blind readers
-can tell apart.
+Each function returns a Figure, which `show` shows in a notebook and `save` writes; `save_gif` writes a moving one. Data
+are grey, a model orange, the exact answer blue: the Okabe–Ito palette, which colour-blind readers can tell apart.
 """
 
 from __future__ import annotations

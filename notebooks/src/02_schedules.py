@@ -3,7 +3,7 @@
 #
 # **Does $T$, the number of steps, matter?**
 #
-# *You need:* notebook 1, and the logarithm. *To read:* 20 minutes. *To work:* 40 minutes.
+# *You need:* notebook 1, and the logarithm. *To read:* 35 minutes. *To work:* 40 minutes.
 # *Paper:* Kingma et al. 2021, [VDM](https://arxiv.org/abs/2107.00630), §3.
 #
 # The first notebook ended with one line, $x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\varepsilon$, in

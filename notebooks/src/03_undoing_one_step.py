@@ -3,7 +3,7 @@
 #
 # **When is the reverse step Gaussian?**
 #
-# *You need:* notebook 1, and Bayes' rule. *To read:* 25 minutes. *To work:* 45 minutes.
+# *You need:* notebook 1, and Bayes' rule. *To read:* 45 minutes. *To work:* 45 minutes.
 # *Paper:* Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239), §2 and §3.2.
 #
 # A noising step is a Gaussian: shrink, add noise. Can the way back be one too? If so, a machine that learns to go back

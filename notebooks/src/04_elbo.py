@@ -4,7 +4,7 @@
 # **Why does likelihood become a squared error of noise?**
 #
 # *You need:* [notebook 2](02_schedules.ipynb) (the signal-to-noise ratio), [notebook 3](03_undoing_one_step.ipynb)
-# (the posterior $q(x_{t-1} \mid x_t, x_0)$) and Jensen's inequality. *To read:* 25 minutes. *To work:* 40 minutes.
+# (the posterior $q(x_{t-1} \mid x_t, x_0)$) and Jensen's inequality. *To read:* 45 minutes. *To work:* 40 minutes.
 # *Papers:* Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239), §2–3; Kingma et al. 2021,
 # [VDM](https://arxiv.org/abs/2107.00630).
 #

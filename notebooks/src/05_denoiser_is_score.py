@@ -4,7 +4,7 @@
 # **What does the perfect network output?**
 #
 # *You need:* [notebook 1](01_one_noisy_step.ipynb) (the jump $x_t = \alpha x_0 + \sigma\varepsilon$), conditional
-# expectation and gradients. *To read:* 20 minutes. *To work:* 40 minutes. *Papers:* Vincent 2011, [A connection
+# expectation and gradients. *To read:* 35 minutes. *To work:* 40 minutes. *Papers:* Vincent 2011, [A connection
 # between score matching and denoising autoencoders](https://doi.org/10.1162/NECO_a_00142); Song et al. 2021,
 # [score-based SDEs](https://arxiv.org/abs/2011.13456), §2–3.
 #

@@ -3,7 +3,7 @@
 #
 # **Can I trust my gradient?**
 #
-# *You need:* the chain rule, matrix products, and the complex numbers. *To read:* 25 minutes. *To work:* 50 minutes.
+# *You need:* the chain rule, matrix products, and the complex numbers. *To read:* 45 minutes. *To work:* 50 minutes.
 # *Papers:* Rumelhart, Hinton & Williams 1986, [Learning representations by back-propagating
 # errors](https://doi.org/10.1038/323533a0); Squire & Trapp 1998, [Using complex variables to estimate derivatives of
 # real functions](https://doi.org/10.1137/S003614459631241X); Kingma & Ba 2015, [Adam](https://arxiv.org/abs/1412.6980).

@@ -3,7 +3,7 @@
 #
 # **How good is good?**
 #
-# *You need:* notebooks 1 to 6. *To read:* 25 minutes. *To work:* 50 minutes; the training takes a minute or two of
+# *You need:* notebooks 1 to 6. *To read:* 35 minutes. *To work:* 50 minutes; the training takes a minute or two of
 # them. *Papers:* Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239), Alg. 1; Salimans & Ho 2022,
 # [Progressive distillation](https://arxiv.org/abs/2202.00512) (for $v$); Xu et al. 2023, [Stable target
 # field](https://arxiv.org/abs/2302.00670).
@@ -263,8 +263,8 @@ for t in t_fixed:
     print(f"{t:5.2f} {single:32.4f} ({oracle.floor(t):.4f}) {batch:15.5f} {z:26.1f}")
 
 # %% [markdown]
-# No bias beyond the standard errors, and a variance that is twenty to five hundred times less. (In the limit of
-# a batch of *all* data there would be no noise at all, but also a cost of $B^2$; and with a *finite* data set that
+# No bias beyond the standard errors, and a variance that is twenty to five hundred times less. (In the limit of a
+# batch of *all* data there would be no noise at all, but also a cost of $B^2$; and with a *finite* data set that
 # limit is the denoiser of notebook 11, which memorises.)
 #
 # ## The real training
@@ -336,7 +336,7 @@ log.text(10, 1.5e-4, "td.train", color=MODEL, ha="right")
 show(
     fig,
     "Left: the floor of the loss along the log-SNR, an S from 0 in noise to 1 at clean points, and the loss of "
-    "the network right on it. Right, logarithmic: the excess of the trained network, a hundred times below the "
+    "the network right on it. Right, logarithmic: the excess of the trained network, mostly a hundred times below the "
     "floor and more, and that of the ten-line loop, far higher.",
 )
 
@@ -429,9 +429,9 @@ for name, denoiser, points in (("perfect", oracle, 300), ("ten lines", first_try
     print(f"KL(data ‖ model), {name:10s} {kl[name][0]:8.4f} ± {kl[name][1]:.4f} nats")
 
 # %% [markdown]
-# A nat is large: the ten lines pay about one of them for every point. `td.train` pays a few hundredths: a share of its
-# density lies between the modes, and is missing in them. The perfect denoiser pays nothing but the error of the solver. (A KL this small is not
-# zero just because it *looks* so: judge it by its standard error.)
+# A nat is large: the ten lines pay about one of them for every point. `td.train` pays about two hundredths: a share
+# of its density lies between the modes, and is missing in them. The perfect denoiser pays nothing but the error of
+# the solver. (A KL this small is not zero just because it *looks* so: judge it by its standard error.)
 #
 # ## Two more ways to be fooled
 #
@@ -492,10 +492,10 @@ show(
 )
 
 # %% [markdown]
-# *What to see:* on the left the two overlap. Most samples with modes half as wide are no farther from true points than
-# some true samples are: what the distance sees above all is how many points *happened* to fall into each mode. On the
-# right $-\ln q$, used as a test for equality and not as a score, parts them by a mile. Each judge is blind somewhere. KL, where
-# one can have it, is not.
+# *What to see:* on the left the two overlap. Most samples with modes half as wide are no farther from true points
+# than some true samples are: what the distance sees above all is how many points *happened* to fall into each mode.
+# On the right $-\ln q$, used as a test for equality and not as a score, parts them by a mile. Each judge is blind
+# somewhere. KL, where one can have it, is not.
 
 # %%
 passed = np.mean(np.array(draws["half"]) < np.max(draws["true"]))
@@ -545,16 +545,16 @@ ax.text(-2, 0.012, "time not told", ha="left", va="top")
 ax.text(10, 1.5e-4, "time told", color=MODEL, ha="right")
 show(
     fig,
-    "Left: the excess with the noise level told and without it, along the log-SNR: without it, it is ten "
-    "to several hundred times larger nearly everywhere. Right: samples of the network without it, eight points that are "
+    "Left: the excess with the noise level told and without it, along the log-SNR: without it, it is many "
+    "times larger nearly everywhere, up to a few hundred times. Right: samples of the network without it, eight points that are "
     "far too sharp.",
 )
 
 # %% [markdown]
-# *What to see:* the training runs through without complaint, but the excess is ten to several hundred times larger at nearly
-# every level. At one, near $\lambda = 6.5$, its one answer for all levels happens to be nearly right. At the clean end it is
-# not: there is next to no noise left, and still it takes some away, so that the modes end up far too narrow. They look
-# *sharp*, and by $-\ln q$ they would win a contest.
+# *What to see:* the training runs through without complaint, but the excess is many times larger at nearly every
+# level, up to a few hundred times. At one, near $\lambda = 6.5$, its one answer for all levels happens to be nearly
+# right. At the clean end it is not: there is next to no noise left, and still it takes some away, so that the modes
+# end up far too narrow. They look *sharp*, and by $-\ln q$ they would win a contest.
 #
 # ## The numbers
 #
@@ -594,9 +594,7 @@ for name, measure, x in rows:
     )
 
 assert abs(kl["perfect"][0]) < 1e-3 + 4 * kl["perfect"][1]
-assert (
-    -4 * kl["td.train"][1] < kl["td.train"][0] < 0.1
-)  # four standard errors below 0, or a tenth of the ten lines' nat
+assert -4 * kl["td.train"][1] < kl["td.train"][0] < 0.1  # at most a tenth of what the ten lines pay
 assert kl["ten lines"][0] > kl["td.train"][0] + 4 * kl["ten lines"][1]
 assert abs(nll["true"][0] - td.toys.FLOORS["ring8"]) < 4 * nll["true"][1]
 assert abs(nll["one point of one mode"][0] - (td.toys.FLOORS["ring8"] - 1)) < 1e-3  # the modes hardly overlap

@@ -3,7 +3,7 @@
 #
 # **How much noise does sampling need?**
 #
-# *You need:* notebook 3 (the posterior of one step) and notebook 5 (a denoiser is a score). *To read:* 25 minutes.
+# *You need:* notebook 3 (the posterior of one step) and notebook 5 (a denoiser is a score). *To read:* 35 minutes.
 # *To work:* 45 minutes. *Papers:* Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239), §3; Song, Meng & Ermon 2021,
 # [DDIM](https://arxiv.org/abs/2010.02502).
 #

@@ -3,7 +3,7 @@
 #
 # **How can random and smooth paths end alike?**
 #
-# *You need:* notebook 5 (the score) and notebook 8 (DDPM and DDIM); the chain rule and integration by parts. *To read:* 25
+# *You need:* notebook 5 (the score) and notebook 8 (DDPM and DDIM); the chain rule and integration by parts. *To read:* 30
 # minutes. *To work:* 40 minutes. *Paper:* Song et al. 2021, [score-based SDEs](https://arxiv.org/abs/2011.13456), §3 and §4.3.
 #
 # In notebook 8 DDPM's points trembled and DDIM's glided, and both ended on the data. That was no accident of those two

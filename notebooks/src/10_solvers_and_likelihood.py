@@ -3,7 +3,7 @@
 #
 # **What does a step cost, and how likely is a point?**
 #
-# *You need:* DDIM (notebook 8), the probability flow (9), the ELBO (4). *To read:* 30 minutes. *To work:* 60 minutes.
+# *You need:* DDIM (notebook 8), the probability flow (9), the ELBO (4). *To read:* 40 minutes. *To work:* 60 minutes.
 # *Papers:* Lu et al. 2022, [DPM-Solver++](https://arxiv.org/abs/2211.01095); Song et al. 2021,
 # [score-based SDEs](https://arxiv.org/abs/2011.13456), §4.3.
 #

@@ -3,7 +3,7 @@
 #
 # **What if training succeeds completely?**
 #
-# *You need:* the conditional mean as the best denoiser, and the floor of the loss (notebook 5), DDIM (8); `td.train` (7) helps. *To read:* 25 minutes.
+# *You need:* the conditional mean as the best denoiser, and the floor of the loss (notebook 5), DDIM (8); `td.train` (7) helps. *To read:* 30 minutes.
 # *To work:* 45 minutes. *Papers:* Karras et al. 2022, [EDM](https://arxiv.org/abs/2206.00364), App. B.3; Gu et al. 2023,
 # [On memorization in diffusion models](https://arxiv.org/abs/2310.02664).
 #
