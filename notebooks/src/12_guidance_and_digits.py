@@ -444,14 +444,13 @@ fig, axes = plt.subplots(1, 3, figsize=(9.2, 1.75))
 for ax, (w, x) in zip(axes, full.items(), strict=True):
     draw(ax, x, 10, f"w = {w:g}")
 show(fig, "Forty digits of 28 by 28 pixels for each of w = 0, 0.5 and 1.5, from the same noise; the column is the label. "
-     "They look handwritten; with larger w the doubtful ones become clear and the rows more alike.")  # fmt: skip
-for w, x in full.items():
-    apart = np.sqrt(x.reshape(4, 10, 784).var(axis=0).mean())  # rows, labels, pixels
-    print(f"w = {w:3g}: standard deviation of a pixel within a label {apart:.3f}")
+     "They look handwritten; with larger w the doubtful ones become clear.")  # fmt: skip
 
 # %% [markdown]
 # *What to see:* each column is one label, and a digit has the same noise in all three sheets. Follow a doubtful one from sheet to
-# sheet: guidance makes it what was asked for. The price is below the picture: the digits of a label become more alike.
+# sheet: guidance makes it what was asked for. Forty digits cannot show the price. On 4,000 of them, with an independent judge,
+# 97 % are of their class at $w = 0$, 99.7 % at $0.5$ and all at $1.5$, while the Fréchet distance of their features to those of true
+# digits falls from 32 to 18 and rises again to 23 (the README has the table): surer at first means better, then too much alike.
 #
 # ## Half a digit
 #
