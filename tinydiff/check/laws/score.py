@@ -107,7 +107,7 @@ tweedie.mistake(
 cfg = Spec(
     "cfg(c, u, w) -> guided",
     "(1 + w) c − w u",
-    "Ho & Salimans 2021, Classifier-free Guidance, eq. 6",
+    "Ho & Salimans 2022, Classifier-free Guidance, eq. 6",
     (points("c", "u"), numbers("w", 0.0, 1.0, -1.0, 0.5, 7.5, least=-2, most=8)),
     {"guided": like("c")},
     about="c is the conditional prediction, u the unconditional; w = 0 is no guidance, in the paper's convention.",
