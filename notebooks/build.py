@@ -69,6 +69,12 @@ def stubbed(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
+def solved(notebook: NotebookNode) -> NotebookNode:
+    """The notebook with its solutions, a folder further down than the badge's picture."""
+    notebook.cells[0].source = notebook.cells[0].source.replace("(colab.svg)", "(../colab.svg)")
+    return notebook
+
+
 def is_check(cell: NotebookNode) -> bool:
     """Whether the cell ends in a line check(...)."""
     return cell.cell_type == "code" and cell.source.rpartition("\n")[2].startswith("check(")
@@ -150,7 +156,7 @@ def main() -> None:
         if options.grading:
             write(gradable(read(source)), options.grading / source.stem / name)
             continue
-        for notebook, path in ((stubbed(read(source)), HERE / name), (read(source), HERE / "solutions" / name)):
+        for notebook, path in ((stubbed(read(source)), HERE / name), (solved(read(source)), HERE / "solutions" / name)):
             start = time.perf_counter()
             write(executed(notebook), path)
             seconds, size = time.perf_counter() - start, path.stat().st_size / 1000

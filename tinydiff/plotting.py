@@ -217,6 +217,7 @@ def show(picture: Any, alt: str) -> None:
     """Show a figure, or an animation as a GIF, in a notebook; `alt` says in words what is to be seen there.
 
     The words are for readers who do not see the picture: screen readers, and the site, take them from the output.
+    ValueError where there are none.
     """
     import matplotlib.pyplot as plt
     from IPython.display import Image, display

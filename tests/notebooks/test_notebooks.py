@@ -16,7 +16,7 @@ spec.loader.exec_module(build)
 
 SOURCES = build.sources()
 COURSE = SOURCES[1:]  # without the map
-MADE = {"student": (build.stubbed, FOLDER), "solutions": (lambda notebook: notebook, FOLDER / "solutions")}
+MADE = {"student": (build.stubbed, FOLDER), "solutions": (build.solved, FOLDER / "solutions")}
 PASSES, FAILS = re.compile(r"^\w+ obeys its \d+ laws"), re.compile(r"^\w+ breaks a law:")
 
 of_all = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
@@ -52,6 +52,20 @@ def test_there_are_a_map_and_twelve_notebooks():
 @of_all
 def test_what_is_committed_is_what_the_source_makes(source, kind):
     assert content(committed(source, kind)) == content(made(source, kind)), "run `make notebooks`"
+
+
+@both
+@of_all
+def test_its_links_within_the_course_lead_somewhere(source, kind):
+    folder = MADE[kind][1]
+    text = "\n".join(cell.source for cell in committed(source, kind).cells if cell.cell_type == "markdown")
+    near = [
+        link
+        for link in re.findall(r"\]\(([^)\s]+)\)", text)
+        if re.search(r"\.(ipynb|svg|md)$", link) and "://" not in link
+    ]
+    assert near
+    assert [link for link in near if not (folder / link).is_file()] == []
 
 
 @both
