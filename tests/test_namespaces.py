@@ -1,21 +1,23 @@
 """One core, many array libraries: the same numbers on NumPy, array-api-strict and PyTorch.
 
 array-api-strict runs on a device of its own, where any silent conversion to NumPy and any mixing with the host raises.
+The core is what tinydiff.selftest has in its suite; test_cupy.py holds the same suite to CuPy.
 """
+
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import tinydiff as td
-from tinydiff.backend import to_numpy
-from tinydiff.learned.classifier import cross_entropy
+from tinydiff import selftest
+from tinydiff.backend import cast, device_like, namespace, on_host, to_numpy
+from tinydiff.selftest import agreement, core
+from tinydiff.selftest.libraries import open_library
 
-PROCESS, NETWORK = td.VP(), td.TimeMLP(2, 8, 2, classes=2, norm=True)
-CLASSIFIER = td.TimeMLP(2, 8, 2, outputs=3)
-T, LABELS = np.linspace(0.1, 0.9, 5), np.array([0, 1, -1, 0, 1])
-CLASSES = np.array([0, 1, 0, 1, 1])
-POINTS = np.arange(20.0).reshape(10, 2) / 10
-MIXTURE = td.GaussianMixture([0.3, 0.7], [[0.0, 1.0], [1.0, -1.0]], np.array([[[0.3, 0.1], [0.1, 0.2]]] * 2), [0, 1])
+TOLERANCES = {"float64": 1e-12, "float32": 2e-3}
 
 
 @pytest.fixture(params=["strict", "torch"])
@@ -25,147 +27,137 @@ def to(request):
         torch = pytest.importorskip("torch")
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # on arrays this small more threads only wait for each other, 30 times as long
-        yield torch.asarray
+        yield open_library("torch")
         torch.set_num_threads(threads)
     else:
-        strict = pytest.importorskip("array_api_strict")
-        yield lambda a: strict.asarray(a, device=strict.Device("device1"))
+        yield open_library("strict")
 
 
-def learned(to, theta):
-    return td.NetworkDenoiser(NETWORK, to(theta), PROCESS).given(LABELS)
+@pytest.mark.parametrize(
+    ("to", "dtype"), [("strict", "float64"), ("torch", "float64"), ("torch", "float32")], indirect=["to"]
+)
+def test_the_core_gives_numpys_numbers_in_its_own_arrays(dtype, to):
+    """In the library, dtype and device of what went in; in float32 the flows carry a rounding of 1e-7 up to 4e-4."""
+    for line in agreement.compare(to, np.dtype(dtype)):
+        assert not line.says, f"{line.piece}, {line.name}: {line.says}"
+        assert line.difference <= TOLERANCES[dtype], line
 
 
-def results(to):
-    """Everything that the core computes, on arrays that `to` made."""
-    rng = np.random.default_rng(0)
-    theta = 0.3 * rng.standard_normal(NETWORK.size)
-    a, b = rng.standard_normal((2, 5, 2))
-    x, y = to(a), to(b)
-    yield "perturb", PROCESS.perturb(x, T, y)
-    yield "posterior", PROCESS.posterior(x, y, T, T / 2)[0]
-    yield "prior", PROCESS.prior(np.random.default_rng(1), 3, x[:0, :])
-    yield "prior_log_density", PROCESS.prior_log_density(x)
-    yield "prior_gap", PROCESS.prior_gap(x)
-    yield "gradient", td.objective.loss_and_grad(NETWORK, PROCESS, to(theta), x, T, y, LABELS)[1]
-    yield "batch means", td.objective.batch_means(PROCESS, x, T, y, LABELS)[1]
-    adam = td.Adam()
-    state = adam.update(to(theta), adam.init(to(theta)))[1]
-    yield "adam", adam.update(to(theta) ** 2, state)[0]
-    yield "clip", td.clip(to(theta), 0.1)[0]
-    kernel = MIXTURE.reverse_kernel(x, PROCESS, 0.5, 0.3)
-    yield "reverse kernel", kernel.log_density(y)
-    yield "posterior covariance", MIXTURE.x0_posterior(x, 0.6, 0.8)[1]
-    models = {
-        "network": learned(to, theta),
-        "oracle": td.Oracle(MIXTURE, PROCESS).given(LABELS),
-        "points": td.Oracle(POINTS, PROCESS),
-    }
-    models["guided"] = td.classifier_free(models["network"], models["network"].given(-1), 1.5)
-    models["guided oracle"] = td.classifier_free(td.Oracle(MIXTURE, PROCESS), td.Oracle(MIXTURE, PROCESS), 3).given(1)
-    zero, end = (td.grids.log_snr(PROCESS, 4, to_zero=flag) for flag in (True, False))
-    for name, model in models.items():
-        yield f"{name} eps", model(x, T)
-        yield f"{name} x0", model.x0(x, 0.3)
-        yield f"{name} vjp", model.vjp(x, T, y)
-        yield f"{name} likelihood", td.log_likelihood(model, PROCESS, x, steps=3)
-        yield f"{name} ddpm", td.last(td.ddpm(model, PROCESS, x, zero, rng=np.random.default_rng(2)))[1]
-        yield f"{name} ddim", td.last(td.ddim(model, PROCESS, x, zero, rng=np.random.default_rng(2), eta=0.5))[1]
-        yield f"{name} flow", td.last(td.probability_flow(model, PROCESS, x, end))[1]
+def test_training_begins_in_the_library_and_dtype_asked_for(to, same):
+    """One seed gives the start of network.init in that dtype; like NumPy's float32 it is the default, to the bit."""
+    begun = []
+
+    def objective(network, process, theta, *batch):
+        begun.append(to_numpy(theta))
+        return td.objective.loss_and_grad(network, process, theta, *batch)
+
+    arguments = {"steps": 2, "batch": 8, "objective": objective}
+    for dtype in (np.float32, np.float64):
+        like, rng = to(np.empty(0, dtype)), core.seeded()
+        state = td.last(td.train(core.NETWORK, core.PROCESS, core.MIXTURE, rng=rng, like=like, **arguments))
+        for a in (state.theta, state.ema, state.adam.mu, state.adam.nu):
+            assert agreement.kind(a) == agreement.kind(like)
+        np.testing.assert_array_equal(begun[-2], core.NETWORK.init(core.seeded(), dtype), strict=True)
+        here = td.last(td.train(core.NETWORK, core.PROCESS, core.MIXTURE, rng=core.seeded(), **arguments))
+        if dtype is np.float32:
+            np.testing.assert_allclose(to_numpy(state.theta), here.theta, atol=2e-6)
+    on_cpu = td.train(core.NETWORK, core.PROCESS, core.MIXTURE, rng=core.seeded(), like=device_like("cpu"), **arguments)
+    assert same(td.last(on_cpu), here)
 
 
-def reverse_results(to):
-    """What came with the reverse SDE: its samplers, the flow by adaptive steps, and the bounds, of several models."""
-    a, b = np.random.default_rng(0).standard_normal((2, 5, 2))
-    x, y, noise = to(a), to(b), to(np.random.default_rng(1).standard_normal((4, 5, 2)))
-    mask, masks = np.array([True, False]), np.arange(10).reshape(5, 2) % 3 == 0
-    levels = to(np.rint((np.clip(a, -1, 1) + 1) * 127.5) / 127.5 - 1)
-    probes = to(np.array([[1.0, -1.0], [1.0, 1.0], [-0.3, 2.0]]))
-    zero, end = (td.grids.log_snr(PROCESS, 4, to_zero=flag) for flag in (True, False))
-    network = learned(to, 0.3 * np.random.default_rng(3).standard_normal(NETWORK.size))
-    models = {
-        "network": network,
-        "oracle": td.Oracle(MIXTURE, PROCESS).given(LABELS),
-        "points": td.Oracle(POINTS, PROCESS),
-        "guided": td.classifier_free(network, network.given(-1), 1.5),
-    }
-    rng = lambda: np.random.default_rng(2)  # noqa: E731
-    end_of = lambda steps: td.last(steps)[1]  # noqa: E731
-    yield "interpolate", td.interpolate(x, y, 0.3)
-    yield "velocity", PROCESS.velocity(x, y, T)
-    for name, model in models.items():
-        yield f"{name} euler_maruyama", end_of(td.euler_maruyama(model, PROCESS, x, end, rng=rng(), lam=0.7))
-        path = td.brownian_path(rng(), x, end)
-        yield f"{name} brownian path", end_of(td.euler_maruyama(model, PROCESS, x, end, noise=path))
-        yield f"{name} corrector", end_of(td.predictor_corrector(model, PROCESS, x, end, rng=rng(), corrections=2))
-        yield f"{name} dpm_solver", end_of(td.dpm_solver_pp_2m(model, PROCESS, x, zero))
-        yield f"{name} edm", end_of(td.edm_heun(model, PROCESS, x, zero, rng=rng(), churn=2.0))
-        yield f"{name} inpaint", end_of(td.inpaint(model, PROCESS, x, zero, y, mask, resamples=2, rng=rng()))
-        yield f"{name} inpaint rows", end_of(td.inpaint(model, PROCESS, x, zero, y, to(masks), rng=rng()))
-        yield f"{name} elbo", td.elbo(model, PROCESS, x, zero, rng()).nats
-        yield f"{name} elbo noise", td.elbo(model, PROCESS, x, zero, noise=noise, variance="beta").bits_per_dim
-        yield f"{name} elbo bins", td.elbo(model, PROCESS, levels, zero, rng(), decoder="bins").nats
-        yield f"{name} diffusion", td.elbo(model, PROCESS, x, zero, rng(), variance=np.full(4, 0.1)).diffusion
-        walk = td.forward_path(PROCESS, x, zero, rng())
-        yield f"{name} path", td.path_log_ratio(model, PROCESS, walk, zero)
-        found, error = td.hutchinson_log_likelihood(model, PROCESS, x, probes=probes, steps=3)
-        yield f"{name} hutchinson", found
-        if name != "points":  # where the flow is stiff, and probes agree, rounding decides
-            yield f"{name} hutchinson error", error
-    for name in ("network", "oracle"):
-        loose = {"rtol": 0.01, "atol": 0.01}
-        ends = [PROCESS.t_max, PROCESS.t_min]
-        yield f"{name} rk45", end_of(td.probability_flow(models[name], PROCESS, x, ends, method="rk45", **loose))
-        yield f"{name} decode", td.decode(models[name], PROCESS, x, **loose)
-        yield f"{name} encode", td.encode(models[name], PROCESS, x, rtol=0.1, atol=0.1)
+def test_a_state_in_numpy_goes_on_elsewhere(to):
+    """As a checkpoint does, with all of its averages."""
+    states = lambda **more: td.train(core.NETWORK, core.PROCESS, core.MIXTURE, steps=4, batch=8, **more)  # noqa: E731
+    whole = list(states(rng=core.seeded()))
+    there = td.last(states(rng=core.seeded(9), state=whole[1], like=to(np.empty(0, np.float32))))
+    assert there.step == 4
+    assert namespace(there.theta) is namespace(to(np.empty(0)))
+    for found, expected in (
+        (there.theta, whole[3].theta),
+        (there.ema, whole[3].ema),
+        (there.adam.mu, whole[3].adam.mu),
+    ):
+        np.testing.assert_allclose(to_numpy(found), expected, atol=2e-6)
 
 
-def class_results(to):
-    """Classifiers, exact and learned, and guidance by them."""
-    a, b = np.random.default_rng(0).standard_normal((2, 5, 2))
-    x, y, theta = to(a), to(b), to(0.3 * np.random.default_rng(4).standard_normal(CLASSIFIER.size))
-    exact = {"mixture": td.Oracle(MIXTURE, PROCESS), "points": td.Oracle(POINTS, PROCESS, np.arange(10) % 2)}
-    network = learned(to, 0.3 * np.random.default_rng(3).standard_normal(NETWORK.size))
-    classifiers = exact | {"learned": td.Classifier(CLASSIFIER, theta, PROCESS)}
-    zero, end = (td.grids.log_snr(PROCESS, 4, to_zero=flag) for flag in (True, False))
-    yield "features", classifiers["learned"].features(x, T)
-    yield "cross_entropy", cross_entropy(CLASSIFIER, PROCESS, theta, x, T, y, CLASSES)[1]
-    yield "cross_entropy of labels there", cross_entropy(CLASSIFIER, PROCESS, theta, x, T, y, to(CLASSES))[1]
-    for name, classifier in classifiers.items():
-        yield f"{name} log_p", classifier.log_p(x, T)
-        yield f"{name} grad_log_p", classifier.grad_log_p(1)(x, 0.4)
-        yield f"{name} grad_log_p rows", classifier.grad_log_p(to(CLASSES))(x, T)
-        guided = td.classifier(exact.get(name, network), classifier.grad_log_p(CLASSES), 2.0)
-        yield f"by {name} eps", guided(x, T)
-        yield f"by {name} x0", guided.x0(x, T)
-        yield f"by {name} eps of linearize", guided.linearize(x, T)[0]
-        yield f"by {name} ddim", td.last(td.ddim(guided, PROCESS, x, zero, rng=np.random.default_rng(2), eta=0.5))[1]
-        yield f"by {name} flow", td.last(td.probability_flow(guided, PROCESS, x, end))[1]
-        yield f"by {name} edm", td.last(td.edm_heun(guided, PROCESS, x, zero))[1]
+def test_parameters_and_points_of_two_libraries_are_refused_and_named(to):
+    x = to(core.X)
+    name = namespace(x).__name__.removeprefix("array_api_compat.")
+    classifier = td.Classifier(core.CLASSIFIER, core.THETA_OF_CLASSIFIER, core.PROCESS)
+    for model in (td.NetworkDenoiser(core.NETWORK, core.THETA, core.PROCESS), classifier.log_p):
+        with pytest.raises(ValueError, match=f"theta is an array of numpy and the points are of {name}"):
+            model(x, 0.3)
+    with pytest.raises(ValueError, match=f"theta is an array of {name} and the points are of numpy"):
+        td.NetworkDenoiser(core.NETWORK, to(core.THETA), core.PROCESS)(core.X, 0.3)
 
 
-@pytest.mark.parametrize("compute", [results, reverse_results, class_results])
-def test_the_core_gives_numpys_numbers_in_its_own_arrays(compute, to):
-    kind = type(to(np.zeros(1)))
-    for (name, expected), (_, found) in zip(compute(np.asarray), compute(to), strict=True):
-        assert isinstance(found, kind), name
-        np.testing.assert_allclose(to_numpy(found), expected, rtol=1e-12, atol=1e-12, err_msg=name)
+def test_the_host_is_told_from_other_devices():
+    assert on_host(np.empty(0))
+    assert on_host(pytest.importorskip("torch").empty(0))
+    assert not on_host(pytest.importorskip("torch").empty(0, device="meta"))
+    assert not on_host(open_library("strict")(np.empty(0)))
 
 
-@pytest.mark.parametrize("name", ["mixture", "points", "learned"])
-def test_guidance_by_a_classifier_pulls_through_complex_steps_in_its_own_arrays(name, to):
-    """vᵀ ∂ε̂/∂x, and with it the likelihood."""
-    for one, other in zip(pulled(name, to), pulled(name, np.asarray), strict=True):
-        assert isinstance(one, type(to(np.zeros(1))))
-        np.testing.assert_allclose(to_numpy(one), other, rtol=1e-12, atol=1e-12)
+def test_a_device_is_asked_for_by_name():
+    assert (device_like("cpu").shape, device_like("cpu").dtype) == ((0,), np.float32)
+    with pytest.raises(ValueError, match="device must be 'cpu' or 'gpu'; got 'tpu'"):
+        device_like("tpu")
 
 
-def pulled(name, to):
-    """The pull of guidance by this classifier, for two directions, and its likelihood."""
-    a, b = np.random.default_rng(0).standard_normal((2, 5, 2))
-    x, y, theta = to(a), to(b), to(0.3 * np.random.default_rng(4).standard_normal(CLASSIFIER.size))
-    model = td.Oracle(MIXTURE, PROCESS) if name != "points" else td.Oracle(POINTS, PROCESS, np.arange(10) % 2)
-    classifier = td.Classifier(CLASSIFIER, theta, PROCESS) if name == "learned" else model
-    guided = td.classifier(model, classifier.grad_log_p(CLASSES), 2.0)
-    pull = guided.linearize(x, T)[1]
-    yield from (guided.vjp(x, T, y), pull(x), pull(y), td.log_likelihood(guided, PROCESS, x, steps=3))
+# The self-test
+
+
+def test_the_library_does_not_import_its_self_test():
+    code = "import sys, tinydiff; sys.exit('tinydiff.selftest' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def off(a):
+    """NumPy, but for one part in a thousand where there are points."""
+    return a * 1.001 if a.dtype.kind == "f" and a.ndim == 2 else a
+
+
+def wrong(a):
+    if a.size == core.THETA.size:
+        raise RuntimeError("no memory for this")
+    return a
+
+
+@pytest.mark.parametrize(
+    ("to", "code", "says"),
+    [
+        (np.asarray, 0, "numpy agrees with NumPy"),
+        (off, 1, r"wrong +│ v_from_x0_eps +│ \d\.\de-04.*does not agree"),
+        (wrong, 1, r"wrong +│ its set-up +│ RuntimeError: no.*does not agree"),
+        (lambda a: cast(a, np.empty(0, np.float32)), 1, "does not agree"),
+    ],
+)
+def test_the_self_test_tells_what_disagrees(to, code, says, monkeypatch, capsys):
+    pieces = (core.denoisers, core.learned)
+    monkeypatch.setattr(selftest, "open_library", lambda name, device: to)
+    monkeypatch.setattr(selftest, "compare", lambda to, dtype: agreement.compare(to, dtype, pieces))
+    monkeypatch.setenv("COLUMNS", "100")
+    assert selftest.main(["numpy", "--quick"]) == code
+    assert re.search(says, capsys.readouterr().out, re.S)
+
+
+def test_the_timings_are_a_table(monkeypatch):
+    monkeypatch.setattr(selftest.timing, "tasks", lambda to: [selftest.timing.Task("one", lambda: to(core.X), 2)])
+    table = selftest.timing_table("numpy", np.asarray)
+    assert [column.header for column in table.columns][1:] == ["NumPy, ms", "numpy, ms", "times as fast"]
+    assert table.row_count == 1
+
+
+def test_the_tasks_are_the_recipes(monkeypatch):
+    names = [task.name for task in selftest.timing.tasks(np.asarray)]
+    assert names[0] == "training step, toy 64×8, batch 1,024"
+    assert names[3:5] == [f"training step, digits 512×7, batch {n}" for n in ("256", "4,096")]
+    first = next(selftest.timing.tasks(np.asarray))
+    assert 0 < selftest.timing.seconds(first._replace(repeats=1)) < 60
+
+
+@pytest.mark.parametrize(("name", "device"), [("numpy", "cuda"), ("strict", "nowhere"), ("torch", "nowhere")])
+def test_a_device_that_is_not_there_is_told_in_one_sentence(name, device, capsys):
+    pytest.importorskip({"strict": "array_api_strict"}.get(name, name))
+    assert selftest.main([name, "--device", device]) == 2
+    assert re.fullmatch(f"tinydiff: {name} has no device '{device}': .*\\.\n", capsys.readouterr().err)

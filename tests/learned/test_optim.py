@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinydiff.learned.optim import BLOCK, Adam, clip, cosine_decay, ema_update
+from tinydiff.learned.optim import BLOCK, Adam, blocks, clip, cosine_decay, ema_update
 
 
 def test_averages_forget_at_the_rates_b1_and_b2(rng):
@@ -62,3 +62,11 @@ def test_each_parameter_is_moved_alone(rng):
         np.testing.assert_array_equal(step, np.concatenate([move for move, _ in moved]))
     np.testing.assert_array_equal(state.mu, np.concatenate([piece.mu for piece in pieces]))
     np.testing.assert_array_equal(state.nu, np.concatenate([piece.nu for piece in pieces]))
+
+
+@pytest.mark.parametrize("n", [0, 1, BLOCK, 2 * BLOCK + 7])
+def test_a_vector_is_cut_on_the_host_alone(n):
+    """On a device each block would launch kernels of its own."""
+    strict = pytest.importorskip("array_api_strict")
+    assert len(blocks(np.zeros(n))) == -(-n // BLOCK)
+    assert blocks(strict.zeros(n, device=strict.Device("device1"))) == ([slice(0, n)] if n else [])

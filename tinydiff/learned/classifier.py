@@ -16,7 +16,7 @@ import numpy as np
 
 from tinydiff.backend import Array, Times, cast, column, namespace, to_numpy
 from tinydiff.exact.mixture import log_softmax
-from tinydiff.learned.network import TimeMLP, check_theta, network_inputs
+from tinydiff.learned.network import TimeMLP, check_library, check_theta, network_inputs
 from tinydiff.learned.objective import Weight, simple
 from tinydiff.learned.train import TrainState, train
 from tinydiff.processes import Process
@@ -36,7 +36,7 @@ def cross_entropy(
     logits, pullback = network(theta, *network_inputs(process, process.perturb(x0, t, eps), t))
     log_p, xp = log_softmax(logits), namespace(logits)
     one_hot = _one_hot(labels, log_p)
-    share = column(weight(process, t), x0) / x0.shape[0]
+    share = column(weight(process, to_numpy(t)), x0) / x0.shape[0]
     grad = xp.empty_like(theta)
     pullback(share * (xp.exp(log_p) - one_hot), grad)
     return -float(xp.sum(share * one_hot * log_p)), grad
@@ -87,6 +87,7 @@ class Classifier:
 
     def _inputs(self, x: Array, t: Times) -> tuple[Array, Array, Array]:
         """What the network takes; θ goes complex with x."""
+        check_library(self.theta, x)
         return cast(self.theta, x), *network_inputs(self.process, x, t)
 
     def log_p(self, x: Array, t: Times) -> Array:

@@ -125,7 +125,7 @@ def loss_and_grad(
     alpha, sigma = column(process.alpha(t), x0), column(process.sigma(t), x0)
     y, pullback = network(theta, *network_inputs(process, process.perturb(x0, t, eps), t), labels)
     miss = y - target(network.prediction, x0, eps, alpha, sigma)
-    b, w = to_eps(network.prediction, alpha, sigma)[1], weight(process, t)
+    b, w = to_eps(network.prediction, alpha, sigma)[1], weight(process, to_numpy(t))
     if not np.all(np.isfinite(to_numpy(w))):
         raise ValueError("this weight is infinite at t = 1, where this process leaves no signal: take another weight.")
     scaled = column(w, x0) * b**2 * miss / (x0.shape[0] * x0.shape[1])

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from array_api_compat import device
 
 from tinydiff.backend import Array, cast, describe, namespace, normal_like, to_numpy
 from tinydiff.learned.network import TimeMLP
@@ -44,6 +45,7 @@ def train(
     objective: Callable = loss_and_grad,
     rng: np.random.Generator,
     state: TrainState | None = None,
+    like: Array | None = None,
 ) -> Iterator[TrainState]:
     """Iterate over the TrainState after each step, up to `steps` in all [DDPM, Alg. 1].
 
@@ -58,6 +60,8 @@ def train(
     ema: the decay of the average, reached as step/(step + 9) so that the start is soon forgotten.
     state: resume from there, with the same arguments, bit for bit as if training had not stopped; rng is for
     training alone while it runs.
+    like: an array whose library, device and dtype the parameters are to have, such as backend.device_like gives; unless
+    given, NumPy's float32 or what the state has. Noise is drawn on the host all the same: a seed means the same there.
     Raises ValueError for arguments out of range, and FloatingPointError at a step whose loss or gradient is not finite;
     the last state yielded is still good.
     """
@@ -73,10 +77,15 @@ def train(
     draw = batches(data, network.dim, with_labels=network.classes + network.outputs > 0)
     adam = Adam(lr=cosine_decay(lr, steps, warmup=steps // 50))
     if state is None:
-        theta = network.init(rng)
+        theta = network.init(rng) if like is None else cast(network.init(rng, np.float64), like)
         state = TrainState(0, theta, theta, adam.init(theta), rng.bit_generator.state, float("nan"), float("nan"))
     else:
         rng.bit_generator.state = state.rng_state
+        if like is not None:
+            mu, nu = (cast(a, like) for a in (state.adam.mu, state.adam.nu))
+            state = state._replace(
+                theta=cast(state.theta, like), ema=cast(state.ema, like), adam=AdamState(mu, nu, state.adam.count)
+            )
 
     def states(state: TrainState) -> Iterator[TrainState]:
         theta, average, adam_state = state.theta, state.ema, state.adam
@@ -111,7 +120,8 @@ def batches(
         raise ValueError(
             f"data must be a mixture, an array of points (N, {dim}) or a pair (points, labels); got {describe(x)}."
         )
-    if not bool(namespace(x).all(namespace(x).isfinite(x))):
+    xp = namespace(x)
+    if not bool(xp.all(xp.isfinite(x))):
         raise ValueError("data must be finite: some of the points are NaN or infinite.")
     if with_labels:
         if labels is None or tuple(np.shape(labels)) != (x.shape[0],):
@@ -120,7 +130,7 @@ def batches(
 
     def draw(rng: np.random.Generator, n: int) -> tuple[Array, np.ndarray | None]:
         rows = rng.integers(0, x.shape[0], n)
-        return namespace(x).take(x, namespace(x).asarray(rows), axis=0), labels[rows] if with_labels else None
+        return xp.take(x, xp.asarray(rows, device=device(x)), axis=0), labels[rows] if with_labels else None
 
     return draw
 

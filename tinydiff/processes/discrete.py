@@ -121,11 +121,12 @@ class Discrete(Process):
         """The grid time, from 1/T on, whose log-SNR is nearest."""
         lam = self.log_snr(np.arange(1, self.T + 1) / self.T)
         between = 0.5 * (lam[1:] + lam[:-1])
-        return (1 + np.searchsorted(-between, -to_numpy(log_snr), side="right")) / self.T
+        steps = 1 + np.searchsorted(-between, -to_numpy(log_snr), side="right")
+        return cast(steps / self.T, namespace(log_snr).asarray(log_snr))
 
     def nearest(self, t: Times) -> Array:
         """The grid time nearest to t."""
-        return np.rint(as_time(t) * self.T) / self.T
+        return namespace(t).round(as_time(t) * self.T) / self.T
 
     def sample_times(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """n grid times from 1/T to 1, one from each of n equal strata."""

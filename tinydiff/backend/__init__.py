@@ -5,6 +5,8 @@ and in the dtype of what went in. What the standard leaves out is here: noise (d
 gives the same numbers everywhere), coefficients shaped to scale rows, and the one product that writes in place.
 """
 
+import importlib
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -37,9 +39,50 @@ def to_numpy(x: Any) -> np.ndarray:
     """x as a NumPy array on the host."""
     if array_api_compat.is_numpy_array(x) or not array_api_compat.is_array_api_obj(x):
         return np.asarray(x)
-    if array_api_compat.is_cupy_array(x) or array_api_compat.is_torch_array(x):
+    if array_api_compat.is_cupy_array(x):
+        return array_api_compat.to_device(x, "cpu")  # by x.get(), and so NumPy's already
+    if array_api_compat.is_torch_array(x):
         x = array_api_compat.to_device(x, "cpu")
     return np.from_dlpack(x)
+
+
+def on_host(x: Array) -> bool:
+    """Whether x lies in the processor's own memory, NumPy's arrays and PyTorch's on its "cpu"."""
+    return str(array_api_compat.device(x)) == "cpu"
+
+
+def device_like(name: str) -> Array:
+    """An empty float32 array (0,) on "cpu", NumPy's, or on "gpu", CuPy's: it carries library, dtype and device.
+
+    ValueError, in one sentence, where CuPy is not installed, where there is no GPU, and where it cannot compute.
+    """
+    if name not in ("cpu", "gpu"):
+        raise ValueError(f"device must be 'cpu' or 'gpu'; got {name!r}.")
+    if name == "cpu":
+        return np.empty(0, np.float32)
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of a CUDA that is not where CuPy looked first
+            cupy = importlib.import_module("cupy")
+    except ImportError as error:
+        if getattr(error, "name", None) == "cupy":
+            raise ValueError("CuPy is not installed: pip install 'tinydiff[gpu]'.") from None
+        raise ValueError(f"CuPy is installed but cannot be imported: {first_line(error)}.") from error
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:  # CUDARuntimeError, which is CuPy's own
+        raise ValueError(f"CuPy is installed, but no GPU or driver was found: {first_line(error)}.") from error
+    if not count:
+        raise ValueError("CuPy is installed, but no GPU was found.")
+    try:
+        float(cupy.exp(cupy.zeros(1)).sum())  # compiles a kernel: the toolkit's compiler and headers are needed too
+    except Exception as error:
+        raise ValueError(f"CuPy found a GPU but cannot compute on it: {first_line(error)}.") from error
+    return cupy.empty(0, np.float32)
+
+
+def first_line(error: Exception) -> str:
+    """The type of an error and the first line that it says, without a full stop."""
+    return f"{type(error).__name__}: {error}".strip().partition("\n")[0].rstrip(".")
 
 
 def cast(a: Any, x: Array) -> Array:
