@@ -8,7 +8,7 @@ Samplers, likelihoods and metrics take a process and a denoiser, and never ask w
 Importing this needs NumPy and array-api-compat alone; matplotlib is imported when a figure is drawn.
 """
 
-from tinydiff import backend, denoisers, grids, plotting
+from tinydiff import backend, denoisers, grids, parallel, plotting
 from tinydiff.datasets import mnist, toys
 from tinydiff.datasets.mnist import load_mnist
 from tinydiff.datasets.points import Dataset, load_points
@@ -35,6 +35,7 @@ from tinydiff.learned.classifier import Classifier, train_classifier
 from tinydiff.learned.network import NetworkDenoiser, TimeMLP
 from tinydiff.learned.optim import Adam, clip, cosine_decay, ema_update
 from tinydiff.learned.train import TrainState, last, train
+from tinydiff.parallel import data_parallel
 from tinydiff.processes import SDE, VE, VP, Cosine, Discrete, Process, Straight, SubVP
 from tinydiff.sampling import sample
 from tinydiff.sampling.ancestral import ddim, ddim_step, ddpm, ddpm_step
@@ -75,6 +76,7 @@ __all__ = [
     "clip",
     "cosine_decay",
     "counting",
+    "data_parallel",
     "ddim",
     "ddim_step",
     "ddpm",
@@ -107,6 +109,7 @@ __all__ = [
     "nearest",
     "objective",
     "optimal_variances",
+    "parallel",
     "path_log_ratio",
     "plotting",
     "predictor_corrector",

@@ -5,7 +5,10 @@ Exit codes: 0 for success, 1 for a failure, told in one line, 2 for wrong usage,
 
 import io
 import re
+import signal
 import sys
+import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
@@ -16,6 +19,7 @@ from typing import Annotated, Any
 import tyro
 
 from tinydiff import __version__, runs
+from tinydiff.parallel import Comm, share, world
 from tinydiff.runs.compare import Compare
 from tinydiff.runs.config import NAMES, Config, UsageError, checked, data_name, recipe
 from tinydiff.runs.directory import Run, differing
@@ -31,6 +35,8 @@ class Train:
     """The run's directory."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Go on with the run in that directory, bit for bit as if it had not stopped."""
+    mpi: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Share each batch among the processes that mpiexec started."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +52,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a console without Greek still gets its report
+    arguments, comm = sys.argv[1:] if arguments is None else arguments, None
     try:
-        match parse(sys.argv[1:] if arguments is None else arguments):
+        if "--mpi" in arguments:  # before they are parsed: a mistake is told once
+            comm = world()
+            if comm.rank:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # rank 0 saves, and stops all
+        match parse(arguments):
             case Train(config, out, resume):
-                runs.train(config, out, resume)
+                fits(comm, config.batch)
+                runs.train(config, out, resume, comm)
             case Draw() as options:
-                runs.sample(options)
+                fits(comm, options.n)
+                runs.sample(options, comm)
             case Evaluate(run):
                 runs.evaluate(run)
             case Compare() as options:
@@ -59,18 +72,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case runs.Demo() as options:
                 runs.demo(options)
     except UsageError as error:
-        return told(error, 2)
+        return told(error, 2, comm)
     except (ValueError, OSError, FloatingPointError, MemoryError) as error:
-        return told(error, 1)
+        return told(error, 1, comm)
     except KeyboardInterrupt as stop:
-        return told(f"interrupted: {stop}" if stop.args else "interrupted", 130)
+        return told(f"interrupted: {stop}" if stop.args else "interrupted", 130, comm)
+    except Exception as error:
+        if comm is None:
+            raise
+        traceback.print_exc()
+        return told(error, 1, comm)
     return 0
 
 
-def told(error: Any, code: int) -> int:
-    """Say it in one line; the exit code."""
-    print("tinydiff:", " ".join(str(error).split()) or type(error).__name__, file=sys.stderr)
+def told(error: Any, code: int, comm: Comm | None = None) -> int:
+    """Say it in one line; the exit code. One of several ranks ends them all, which would wait for it for ever."""
+    says = " ".join(str(error).split()) or type(error).__name__
+    if comm is None or comm.size == 1:
+        print("tinydiff:", says, file=sys.stderr)
+        return code
+    time.sleep(comm.rank > 0)  # what befalls all is told once, by rank 0
+    below = "\n" if comm.rank else ""  # rank 0's progress bar
+    print(f"{below}tinydiff: rank {comm.rank} of {comm.size}: {says}", file=sys.stderr, flush=True)
+    time.sleep(0.2)  # mpiexec passes it on; it would drop what it has not read when the ranks end
+    comm.Abort(code)
     return code
+
+
+def fits(comm: Comm | None, rows: int) -> None:
+    """Raise a UsageError where there are more ranks than rows."""
+    with usage():
+        if comm is not None:
+            share(comm, rows)
 
 
 def parse(arguments: Sequence[str]) -> Any:

@@ -17,6 +17,7 @@ from tinydiff.evaluation.metrics import denoising
 from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.exact.oracle import Oracle
 from tinydiff.learned.network import NetworkDenoiser
+from tinydiff.parallel import Comm, leads
 from tinydiff.runs.compare import Compare, compared, comparison_tables, true_points
 from tinydiff.runs.config import (
     Config,
@@ -50,13 +51,18 @@ class Demo:
     """Seed of everything random."""
 
 
-def train(config: Config, out: Path, resume: bool = False) -> dict[str, Any]:
-    """Train a run in the directory `out`, or go on with the one that is there, and evaluate it; the report."""
+def train(config: Config, out: Path, resume: bool = False, comm: Comm | None = None) -> dict[str, Any]:
+    """Train a run in the directory `out`, or go on with the one that is there, and evaluate it; the report.
+
+    comm: ranks to share each batch among. Rank 0 has the report, the others leave with an empty one: they wait for it
+    where MPI ends, which takes no processor.
+    """
     config = Run.open(out).config if resume else config
     data = open_data(config.name)
     make_network(config, *extent(data))  # what does not fit is told before anything is written
-    run = Run(out, config) if resume else Run.create(out, config)
-    return _finish(run, run.train(data, _watch(data, config.seed)), data)
+    run = Run(out, config) if resume or not leads(comm) else Run.create(out, config)
+    trained = run.train(data, _watch(data, config.seed), comm)
+    return _finish(run, trained, data) if leads(comm) else {}
 
 
 def demo(options: Demo) -> dict[str, Any]:
@@ -78,13 +84,18 @@ def evaluate(path: Path) -> dict[str, Any]:
     return _finish(run, run.load(), open_data(run.config.name))
 
 
-def sample(options: Draw) -> np.ndarray:
-    """Write samples of a run, in the units of its data, and a figure of them; the samples (n, D)."""
+def sample(options: Draw, comm: Comm | None = None) -> np.ndarray:
+    """Write samples of a run, in the units of its data, and a figure of them; the samples (n, D).
+
+    comm: ranks to share the samples among. Rank 0 writes; the others return theirs.
+    """
     run, out = Run.open(options.run), options.out or options.run / "draws.npy"
     if out.suffix.lower() not in (".npy", ".csv"):
         raise UsageError(f"--out must be a .npy or .csv file; got {out}.")
     trained = run.load()
-    x, labels = draw(trained, options)
+    x, labels = draw(trained, options, comm)
+    if not leads(comm):
+        return trained.restore(x)
     write_points(out, trained.restore(x), labels)
     figure = None
     if run.config.name == "mnist":

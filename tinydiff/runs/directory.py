@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
 from typing import Self, TextIO
 
@@ -20,7 +21,9 @@ from tinydiff.datasets.points import Dataset
 from tinydiff.files import whole
 from tinydiff.learned import checkpoint
 from tinydiff.learned.network import NetworkDenoiser
-from tinydiff.learned.train import TrainState, train
+from tinydiff.learned.objective import loss_and_grad
+from tinydiff.learned.train import TrainState, last, train
+from tinydiff.parallel import Comm, data_parallel, leads
 from tinydiff.processes import SDE
 from tinydiff.runs.config import PROCESSES, Config, Data, extent, make_network, read_config, write_config
 
@@ -96,8 +99,13 @@ class Run:
         except (KeyError, ValueError, TypeError) as error:
             raise ValueError(f"{self.checkpoint} does not fit {self.path / 'config.json'}: {error}") from error
 
-    def train(self, data: Data, watch: Callable[[NetworkDenoiser], str] = lambda model: "") -> Trained:
-        """Train on the data that the configuration names, from the last checkpoint, if there is one, to the end."""
+    def train(
+        self, data: Data, watch: Callable[[NetworkDenoiser], str] = lambda model: "", comm: Comm | None = None
+    ) -> Trained:
+        """Train on the data that the configuration names, from the last checkpoint, if there is one, to the end.
+
+        comm: ranks to share each batch among. Rank 0 alone saves, logs and shows; the others train along.
+        """
         config, (dim, classes) = self.config, extent(data)
         network, process = make_network(config, dim, classes), PROCESSES[config.process]()
         shift, scale = (data.shift, data.scale) if isinstance(data, Dataset) else (np.zeros(dim), np.ones(dim))
@@ -110,12 +118,12 @@ class Run:
         states = train(
             network, process, data, steps=config.steps, batch=config.batch, lr=config.lr, weight=config.weight,
             times=config.times, targets=config.targets, ema=config.ema, label_dropout=config.label_dropout, rng=rng,
-            state=state,
+            state=state, objective=loss_and_grad if comm is None else data_parallel(comm),
         )  # fmt: skip
         more = {"dim": dim, "classes": classes, "shift": shift, "scale": scale, "fingerprint": fingerprint}
         shown = watched(states, config.steps, lambda s: watch(NetworkDenoiser(network, s.ema, process)), state)
         with closing(shown), np.errstate(over="ignore", invalid="ignore"):  # train itself stops at what is not finite
-            state = self._saving(shown, state, more)
+            state = self._saving(shown, state, more) if leads(comm) else last(chain(filter(None, [state]), states))
         return Trained(NetworkDenoiser(network, state.ema, process), process, state, shift, scale, fingerprint)
 
     def check(self, data: Data, trained: Trained) -> None:

@@ -17,6 +17,7 @@ from tinydiff.files import whole
 from tinydiff.guidance import classifier_free
 from tinydiff.learned.network import NetworkDenoiser
 from tinydiff.learned.train import last
+from tinydiff.parallel import Comm, RowsOf, gathered, share
 from tinydiff.runs.config import Count, Seed, Share, UsageError
 from tinydiff.runs.directory import Trained
 from tinydiff.sampling import END_AT_ZERO, sample
@@ -95,11 +96,14 @@ class Draw:
     """predictor_corrector: Langevin steps after each step."""
     seed: Seed = 0
     """Seed of the noise."""
+    mpi: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Share the samples among the processes that mpiexec started."""
 
 
-def draw(trained: Trained, options: Draw) -> tuple[np.ndarray, np.ndarray | None]:
+def draw(trained: Trained, options: Draw, comm: Comm | None = None) -> tuple[np.ndarray, np.ndarray | None]:
     """Samples (n, D) as the model sees them, and their labels (n,) or None.
 
+    comm: ranks to share the samples among; rank 0 returns all, the others theirs.
     Raises UsageError for what the run cannot draw, and FloatingPointError for samples that are not finite.
     """
     model, classes = trained.model, trained.model.network.classes
@@ -121,24 +125,33 @@ def draw(trained: Trained, options: Draw) -> tuple[np.ndarray, np.ndarray | None
                 f"--end is for the grid log_snr and the samplers {ending}; got {options.grid}, {options.sampler}."
             )
         grid = partial(grids.log_snr, end=options.end)
+    if options.method == "rk45" and comm is not None:
+        raise UsageError("rk45 steps as the worst of all samples needs, so they cannot be shared: leave out --mpi.")
     if options.method == "rk45" and (options.steps is not None or options.grid != "log_snr"):
         raise UsageError("rk45 chooses its own steps: leave out --steps and --grid.")
     labels = None
     if classes:
         labels = np.arange(options.n) % classes if options.label is None else np.full(options.n, options.label)
+    rows: slice = slice(None)
+    rng: Any = np.random.default_rng(options.seed)
+    if comm is not None:
+        rows = share(comm, options.n)
+        rng = RowsOf(rng, rows, options.n)
     with np.errstate(all="ignore"):
         x = sample(
-            guided(model, labels, options.w),
+            guided(model, None if labels is None else labels[rows], options.w),
             model.process,
-            options.n,
+            len(range(options.n)[rows]),
             sampler=SAMPLERS[options.sampler],
             steps=1 if options.method == "rk45" else options.steps or 50,
             grid=grid,
-            rng=np.random.default_rng(options.seed),
+            rng=rng,
             **knobs,
         )
     if not np.all(np.isfinite(x)):
         raise FloatingPointError("the samples are not finite: take more --steps, or less noise or guidance.")
+    if comm is not None and (everyones := gathered(comm, x)) is not None:
+        x = everyones
     return x, None if options.label == -1 else labels
 
 
