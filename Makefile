@@ -1,13 +1,9 @@
 # Two commands do everything: `make demo` and `make test`. Each makes .venv where there is none and brings it up to date.
 PYTHON ?= python3
-# EXTRAS=dev,notebooks,torch also runs the tests against PyTorch (a large download).
+# EXTRAS=dev,notebooks,torch,mpi,gpu also runs the tests of PyTorch, MPI and CuPy's signatures (large downloads).
 EXTRAS ?= dev,notebooks
 BIN := .venv/bin
 comma := ,
-
-# Keep freed arrays for the next step rather than give them back to the system (glibc): the demo is a quarter faster.
-export MALLOC_MMAP_THRESHOLD_ ?= 268435456
-export MALLOC_TRIM_THRESHOLD_ ?= 268435456
 
 .DEFAULT_GOAL := help
 .PHONY: help demo mnist test kills mutants bench learning notebooks docs lint format clean
@@ -44,7 +40,8 @@ kills: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## kill a run fifty times
 mutants: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## break each operator and constant of the mathematics (hours; goes on where it stopped)
 	$(BIN)/python tests/mutation.py
 
-bench: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## measure speed
+bench: .venv/.installed-dev-bench  ## measure speed beside PyTorch and JAX, growth and memory (15 minutes), and that of check
+	$(BIN)/python benchmarks/speed.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/check.py
 
 learning: .venv/.installed  ## measure how well the defaults learn and what each choice gives (an hour; goes on where it stopped)

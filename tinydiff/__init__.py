@@ -45,6 +45,8 @@ from tinydiff.sampling.inpainting import inpaint
 from tinydiff.sampling.ode import decode, encode, interpolate, probability_flow
 from tinydiff.sampling.stochastic import brownian_path, euler_maruyama, predictor_corrector
 
+backend.keep_freed_memory()
+
 __version__ = "0.1.0"
 
 __all__ = [

@@ -21,7 +21,7 @@ import tyro
 from tinydiff import __version__, runs
 from tinydiff.parallel import Comm, share, world
 from tinydiff.runs.compare import Compare
-from tinydiff.runs.config import NAMES, Config, UsageError, checked, data_name, recipe
+from tinydiff.runs.config import NAMES, Config, Device, UsageError, checked, data_name, recipe
 from tinydiff.runs.directory import Run, differing
 from tinydiff.runs.sampling import Draw
 
@@ -37,6 +37,8 @@ class Train:
     """Go on with the run in that directory, bit for bit as if it had not stopped."""
     mpi: tyro.conf.FlagCreatePairsOff[bool] = False
     """Share each batch among the processes that mpiexec started."""
+    device: Device = "cpu"
+    """Where to train: gpu takes CuPy and a GPU."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if comm.rank:
                 signal.signal(signal.SIGINT, signal.SIG_IGN)  # rank 0 saves, and stops all
         match parse(arguments):
-            case Train(config, out, resume):
+            case Train(config, out, resume, _, device):
                 fits(comm, config.batch)
-                runs.train(config, out, resume, comm)
+                runs.train(config, out, resume, comm, device)
             case Draw() as options:
                 fits(comm, options.n)
                 runs.sample(options, comm)

@@ -20,12 +20,14 @@ from tinydiff.backend import (
     Times,
     cast,
     check_points,
+    chunks,
     column,
     describe,
     in_chunks,
     is_complex,
     namespace,
     real_part,
+    rows_of,
     to_numpy,
 )
 from tinydiff.exact.mixture import LOG_2PI, GaussianMixture, log_softmax
@@ -124,7 +126,8 @@ class Oracle:
 class Points:
     """The law of α y + σ ε for a y drawn from points (N, D): a mixture too large for component-wise arrays.
 
-    Its sums over points are streamed, a chunk at a time, with the running maximum of the logits (online softmax).
+    Its sums over points are streamed, a chunk at a time, with the running maximum of the logits (online softmax), for a
+    chunk of rows at a time: never more than 4096 × 4096 logits at once, however many points and rows there are.
     """
 
     chunk = 4096
@@ -205,43 +208,55 @@ class Points:
         a, s = column(self.alpha, x), column(self.sigma, x)
         return ((a / s) ** 2 * self._average(x, v)[2] - v) / s**2
 
-    def _average(self, x: Array, v: Array | None = None) -> tuple[Array, Array, Array]:
-        """ln q(x) (B,), E[y | x] (B, D) and, given v, Cov[y | x] v (B, D), from sums over chunks of points.
+    def _average(self, x: Array, v: Array | None = None) -> list[Array]:
+        """[ln q(x) (B,), E[y | x] (B, D)] and, given v, Cov[y | x] v (B, D), from sums over chunks of points.
 
         With logits ℓ_i = −‖x − αy_i‖²/2σ² and h the highest so far, a sum Σ e^{ℓ_i − h} f_i is carried to a higher h′
         by e^{h − h′}. Squares are expanded, as differences would take N·B·D numbers; in float64, as that cancels.
         """
         check_points(x, self.dim)
+        if x.shape[0] > self.chunk:
+            parts = [self._of(rows)._average(x[rows, :], rows_of(v, rows)) for rows in chunks(x.shape[0], self.chunk)]
+            return [namespace(x).concat(each) for each in zip(*parts, strict=True)]
         if not np.all(to_numpy(self.sigma) != 0):
             raise ValueError("points have no density: ask for diffused(alpha, sigma > 0), or t > 0.")
         xp, n = namespace(x), self.points.shape[0]
         dtype = xp.float64 if xp.isdtype(x.dtype, "integral") else x.dtype
         x = xp.astype(x, xp.complex128 if is_complex(x) else xp.float64)
-        v = xp.zeros_like(x) if v is None else cast(v, x)
+        v = None if v is None else cast(v, x)
         a, s = column(self.alpha, x), column(self.sigma, x)
         highest, total, kept = xp.full_like(real_part(x[:, :1]), -1e300), 0.0 * x[:, :1], 0.0
         first, second = xp.zeros_like(x), xp.zeros_like(x)
-        for i in range(0, n, self.chunk):
-            y = cast(self.points[i : min(i + self.chunk, n), :], x)
-            keep = self._keep(i, y)
+        for some in chunks(n, self.chunk):
+            y = cast(self.points[some, :], x)
+            keep = self._keep(some, y)
             square = xp.sum(x * x, axis=1, keepdims=True) - 2 * a * (x @ y.T) + a**2 * xp.sum(y * y, axis=1)
             logits = keep - 0.5 * square / s**2  # (B, chunk)
             higher = xp.maximum(highest, xp.max(real_part(logits), axis=1, keepdims=True))
             w, carry = xp.exp(logits - higher), xp.exp(highest - higher)
             total = carry * total + xp.sum(w, axis=1, keepdims=True)
             first = carry * first + w @ y
-            second = carry * second + (w * (v @ y.T)) @ y
+            if v is not None:
+                second = carry * second + (w * (v @ y.T)) @ y
             kept = kept + xp.sum(xp.exp(keep), axis=1, keepdims=True)
             highest = higher
         mean = first / total
-        covariance_v = second / total - mean * xp.sum(mean * v, axis=1, keepdims=True)
         log_density = highest + xp.log(total / kept) - 0.5 * self.dim * (LOG_2PI + xp.log(cast(s * s, x)))
-        return tuple(xp.astype(each, dtype) for each in (log_density[:, 0], mean, covariance_v))
+        found = [log_density[:, 0], mean]
+        if v is not None:
+            found.append(second / total - mean * xp.sum(mean * v, axis=1, keepdims=True))
+        return [xp.astype(each, dtype) for each in found]
 
-    def _keep(self, start: int, y: Array) -> Array:
+    def _of(self, rows: slice) -> Self:
+        """The same law, as some rows of x have it."""
+        other = self.diffused(rows_of(self.alpha, rows), rows_of(self.sigma, rows))
+        other.wanted = rows_of(self.wanted, rows)
+        return other
+
+    def _keep(self, some: slice, y: Array) -> Array:
         """0 for the points of the wanted class and −∞ for the others, (1|B, n)."""
         if self.wanted is None or self.labels is None:
             return namespace(y).zeros_like(y[:, :1]).T
-        labels = self.labels[start : start + y.shape[0]]
+        labels = self.labels[some]
         match = (labels == self.wanted[:, None]) | (self.wanted[:, None] == -1)
         return cast(np.where(match, 0.0, -np.inf), y)

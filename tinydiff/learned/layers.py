@@ -2,7 +2,8 @@
 
     layer(theta, x) -> (y, pullback),    pullback(dy, grad=None) -> dx
 
-A pullback takes ∂L/∂y to ∂L/∂x and writes ∂L/∂θ into `grad`; None skips that. `theta` and `grad` are flat pieces of one
+A pullback takes ∂L/∂y to ∂L/∂x and writes ∂L/∂θ into `grad`; None skips that. Where nobody asks for ∂L/∂x, as at the
+first layer in training, `linear` can skip the product for it. `theta` and `grad` are flat pieces of one
 vector for the whole network, seen as matrices but never copied, so the optimizer works on a single array.
 Layers without parameters leave `theta` out. Forward passes are complex-safe, for complex-step checks.
 
@@ -20,16 +21,16 @@ Pullback = Callable[..., Array]
 
 
 def linear(theta: Array, x: Array) -> tuple[Array, Pullback]:
-    """y = x W + b; theta holds W (n, m), then b (m,)."""
+    """y = x W + b; theta holds W (n, m), then b (m,). pullback(dy, grad, dx=False) gives None."""
     xp, n = namespace(x), x.shape[1]
     m = theta.shape[0] // (n + 1)
     y = x @ matrix(theta[: n * m], n, m) + theta[n * m :]
 
-    def pullback(dy: Array, grad: Array | None = None) -> Array:
+    def pullback(dy: Array, grad: Array | None = None, dx: bool = True) -> Array | None:
         if grad is not None:
             matmul(x.T, dy, out=matrix(grad[: n * m], n, m))
             grad[n * m :] = xp.sum(dy, axis=0)
-        return dy @ matrix(theta[: n * m], n, m).T
+        return dy @ matrix(theta[: n * m], n, m).T if dx else None
 
     return y, pullback
 
@@ -78,15 +79,18 @@ def modulate(theta: Array, x: Array, c: Array) -> tuple[Array, Callable[..., tup
     """y = x (1 + γ) + δ, with γ and δ linear in the condition c (B, k) [Perez et al. 2018, FiLM].
 
     theta holds γ's weights, then δ's. c may be (1, k), shared by all rows, where no gradient is asked for: the pullback
-    gives (dx, dc), and without grad dc is None.
+    gives (dx, dc), and dc is None without grad, or with dc=False.
     """
     half = theta.shape[0] // 2
     gamma, pull_gamma = linear(theta[:half], c)
     delta, pull_delta = linear(theta[half:], c)
 
-    def pullback(dy: Array, grad: Array | None = None) -> tuple[Array, Array]:
-        dc = None if grad is None else pull_gamma(dy * x, grad[:half]) + pull_delta(dy, grad[half:])
-        return dy * (1 + gamma), dc
+    def pullback(dy: Array, grad: Array | None = None, dc: bool = True) -> tuple[Array, Array | None]:
+        dx = dy * (1 + gamma)
+        if grad is None:
+            return dx, None
+        by_gamma, by_delta = pull_gamma(dy * x, grad[:half], dc), pull_delta(dy, grad[half:], dc)
+        return dx, by_gamma + by_delta if dc else None
 
     return x * (1 + gamma) + delta, pullback
 

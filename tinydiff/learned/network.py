@@ -17,14 +17,29 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 
-from tinydiff.backend import Array, Times, cast, check_points, column, describe, namespace, to_numpy
+from tinydiff.backend import (
+    Array,
+    Times,
+    cast,
+    check_points,
+    chunks,
+    column,
+    describe,
+    namespace,
+    rows_of,
+    to_numpy,
+)
 from tinydiff.denoisers import Prediction, check_prediction, to_eps, to_x0
 from tinydiff.learned.layers import embedding, fourier_features, layer_norm, linear, modulate, silu
 from tinydiff.processes import LOG_SNR_END, Process
+
+ROWS = 8192
+"""Rows that a denoiser computes at a time."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +64,12 @@ class TimeMLP:
                 raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}.")
         check_prediction(self.prediction)
 
-    @property
+    @cached_property
     def frequencies(self) -> np.ndarray:
         """The angular frequencies of the features of λ, which spans [−14, 14]."""
         return np.geomspace(1 / 16, 4, 16)
 
-    @property
+    @cached_property
     def shapes(self) -> dict[str, tuple[int, int]]:
         """(inputs, outputs) of each layer in the order of θ; a linear layer has one input more, for its bias."""
         w, c = self.width, 2 * len(self.frequencies)
@@ -86,12 +101,12 @@ class TimeMLP:
         return theta
 
     def __call__(self, theta: Array, x: Array, lam: Array, labels: Array | None = None) -> tuple[Array, Callable]:
-        """F (B, D) and pullback(dF, grad=None) -> dx, which writes ∂L/∂θ into grad (size,)."""
+        """F (B, D), and pullback(dF, grad=None) -> dx, which writes ∂L/∂θ into grad (size,); dx=False skips dx."""
         h, pull_h = self.features(theta, x, lam, labels)
         y, pull_out = linear(self.split(theta)["out"], h)
 
-        def pullback(dy: Array, grad: Array | None = None) -> Array:
-            return pull_h(pull_out(dy, None if grad is None else self.split(grad)["out"]), grad)
+        def pullback(dy: Array, grad: Array | None = None, dx: bool = True) -> Array | None:
+            return pull_h(pull_out(dy, None if grad is None else self.split(grad)["out"]), grad, dx)
 
         return y, pullback
 
@@ -110,14 +125,14 @@ class TimeMLP:
             h, pull = self._block(p, i, h, c)
             pulls.append(pull)
 
-        def pullback(dh: Array, grad: Array | None = None) -> Array:
+        def pullback(dh: Array, grad: Array | None = None, dx: bool = True) -> Array | None:
             g, dc = dict.fromkeys(p) if grad is None else self.split(grad), 0.0 * c
             for pull in reversed(pulls):
                 dh, dc_block = pull(dh, g)
-                dc = dc if grad is None else dc + dc_block
+                dc = dc if dc_block is None else dc + dc_block
             if grad is not None and self.classes:
                 pull_label(dc, g["label"])
-            return pull_in(dh, g["in"])
+            return pull_in(dh, g["in"], dx)
 
         return h, pullback
 
@@ -132,9 +147,9 @@ class TimeMLP:
         u, pull_silu = silu(u)
         u, pull_down = linear(p[f"down{i}"], u)
 
-        def pullback(dh: Array, g: dict[str, Any]) -> tuple[Array, Array]:
+        def pullback(dh: Array, g: dict[str, Any]) -> tuple[Array, Array | None]:
             du = pull_up(pull_silu(pull_down(dh, g[f"down{i}"])), g[f"up{i}"])
-            du, dc = pull_modulate(du, g[f"modulate{i}"])
+            du, dc = pull_modulate(du, g[f"modulate{i}"], dc=self.classes > 0)
             return dh + pull_norm(du), dc
 
         return h + u, pullback
@@ -193,18 +208,27 @@ class NetworkDenoiser:
     def _forward(self, x: Array, t: Times) -> tuple[Array, Callable]:
         return self.network(self.theta, *network_inputs(self.process, x, t), self.labels)
 
+    def _output(self, x: Array, t: Times) -> Array:
+        """F (B, D), for some rows at a time: the layers of all of them at once would take gigabytes."""
+        check_points(x, self.dim)
+        if x.shape[0] <= ROWS:
+            return self._forward(x, t)[0]
+        given = lambda rows: type(self)(self.network, self.theta, self.process, rows_of(self.labels, rows))  # noqa: E731
+        parts = [given(rows)._forward(x[rows, :], rows_of(t, rows))[0] for rows in chunks(x.shape[0], ROWS)]
+        return namespace(x).concat(parts)
+
     def _coefficients(self, rule: Callable, x: Array, t: Times) -> tuple[Any, Any]:
         return rule(self.network.prediction, column(self.process.alpha(t), x), column(self.process.sigma(t), x))
 
     def __call__(self, x: Array, t: Times) -> Array:
         """ε̂ = a x + b F(x, t), (B, D)."""
         a, b = self._coefficients(to_eps, x, t)
-        return a * x + b * self._forward(x, t)[0]
+        return a * x + b * self._output(x, t)
 
     def x0(self, x: Array, t: Times) -> Array:
         """x̂_0, computed from F directly, (B, D)."""
         a, b = self._coefficients(to_x0, x, t)
-        return a * x + b * self._forward(x, t)[0]
+        return a * x + b * self._output(x, t)
 
     def linearize(self, x: Array, t: Times) -> tuple[Array, Callable[[Array], Array]]:
         """(ε̂, pull) with pull(v) = vᵀ ∂ε̂/∂x: one forward pass for many pulls."""

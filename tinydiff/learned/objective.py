@@ -123,12 +123,12 @@ def loss_and_grad(
     if network.outputs:
         raise ValueError("this network outputs no noise: train it with train_classifier.")
     alpha, sigma = column(process.alpha(t), x0), column(process.sigma(t), x0)
-    y, pullback = network(theta, *network_inputs(process, process.perturb(x0, t, eps), t), labels)
+    y, pullback = network(theta, *network_inputs(process, alpha * x0 + sigma * eps, t), labels)
     miss = y - target(network.prediction, x0, eps, alpha, sigma)
     b, w = to_eps(network.prediction, alpha, sigma)[1], weight(process, to_numpy(t))
     if not np.all(np.isfinite(to_numpy(w))):
         raise ValueError("this weight is infinite at t = 1, where this process leaves no signal: take another weight.")
     scaled = column(w, x0) * b**2 * miss / (x0.shape[0] * x0.shape[1])
     grad = namespace(theta).empty_like(theta)
-    pullback(2 * scaled, grad)
+    pullback(2 * scaled, grad, dx=False)
     return float(namespace(x0).sum(scaled * miss)), grad

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tinydiff.backend import Array, namespace, on_host
+from tinydiff.backend import Array, chunks, namespace, on_host
 
 BLOCK = 65_536
 """Numbers in a block of `blocks`."""
@@ -59,9 +59,7 @@ def blocks(a: Array) -> list[slice]:
     With 4.7 M parameters Adam takes half as long so. On another device than the host each part would cost its own
     kernels, 72 times as many, and there is one.
     """
-    n = a.shape[0]
-    size = BLOCK if on_host(a) else max(n, 1)
-    return [slice(i, min(i + size, n)) for i in range(0, n, size)]
+    return chunks(a.shape[0], BLOCK if on_host(a) else max(a.shape[0], 1))
 
 
 def cosine_decay(lr: float, steps: int, warmup: int = 0) -> Callable[[int], float]:
@@ -71,7 +69,7 @@ def cosine_decay(lr: float, steps: int, warmup: int = 0) -> Callable[[int], floa
 
 def clip(grad: Array, max_norm: float) -> tuple[Array, float]:
     """The gradient, scaled down to max_norm where longer, and its norm before [Pascanu et al. 2013, Alg. 1]."""
-    norm = math.sqrt(float(namespace(grad).sum(grad * grad)))
+    norm = math.sqrt(float(grad @ grad))
     return (grad if norm <= max_norm else grad * (max_norm / norm)), norm
 
 

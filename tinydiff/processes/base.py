@@ -18,7 +18,10 @@ def as_time(t: Times) -> Array:
     if xp.isdtype(t.dtype, "integral"):
         t = xp.astype(t, xp.float64)
     real = real_part(t)
-    if not bool(xp.all((real >= -1e-9) & (real <= 1 + 1e-9))):
+    within = lambda slack: bool(xp.all((real >= -slack) & (real <= 1 + slack)))  # noqa: E731
+    if within(0.0):
+        return t
+    if not within(1e-9):
         raise ValueError(f"t must lie in [0, 1], data at 0 and noise at 1; got {t}. Step n of T is t = n/T.")
     return t if is_complex(t) else xp.clip(t, 0.0, 1.0)
 

@@ -23,6 +23,7 @@ from tinydiff.runs.config import (
     Config,
     Count,
     Data,
+    Device,
     Seed,
     UsageError,
     extent,
@@ -33,7 +34,7 @@ from tinydiff.runs.config import (
 )
 from tinydiff.runs.directory import Run, Trained
 from tinydiff.runs.report import measure, trajectory
-from tinydiff.runs.sampling import Draw, draw, write_points
+from tinydiff.runs.sampling import Draw, device_like, draw, write_points
 from tinydiff.runs.table import table
 
 
@@ -51,17 +52,20 @@ class Demo:
     """Seed of everything random."""
 
 
-def train(config: Config, out: Path, resume: bool = False, comm: Comm | None = None) -> dict[str, Any]:
+def train(
+    config: Config, out: Path, resume: bool = False, comm: Comm | None = None, device: Device = "cpu"
+) -> dict[str, Any]:
     """Train a run in the directory `out`, or go on with the one that is there, and evaluate it; the report.
 
     comm: ranks to share each batch among. Rank 0 has the report, the others leave with an empty one: they wait for it
-    where MPI ends, which takes no processor.
+    where MPI ends, which takes no processor. device: where to train; the report is made on the host.
     """
+    like = device_like(device, comm)
     config = Run.open(out).config if resume else config
     data = open_data(config.name)
     make_network(config, *extent(data))  # what does not fit is told before anything is written
     run = Run(out, config) if resume or not leads(comm) else Run.create(out, config)
-    trained = run.train(data, _watch(data, config.seed), comm)
+    trained = run.train(data, _watch(data, config.seed), comm, like)
     return _finish(run, trained, data) if leads(comm) else {}
 
 

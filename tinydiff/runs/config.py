@@ -35,6 +35,7 @@ Data = GaussianMixture | Shape | Dataset
 Count = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
 Seed = Annotated[int, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Device = Literal["cpu", "gpu"]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import Self, TextIO
 import numpy as np
 from tqdm import tqdm
 
+from tinydiff.backend import Array, to_numpy
 from tinydiff.datasets.points import Dataset
 from tinydiff.files import whole
 from tinydiff.learned import checkpoint
@@ -100,11 +101,16 @@ class Run:
             raise ValueError(f"{self.checkpoint} does not fit {self.path / 'config.json'}: {error}") from error
 
     def train(
-        self, data: Data, watch: Callable[[NetworkDenoiser], str] = lambda model: "", comm: Comm | None = None
+        self,
+        data: Data,
+        watch: Callable[[NetworkDenoiser], str] = lambda model: "",
+        comm: Comm | None = None,
+        like: Array | None = None,
     ) -> Trained:
         """Train on the data that the configuration names, from the last checkpoint, if there is one, to the end.
 
         comm: ranks to share each batch among. Rank 0 alone saves, logs and shows; the others train along.
+        like: an array of the library and on the device to train with; the model comes back in NumPy's.
         """
         config, (dim, classes) = self.config, extent(data)
         network, process = make_network(config, dim, classes), PROCESSES[config.process]()
@@ -118,13 +124,14 @@ class Run:
         states = train(
             network, process, data, steps=config.steps, batch=config.batch, lr=config.lr, weight=config.weight,
             times=config.times, targets=config.targets, ema=config.ema, label_dropout=config.label_dropout, rng=rng,
-            state=state, objective=loss_and_grad if comm is None else data_parallel(comm),
+            state=state, objective=loss_and_grad if comm is None else data_parallel(comm), like=like,
         )  # fmt: skip
         more = {"dim": dim, "classes": classes, "shift": shift, "scale": scale, "fingerprint": fingerprint}
         shown = watched(states, config.steps, lambda s: watch(NetworkDenoiser(network, s.ema, process)), state)
         with closing(shown), np.errstate(over="ignore", invalid="ignore"):  # train itself stops at what is not finite
             state = self._saving(shown, state, more) if leads(comm) else last(chain(filter(None, [state]), states))
-        return Trained(NetworkDenoiser(network, state.ema, process), process, state, shift, scale, fingerprint)
+        model = NetworkDenoiser(network, to_numpy(state.ema), process)
+        return Trained(model, process, state, shift, scale, fingerprint)
 
     def check(self, data: Data, trained: Trained) -> None:
         """Raise a ValueError unless the data are those that the model was trained on."""

@@ -11,14 +11,15 @@ import msgspec
 import numpy as np
 import tyro
 
-from tinydiff import grids
+from tinydiff import backend, grids
+from tinydiff.backend import Array, cast, to_numpy
 from tinydiff.denoisers import Denoiser
 from tinydiff.files import whole
 from tinydiff.guidance import classifier_free
 from tinydiff.learned.network import NetworkDenoiser
 from tinydiff.learned.train import last
 from tinydiff.parallel import Comm, RowsOf, gathered, share
-from tinydiff.runs.config import Count, Seed, Share, UsageError
+from tinydiff.runs.config import Count, Device, Seed, Share, UsageError
 from tinydiff.runs.directory import Trained
 from tinydiff.sampling import END_AT_ZERO, sample
 from tinydiff.sampling.ancestral import ddim, ddpm
@@ -98,6 +99,8 @@ class Draw:
     """Seed of the noise."""
     mpi: tyro.conf.FlagCreatePairsOff[bool] = False
     """Share the samples among the processes that mpiexec started."""
+    device: Device = "cpu"
+    """Where to compute: gpu takes CuPy and a GPU."""
 
 
 def draw(trained: Trained, options: Draw, comm: Comm | None = None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -107,6 +110,8 @@ def draw(trained: Trained, options: Draw, comm: Comm | None = None) -> tuple[np.
     Raises UsageError for what the run cannot draw, and FloatingPointError for samples that are not finite.
     """
     model, classes = trained.model, trained.model.network.classes
+    if (like := device_like(options.device, comm)) is not None:
+        model = NetworkDenoiser(model.network, cast(model.theta, like), model.process)
     if not classes and (options.label is not None or options.w):
         raise UsageError("this run was trained without labels: leave out --label and --w, or train with --conditional.")
     if options.label is not None and not -1 <= options.label < classes:
@@ -138,7 +143,7 @@ def draw(trained: Trained, options: Draw, comm: Comm | None = None) -> tuple[np.
         rows = share(comm, options.n)
         rng = RowsOf(rng, rows, options.n)
     with np.errstate(all="ignore"):
-        x = sample(
+        drawn = sample(
             guided(model, None if labels is None else labels[rows], options.w),
             model.process,
             len(range(options.n)[rows]),
@@ -148,11 +153,21 @@ def draw(trained: Trained, options: Draw, comm: Comm | None = None) -> tuple[np.
             rng=rng,
             **knobs,
         )
+    x = to_numpy(drawn)
     if not np.all(np.isfinite(x)):
         raise FloatingPointError("the samples are not finite: take more --steps, or less noise or guidance.")
     if comm is not None and (everyones := gathered(comm, x)) is not None:
         x = everyones
     return x, None if options.label == -1 else labels
+
+
+def device_like(device: Device, comm: Comm | None = None) -> Array | None:
+    """An array of the device to compute on, None for the host's; ValueError where there is none, or with ranks."""
+    if device == "cpu":
+        return None
+    if comm is not None:
+        raise UsageError("--device gpu and --mpi do not go together: gradients are sent from the host's memory.")
+    return backend.device_like(device)
 
 
 def guided(model: NetworkDenoiser, labels: np.ndarray | None, w: float) -> Denoiser:

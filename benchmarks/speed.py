@@ -1,0 +1,391 @@
+"""How fast: tinydiff beside PyTorch and JAX, how its time grows with the work, and how much memory it takes.
+
+    python benchmarks/speed.py            # all, 15 minutes
+    python benchmarks/speed.py step       # one part of it: step, sampling, growth, memory
+    python benchmarks/speed.py --threads 2 step
+
+Results go to speed.json, each part in the place of the one before; the site makes its page of speed from them. The
+rivals take turns with tinydiff in one process on one core (or two), so that whatever else the machine does befalls all
+alike; what is told are ratios of medians. Before anything is timed, results are held to tinydiff's.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+RESULTS = Path(__file__).with_name("speed.json")
+PARTS = ("step", "sampling", "growth", "memory")
+
+
+def arguments() -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)} (default: all)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each library, and cores (default: 1)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="to time each row of a table (default: 20)")
+    parser.add_argument(
+        "--alone", nargs=2, help=argparse.SUPPRESS
+    )  # one measurement of memory, in a process of its own
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"parts must be among {', '.join(PARTS)}; got {', '.join(unknown)}")
+    options.parts = options.parts or PARTS
+    return options
+
+
+OPTIONS = arguments()
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-OPTIONS.threads :])  # before the libraries count cores
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(OPTIONS.threads)
+
+import in_jax  # noqa: E402
+import in_torch  # noqa: E402
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from tqdm import tqdm  # noqa: E402
+
+import tinydiff as td  # noqa: E402
+from tinydiff.backend import in_chunks  # noqa: E402
+from tinydiff.files import whole  # noqa: E402
+from tinydiff.learned.network import network_inputs  # noqa: E402
+
+torch.set_num_threads(OPTIONS.threads)
+
+Call = Callable[[], Any]
+ADAM = td.Adam(lr=1e-3)
+STEPS = [(2, 128, 256), (2, 128, 1024), (784, 512, 128), (784, 512, 512), (784, 1024, 128), (784, 1024, 512)]
+"""Dimension, width and batch of the steps that are compared; all have three blocks."""
+
+
+def medians(calls: dict[str, Call], seconds: float, least: int = 5) -> dict[str, float]:
+    """The median time of each call in ms; they take turns, once to warm up."""
+    for call in calls.values():
+        call()
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    end, rounds = time.perf_counter() + seconds, 0
+    while time.perf_counter() < end or rounds < least:
+        rounds += 1
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            times[name].append(1e3 * (time.perf_counter() - start))
+    return {name: median(each) for name, each in times.items()}
+
+
+# One training step
+
+
+def network_of(dim: int, width: int, blocks: int = 3) -> tuple[td.TimeMLP, np.ndarray]:
+    """A network for points in the plane, or for digits with labels and norm, and its parameters, none of them 0."""
+    digits = dim == 784
+    network = td.TimeMLP(dim, width, blocks, classes=10 if digits else 0, prediction="eps", norm=digits)
+    rng = np.random.default_rng(0)
+    return network, network.init(rng) + 0.02 * rng.standard_normal(network.size, dtype=np.float32)
+
+
+def batch_of(network: td.TimeMLP, process: td.VP, n: int) -> tuple:
+    """A batch: x0, t, ε and labels, as the objective takes them."""
+    rng = np.random.default_rng(1)
+    x0, eps = rng.standard_normal((2, n, network.dim), dtype=np.float32)
+    return x0, process.sample_times(rng, n), eps, rng.integers(0, 10, n) if network.classes else None
+
+
+def our_step(network: td.TimeMLP, theta: np.ndarray, process: td.VP, batch: tuple) -> Callable[[], float]:
+    """A function that takes the training step of td.train on this batch and returns its loss."""
+    average, state = theta, ADAM.init(theta)
+
+    def take() -> float:
+        nonlocal theta, average, state
+        loss, grad = td.objective.loss_and_grad(network, process, theta, *batch)
+        grad, _ = td.clip(grad, 1.0)
+        move, state = ADAM.update(grad, state)
+        theta = theta + move
+        average = td.ema_update(average, theta, 0.999)
+        return loss
+
+    return take
+
+
+def products(network: td.TimeMLP, n: int) -> Call:
+    """The matrix products of a training step alone, each on arrays of its own: what no NumPy code can do without."""
+    rng = np.random.default_rng(2)
+    normal = lambda *shape: rng.standard_normal(shape, dtype=np.float32)  # noqa: E731
+    jobs = []
+    for name, (rows, columns) in network.shapes.items():
+        halves = 2 if name.startswith("modulate") else 1
+        inputs = rows // halves - (name != "label")
+        wanted = name not in ("in", "label") and (halves == 1 or network.classes > 0)  # whether dx is
+        for _ in range(halves):
+            jobs.append((normal(n, inputs), normal(inputs, columns), normal(n, columns), wanted))
+
+    def run() -> None:
+        for x, w, dy, wanted in jobs:
+            x @ w
+            x.T @ dy
+            if wanted:
+                dy @ w.T
+
+    return run
+
+
+def step_calls(dim: int, width: int, batch: int) -> dict[str, Call]:
+    """One training step, by each library, and its products."""
+    (network, theta), process = network_of(dim, width), td.VP()
+    x0, t, eps, labels = ours = batch_of(network, process, batch)
+    theirs = (*network_inputs(process, process.perturb(x0, t, eps), t), eps, labels)
+    calls = {
+        "tinydiff": our_step(network, theta, process, ours),
+        "PyTorch eager": in_torch.step(network, theta, theirs, ADAM, compiled=False),
+        "torch.compile": in_torch.step(network, theta, theirs, ADAM, compiled=True),
+        "JAX jit": in_jax.step(network, theta, theirs, ADAM),
+    }
+    losses = {name: [call() for _ in range(3)] for name, call in calls.items()}
+    for name, loss in losses.items():
+        np.testing.assert_allclose(loss, losses["tinydiff"], rtol=1e-3, err_msg=name)
+    return calls | {"products": products(network, batch)}
+
+
+def measure_steps() -> list[dict[str, Any]]:
+    """A row for each network and batch."""
+    rows = []
+    for dim, width, batch in tqdm(STEPS, desc="steps"):
+        times = medians(step_calls(dim, width, batch), OPTIONS.seconds)
+        rows.append({"dim": dim, "width": width, "batch": batch, "ms": times})
+    return rows
+
+
+# Sampling, likelihood, the oracle's score
+
+
+def sampling_calls() -> dict[str, dict[str, Call]]:
+    """For each task, the calls of each library."""
+    (network, theta), process, rng = network_of(2, 128), td.VP(), np.random.default_rng(3)
+    model, noise = td.NetworkDenoiser(network, theta, process), rng.standard_normal((2048, 2), dtype=np.float32)
+    few, many = (td.grids.log_snr(process, steps) for steps in (50, 1000))
+    rising = td.grids.log_snr(process, 50)[::-1]
+    points, data = noise[:2000], mixture(60, 2)
+    oracle, t, x = td.Oracle(data, process), 0.3, 2 * rng.standard_normal((100_000, 2), dtype=np.float32)
+    weights, means, covariances = in_torch.parameters_of(data)
+    alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
+    diffused = alpha**2 * covariances + sigma**2 * np.eye(2)
+    end = lambda steps: td.last(steps)[1]  # noqa: E731
+    make = lambda name, *rest: {  # noqa: E731
+        "PyTorch eager": getattr(in_torch, name)(network, theta, process, *rest),
+        "JAX jit": getattr(in_jax, name)(network, theta, process, *rest),
+    }
+    score = oracle.at(t).score
+    return {
+        "DDIM, 50 steps, 2,048 points": {
+            "tinydiff": lambda: end(td.ddim(model, process, noise, few)), **make("ddim", noise, few),
+            "products": forward_products(network, 2048, 50),
+        },
+        "DDPM, 1,000 steps, 2,048 points": {
+            "tinydiff": lambda: end(td.ddpm(model, process, noise, many, rng=rng)), **make("ddpm", noise, many),
+            "products": forward_products(network, 2048, 1000),
+        },
+        "likelihood, 50 steps of RK4, 2,000 points": {
+            "tinydiff": lambda: td.log_likelihood(model, process, points, steps=50),
+            **make("likelihood", points, rising),
+            "products": forward_products(network, 2000, 200 * 3),  # forward once, back twice
+        },
+        "score of 60 Gaussians, 100,000 points": {
+            "tinydiff": lambda: in_chunks(score, x),
+            "PyTorch eager": in_torch.score(data, alpha, sigma, x),
+            "JAX jit": in_jax.score(weights, alpha * means, diffused, x),
+        },
+    }  # fmt: skip
+
+
+def forward_products(network: td.TimeMLP, n: int, times: int) -> Call:
+    """The matrix products of a forward pass, so many times; the conditions are of one row."""
+    rng = np.random.default_rng(2)
+    w, h = rng.standard_normal((2, network.width, network.width), dtype=np.float32), None
+    h = rng.standard_normal((n, network.width), dtype=np.float32)
+    x, enter = np.ones((n, network.dim), np.float32), np.ones((network.dim, network.width), np.float32)
+
+    def run() -> None:
+        for _ in range(times):
+            x @ enter
+            for _ in range(network.blocks):
+                h @ w[0]
+                h @ w[1]
+            h @ enter.T
+
+    return run
+
+
+def mixture(components: int, dim: int) -> td.GaussianMixture:
+    """A mixture with full covariances."""
+    rng = np.random.default_rng(4)
+    a = 0.2 * rng.standard_normal((components, dim, dim))
+    covariances = a @ a.swapaxes(1, 2) + 0.01 * np.eye(dim)
+    weights = rng.uniform(0.5, 1.5, components)
+    return td.GaussianMixture(weights / weights.sum(), rng.standard_normal((components, dim)), covariances)
+
+
+def measure_sampling() -> list[dict[str, Any]]:
+    """A row for each task."""
+    rows = []
+    for task, calls in tqdm(sampling_calls().items(), desc="sampling"):
+        if "DDPM" not in task:  # whose noise is each library's own
+            found = {name: np.asarray(call()) for name, call in calls.items() if name != "products"}
+            for name, each in found.items():
+                np.testing.assert_allclose(each, found["tinydiff"], rtol=1e-2, atol=1e-2, err_msg=f"{task}: {name}")
+        rows.append({"task": task, "ms": medians(calls, OPTIONS.seconds)})
+    return rows
+
+
+# How time grows
+
+
+def growth_jobs() -> dict[str, tuple[list[int], Callable[[int], Call]]]:
+    """For each quantity, the sizes and the call at a size."""
+    process, rng = td.VP(), np.random.default_rng(5)
+
+    def step(dim: int = 2, width: int = 128, batch: int = 1024, blocks: int = 3) -> Call:
+        network = td.TimeMLP(dim, width, blocks, prediction="eps")
+        return our_step(network, network.init(rng), process, batch_of(network, process, batch))
+
+    def score(components: int = 60, dim: int = 2, points: int = 20_000) -> Call:
+        q, x = td.Oracle(mixture(components, dim), process).at(0.3), rng.standard_normal((points, dim))
+        return lambda: in_chunks(q.score, x)
+
+    def draw(steps: int, points: int = 2048) -> Call:
+        network = td.TimeMLP(2, 128, 3)
+        model = td.NetworkDenoiser(network, network.init(rng), process)
+        noise, ts = rng.standard_normal((points, 2), dtype=np.float32), td.grids.log_snr(process, steps)
+        return lambda: td.last(td.ddim(model, process, noise, ts))
+
+    def empirical(points: int, dim: int = 784) -> Call:
+        oracle, x = td.Oracle(rng.standard_normal((points, dim)), process), rng.standard_normal((100, dim))
+        return lambda: oracle(x, 0.3)
+
+    return {
+        "step, batch": ([64, 256, 1024, 4096, 16384], lambda n: step(batch=n)),
+        "step, width": ([32, 64, 128, 256, 512, 1024], lambda n: step(width=n, batch=256)),
+        "step, blocks": ([1, 2, 4, 8, 16], lambda n: step(blocks=n)),
+        "step, dimension": ([2, 16, 128, 1024, 4096], lambda n: step(dim=n, batch=256)),
+        "DDIM, steps": ([10, 30, 100, 300], draw),
+        "DDIM, points": ([128, 512, 2048, 8192, 32768], lambda n: draw(20, n)),
+        "score of a mixture, components": ([4, 16, 64, 256], lambda n: score(components=n)),
+        "score of a mixture, dimension": ([2, 4, 8, 16, 32], lambda n: score(dim=n, components=16, points=5000)),
+        "score of a mixture, points": ([1000, 5000, 20_000, 100_000], lambda n: score(points=n)),
+        "empirical oracle, data points": ([1000, 4000, 16_000, 60_000], empirical),
+    }
+
+
+def measure_growth() -> list[dict[str, Any]]:
+    """A row for each quantity: the times, and the exponent between the two largest sizes and along all."""
+    rows = []
+    for name, (sizes, make) in tqdm(growth_jobs().items(), desc="growth"):
+        calls = {str(n): make(n) for n in sizes}
+        times = list(medians(calls, OPTIONS.seconds).values())
+        slope = lambda first: float(np.polyfit(np.log(sizes[first:]), np.log(times[first:]), 1)[0])  # noqa: E731, B023
+        rows.append({"what": name, "sizes": sizes, "ms": times, "exponent": slope(0), "exponent_at_the_end": slope(-2)})
+    return rows
+
+
+# Memory
+
+
+def memory_jobs() -> dict[str, Callable[[], Call]]:
+    """What is measured in a process of its own, and how it is made."""
+
+    def steps(library: str) -> Callable[[], Call]:
+        def make() -> Call:
+            (network, theta), process = network_of(784, 1024), td.VP()
+            x0, t, eps, labels = ours = batch_of(network, process, 512)
+            theirs = (*network_inputs(process, process.perturb(x0, t, eps), t), eps, labels)
+            if library == "tinydiff":
+                return our_step(network, theta, process, ours)
+            if library == "JAX jit":
+                return in_jax.step(network, theta, theirs, ADAM)
+            return in_torch.step(network, theta, theirs, ADAM, compiled=library == "torch.compile")
+
+        return make
+
+    def model() -> td.NetworkDenoiser:
+        network = td.TimeMLP(2)
+        return td.NetworkDenoiser(network, network.init(np.random.default_rng(0)), td.VP())
+
+    rng = np.random.default_rng(0)
+    many = lambda: 2 * rng.standard_normal((100_000, 2), dtype=np.float32)  # noqa: E731
+    digits = lambda n: rng.standard_normal((n, 784), dtype=np.float32)  # noqa: E731
+    exact = lambda: td.Oracle(mixture(60, 2), td.VP())  # noqa: E731
+    draw = lambda model: td.sample(model, model.process, 100_000, steps=10, rng=rng)  # noqa: E731
+    likelihood = lambda model: td.log_likelihood(model, model.process, many(), steps=5)  # noqa: E731
+    each = ("tinydiff", "PyTorch eager", "torch.compile", "JAX jit")
+    return {f"a step, 784 × 1024, batch 512: {library}": steps(library) for library in each} | {
+        "100,000 samples of the default network": lambda: lambda: draw(model()),
+        "100,000 samples of an oracle with 60 components": lambda: lambda: draw(exact()),
+        "100,000 likelihoods of the default network": lambda: lambda: likelihood(model()),
+        "100,000 likelihoods of an oracle with 60 components": lambda: lambda: likelihood(exact()),
+        "the oracle of 60,000 digits at 1,000 points": lambda: (
+            lambda: td.Oracle(digits(60_000), td.VP())(digits(1000), 0.3)
+        ),
+    }
+
+
+def measure_memory() -> list[dict[str, Any]]:
+    """A row for each job: the most memory that its process had, beyond what it had after the imports."""
+    rows = []
+    for name in tqdm(memory_jobs(), desc="memory"):
+        command = [sys.executable, __file__, "--threads", str(OPTIONS.threads), "--alone", name, "-"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        rows.append({"what": name, "MiB": float(done.stdout.split()[-1])})
+    return rows
+
+
+def alone(name: str) -> None:
+    """Do one job three times, and print the MiB that it took at most."""
+    job, before = memory_jobs()[name], status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    call = job()
+    for _ in range(3 if "step" in name else 1):
+        call()
+    print(status("VmHWM") - before)
+
+
+def status(what: str) -> float:
+    """A line of /proc/self/status, in MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers are of."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = {line.split(":")[1].strip() for line in lines if line.startswith("model name")}
+    names = ("numpy", "torch", "jax")
+    return {
+        "processor": ", ".join(models), "cores": os.cpu_count(), "threads": OPTIONS.threads,
+        "system": platform.platform(), "python": platform.python_version(), "date": time.strftime("%Y-%m-%d"),
+        **{name: version(name) for name in names}, "jax_device": str(jax.devices()[0]),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Measure the parts and keep them beside those that were measured before."""
+    if OPTIONS.alone:
+        return alone(OPTIONS.alone[0])
+    measures = {"step": measure_steps, "sampling": measure_sampling, "growth": measure_growth, "memory": measure_memory}
+    for part in OPTIONS.parts:
+        key = part if OPTIONS.threads == 1 else f"{part}, {OPTIONS.threads} threads"
+        found = {"machine": machine(), "rows": measures[part]()}
+        results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+        with whole(RESULTS) as part_file:
+            part_file.write_text(json.dumps(results | {key: found}, indent=1) + "\n", encoding="utf-8")
+        print(json.dumps(found["rows"], indent=1))
+
+
+if __name__ == "__main__":
+    main()
