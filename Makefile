@@ -66,4 +66,4 @@ format: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## rewrite the source in
 	$(BIN)/ruff format
 
 clean:  ## remove what make has made
-	rm -rf .venv runs mutants docs/_build docs/identities docs/check docs/learning build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv runs mutants docs/_build docs/identities docs/check docs/learning docs/speed build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -12,6 +12,7 @@ import check_pages
 import docstrings
 import errata_page
 import learning_figures
+import speed_tables
 
 import tinydiff
 
@@ -25,7 +26,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",  # the site reads without a connection
 ]
-exclude_patterns = ["_build", "learning"]  # pieces that pages include
+exclude_patterns = ["_build", "learning", "speed"]  # pieces that pages include
 nitpicky = True  # a link that leads nowhere is an error
 nitpick_ignore = [
     ("py:class", "collections.abc.Callable"),
@@ -64,6 +65,7 @@ def setup(app) -> None:
     catalogue_pages.write(HERE / "identities")
     check_pages.write(HERE / "check")
     learning_figures.write(HERE / "learning")
+    speed_tables.write(HERE / "speed")
     errata_page.write(HERE / "errata.md")
     course(HERE / "course")
     written = "".join((HERE / name).read_text() for name in ("docstrings.py", "mathematics.py")) + str(

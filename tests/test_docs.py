@@ -54,7 +54,7 @@ def obey(command):
             config = replace(options.config, steps=4, batch=8, width=4, blocks=1, save_every=2)
             Run.create(options.out, config).train(data)
         elif isinstance(options, Draw) and (options.run / "checkpoint.npz").exists():
-            runs.sample(replace(options, n=12, steps=3))
+            runs.sample(replace(options, n=12, steps=3, device="cpu"))
 
 
 @pytest.fixture
