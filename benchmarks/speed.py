@@ -1,7 +1,7 @@
 """How fast: tinydiff beside PyTorch and JAX, how its time grows with the work, and how much memory it takes.
 
     python benchmarks/speed.py            # all, 15 minutes
-    python benchmarks/speed.py step       # one part of it: step, sampling, growth, memory
+    python benchmarks/speed.py step       # one part of it: step, parts, sampling, growth, memory
     python benchmarks/speed.py --threads 2 step
 
 Results go to speed.json, each part in the place of the one before; the site makes its page of speed from them. The
@@ -23,7 +23,7 @@ from statistics import median
 from typing import Any
 
 RESULTS = Path(__file__).with_name("speed.json")
-PARTS = ("step", "sampling", "growth", "memory")
+PARTS = ("step", "parts", "sampling", "growth", "memory")
 
 
 def arguments() -> argparse.Namespace:
@@ -160,6 +160,26 @@ def measure_steps() -> list[dict[str, Any]]:
     for dim, width, batch in tqdm(STEPS, desc="steps"):
         times = medians(step_calls(dim, width, batch), OPTIONS.seconds)
         rows.append({"dim": dim, "width": width, "batch": batch, "ms": times})
+    return rows
+
+
+def measure_parts() -> list[dict[str, Any]]:
+    """A row for each network and batch: what tinydiff's step is made of."""
+    rows, process = [], td.VP()
+    for dim, width, batch in tqdm(STEPS, desc="parts"):
+        network, theta = network_of(dim, width)
+        data, state = batch_of(network, process, batch), ADAM.init(theta)
+        grad = td.objective.loss_and_grad(network, process, theta, *data)[1]
+        calls = {
+            "products": products(network, batch),
+            "loss and gradient": lambda: td.objective.loss_and_grad(network, process, theta, *data),  # noqa: B023
+            "Adam": lambda: ADAM.update(grad, state),  # noqa: B023
+            "clip": lambda: td.clip(grad, 1.0),  # noqa: B023
+            "new parameters": lambda: theta + grad,  # noqa: B023
+            "average": lambda: td.ema_update(theta, grad, 0.999),  # noqa: B023
+        }
+        times = medians(calls, OPTIONS.seconds / 2)
+        rows.append({"dim": dim, "width": width, "batch": batch, "parameters": network.size, "ms": times})
     return rows
 
 
@@ -377,7 +397,13 @@ def main() -> None:
     """Measure the parts and keep them beside those that were measured before."""
     if OPTIONS.alone:
         return alone(OPTIONS.alone[0])
-    measures = {"step": measure_steps, "sampling": measure_sampling, "growth": measure_growth, "memory": measure_memory}
+    measures = {
+        "step": measure_steps,
+        "parts": measure_parts,
+        "sampling": measure_sampling,
+        "growth": measure_growth,
+        "memory": measure_memory,
+    }
     for part in OPTIONS.parts:
         key = part if OPTIONS.threads == 1 else f"{part}, {OPTIONS.threads} threads"
         found = {"machine": machine(), "rows": measures[part]()}

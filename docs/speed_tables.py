@@ -26,6 +26,7 @@ def write(folder: Path) -> None:
         ("machine", machine(results["step"]["machine"])),
         ("step", steps(rows("step"))),
         ("step2", steps(rows("step, 2 threads"))),
+        ("parts", parts(rows("parts"))),
         ("sampling", sampling(rows("sampling"))),
         ("growth", growth(rows("growth"))),
         ("memory", memory(rows("memory"))),
@@ -64,6 +65,18 @@ def steps(rows: Iterable[Row]) -> str:
         sizes = [str(row[name]) for name in ("dim", "width", "batch")]
         ratios = [ratio(row["ms"], rival, targets.get(rival)) for rival in RIVALS]
         body.append([*sizes, ms(row["ms"]["tinydiff"]), *ratios, shown])
+    return table(head, body)
+
+
+def parts(rows: Iterable[Row]) -> str:
+    """What a step is made of, in ms."""
+    head = ["D", "width", "batch", "parameters", "products", "rest of loss and gradient", "Adam", "clip, step, average"]
+    body = []
+    for row in rows:
+        of = row["ms"]
+        rest, small = of["loss and gradient"] - of["products"], of["clip"] + of["new parameters"] + of["average"]
+        sizes = [f"{row[name]:,}" for name in ("dim", "width", "batch", "parameters")]
+        body.append([*sizes, *map(ms, (of["products"], rest, of["Adam"], small))])
     return table(head, body)
 
 
