@@ -38,7 +38,7 @@ def cross_entropy(
     one_hot = _one_hot(labels, log_p)
     share = column(weight(process, to_numpy(t)), x0) / x0.shape[0]
     grad = xp.empty_like(theta)
-    pullback(share * (xp.exp(log_p) - one_hot), grad, dx=False)
+    pullback(share * (xp.exp(log_p) - one_hot), grad)
     return -float(xp.sum(share * one_hot * log_p)), grad
 
 

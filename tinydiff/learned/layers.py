@@ -2,8 +2,8 @@
 
     layer(theta, x) -> (y, pullback),    pullback(dy, grad=None) -> dx
 
-A pullback takes ∂L/∂y to ∂L/∂x and writes ∂L/∂θ into `grad`; None skips that. Where nobody asks for ∂L/∂x, as at the
-first layer in training, `linear` can skip the product for it. `theta` and `grad` are flat pieces of one
+A pullback takes ∂L/∂y to ∂L/∂x and writes ∂L/∂θ into `grad`; None skips that. Where nobody asks for ∂L/∂x, as for the
+condition of a network without classes, `linear` can skip the product for it. `theta` and `grad` are flat pieces of one
 vector for the whole network, seen as matrices but never copied, so the optimizer works on a single array.
 Layers without parameters leave `theta` out. Forward passes are complex-safe, for complex-step checks.
 

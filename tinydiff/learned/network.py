@@ -101,12 +101,12 @@ class TimeMLP:
         return theta
 
     def __call__(self, theta: Array, x: Array, lam: Array, labels: Array | None = None) -> tuple[Array, Callable]:
-        """F (B, D), and pullback(dF, grad=None) -> dx, which writes ∂L/∂θ into grad (size,); dx=False skips dx."""
+        """F (B, D), and pullback(dF, grad=None) -> dx, which writes ∂L/∂θ into grad (size,)."""
         h, pull_h = self.features(theta, x, lam, labels)
         y, pull_out = linear(self.split(theta)["out"], h)
 
-        def pullback(dy: Array, grad: Array | None = None, dx: bool = True) -> Array | None:
-            return pull_h(pull_out(dy, None if grad is None else self.split(grad)["out"]), grad, dx)
+        def pullback(dy: Array, grad: Array | None = None) -> Array:
+            return pull_h(pull_out(dy, None if grad is None else self.split(grad)["out"]), grad)
 
         return y, pullback
 
@@ -125,14 +125,14 @@ class TimeMLP:
             h, pull = self._block(p, i, h, c)
             pulls.append(pull)
 
-        def pullback(dh: Array, grad: Array | None = None, dx: bool = True) -> Array | None:
+        def pullback(dh: Array, grad: Array | None = None) -> Array:
             g, dc = dict.fromkeys(p) if grad is None else self.split(grad), 0.0 * c
             for pull in reversed(pulls):
                 dh, dc_block = pull(dh, g)
                 dc = dc if dc_block is None else dc + dc_block
             if grad is not None and self.classes:
                 pull_label(dc, g["label"])
-            return pull_in(dh, g["in"], dx)
+            return pull_in(dh, g["in"])
 
         return h, pullback
 

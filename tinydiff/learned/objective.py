@@ -130,5 +130,5 @@ def loss_and_grad(
         raise ValueError("this weight is infinite at t = 1, where this process leaves no signal: take another weight.")
     scaled = column(w, x0) * b**2 * miss / (x0.shape[0] * x0.shape[1])
     grad = namespace(theta).empty_like(theta)
-    pullback(2 * scaled, grad, dx=False)
+    pullback(2 * scaled, grad)
     return float(namespace(x0).sum(scaled * miss)), grad
