@@ -32,9 +32,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--threads", type=int, default=1, help="threads of each library, and cores (default: 1)")
     parser.add_argument("--seconds", type=float, default=20.0, help="to time each row of a table (default: 20)")
-    parser.add_argument(
-        "--alone", nargs=2, help=argparse.SUPPRESS
-    )  # one measurement of memory, in a process of its own
+    parser.add_argument("--alone", help=argparse.SUPPRESS)  # one measurement of memory, in a process of its own
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"parts must be among {', '.join(PARTS)}; got {', '.join(unknown)}")
@@ -228,7 +226,7 @@ def sampling_calls() -> dict[str, dict[str, Call]]:
 def forward_products(network: td.TimeMLP, n: int, times: int) -> Call:
     """The matrix products of a forward pass, so many times; the conditions are of one row."""
     rng = np.random.default_rng(2)
-    w, h = rng.standard_normal((2, network.width, network.width), dtype=np.float32), None
+    w = rng.standard_normal((2, network.width, network.width), dtype=np.float32)
     h = rng.standard_normal((n, network.width), dtype=np.float32)
     x, enter = np.ones((n, network.dim), np.float32), np.ones((network.dim, network.width), np.float32)
 
@@ -359,7 +357,7 @@ def measure_memory() -> list[dict[str, Any]]:
     """A row for each job: the most memory that its process had, beyond what it had after the imports."""
     rows = []
     for name in tqdm(memory_jobs(), desc="memory"):
-        command = [sys.executable, __file__, "--threads", str(OPTIONS.threads), "--alone", name, "-"]
+        command = [sys.executable, __file__, "--threads", str(OPTIONS.threads), "--alone", name]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         rows.append({"what": name, "MiB": float(done.stdout.split()[-1])})
     return rows
@@ -396,7 +394,7 @@ def machine() -> dict[str, Any]:
 def main() -> None:
     """Measure the parts and keep them beside those that were measured before."""
     if OPTIONS.alone:
-        return alone(OPTIONS.alone[0])
+        return alone(OPTIONS.alone)
     measures = {
         "step": measure_steps,
         "parts": measure_parts,
