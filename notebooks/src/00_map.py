@@ -9,7 +9,7 @@
 # A diffusion model learns to turn noise into data by learning to undo a little noise at a time. This course builds one
 # from nothing but NumPy, backpropagation included, and does something that is rarely possible: it compares every step
 # with the exact truth. On mixtures of Gaussians all that a diffusion model tries to learn is known as a formula, and the
-# formula has the same form as the network, so either can take the other's place.
+# formula is called just as the network is, `model(x, t)`, so either can take the other's place.
 #
 # ## Install
 #
@@ -26,7 +26,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tinydiff as td
-from tinydiff.check import specs
+from tinydiff.check import spec, specs
 from tinydiff.plotting import DATA, MODEL, show
 
 plt.style.use("tinydiff.course")
@@ -36,7 +36,8 @@ rng = np.random.default_rng(0)
 # ## The whole course in one picture
 #
 # Above, data become noise: that takes a formula (notebooks 1 and 2). Below, noise becomes data: that takes a **denoiser**,
-# here the exact one; in notebook 7 you train your own.
+# a function that sees a noisy point and its time and guesses the noise in it. Here it is the exact one; in notebook 7 you
+# train your own.
 
 # %%
 data = td.toys.pinwheel40()  # a mixture of 40 Gaussians: its density is known exactly
@@ -49,8 +50,8 @@ x0, eps = data.sample(rng, n), rng.standard_normal((n, 2))
 forward = [process.perturb(x0, t, eps) for t in times]
 
 ts = td.grids.uniform(process, 100, to_zero=True)
-path = list(td.ddpm(model, process, process.prior(rng, n, model.like), ts, rng=rng))
-backward = [min(path, key=lambda pair: abs(pair[0] - t))[1] for t in times]
+path = list(td.ddpm(model, process, process.prior(rng, n, model.like), ts, rng=rng))  # pairs (t, x), from noise to data
+backward = [min(path, key=lambda pair: abs(pair[0] - t))[1] for t in times]  # the pairs nearest in time
 
 fig, axes = plt.subplots(2, 5, figsize=(9, 4), sharex=True, sharey=True)
 for row, clouds, color, name in zip(axes, (forward, backward), (DATA, MODEL), ("forward", "backward"), strict=True):
@@ -64,8 +65,9 @@ show(fig, "Two rows of five clouds of points at t = 0, 0.03, 0.1, 0.2 and 1. Abo
      "into a round cloud; below, a round cloud on the right becomes the same pinwheel on the left.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* the clouds in a column have the same law, though the upper ones were made from data and the lower ones
-# from noise. That is what a diffusion model is for.
+# *What to see:* the clouds in a column look alike, though the upper ones were made from data and the lower ones from
+# noise, point by point unrelated. That is what a diffusion model is for. (A hundred steps are few: the arms below are a
+# little too thin. Notebook 3 says why.)
 #
 # ## The order to read
 #
@@ -73,9 +75,9 @@ show(fig, "Two rows of five clouds of points at t = 0, 0.03, 0.1, 0.2 and 1. Abo
 # |---|---|---|
 # | [1. One noisy step](01_one_noisy_step.ipynb) | Why can we jump to any step? | |
 # | [2. Schedules are SNR curves](02_schedules.ipynb) | Does the number of steps matter? | 1 |
-# | [3. Undoing one step](03_undoing_one_step.ipynb) | When is the reverse step Gaussian? | 1 |
+# | [3. Undoing one step](03_undoing_one_step.ipynb) | When is the reverse step Gaussian? | 1, 2 |
 # | [4. The ELBO, every term](04_elbo.ipynb) | Why does likelihood become a squared error of noise? | 2, 3 |
-# | [5. A denoiser is a score](05_denoiser_is_score.ipynb) | What does the perfect network output? | 1 |
+# | [5. A denoiser is a score](05_denoiser_is_score.ipynb) | What does the perfect network output? | 1, 2 |
 # | [6. Backpropagation by hand](06_backpropagation.ipynb) | Can I trust my gradient? | |
 # | [7. Train it in 2D](07_train_in_2d.ipynb) | How good is good? | 5, 6 |
 # | [8. One family of samplers](08_samplers.ipynb) | How much noise does sampling need? | 3, 5 |
@@ -84,16 +86,19 @@ show(fig, "Two rows of five clouds of points at t = 0, 0.03, 0.1, 0.2 and 1. Abo
 # | [11. The perfect model memorises](11_memorisation.ipynb) | What if training succeeds completely? | 5, 8 |
 # | [12. Guidance, then digits](12_guidance_and_digits.ipynb) | How do we ask for a 7, and what do we pay for insisting? | 7, 8 |
 #
-# In a hurry: 1, 3, 5, 7, 8. With an interest in theory: 3, 4, 5, 9, 10. Notebook 6 can be read at any time.
+# In a hurry: 1, 2, 3, 5, 8, with the exact denoiser throughout. With an interest in theory: 1 to 5, 8, 9, 10. To build one:
+# 1, 2, 5, 6, 7.
 #
 # Each notebook lets you predict, breaks something on purpose, and has exercises. An exercise is a function with a hole,
 # `...`, and below it a line `check(...)`. There is no answer key in it: `check` tries the laws that the right function obeys, and
 # shows the smallest numbers that break one. Notebooks run with the holes unfilled too. `solutions/` has them filled.
+# `spec(name)` says what a function should do and which laws `check` tries.
 
 # %%
 print(f"{len(specs())} functions that check knows:")
 for i in range(0, len(specs()), 5):
     print("   ", ", ".join(specs()[i : i + 5]))
+spec("q_step")
 
 # %% [markdown]
 # ## Notation
@@ -103,7 +108,7 @@ for i in range(0, len(specs()), 5):
 # | $x_0$ | `x0` | a data point; batches are (B, D): B points of D coordinates |
 # | $\beta_t$ | `betas[t - 1]` | variance of the noise of step $t = 1, \dots, T$ |
 # | $\bar\alpha_t = \prod_{s \le t} (1-\beta_s)$ | `alpha_bar` | share of the data's variance that is left; $\bar\alpha_0 = 1$ |
-# | $\alpha = \sqrt{\bar\alpha}$, $\sigma = \sqrt{1-\bar\alpha}$ | `alpha`, `sigma` | coefficients of signal and noise: $x_t = \alpha x_0 + \sigma\varepsilon$ |
+# | $\alpha$, $\sigma$ | `alpha`, `sigma` | coefficients of signal and noise: $x_t = \alpha x_0 + \sigma\varepsilon$; in a chain $\alpha = \sqrt{\bar\alpha}$, $\sigma = \sqrt{1-\bar\alpha}$ |
 # | $\varepsilon$, $\hat\varepsilon$, $\varepsilon^*$ | `eps`, `model(x, t)` | the noise that was drawn, a model's guess of it, the best possible guess |
 # | $\hat x_0$ | `model.x0(x, t)` | the same guess, said as data |
 # | $\mathrm{SNR} = \alpha^2/\sigma^2$, $\lambda = \ln \mathrm{SNR}$ | `log_snr` | signal-to-noise ratio, and its logarithm in nats |
@@ -111,13 +116,13 @@ for i in range(0, len(specs()), 5):
 # | $s = \nabla_x \ln q_t(x)$ | `score` | the score; $\varepsilon^* = -\sigma s$ |
 # | $\tilde\beta_t$ | `beta_tilde` | variance of $x_{t-1}$ given $x_t$ and $x_0$ |
 # | $\eta$ | `eta` | noise of a DDIM step: 0 none, 1 as DDPM |
-# | $f$, $g$ | `f`, `g2` (that is $g^2$) | drift and diffusion of $dx = f(t)\,x\,dt + g(t)\,dw$ |
+# | $f$, $g$ | `f`, `g2` (that is $g^2$) | drift and diffusion of $dx = f(t)\,x\,dt + g(t)\,dW$, where $W$ is Brownian motion |
 # | $w$ | `w` | guidance weight; 0 is none |
 # | $\theta$ | `theta` | all parameters of a network, one flat vector |
-# | nats, bits | | $-\ln$ of a density, $-\log_2$; a nat is 1.4427 bits |
+# | nats, bits | | the units of $-\ln q$ and of $-\log_2 q$; a nat is 1.4427 bits |
 #
-# In the students' functions $t$ is an integer from 1 to $T$. In the library $t$ is a number from 0, the data, to 1, noise, and a chain of
-# $T$ steps lives on $t = n/T$.
+# In the exercises $t$ is an integer from 1 to $T$. In the library $t$ is a number from 0, the data, to 1, noise, and a chain of
+# $T$ steps lives on $t = n/T$. DDPM's $\sigma_t$ is another thing than $\sigma$: the noise of a step back (notebook 3).
 #
 # ## A dictionary between papers
 #
@@ -129,7 +134,7 @@ for i in range(0, len(specs()), 5):
 # | $\sigma/\alpha$ | | | VE: $\sigma$ | $e^{\gamma/2}$ | $\sigma$ |
 # | $1-\beta_t$ | $\alpha_t$ (!) | $\alpha_t/\alpha_{t-1}$ | | $\alpha^2_{t \mid t-1}$ | |
 # | $\lambda$ | | | | $-\gamma$ | $-2\ln\sigma$ |
-# | $\hat\varepsilon$ | $\epsilon_\theta$ | $\epsilon^{(t)}_\theta$ | $-\sigma\, s_\theta$ | $\hat\epsilon_\theta$ | $(x - D)/\sigma$ |
+# | $\hat\varepsilon$ | $\epsilon_\theta$ | $\epsilon^{(t)}_\theta$ | $-\sigma\, s_\theta$ | $\hat\epsilon_\theta$ | $(x/s - D)/\sigma$ |
 # | $\hat x_0$ | | $f^{(t)}_\theta$ | | $\hat x_\theta$ | $D$ |
 #
 # The exclamation marks are where most mistakes are made: DDPM's $\alpha_t$ is $1-\beta_t$, and DDIM's $\alpha_t$ is DDPM's
@@ -140,7 +145,8 @@ for i in range(0, len(specs()), 5):
 #
 # ## Errata of common lecture notes
 #
-# You will meet these elsewhere. Each is a real formula with one thing wrong; in the notebook named you break it yourself.
+# You will meet these elsewhere. Each is a real formula with one thing wrong; the notebook named puts it right, most often
+# by breaking it first.
 #
 # | often written | correct | notebook |
 # |---|---|---|

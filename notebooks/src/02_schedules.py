@@ -49,13 +49,12 @@ rng = np.random.default_rng(2)
 #
 # ### Exercise 2.1: the signal-to-noise ratio
 #
-# In students' functions $t$ is the number of steps, an integer from 1 to $T$, and `betas[t - 1]` is $\beta_t$, as
-# before.
+# In the exercises $t$ is the number of steps, an integer from 1 to $T$, and `betas[t - 1]` is $\beta_t$, as before.
 
 
 # %%
 def snr(t, betas):
-    """SNR(t) = ᾱ_t/(1 − ᾱ_t): a number."""
+    """The signal-to-noise ratio after t steps: a number."""
     ### BEGIN SOLUTION
     alpha_bar = np.prod(1 - betas[:t])
     return alpha_bar / (1 - alpha_bar)
@@ -68,8 +67,8 @@ check(snr)
 # ## Three processes, one ratio
 #
 # In the library a process is an object with `alpha(t)` and `sigma(t)`, $t$ from 0 to 1. Its `time(lam)` finds the time
-# at which $\ln \mathrm{SNR}$ is `lam`. We stop three processes where the signal is nine times as strong as the noise,
-# SNR = 9, and give all three the same data and the same draws of noise.
+# at which $\ln \mathrm{SNR}$ is `lam`. We stop three processes where signal and noise have the same variance, SNR = 1, and
+# give all three the same data and the same draws of noise.
 #
 # **Predict.** Is the cloud the same in all three? If not, how do they differ?
 
@@ -82,35 +81,36 @@ curves = {"straight": ("--", MODEL), "VP": ("-", EXACT), "VE": (":", "black")}
 
 fig, axes = plt.subplots(1, 4, figsize=(9, 2.7))
 plane, t = axes[0], np.linspace(0, 1, 400)
-plane.plot([0, 1.4], [0, 1.4 / 3], color=DATA, lw=1)
-plane.text(0.12, 0.12, "SNR = 9", color=DATA, rotation=18)
+plane.plot([0, 1.4], [0, 1.4], color=DATA, lw=1)
+plane.text(0.03, 0.13, "SNR = 1", color=DATA, rotation=45, fontsize=9)
 for ax, (name, process) in zip(axes[1:], processes.items(), strict=True):
     line, color = curves[name]
-    at = process.time(np.log(9.0))
+    at = process.time(np.log(1.0))
     plane.plot(process.alpha(t), process.sigma(t), line, color=color)
     plane.plot(process.alpha(at), process.sigma(at), "o", color=color)
     x = process.perturb(x0, at, eps)  # α x_0 + σ ε
     ax.scatter(x[:, 0], x[:, 1], s=8, color=color, alpha=0.5, linewidths=0)
-    ax.set(title=f"{name}, t = {at:.2f}", xlim=(-2.8, 2.8), ylim=(-2.8, 2.8), xticks=[-1, 1], yticks=[-1, 1])
-    ax.grid(color=DATA, alpha=0.4)
+    ax.plot(*(process.alpha(at) * data.means).T, "o", color=DATA, mec="white", ms=5)
+    ax.set(title=f"{name}, t = {at:.2f}", xlim=(-3.6, 3.6), ylim=(-3.6, 3.6), xticks=[-2, 0, 2], yticks=[-2, 0, 2])
     ax.set_box_aspect(1)
 plane.set(title="three paths", xlim=(0, 1.4), ylim=(0, 1.4), xticks=[0, 1], yticks=[0, 1])
 plane.set(xlabel=r"signal $\alpha$", ylabel=r"noise $\sigma$")
 plane.set_box_aspect(1)
 plane.text(0.3, 1.02, "VP", color=EXACT)
-plane.text(0.08, 0.42, "straight", color=MODEL, rotation=-45)
+plane.text(0.24, 0.05, "straight", color=MODEL)
 plane.text(1.05, 1.2, "VE", color="black")
 show(
     fig,
     "Left, three paths in the plane of alpha and sigma: a chord, a quarter circle and a vertical line, which "
-    "all cross the ray SNR = 9. Right, three clouds of points at the crossings: the same ring of eight "
-    "blurred modes in three sizes.",
+    "all cross the ray SNR = 1. Right, three clouds of points at the crossings, with the eight centres of the "
+    "modes: the same picture in three sizes.",
 )
 
 # %% [markdown]
 # *What to see:* a process is a path from $(1, 0)$ to noise, and a ratio is a ray from the origin, which each of these
-# paths crosses. On the ray the three clouds are one picture in three sizes, reached at three different times. So $t$ is
-# only a label: one event, three clocks.
+# paths crosses (down to the SNR at which it ends). On the ray the three clouds are one picture in three sizes, its centres
+# (grey) at distances in proportion to $\alpha$, reached at three different times. So $t$ is only a label: one event, three
+# clocks.
 #
 # A perfect guess of $x_0$ should not notice the difference. The library has one: the `Oracle` knows the mixture and
 # gives $\mathbb E[x_0 \mid x_t]$ by formula: the mean of all the $x_0$ that could have led to $x_t$,
@@ -140,7 +140,7 @@ for lam in (4.0, 0.0, -4.0):
 # than 1 % of the variance, and at $\lambda = -5$ the signal has. What happens between is what a model has to learn.
 #
 # Let us collect schedules. The **linear** one you know. The **quadratic** one lets $\sqrt{\beta}$ rise along a line,
-# the **sigmoid** one lets $\beta$ rise along an S. The **cosine** schedule [Nichol & Dhariwal 2021, [Improved
+# the **sigmoid** one lets $\beta$ rise along an S, that of the sigmoid function between −6 and 6. The **cosine** schedule [Nichol & Dhariwal 2021, [Improved
 # DDPM](https://arxiv.org/abs/2102.09672), §3.2] begins at the other end: it prescribes $\bar\alpha$ and lets $\beta$
 # follow,
 #
@@ -151,6 +151,8 @@ for lam in (4.0, 0.0, -4.0):
 # where the formula would say $\bar\alpha_T = 0$: nothing left at all.
 #
 # ### Exercise 2.2: the cosine schedule
+#
+# As the formula has it, without the clip.
 
 
 # %%
@@ -181,13 +183,14 @@ fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), sharey=True)
 for (name, line), color in zip(chains.items(), colors, strict=True):
     left.plot(t, getattr(td.Discrete, name)(T).log_snr(t), line, color=color, label=name)
 for (name, process), line, color in zip(
-    continuous.items(), chains.values(), (EXACT, "black", "#CC79A7", "#56B4E9"), strict=True
+    continuous.items(), ("-", "--", ":", "-."), (EXACT, "black", "#CC79A7", "#56B4E9"), strict=True
 ):
     right.plot(t, process.log_snr(t), line, color=color, label=name)
 for ax, title in ((left, "chains of 1000 steps"), (right, "in continuous time")):
     ax.axhspan(-5, 5, color=DATA, alpha=0.12, lw=0)
-    ax.set(title=title, xlabel="t (share of the steps)", xticks=[0, 0.5, 1], ylim=(-15, 15), yticks=[-10, -5, 0, 5, 10])
+    ax.set(title=title, xlabel="t", xticks=[0, 0.5, 1], ylim=(-15, 15), yticks=[-10, -5, 0, 5, 10])
     ax.legend(loc="upper right", ncols=2, columnspacing=1, handlelength=2.2)
+left.set_xlabel("t (share of the steps)")
 left.set_ylabel(r"log-SNR $\lambda$ (nats)")
 left.text(0.0, -4.4, "1 % to 99 %\nsignal", color=DATA)
 show(
@@ -200,15 +203,18 @@ show(
 # %% [markdown]
 # *What to see:* all schedules are falling curves, and they differ in how long they linger in the grey band, where there
 # is both something to see and something to guess. The linear one leaves the band with 30 % of its steps still to go,
-# all of them in almost pure noise. That was the reason to invent the cosine schedule. The linear chain and the
-# continuous VP are one curve, and so are cosine and Cosine but for the offset and the clip.
+# all of them in almost pure noise: at $t = \tfrac12$ it is already at −2.5, for ten in the middle of a thousand $\beta$
+# count together, and $\bar\alpha$ is their product. That was the reason to invent the cosine schedule. The linear chain and
+# the continuous VP are one curve, and so are cosine and Cosine but for the offset and the clip; VE falls in a straight
+# line, and the straight path nearly as the cosine.
 
 # %%
 halfway = {name: float(getattr(td.Discrete, name)(T).log_snr(0.5)) for name in chains}
 for name in chains:
     chain = getattr(td.Discrete, name)(T)
     lam = chain.log_snr(t)
-    print(f"{name:10s} λ(½) = {halfway[name]:5.2f},  share of steps with |λ| < 5: {np.mean(np.abs(lam) < 5):.0%}")
+    print(f"{name:10s} λ(½) = {halfway[name]:5.2f},  share of steps with |λ| < 5: {np.mean(np.abs(lam) < 5):.0%}, "
+          f"below −5: {np.mean(lam < -5):.0%}")  # fmt: skip
 assert halfway["linear"] < -2
 assert abs(halfway["cosine"]) < 0.1
 
@@ -218,7 +224,7 @@ assert abs(halfway["cosine"]) < 0.1
 # To go back we shall start from noise: a draw from $\mathcal N(0, I)$, the **prior**, in place of $x_T$. But $x_T$
 # still holds a share $\bar\alpha_T$ of the data. How wrong is the prior? The natural unit of "how wrong" is the
 # **Kullback–Leibler divergence** $\mathrm{KL}(q \,\|\, p) = \mathbb E_q[\ln q - \ln p]$, the nats of log-likelihood
-# that one loses by believing $p$ where $q$ is true. It is 0 only where the two agree. Let us compute the **prior gap**
+# that one loses by believing $p$ where $q$ is true. It is 0 only if the two agree. Let us compute the **prior gap**
 # of a point $x_0$ in $d$ dimensions,
 #
 # $$L_T = \mathrm{KL}\big(q(x_T \mid x_0) \,\big\|\, \mathcal N(0, I)\big), \qquad q(x_T \mid x_0) = \mathcal N\big(\sqrt{\bar\alpha_T}\,x_0,\ (1-\bar\alpha_T) I\big).$$
@@ -238,8 +244,8 @@ assert abs(halfway["cosine"]) < 0.1
 # $$\boxed{\;L_T = \tfrac12\Big(\bar\alpha_T\,\|x_0\|^2 - d\,\bar\alpha_T - d \ln(1-\bar\alpha_T)\Big)\;}$$
 #
 # For small $\bar\alpha_T$ we have $-\ln(1-\bar\alpha_T) \approx \bar\alpha_T + \tfrac12\bar\alpha_T^2$, so that
-# $L_T \approx \tfrac12\bar\alpha_T\|x_0\|^2$: the gap is half the signal that is left. It is one of the terms of the
-# bound in notebook 4 [DDPM, eq. 5].
+# $L_T \approx \tfrac12\bar\alpha_T\|x_0\|^2$ unless $x_0$ is very near 0: the gap is half the signal that is left. It is
+# the first of the terms of the bound in notebook 4 [DDPM, eq. 5].
 #
 # ### Exercise 2.3: the prior gap
 
@@ -256,7 +262,7 @@ def prior_kl(x0, betas):
 check(prior_kl)
 
 # %% [markdown]
-# The library calls it `process.prior_gap`. Compare on ten points of 784 dimensions, the number of pixels of a small
+# The library calls $L_T$ `process.prior_gap`. Compare on ten points of 784 dimensions, the number of pixels of a small
 # image:
 
 # %%
@@ -295,8 +301,8 @@ assert round(gap["T = 100, same β"]) == 177
 # %% [markdown]
 # 177 nats: on the points that really arise from one $x_0$, the prior's density is typically $e^{177}$ times too small.
 # More than a third of the variance at the end is still data. The reason is plain once said: a $\beta$ is noise *per
-# step*, and a tenth of the steps brings a tenth of the noise. Multiply each $\beta$ by $1000/T$ and the schedule
-# arrives. `td.Discrete.linear(T)` does this by default.
+# step*, and a tenth of the steps brings a tenth of $\sum\beta$: $\bar\alpha_T \approx e^{-\sum\beta}$ is $e^{-1}$ where it
+# was $e^{-10}$. Multiply each $\beta$ by $1000/T$ and the schedule arrives. `td.Discrete.linear(T)` does this by default.
 
 # %%
 fig, ax = plt.subplots(figsize=(7.2, 3.4))
@@ -328,7 +334,7 @@ show(
 )
 
 # %% [markdown]
-# *What to see:* with rescaled $\beta$, $T$ sets only how densely one curve is dotted. Even 25 squares follow it through
+# *What to see:* with rescaled $\beta$ and many steps, $T$ sets only how densely one curve is dotted. Even 25 squares follow it through
 # the middle. They begin above it, and the large $\beta$ at the end take them below it: more noise, and a smaller gap.
 # With the wrong $\beta$ the chain ends at $\lambda = -0.56$, where the signal is still more than half as strong as the
 # noise.
@@ -354,7 +360,9 @@ show(
 #
 # $$\ln\bar\alpha_T - \ln\bar\alpha(1) \approx -\frac CT, \qquad C = \frac{\beta_{\max}-\beta_{\min}}2 + \frac12\int_0^1\beta(t)^2\,dt .$$
 #
-# An error in proportion to $1/T$ is called **order 1**: with twice the steps, half the error.
+# An error in proportion to $1/T$ is called **order 1**: with twice the steps, half the error. (The evenly spaced numbers of
+# the figure are another rule: they hold both ends of $\beta(t)$, their sum is exactly $\int\beta$, and of $C$ only the second
+# term is left.)
 
 # %%
 vp = td.VP(beta_min=0.1, beta_max=20.0)
@@ -405,7 +413,8 @@ for name, way in ways.items():
 
 fig, ax = plt.subplots(figsize=(7.2, 3.4))
 for (name, kind), errors in lost.items():
-    worst = np.lib.stride_tricks.sliding_window_view(errors, 5).max(axis=1)  # of five neighbours: one may be lucky
+    # Rounding is lucky for some β: of each five neighbours, the worst.
+    worst = np.lib.stride_tricks.sliding_window_view(errors, 5).max(axis=1)
     line, color = "-" if kind is np.float64 else "--", MODEL if name == "1 − prod" else EXACT
     ax.loglog(10.0 ** exponents[2:-2], worst, line, lw=1.5, color=color)
 ax.set(xlabel=r"$\beta$, ten equal steps", ylabel=r"relative error of $1-\bar\alpha$", ylim=(1e-17, 300))
@@ -423,8 +432,9 @@ show(
 
 # %% [markdown]
 # *What to see:* orange loses a digit for each power of ten; blue never does. At $\beta = 10^{-4}$ single precision has
-# an error of some $10^{-4}$ already, and below $3\cdot10^{-8}$ it says that there is no noise at all. In double
-# precision at $\beta = 10^{-9}$ about seven digits are left of sixteen.
+# an error of some $10^{-4}$ already: between three and four digits of $1-\bar\alpha_{10}$ are right. Below
+# $3\cdot10^{-8}$ it says that there is no noise at all, and just above, where $1-\beta$ is rounded to the neighbour of 1,
+# that there is twice as much as there is. In double precision at $\beta = 10^{-9}$ about seven digits are left of sixteen.
 #
 # ## Break it
 #
@@ -443,7 +453,7 @@ show(
 # $\Lambda = 0.09$.
 #
 # If we draw $x_T$ from its true law and then $x_0$ from $q(x_0 \mid x_T)$, we get the data back exactly, whatever the
-# schedule. No sampler could do better. Now we draw $x_T$ from $\mathcal N(0, I)$ instead, as every sampler does.
+# schedule. No sampler could do better. Now we draw $x_T$ from $\mathcal N(0, I)$ instead, as samplers do.
 #
 # **Predict.** What will be wrong with the images at $T = 100$ with the $\beta$ of $T = 1000$?
 
@@ -484,7 +494,7 @@ show(
 )
 
 # %% [markdown]
-# *What to see:* the grain is right and each pixel alone looks plausible, yet every image of the last row has the same
+# *What to see:* the grain is right and each image alone is plausible, yet all images of the last row have the same
 # medium brightness. The brightness is a mean over 784 pixels. In $\mathcal N(0, I)$ such a mean is nearly 0, and as
 # $x_T$ should still hold a third of the data, an honest Bayesian reads from it: "this image is grey".
 #
@@ -548,7 +558,7 @@ for T in (25, 100, 1000):
 #   long they stay there.
 # - The prior is wrong by $L_T = \tfrac12(\bar\alpha_T\|x_0\|^2 - d\bar\alpha_T - d\ln(1-\bar\alpha_T))$ nats; a $\beta$
 #   belongs to a $T$.
-# - With $\beta_i = \beta(i/T)/T$ the chain tends to $\exp(-\int\beta)$ at order 1: $T$ only dots the curve.
+# - With $\beta_i = \beta(i/T)/T$ the chain tends to $\exp(-\int\beta)$ at order 1: a large $T$ only dots the curve.
 # - Near 1, compute with `expm1` and `log1p`.
 #
 # **Next:** [3. Undoing one step](03_undoing_one_step.ipynb). Why does it take many steps to go back?

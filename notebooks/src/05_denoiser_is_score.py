@@ -3,8 +3,8 @@
 #
 # **What does the perfect network output?**
 #
-# *You need:* [notebook 1](01_one_noisy_step.ipynb) (the jump $x_t = \alpha x_0 + \sigma\varepsilon$), conditional
-# expectation and gradients. *To read:* 35 minutes. *To work:* 40 minutes. *Papers:* Vincent 2011, [A connection
+# *You need:* [notebook 1](01_one_noisy_step.ipynb) (the jump $x_t = \alpha x_0 + \sigma\varepsilon$),
+# [notebook 2](02_schedules.ipynb) (the log-SNR), conditional expectation and gradients. *To read:* 35 minutes. *To work:* 40 minutes. *Papers:* Vincent 2011, [A connection
 # between score matching and denoising autoencoders](https://doi.org/10.1162/NECO_a_00142); Song et al. 2021,
 # [score-based SDEs](https://arxiv.org/abs/2011.13456), §2–3.
 #
@@ -38,7 +38,7 @@ rng = np.random.default_rng(5)
 # and what it multiplies, $\mathbb E[\varepsilon - \varepsilon^*(x) \mid x]$, is 0 by definition. Therefore
 #
 # $$\boxed{\;\mathbb E\|\varepsilon - f(x)\|^2 = \underbrace{\mathbb E\|\varepsilon - \varepsilon^*(x)\|^2}_{\text{floor: not up to you}}
-#   + \underbrace{\mathbb E\|\varepsilon^*(x) - f(x)\|^2}_{\text{0 if and only if } f = \varepsilon^*}\;}$$
+#   + \underbrace{\mathbb E\|\varepsilon^*(x) - f(x)\|^2}_{\text{0 only if } f = \varepsilon^* \text{ almost everywhere}}\;}$$
 #
 # The perfect network outputs the conditional mean. Nothing was used about noise: the same holds for a guess of $x_0$,
 # or of anything else.
@@ -68,7 +68,7 @@ off = [miss[which == i].mean() / miss[which == i].std() * np.sum(which == i) ** 
 
 grid = np.linspace(-2.4, 2.2, 400)[:, None]
 fig, ax = plt.subplots(figsize=(7, 3.2))
-ax.scatter(x[:1500, 0], eps[:1500, 0], s=6, color=DATA, alpha=0.4, linewidths=0)
+ax.scatter(x[:1500, 0], eps[:1500, 0], s=10, color=DATA, alpha=0.6, linewidths=0)
 ax.plot(grid, oracle(grid, t), color=EXACT)
 ax.plot(centres, means, color=MODEL, marker="o", ms=4, ls="none")
 ax.text(0.35, -2.9, "pairs (x, ε)", color=DATA)
@@ -82,7 +82,8 @@ show(fig, "A cloud of pairs of noisy point and noise in two slanted bands, one f
 # *What to see:* each mode is a slanted band: the further right of its mode a point lies, the more noise it must have
 # got. The blue curve is the best answer; it goes through the middle of the cloud at each $x$, and the means of
 # 200,000 pairs lie on it. Between the bands it changes from one mode's story to the other's, and is right for
-# neither.
+# neither. Half way between the modes, at $x = \alpha(-1.5 + 0.8)/2 = -0.33$, it is about −1.1 and not 0: the left mode is
+# narrow, so that such a point most likely belongs to the right one.
 #
 # ## It is a score
 #
@@ -104,7 +105,7 @@ show(fig, "A cloud of pairs of noisy point and noise in two slanted bands, one f
 #
 # ### Exercise 5.1: a score from noise
 #
-# In the students' functions $t$ is an integer from 1 to $T$ again, and $\beta_t$ is `betas[t - 1]`.
+# In the exercises $t$ is an integer from 1 to $T$ again, and $\beta_t$ is `betas[t - 1]`.
 
 
 # %%
@@ -132,7 +133,7 @@ assert difference < 1e-7  # h² for the formula, 1e-16/h for rounding
 #
 # In the plane the score is a field of arrows. Here are two moons, a mixture of 32 Gaussians, from little noise to
 # much. All arrows are $-\varepsilon^* = \sigma s$: the noise that the perfect network sees, turned around; their
-# lengths are compressed to the square root, so that the short ones can be seen.
+# lengths are compressed to the square root, so that the short ones can be seen, and can be compared within a panel.
 #
 # **Predict.** Where will the arrows point when the noise is much larger than the data?
 
@@ -163,9 +164,11 @@ for ax, lam in zip(axes, (5, 2, 0, -4), strict=True):
         antialiased=False,
     )
     arrows = compressed(-model(coarse, t))
-    ax.quiver(*coarse.T, *arrows.T, color="white", angles="xy", scale_units="xy", scale=1.9, width=0.009, headwidth=4)
-    ax.set(xticks=[], yticks=[], xlim=(-2.7, 2.7), ylim=(-2.7, 2.7), aspect="equal")
+    style = {"angles": "xy", "scale_units": "xy", "scale": 1.9, "width": 0.009, "headwidth": 4}
+    ax.quiver(*coarse.T, *arrows.T, color="white", ec="black", lw=0.4, **style)
+    ax.set(xticks=[], yticks=[], xlabel="$x_1$", xlim=(-2.7, 2.7), ylim=(-2.7, 2.7), aspect="equal")
     ax.set_title(rf"$\lambda = {lam}$" + {5: ": little noise", -4: ": much noise"}.get(lam, ""))
+axes[0].set_ylabel("$x_2$")
 show(fig, "Four panels with the density of two noisy moons, bright on dark, from sharp to a round blob, with white arrows on top. "
      "At little noise the arrows point to the nearest moon, at much noise all point to the centre.")  # fmt: skip
 
@@ -218,7 +221,7 @@ show(FuncAnimation(fig, frame, frames=[*np.linspace(-4, 5, 22), 5, 5, 5], interv
 
 # %%
 def tweedie(x_t, t, score, betas):
-    """E[x_0 | x_t] from the score at x_t, both (B, D)."""
+    """E[x_0 | x_t] from the score at x_t, all (B, D); t from 1 to T."""
     ### BEGIN SOLUTION
     left = np.prod(1 - betas[:t])
     return (x_t + (1 - left) * score) / np.sqrt(left)
@@ -249,7 +252,7 @@ else:
 # $\mathbb E[x_0 \mid x_t]$ is often called "the clean image that the network sees". Look where it lies. The data are eight
 # narrow modes on a ring.
 #
-# **Predict.** A noisy point near the centre may have come from several modes. Where does the perfect denoiser send it?
+# **Predict.** At much noise a point may have come from several modes. Where does the perfect denoiser send it?
 
 # %%
 ring = td.toys.ring8()
@@ -262,7 +265,7 @@ one = np.array([[0.55, 0.4]])
 possible = ring.posterior(np.repeat(one, 60, axis=0), process.alpha(t), process.sigma(t)).sample(rng, 60)
 mean = judge.x0(one, t)
 axes[0].scatter(*cloud[:400].T, s=5, color=DATA, alpha=0.5, linewidths=0)
-for end in possible[:30]:
+for end in possible:
     axes[0].plot([one[0, 0], end[0]], [one[0, 1], end[1]], color=DATA, lw=0.4, alpha=0.6)
 axes[0].scatter(*possible.T, s=22, color=DATA, linewidths=0)
 axes[0].scatter(*one.T, s=90, color="k", marker="x")
@@ -284,10 +287,10 @@ show(fig, "Left: a cross near the centre of a ring of eight modes, thin lines to
      "Right: at little noise the answers lie in the modes.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* left, the black cross is a noisy point. Grey dots are draws of what it may have been, lines lead to
-# them; the blue star is the perfect answer, their mean. It lies where there are no data at all. Middle, the answers
-# of 500 noisy points: none is a sample. Right, with less noise there is one candidate left, and the mean is close to
-# it.
+# *What to see:* left, the black cross is a noisy point $x_t$ (shrunk by $\alpha = 0.52$; undone, it would lie near the ring).
+# Grey dots are draws of what it may have been, lines lead to them; the blue star is the perfect answer, their mean. It
+# lies where there are no data at all. Middle, the answers of 500 noisy points: none is a sample. Right, with less noise
+# there is mostly one candidate left, and the mean is close to it; some points still waver between two.
 
 # %%
 entropy = ring.entropy()[0]
@@ -346,12 +349,12 @@ guesses = {
     "−tanh(3x), made up": lambda x: -np.tanh(3 * x),
     "the true score, wrong sign": lambda x: -oracle.at(t).score(x),
 }
-constant = 1 / sigma**2 - weight_y @ s[:, 0] ** 2
+constant = 1 / sigma**2 - weight_y @ (s[:, 0] ** 2)
 print("score                            denoising    explicit    difference")
 for name, guess in guesses.items():
     values = guess(x_pair.reshape(-1, 1)).reshape(x_pair.shape)
     denoising = np.sum(weight * (values + eps_pair / sigma) ** 2)
-    explicit = weight_y @ (guess(y) - s)[:, 0] ** 2
+    explicit = weight_y @ ((guess(y) - s)[:, 0] ** 2)
     print(f"{name:30s} {denoising:11.6f} {explicit:11.6f}   {denoising - explicit:11.6f}")
     assert abs(denoising - explicit - constant) < 1e-6  # what quadrature of scores is good for
 print(f"{'d/σ² − E‖s‖²':30s} {'':25s} {constant:11.6f}")
@@ -398,6 +401,7 @@ ax.set(
     xlabel="log-SNR λ (nats): noise on the left, data on the right",
     ylabel="least loss per coordinate",
     ylim=(-0.03, 1.05),
+    xticks=dots,
 )
 show(fig, "The least loss against log-SNR. For a Gaussian it rises in one smooth S from 0 to 1. For the ring it rises to a hump of 0.57 near 1, "
      "dips to 0.36 near 3, and rises to 1. Measured dots lie on it.")  # fmt: skip
@@ -420,20 +424,20 @@ show(fig, "The least loss against log-SNR. For a Gaussian it rises in one smooth
 #
 # | a network that outputs $F$ | means $\hat\varepsilon =$ | and $\hat x_0 =$ | error of $\hat\varepsilon$ per error of $F$ | of $\hat x_0$ |
 # |---|---|---|---|---|
-# | noise $\varepsilon$ | $F$ | $(x_t - \sigma F)/\alpha$ | $1$ | $\sigma/\alpha$ |
-# | data $x_0$ | $(x_t - \alpha F)/\sigma$ | $F$ | $\alpha/\sigma$ | $1$ |
+# | noise $\varepsilon$ | $F$ | exercise 5.3 | $1$ | $\sigma/\alpha$ |
+# | data $x_0$ | exercise 5.4 | $F$ | $\alpha/\sigma$ | $1$ |
 # | velocity $v$ | $\sigma x_t + \alpha F$ | $\alpha x_t - \sigma F$ | $\alpha$ | $\sigma$ |
 # | score $s$ | $-\sigma F$ | $(x_t + \sigma^2 F)/\alpha$ | $\sigma$ | $\sigma^2/\alpha$ |
 #
-# All maps are affine in $F$, so they also turn conditional means into conditional means. (For $v$: $(x_t, v)$ is
-# $(x_0, \varepsilon)$, rotated; rotate back.)
+# All maps are affine in $F$, so they also turn conditional means into conditional means. (For $v$: with
+# $\alpha = \cos\varphi$ and $\sigma = \sin\varphi$, $(x_t, v)$ is $(x_0, \varepsilon)$ turned by the angle $\varphi$; turn back.)
 #
 # ### Exercise 5.3: data from noise
 
 
 # %%
 def x0_from_eps(x_t, t, eps, betas):
-    """x_0 from x_t and the noise in it, all (B, D)."""
+    """x_0 from x_t and the noise in it, all (B, D); t from 1 to T."""
     ### BEGIN SOLUTION
     left = np.prod(1 - betas[:t])
     return (x_t - np.sqrt(1 - left) * eps) / np.sqrt(left)
@@ -448,7 +452,7 @@ check(x0_from_eps)
 
 # %%
 def eps_from_x0(x_t, t, x0, betas):
-    """The noise in x_t if x0 is what it was made from, all (B, D)."""
+    """The noise in x_t if x0 is what it was made from, all (B, D); t from 1 to T."""
     ### BEGIN SOLUTION
     left = np.prod(1 - betas[:t])
     return (x_t - np.sqrt(left) * x0) / np.sqrt(1 - left)
@@ -463,7 +467,7 @@ check(eps_from_x0)
 
 # %%
 def v_from_x0_eps(t, x0, eps, betas):
-    """v = √ᾱ_t ε − √(1 − ᾱ_t) x_0, (B, D)."""
+    """The velocity v at step t, from 1 to T; x0, eps and v are (B, D)."""
     ### BEGIN SOLUTION
     left = np.prod(1 - betas[:t])
     return np.sqrt(left) * eps - np.sqrt(1 - left) * x0
@@ -503,9 +507,10 @@ show(fig, "Two panels: the factor from an error of the output to one in x0 and i
 # %% [markdown]
 # *What to see:* where there is hardly any signal (left), $\hat\varepsilon$ cannot carry $\hat x_0$: errors are
 # multiplied by $\sigma/\alpha$. Where there is hardly any noise (right), $\hat x_0$ cannot carry $\hat\varepsilon$.
-# $v$ is never worse than 1. (The score seems best on the right only because it is itself of size $1/\sigma$ there: an
-# error of 1 is a small one.) Even without a network's error there is rounding. The cosine schedule of notebook 2 ends
-# at $\alpha = \cos(\pi/2)$, which a computer rounds to $6 \cdot 10^{-17}$:
+# $v$ is never worse than 1. (Left, the score's curve lies under that of $\varepsilon$; right, that of $x_0$ joins $v$. The score
+# seems best on the right only because its target $-\varepsilon/\sigma$ is of size $1/\sigma$ there: an error of 1 is a small
+# one.) Even without a network's error there is rounding. The cosine formula of notebook 2, without its clip, ends at
+# $\alpha = \cos(\pi/2)$, which a computer rounds to $6 \cdot 10^{-17}$:
 
 # %%
 alpha, sigma = np.cos(np.pi / 2), 1.0
@@ -526,6 +531,8 @@ assert round((x - sigma * 0.3) / alpha, 3) == 0.907
 # $s = -\hat\varepsilon$, without the division by $\sigma$. `check` notices; would you, from the samples? We give the
 # perfect denoiser to a sampler of notebook 8 (50 steps from noise to data), and then again with the mistake, which
 # makes of every $\hat\varepsilon$ a $\sigma\hat\varepsilon$.
+#
+# **Predict.** Which part of the picture survives: the large shape, or the detail?
 
 
 # %%
@@ -538,7 +545,7 @@ print(check(without_sigma, "score_from_eps"))
 
 
 class Dropped(td.denoisers.Around):
-    """The denoiser of somebody who takes s = −ε̂, and then ε̂ = −σs."""
+    """The denoiser of somebody who takes s = −ε̂, and then ε̂ = −σs. (Around keeps self.model and its process.)"""
 
     def __call__(self, x, t):
         return self.process.sigma(t) * self.model(x, t)
@@ -567,7 +574,7 @@ show(
 # error, and beside it the wrong sign:
 
 # %%
-print("log-SNR      least error    σ dropped    wrong sign")
+print("log-SNR      least error    σ dropped    wrong sign   (per coordinate)")
 for each in (-6, -2, 2, 4, 6):
     t = float(process.time(each))
     x0, eps = ring.sample(rng, n), rng.standard_normal((n, 2))
@@ -580,11 +587,12 @@ for each in (-6, -2, 2, 4, 6):
 
 # %% [markdown]
 # Without the $\sigma$ a single answer has, at worst in this table, twice the least possible error, and at high noise
-# nobody could tell. Yet the samples are ruined: the mistakes of fifty steps add up. The wrong sign walks away from
-# the data; that one you notice.
+# nobody could tell. Yet the samples are ruined, and more steps would not mend them: at low noise each step removes only the
+# share $\sigma$ of the noise that it should, and the path ends elsewhere. With the wrong sign a single answer is off by up
+# to 1,600 times the least error; that one you notice.
 #
-# **"The loss should reach 0."** It cannot: the floor. If yours does get below it, that is bad news. Here is the
-# perfect denoiser of a *training set* of 20 points of the ring, at $\lambda = 4$, on those points and on fresh ones.
+# **"The loss should reach 0."** It cannot: the floor. If yours, averaged over many batches, does get below it, that is bad
+# news. Here is the perfect denoiser of a *training set* of 20 points of the ring, at $\lambda = 4$, on those points and on fresh ones.
 
 # %%
 t = float(process.time(4.0))

@@ -11,7 +11,8 @@
 # A denoiser is a function $\hat\varepsilon_\theta(x_t, t)$ with thousands of parameters $\theta$, and to train it we
 # walk down the gradient of its loss. Here we write that gradient by hand. It is shorter than its reputation. The hard
 # part is another one: a gradient that is *wrong* often still trains, a little worse, and never complains. So the heart
-# of this notebook is a test that finds any wrong term, with one evaluation of the loss, to 15 digits.
+# of this notebook is a test that finds any term that is wrong where one looks, with one evaluation of the loss, to 15
+# digits.
 
 # %%
 from unittest.mock import patch
@@ -38,7 +39,7 @@ rng = np.random.default_rng(6)
 #
 # $$y \text{ moves by } Ju, \qquad L \text{ moves by } \langle dy, Ju\rangle = \langle J^\top dy, u\rangle,$$
 #
-# where $J$ is the matrix of the derivatives of $y$ by $x$. The gradient $dx$ is *defined* by $L$ moving by
+# where $J$ is the matrix of the derivatives of $y$ by $x$, both read as long vectors. The gradient $dx$ is *defined* by $L$ moving by
 # $\langle dx, u\rangle$ for every $u$, so
 #
 # $$\boxed{\;dx = J^\top dy\;}$$
@@ -79,7 +80,8 @@ show(
 # value.
 #
 # A linear layer also has parameters, its weights and biases in one flat vector. In the library its pullback may be given
-# an array `grad`, and writes the gradient by them into it. Here is the picture as code, on five points, for $dx$ alone:
+# an array, `pull1(dy1, grad)`, and writes the gradient by them into it. Here is the picture as code, on five points, for
+# $dx$ alone:
 
 # %%
 x = rng.standard_normal((5, 2))
@@ -119,8 +121,8 @@ assert abs(dx[3, 1] - by_difference) < 1e-6 * abs(dx[3, 1])
 #   + \Big\langle \underbrace{\textstyle\sum_{\text{rows}} dy}_{db},\ z\Big\rangle .$$
 #
 # The first two use $\langle A, BC\rangle = \operatorname{tr}(A^\top BC)$, in which factors may be turned around in a
-# circle: $\langle A, BC\rangle = \langle AC^\top, B\rangle = \langle B^\top A, C\rangle$. In the third $z$ is added to
-# *every* row, so every row contributes. There is no mean over the batch: $L$ has it already, in $dy$.
+# circle: $\langle A, BC\rangle = \langle AC^\top, B\rangle = \langle B^\top A, C\rangle$. The third pairs $dy$ with $z$
+# repeated in *every* row, so every row contributes. There is no mean over the batch: $L$ has it already, in $dy$.
 #
 # ### Exercise 6.1: the backward pass of a linear layer
 
@@ -212,19 +214,20 @@ check(layer_norm_backward)
 # %% [markdown]
 # ## A whole network
 #
-# `td.TimeMLP` is made of these parts and of one more, *modulate*, which multiplies and shifts features by amounts that
-# depend on the noise level. It starts with a linear layer (*in*), goes on with blocks
+# `td.TimeMLP` is made of these parts and of one more, *modulate*: $y = x\,(1+\gamma) + \delta$, number by number, where
+# $\gamma$ and $\delta$ are linear layers of features of the noise level. The recipe gives $dx = dy\,(1+\gamma)$,
+# $d\gamma = dy\,x$, $d\delta = dy$. (The gain and shift that often come with layer normalisation are these.) It starts with a linear layer (*in*), goes on with blocks
 #
 # $$h \;\leftarrow\; h + \text{linear}_{\text{down}}\Big(\text{silu}\big(\text{linear}_{\text{up}}(\text{modulate}(\text{norm}(h)))\big)\Big),
 #   \qquad\text{pulled back as}\qquad dh \;\leftarrow\; dh + (\text{the five pullbacks in reverse}),$$
 #
-# where norm is the layer normalisation, and ends with a linear layer (*out*). All parameters lie in one flat vector
+# (the derivative of $h + f(h)$ is $I + J$), where norm is the layer normalisation, and ends with a linear layer (*out*). All parameters lie in one flat vector
 # $\theta$. The loss is the one of notebook 4,
 #
 # $$L(\theta) = \frac1{Bd}\sum_{i=1}^{B} \big\|\varepsilon_i - \hat\varepsilon_\theta(\alpha x_0^i + \sigma\varepsilon_i,\ t_i)\big\|^2,$$
 #
-# on $B$ points of $d$ coordinates; in the library $t$ is a float in $[0, 1]$, step $t$ of $T$ being $t/T$. Below it is
-# written out a second time, as plainly as can be, to judge the library's `loss_and_grad`.
+# on $B$ points of $d$ coordinates. Below it is written out a second time, as plainly as can be, to judge the library's
+# `loss_and_grad`.
 
 # %%
 process = td.VP()
@@ -258,7 +261,8 @@ assert abs(loss(theta) - value) < 1e-12
 #
 # The right side needs no backpropagation, only the loss. Take *one* random $u$ of length 1. If $g$ is off by $e$, the
 # two sides differ by $\langle e, u\rangle$, which is 0 only for $u$ at right angles to $e$, and a random $u$ is that
-# with probability 0. So **one number tests all parameters at once**. It remains to differentiate by $h$, a single real
+# with probability 0. So **one number tests all parameters at once**, at this $\theta$ and on this batch. (A layer whose
+# weights are 0 hides the mistakes of those before it; hence the perturbed $\theta$ above.) It remains to differentiate by $h$, a single real
 # variable. Three ways:
 #
 # - **One-sided difference**, $\big(L(\theta + hu) - L(\theta)\big)/h$. By Taylor's formula it is off by about
@@ -318,13 +322,13 @@ show(
 
 # %% [markdown]
 # *What to see:* two Vs and a floor. The right arms fall with the slopes 1 and 2 of the truncation, the left arms rise
-# with $1/h$. The complex step has a right arm and *no left arm*: below $h = 10^{-8}$, where $h^2$ drops under the last
-# digit, it gives all the digits there are, at $h = 10^{-30}$ and at $10^{-300}$ alike.
+# with $1/h$. The complex step has a right arm and *no left arm*: where $h^2$ drops under the last digit, below
+# $h = 10^{-8}$ at the latest, it gives all the digits there are, at $h = 10^{-30}$ and at $10^{-300}$ alike.
 #
 # (Its right arm is the central difference's: the same $\tfrac{h^2}{6} L'''$, with the other sign.)
 #
 # And mind what is compared: the judge knows the loss alone, the accused came through the pullbacks of all layers, and
-# they agree in the last digit.
+# they agree to 15 digits.
 
 # %%
 print("                      best h     relative error there")
@@ -360,16 +364,16 @@ for name, f, at, true in cases:
     print(f"{name:20s} {at:7.1f} {np.imag(f(at + 1e-30j)) / 1e-30:15.1f} {true:>8s}")
 
 # %% [markdown]
-# `abs`, `conj` and `var` (which uses `abs`) answer 0. NumPy's `maximum` compares real parts first, so it is right away
-# from the corner; *at* the corner there is no derivative, and it answers all the same. Other libraries do not order
-# complex numbers at all. So a loss that is to be judged says $\overline{c^2}$ for the variance and
-# $\tfrac12(1 + \tanh\tfrac x2)$ for the sigmoid.
+# `abs`, `conj` and `var` (which multiplies by the conjugate) answer 0. NumPy's `maximum` compares real parts first, so it is
+# right away from the corner; *at* the corner there is no derivative, and it answers all the same. Some libraries, PyTorch
+# for one, refuse to order complex numbers at all. So a loss that is to be judged says the mean of $c^2$ for the variance.
+# (The sigmoid passes in either form; $\tanh$ is for overflow only.)
 #
 # ## Find the culprit
 #
 # Two more tests cost nothing now. If the number is wrong, let $u$ move the parameters of *one layer* and stay 0
 # elsewhere: that says which layer. For a standard normal $u$ the difference $\langle e, u\rangle$ has the standard
-# deviation $\|e\|$, so beside $\|g\|$ it says how large the error is, too. And likelihoods (notebook 10) need pullbacks
+# deviation $\|e\|$, so divided by $\|g\|$ it says how large the error is, too. And likelihoods (notebook 10) need pullbacks
 # to $x$, not to $\theta$. For them there is the **dot-product test**: with the derivative $J$ of $\hat\varepsilon$ by
 # $x$,
 #
@@ -389,7 +393,7 @@ def by_layer(network, theta):
     """For each layer |⟨g, u⟩ − truth|/‖g‖, for a standard normal u that moves this layer alone."""
     g = td.objective.loss_and_grad(network, process, theta, x0, t, eps)[1]
     errors = {}
-    for name, piece in network.split(np.arange(network.size)).items():
+    for name, piece in network.split(np.arange(network.size)).items():  # the indices of each layer's parameters
         u = np.zeros(network.size)
         u[piece] = np.random.default_rng(0).standard_normal(len(piece))
         errors[name] = abs(g @ u - by_complex_step(loss, theta, u)) / np.linalg.norm(g[piece])
@@ -424,7 +428,8 @@ def careless_layer_norm(x, eps=1e-5):
 def losses(steps=500):
     """The loss of each step, from a seed of its own; times and targets are the plain ones of the loss above."""
     data, rng = td.toys.ring8(), np.random.default_rng(60)
-    states = td.train(network, process, data, steps=steps, batch=256, times="uniform", targets="single", rng=rng)
+    plain = {"times": "uniform", "targets": "single"}  # notebook 7 has better ones
+    states = td.train(network, process, data, steps=steps, batch=256, rng=rng, **plain)
     return np.array([state.loss for state in tqdm(states, total=steps, leave=False)])
 
 
@@ -443,9 +448,13 @@ ax.text(40, 0.222, "right\ngradient", color=EXACT)
 ax.text(170, 0.262, "a term missing", color=MODEL)
 names = list(healthy)
 for errors, color, marker in ((healthy, EXACT, "o"), (broken, MODEL, "D")):
-    bars.semilogx([max(errors[name], 1e-17) for name in names], range(len(names)), marker, color=color, ms=6)
+    size = 10 if marker == "o" else 5  # where they coincide, the diamond lies in the circle
+    face = "none" if marker == "o" else color
+    bars.semilogx(
+        [max(errors[name], 1e-17) for name in names], range(len(names)), marker, color=color, ms=size, mfc=face
+    )
 bars.set(yticks=range(len(names)), yticklabels=names, xlim=(3e-18, 10), xticks=[1e-16, 1e-12, 1e-8, 1e-4, 1])
-bars.set(xlabel="error of ⟨g, u⟩ in each layer, beside ‖g‖")
+bars.set(xlabel="|⟨g, u⟩ − truth| / ‖g‖, layer by layer")
 bars.minorticks_off()
 bars.invert_yaxis()
 bars.text(2e-14, 4.1, "right gradient", color=EXACT)
@@ -458,11 +467,12 @@ show(
 )
 
 # %% [markdown]
-# *What to see:* on the left two losses that fall to the same place; and when you work you have only *one* of these
+# *What to see:* on the left (the axis starts at 0.2) two losses that fall to the same place, the wrong one more slowly at
+# first; and when you work you have only *one* of these
 # curves. (This is one toy and one seed, chosen since the two meet here; elsewhere the wrong one may end visibly higher.
 # Try `td.toys.moons32()`. But higher than what, if you have only one?) On the right the verdict is thirteen decades wide.
-# It also says where to look: the last block after its normalisation (modulate2, up2, down2) and the output are right,
-# everything that gets its gradient *through* a normalisation is wrong. A loss curve that falls is no evidence for a
+# It also says where to look: the last block after its normalisation (modulate2, up2, down2) and the output are right (a
+# diamond in a circle), everything that gets its gradient *through* a normalisation is wrong. A loss curve that falls is no evidence for a
 # gradient; it falls for anything that points downhill on the whole.
 
 # %%
@@ -496,10 +506,11 @@ print(f"worst layer: {max(healthy.values()):.1e} with all terms, {max(broken.val
 # Three consequences, which the last table checks:
 #
 # - **The first step** has $\hat\mu_1 = g$ and $\hat\nu_1 = g^2$: it is $-\eta\,g/(|g|+\epsilon)$, a step of length
-#   $\eta$ in every parameter, whatever the size of its gradient. (If $\nu$ alone were not corrected, it would be 10
+#   $\eta$ in every parameter, whatever the size of its gradient as long as $|g| \gg \epsilon$. (If $\nu$ alone were not corrected, it would be 10
 #   times too long at $b_2 = 0.99$.)
 # - **A constant gradient** gives $\hat\mu_k = g$ and $\hat\nu_k = g^2$ forever: after $k$ steps $\theta$ has moved by
-#   $-k\,\eta\,\mathrm{sign}(g)$.
+#   $-k\,\eta\,\mathrm{sign}(g)$. Where gradients contradict each other $\hat\mu$ is small beside $\sqrt{\hat\nu}$, and steps
+#   are shorter.
 # - **Scale does not matter**: $c\,g$ in place of $g$, $c > 0$, multiplies $\hat\mu$ and $\sqrt{\hat\nu}$ by $c$, and
 #   the step stays, but for $\epsilon$.
 #
@@ -510,7 +521,7 @@ print(f"worst layer: {max(healthy.values()):.1e} with all terms, {max(broken.val
 
 # %%
 def adam_step(theta, grad, mu, nu, count, lr, b1, b2, eps):
-    """(theta, mu, nu) after step number count = 1, 2, …; arrays of one shape."""
+    """(theta, mu, nu) after step number count = 1, 2, …; arrays of one shape; lr is η, eps is ϵ, outside the root."""
     ### BEGIN SOLUTION
     mu = b1 * mu + (1 - b1) * grad
     nu = b2 * nu + (1 - b2) * grad**2
@@ -527,7 +538,7 @@ check(adam_step)
 # A loss whose curvature is 100 times larger across than along, once with the axes of the ravine along the parameters,
 # once turned by 45°. Both methods start at the same place.
 #
-# **Predict.** Gradient descent only knows lengths and angles. Does turning the ravine change its path? And Adam's?
+# **Predict.** Does turning the ravine slow down gradient descent? And Adam?
 
 # %%
 turn = np.sqrt(0.5) * np.array([[1, -1], [1, 1]])
@@ -565,7 +576,7 @@ for ax, (name, hessian) in zip(axes, ravines.items(), strict=False):
     height = 0.5 * np.sum(plane @ hessian * plane, axis=-1)
     ax.contour(side, side, height, levels=[0.1, 1, 4, 16, 64, 150], colors=DATA, linewidths=0.7, alpha=0.6)
     for rule, color, style, label in (
-        (lambda g: -0.0185 * g, DATA, ".-", "SGD"),
+        (lambda g: -0.0185 * g, DATA, ".-", "SGD"),  # a little below 2/100, where it would diverge
         (adam_rule(0.15), MODEL, "D-", "Adam"),
     ):
         path = descend(hessian, start[name], rule)
@@ -582,7 +593,7 @@ axes[2].set(
 )
 axes[2].minorticks_off()
 axes[2].text(33, 2.2, "Adam, turned", color=MODEL, fontsize=10)
-axes[2].text(41, 0.085, "SGD, both", color=DATA, fontsize=10)
+axes[2].text(37, 0.1, "descent, both", color=DATA, fontsize=10)
 axes[2].text(4, 0.0012, "Adam,\nalong the axes", color=MODEL, fontsize=10, ha="left")
 show(
     fig,
@@ -591,11 +602,11 @@ show(
 )
 
 # %% [markdown]
-# *What to see:* gradient descent bounces from wall to wall and creeps along. Turning the ravine turns its path, and
-# its loss is the same: the two grey curves lie on each other. Adam, where the axes are the ravine's, strides along it
+# *What to see:* gradient descent (grey) bounces from wall to wall and creeps along. It only knows lengths and angles: turning
+# the ravine turns its path, and its loss is the same, the two grey curves lie on each other. Adam, where the axes are the ravine's, strides along it
 # as fast as across. (Its loss swings, since an average of past gradients carries it past the bottom.) Turned, each of
-# its two parameters sees the same mixture of steep and flat, the two scales come out alike, and little of the
-# advantage is left. Adam is not magic. It rescales *parameters*, and helps as far as steep and flat go by parameter,
+# its two parameters sees the same mixture of steep and flat, the two scales come out alike, and for fifty steps it is no
+# better than gradient descent. Adam is not magic. It rescales *parameters*, and helps as far as steep and flat go by parameter,
 # as they tend to in networks, where layers differ.
 
 # %% [markdown]
@@ -610,7 +621,7 @@ show(
 #
 # $$\theta^{\text{ema}}_n = \rho^n\,\theta_0 + (1-\rho)\sum_{k=1}^{n} \rho^{\,n-k}\,\theta_k :$$
 #
-# the weight of a value falls by $\rho$ with every step of its age, its mean age is $\rho/(1-\rho)$ steps, and so it
+# the weight of a value falls by the factor $\rho$ with every step of its age, its mean age is $\rho/(1-\rho)$ steps, and so it
 # averages over the last $1/(1-\rho)$ steps or so.
 #
 # ### Exercise 6.5: the average
@@ -728,9 +739,9 @@ assert max(broken.values()) > 1e-2
 # - A directional derivative tests all parameters at once, and the complex step takes it to the last digit, since it
 #   subtracts nothing.
 # - A loss that falls does not prove a gradient.
-# - Adam takes steps of its rate in every parameter, whatever the size of the gradient; its averages are corrected for
-#   their start at 0.
-# - The moving average is a weighted mean of the last $1/(1-\rho)$ steps: calmer, and late.
+# - Adam's step does not depend on the scale of the gradient: about its rate where gradients agree, shorter where they
+#   contradict each other; its averages are corrected for their start at 0.
+# - The moving average is a weighted mean of all steps so far, mostly of the last $1/(1-\rho)$: calmer, and late.
 #
 # **Next:** [7. Train it in 2D](07_train_in_2d.ipynb). We have a network, a loss and a gradient that we trust. How good
 # does it get?
