@@ -32,7 +32,7 @@ mnist: .venv/.installed  ## train on MNIST (9 minutes on two cores), draw digits
 	$(BIN)/python -m tinydiff train mnist $(if $(wildcard runs/mnist/config.json),--resume)
 
 test: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## all tests, on two cores
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 kills: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## kill a run fifty times at random moments; it must end in the same bits
 	TINYDIFF_KILLS=50 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests/runs/test_kills.py

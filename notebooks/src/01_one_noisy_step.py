@@ -195,7 +195,7 @@ assert np.allclose(by_integral, by_formula, rtol=0, atol=1e-12)
 #
 # ## Move the time yourself
 #
-# First as a strip that everybody can see; below it, if you run this notebook, a slider.
+# First as a strip; below it, if you run this notebook, a slider.
 
 # %%
 few = x0[:4000]
@@ -236,6 +236,9 @@ except ImportError:
     print("pip install ipywidgets for a slider; the strip above shows the same.")
 
 # %% [markdown]
+# *What to see:* the picture of one time, at first $t = 100$; with the slider you may look for the step at which the two
+# modes become one.
+#
 # ## Break it
 #
 # Many lecture notes write $\alpha_t = 1 - \beta_t$ and then
