@@ -84,7 +84,7 @@ show(fig, "Two rows of five clouds of points at t = 0, 0.03, 0.1, 0.2 and 1. Abo
 # | [9. SDE and ODE, same crowd](09_sde_and_ode.ipynb) | How can random and smooth paths end alike? | 5, 8 |
 # | [10. Solvers and likelihood](10_solvers_and_likelihood.ipynb) | What does a step cost, and how likely is a point? | 4, 9 |
 # | [11. The perfect model memorises](11_memorisation.ipynb) | What if training succeeds completely? | 5, 8 |
-# | [12. Guidance, then digits](12_guidance_and_digits.ipynb) | How do we ask for a 7, and what do we pay for insisting? | 7, 8 |
+# | [12. Guidance, then digits](12_guidance_and_digits.ipynb) | How do we ask for a 7, and what do we pay for insisting? | 5, 7, 8, 9 |
 #
 # In a hurry: 1, 2, 3, 5, 8, with the exact denoiser throughout. With an interest in theory: 1 to 5, 8, 9, 10. To build one:
 # 1, 2, 5, 6, 7.

@@ -9,7 +9,7 @@
 #
 # DDPM makes a sample with a thousand draws of noise. DDIM makes one with none, from the same network, in fifty steps. They
 # are two ends of one family, and you will derive all of it from one equation, $k^2 + d^2 = 1 - \bar\alpha_s$: how much of the
-# old noise a step keeps, $k$, and how much fresh noise it adds, $d$.
+# old noise a step down to time $s$ keeps, $k$, and how much fresh noise it adds, $d$.
 #
 # Our denoiser is the exact one, on data whose density we know. So whatever goes wrong below is the sampler's own doing.
 
@@ -59,13 +59,13 @@ model = td.Oracle(data, chain)  # model(x, t/T) is ε*, model.x0(x, t/T) is E[x_
 #
 # ### Exercise 8.1: one ancestral step
 #
-# In exercise 3.3 you took this step by way of the posterior; now write the boxed line. Use $\tilde\beta_t$ or
-# $\beta_t$, as you like. The noise `z` is an argument, as always.
+# If you did exercise 3.3, you have it, by way of the posterior; here write the boxed line. The noise `z` is an
+# argument, as always.
 
 
 # %%
 def ddpm_step(x_t, t, eps_hat, z, betas):
-    """x_{t−1} from x_t by the boxed line, t from 1 to T; x_t, eps_hat and z (B, D); no noise at t = 1."""
+    """x_{t−1} from x_t by the boxed line, variance β̃_t or β_t; t from 1 to T; all x, ε̂, z (B, D); no noise at t = 1."""
     ### BEGIN SOLUTION
     beta, left = betas[t - 1], np.prod(1 - betas[:t])
     mean = (x_t - beta / np.sqrt(1 - left) * eps_hat) / np.sqrt(1 - beta)
@@ -93,13 +93,16 @@ check(ddpm_step)
 #
 # $$\boxed{\;k^2 + d^2 = 1 - \bar\alpha_s\;}$$
 #
-# That is the whole family [DDIM, Lemma 1]. One number is free: how much of the old noise to exchange.
+# That is the family [DDIM, eq. 7 and Lemma 1]. With $k \ge 0$ one number is free: how much of the old noise to exchange.
+# And one step at a time suffices: $x_s$ has the right law given $x_0$, so the next step starts as this one did.
 #
 # ## Where DDPM sits in it
 #
-# The true $q(x_s \mid x_t, x_0)$ must be a member: it is Gaussian, its mean is linear in $x_t$ and $x_0$, and the chain has those
-# marginals. A jump from $t$ to $s$ keeps the share $\bar\alpha_t/\bar\alpha_s$. So it is one step with
-# $\beta = 1 - \bar\alpha_t/\bar\alpha_s$, the **$\beta$ of the stride**, and by the formula for $\tilde\beta_t$ its variance is
+# The true $q(x_s \mid x_t, x_0)$ must be a member: it is Gaussian, the chain has those marginals, and its mean is
+# linear, $a\,x_t + b\,x_0 = (b + a\sqrt{\bar\alpha_t})\,x_0 + a\sqrt{1-\bar\alpha_t}\,\varepsilon$, so
+# $k = a\sqrt{1-\bar\alpha_t}$. A jump from $t$ to $s$ keeps the share $\bar\alpha_t/\bar\alpha_s$. So it is one step
+# with $\beta = 1 - \bar\alpha_t/\bar\alpha_s$, the **$\beta$ of the stride**, and by the formula for $\tilde\beta_t$
+# its variance is
 #
 # $$\tilde\beta_{t \to s} = \Big(1 - \frac{\bar\alpha_t}{\bar\alpha_s}\Big)\,\frac{1-\bar\alpha_s}{1-\bar\alpha_t} .$$
 #
@@ -133,8 +136,9 @@ check(ddim_step)
 # %% [markdown]
 # ## Four roads to one mean
 #
-# The mean of an ancestral step has now been written in three ways, and the score $s = -\hat\varepsilon/\sqrt{1-\bar\alpha_t}$
-# of notebook 5 gives a fourth, the shortest: $(x_t + \beta_t\,s)/\sqrt{1-\beta_t}$. They are one. Here is the first coordinate
+# The mean of an ancestral step has now been written in three ways, and the score
+# $\nabla\ln q_t = -\hat\varepsilon/\sqrt{1-\bar\alpha_t}$ of notebook 5 gives a fourth, the shortest:
+# $(x_t + \beta_t\nabla\ln q_t)/\sqrt{1-\beta_t}$. They are one. Here is the first coordinate
 # of the first of 1,000 points, and how far the four are apart over all:
 
 # %%
@@ -177,20 +181,23 @@ def backdrop(ax, title, reach=2.1):
     ax.spines[:].set_visible(False)
 
 
-fig, axes = plt.subplots(1, 3, figsize=(9, 3.5))
+fig, axes = plt.subplots(1, 3, figsize=(9, 3.1))
 for ax, eta in zip(axes, (0.0, 0.5, 1.0), strict=True):
     path = np.array([x for _, x in td.ddim(model, chain, start, strided, rng=np.random.default_rng(3), eta=eta)])
-    backdrop(ax, rf"$\eta$ = {eta:g}", reach=3)
+    backdrop(ax, rf"$\eta$ = {eta:g}", reach=3.2)
     for i, ink in enumerate(inks):
-        ax.plot(*path[:, i].T, color=ink, lw=2.5 if eta == 0 else 0.8)
+        if eta == 0 or i < 2:  # the paths of two are enough to see how they go
+            ax.plot(*path[:, i].T, color=ink, lw=2.5 if eta == 0 else 1)
         ax.plot(*path[-1, i], "o", color=ink, ms=8, mec="white", zorder=3)
         ax.plot(*path[0, i], "o", color="white", mec=ink, ms=8, mew=1.8, zorder=3)
-show(fig, "Three panels with four paths each, from the same four open circles to modes of a ring. With eta = 0 the paths "
+show(fig, "Three panels with the same four open circles and four dots on modes of a ring. With eta = 0 the paths between them "
      "are short and smooth, with eta = 0.5 they tremble, with eta = 1 they wander all over the plane.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* from open circles (noise) to full dots (samples). Without noise a point glides to the mode that is nearest in
-# direction; with DDPM's noise it wanders off and forgets where it came from. All twelve end on the ring.
+# *What to see:* from open circles (noise) to full dots (samples), at $\eta > 0$ with the path for two of the four. Grey
+# is where the density of the data is above 0.05, darker where it is above 0.4. Without noise a point glides to the mode
+# that is nearest in direction; with DDPM's noise it wanders off and forgets where it came from. All twelve end on the
+# ring.
 #
 # How far does a start decide the end? Take *one* start, and 300 seeds for the rest.
 
@@ -222,7 +229,8 @@ assert abs(share[1.0] - 0.5) < 4 * np.sqrt(0.25 / 300)  # four standard errors
 # $$x_t = \cos\varphi\;\hat x_0 + \sin\varphi\;\hat\varepsilon, \qquad
 #   v = \cos\varphi\;\hat\varepsilon - \sin\varphi\;\hat x_0 .$$
 #
-# The second, the **velocity** of notebook 5, is the derivative of the first by $\varphi$. A DDIM step with $\eta = 0$ goes to
+# The second, the **velocity** of notebook 5, is the derivative of the first by $\varphi$, with $\hat x_0$ and
+# $\hat\varepsilon$ held fixed. A DDIM step with $\eta = 0$ goes to
 # $\cos\varphi_s\,\hat x_0 + \sin\varphi_s\,\hat\varepsilon$ at a smaller angle $\varphi_s = \varphi - \delta$. By the
 # addition theorems
 #
@@ -232,13 +240,13 @@ assert abs(share[1.0] - 0.5) < 4 * np.sqrt(0.25 / 300)  # four standard errors
 #
 # $$\boxed{\;x_s = \cos\delta\;x_t - \sin\delta\;v\;}$$
 #
-# Take $\hat x_0$ and $\hat\varepsilon$ for the axes of a plane: a step turns $x$ in it by $\delta$
-# [[Salimans & Ho 2022](https://arxiv.org/abs/2202.00512), App. D]. (The axes need not be at right angles in space, so the length
-# of $x$ may change. In the next section it does.)
+# What a step turns by $\delta$ is the pair of coefficients, $(\cos\varphi, \sin\varphi)$
+# [[Salimans & Ho 2022](https://arxiv.org/abs/2202.00512), App. D]. ($\hat x_0$ and $\hat\varepsilon$ need not be at right angles
+# in space, so the length of $x$ may change. In the next section it does.)
 #
 # ### Exercise 8.3: the velocity
 #
-# As in exercise 5.5. Read it once more: it is the formula for $x_t$, with the angle $\varphi + 90°$.
+# It is the $v$ of exercise 5.5, here the velocity of the turn: the formula for $x_t$ with the angle $\varphi + 90°$.
 
 
 # %%
@@ -274,12 +282,13 @@ assert apart < 1e-12
 #
 # $$v = \cos\varphi\,\sin\varphi\,x - \sin\varphi\,\cos\varphi\,x = 0 .$$
 #
-# The velocity is nought: nothing has to move. Yet a step of DDIM gives $x_s = \cos\delta\;x_t$, a little too short. From
-# noise to data, a right angle, in $N$ equal steps of $\delta = \pi/2N$:
+# The velocity is nought: nothing has to move. Yet a step of DDIM gives $x_s = \cos\delta\;x_t$, a little too short.
+#
+# **Predict.** The variance of the samples, which should be 1, with 10 steps of equal angles? With 100?
+#
+# From noise to data it is a right angle. In $N$ equal steps of $\delta = \pi/2N$:
 #
 # $$\boxed{\;x_0 = \cos^N\!\Big(\frac{\pi}{2N}\Big)\;x_T\;}$$
-#
-# **Predict.** The variance of the samples, which should be 1, with 10 steps? With 100?
 
 # %%
 even = td.Cosine()  # α = cos(πt/2), σ = sin(πt/2): equal steps in t are equal angles
@@ -305,8 +314,8 @@ show(fig, "The variance of DDIM's samples against the number of steps: it rises 
 # *What to see:* few-step DDIM shrinks what it makes, with the *perfect* denoiser. One step lands on the mean of all data. For
 # large $N$, $\cos^{2N}(\pi/2N) \approx 1 - \pi^2/4N$: the error halves when the steps double.
 #
-# Why too short? The step keeps $\hat x_0$ and $\hat\varepsilon$ as they were at its beginning. But on the way the truth
-# changes its mind: as the noise falls, $\hat x_0$ should spread out from the mean to the data points.
+# Why too short? The step keeps $\hat x_0$ and $\hat\varepsilon$ as they were at its beginning. But on the way the best
+# guess changes: as the noise falls, $\hat x_0$ should spread out from the mean to the data points.
 #
 # ## Skipping steps
 #
@@ -322,11 +331,12 @@ show(fig, "The variance of DDIM's samples against the number of steps: it rises 
 # %%
 def variance_after(step, visited, data_variance):
     """The exact variance of a sampler's output for data N(0, data_variance), along the visited steps of the chain."""
+    # two runs at once: (x = 1, z = 0) gives the gain, (x = 0, z = 1) the noise
     variance, x, z = 1.0, np.array([[1.0], [0.0]]), np.array([[0.0], [1.0]])
     for t, s in pairwise(visited):
         a2 = alpha_bar[t]
         x0_hat = np.sqrt(a2) * data_variance / (a2 * data_variance + 1 - a2) * x  # E[x_0 | x_t = x]
-        gain, noise = step(x, x0_hat, t, s, z)[:, 0]  # of x = 1 without noise, and of x = 0 with z = 1
+        gain, noise = step(x, x0_hat, t, s, z)[:, 0]
         variance = gain**2 * variance + noise**2
     return variance
 
@@ -362,18 +372,20 @@ ax.set(xlabel="steps N", ylabel="KL(samples ‖ data), nats", xticks=[10, 100, 4
 ax.legend()
 show(fig, "The exact divergence of the samples from the data against the number of steps: three falling lines on log axes, "
      "lowest for eta = 0, then 0.5, highest for eta = 1.")  # fmt: skip
+print("from 200 to 400 steps:", ", ".join(f"η = {eta:g}, {kl[eta][-2] / kl[eta][-1]:.1f} times less" for eta in kl))
 
 # %% [markdown]
-# *What to see:* no dot has a sampling error. Within the family, less noise is better at every $N$. All three come to
-# fall as $1/N^2$: the variance is off by something like $1/N$, and the divergence is quadratic in that.
+# *What to see:* no dot has a sampling error. Within the family, less noise is better at every $N$. All three tend to fall
+# as $1/N^2$: the variance is off by something like $1/N$, and the divergence is quadratic in that.
 #
-# On the ring we must sample. There we measure the **energy distance** $2\,E\|X-Y\| - E\|X-X'\| - E\|Y-Y'\|$ between samples
-# $X$ and data $Y$ ($X'$ and $Y'$ are drawn once more): 0 only for equal laws, and a little more for two finite samples of one law.
+# On the ring we must sample. There we measure the **energy distance**
+# $2\,\mathbb E\|X-Y\| - \mathbb E\|X-X'\| - \mathbb E\|Y-Y'\|$ between samples $X$ and data $Y$ ($X'$ and $Y'$ are drawn once
+# more): 0 only for equal laws, and a little more for two finite samples of one law.
 
 # %%
 n = 400
-true, again = data.sample(rng, n), data.sample(rng, n)
-baseline = td.energy_distance(again, true)
+true = data.sample(rng, n)
+baseline = [td.energy_distance(data.sample(rng, n), data.sample(rng, n)) for _ in range(20)]
 starts = rng.standard_normal((n, 2))
 fig, axes = plt.subplots(2, 4, figsize=(9, 4.8))
 distance = {}
@@ -381,23 +393,22 @@ for row, eta in zip(axes, (0.0, 1.0), strict=True):
     for ax, N in zip(row, (5, 10, 20, 50), strict=True):
         x = td.last(td.ddim(model, chain, starts, every(N) / T, rng=rng, eta=eta))[1]
         distance[eta, N] = td.energy_distance(x, true)
-        backdrop(ax, rf"$\eta$ = {eta:g}, N = {N}: {distance[eta, N]:.3f}")
+        backdrop(ax, rf"$\eta$ = {eta:g}, N = {N}: {distance[eta, N]:.2f}")
         ax.scatter(*x.T, s=14, color=MODEL, alpha=0.5, linewidths=0)
 show(fig, "Eight clouds of samples over the ring of eight modes, for 5, 10, 20 and 50 steps, above without noise, below with "
      "DDPM's. With 5 steps they are smeared inside the ring; with 20 they lie in the modes, and are narrower than "
      "these.")  # fmt: skip
-print(f"energy distance between two samples of the data: {baseline:.3f}")
+print(f"two samples of the data, 20 times: mean {np.mean(baseline):.3f}, largest {np.max(baseline):.3f}")
+assert all(distance[eta, 5] > np.max(baseline) for eta in (0.0, 1.0))
 assert all(distance[eta, 5] > 2 * distance[eta, 50] for eta in (0.0, 1.0))
 
 # %% [markdown]
 # *What to see:* five steps lose the way, ten find the ring and twenty the modes. The numbers are energy distances to data. Only
-# five steps stand out, for two samples of the data are 0.011 apart already. Yet look how the points at $N = 20$ crowd in the
+# five steps stand out from what two samples of the data differ by. Yet look how the points at $N = 20$ crowd in the
 # middle of the grey discs: that is the shrinking.
 #
-# That answers the question of this notebook: sampling needs no noise. Two things to keep in mind. Our denoiser makes no
-# mistakes; a network does, and fresh noise lets later steps forget the mistakes of earlier ones
-# [[Karras et al. 2022](https://arxiv.org/abs/2206.00364), §4]. And the $\tilde\beta$ of $\eta = 1$ is not the best noise for a
-# chain either: the next table has the other choice, the $\beta$ of the stride.
+# The $\tilde\beta$ of $\eta = 1$ is not the only noise for a chain: the next table has the other choice, the $\beta$ of the
+# stride.
 
 
 # %%
@@ -419,9 +430,18 @@ for i, N in enumerate(many):
 
 # %% [markdown]
 # Here the family always makes too little variance: its samples look *sharper* than the data. It puts the mean $\hat x_0$ where
-# $x_0$ should be, and so loses the variance of $x_0$ given $x_t$ (notebook 3). The larger $\beta$ gives back as much as data of
-# variance 1 would need. For narrow data that is too much, unless the steps are few; and still it comes nearest to 1 in each row.
-# So noise is not needed here, but the right amount would help.
+# $x_0$ should be, and so loses the variance of $x_0$ given $x_t$ (notebook 3). Why does *more* fresh noise make less? In
+# terms of $x_t$ the step is
+#
+# $$x_s = \frac{k}{\sqrt{1-\bar\alpha_t}}\,x_t + \Big(\sqrt{\bar\alpha_s} - k\sqrt{\frac{\bar\alpha_t}{1-\bar\alpha_t}}\Big)\,\hat x_0 + d\,z .$$
+#
+# More noise means a smaller $k$ and more weight on $\hat x_0$, the very place where variance is missing. The larger $\beta$
+# gives back as much as data of variance 1 would need. For narrow data that is too much, unless the steps are few; and still
+# it comes nearest to 1 in each row.
+#
+# That answers the question of this notebook: sampling needs no noise, but it can use the right amount. (And our denoiser
+# makes no mistakes. A network does, and fresh noise lets later steps forget the mistakes of earlier ones
+# [[Karras et al. 2022](https://arxiv.org/abs/2206.00364), §4].)
 #
 # ## DDIM runs both ways
 #
@@ -447,7 +467,8 @@ fig, axes = plt.subplots(1, 3, figsize=(9, 3.3))
 for ax, cloud, name in zip(axes, (points, code, back), ("data", "their codes", "decoded again"), strict=True):
     ax.scatter(*cloud.T, c=mode, cmap="viridis", s=40, linewidths=0, alpha=0.8)
     for k in range(8):
-        ax.text(*cloud[mode == k].mean(0), str(k), ha="center", va="center", fontsize=11, weight="bold",
+        out = 1 if name == "their codes" else 1.5  # the numbers stand outside the ring
+        ax.text(*out * cloud[mode == k].mean(0), str(k), ha="center", va="center", fontsize=11, weight="bold",
                 bbox={"boxstyle": "circle,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85})  # fmt: skip
     ax.set(title=name, xlim=(-3, 3), ylim=(-3, 3), aspect="equal", xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
@@ -455,8 +476,9 @@ show(fig, "Left a ring of eight numbered modes, in the middle their codes: a rou
      "slices, one for each mode; right the modes again.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* a cake. DDIM cuts the Gaussian cloud into eight slices and carries each to its mode, without ever mixing
-# them. Now you can read the figure with the one seed: which mode a start glides to is decided by its slice.
+# *What to see:* a cake. DDIM cuts the Gaussian cloud into eight slices and carries each to its mode. It cannot mix
+# them: with small steps it is a flow, whose paths do not cross (notebook 9). Now you can read the figure with the one
+# seed: which mode a start glides to is decided by its slice.
 #
 # The way back is not quite exact, since $\hat x_0$ and $\hat\varepsilon$ are asked at the lower end of a step on the way up and
 # at the upper end on the way down. The error falls with the number of steps:
@@ -473,7 +495,8 @@ assert all(later < 0.75 * earlier for earlier, later in pairwise(errors))
 # ## Break it
 #
 # **The wrong root.** Many notes write $\alpha_t$ for $1 - \beta_t$, and in the sampler $(1-\alpha_t)/\sqrt{1-\alpha_t}$
-# before $\hat\varepsilon$: the bar is missing. The coefficient is then $\beta_t/\sqrt{\beta_t}$, up to ten times too large.
+# before $\hat\varepsilon$: the bar is missing. The coefficient is then $\beta_t/\sqrt{\beta_t}$, too large by the factor
+# $\sqrt{(1-\bar\alpha_t)/\beta_t}$.
 
 
 # %%
@@ -484,6 +507,7 @@ def without_the_bar(x_t, t, eps_hat, z, betas):
     return mean + np.sqrt(beta) * z if t > 1 else mean
 
 
+print(f"the factor is at most {np.max(np.sqrt((1 - alpha_bar[1:]) / betas)):.1f}\n")
 print(check(without_the_bar, "ddpm_step"))
 
 # %% [markdown]
@@ -501,7 +525,7 @@ for t in tqdm(range(T, 0, -1)):
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.8))
 clouds = {"data": (true[:300], DATA), "DDPM": (right, MODEL), "without the bar": (wrong, MODEL)}
 for ax, (name, (x, ink)) in zip(axes, clouds.items(), strict=True):
-    backdrop(ax, f"{name}\nmean ln q = {data.log_density(x).mean():.2f} nats")
+    backdrop(ax, f"{name}\nmean ln q = {data.log_density(x).mean():.2f} nats".replace("-", "−"))
     ax.scatter(*x.T, s=26, color=ink, alpha=0.6, linewidths=0)
 show(fig, "Three clouds of 300 points over the ring of modes: data, samples of DDPM, and samples without the bar. In the last "
      "the points crowd in the middle of each mode.")  # fmt: skip
@@ -514,6 +538,8 @@ assert data.log_density(wrong).mean() > data.log_density(true).mean() + 0.5
 #
 # **Noise in the last step**, and **the chain's $\beta_t$ on a stride.** Two more, on Gaussian data, where the damage is exact. A
 # sampler with 20 steps that uses the $\beta_t$ of a single step forgets that it comes down by fifty.
+#
+# **Predict.** Which of the two will data $\mathcal N(0, 1)$ notice? And data of variance 0.04?
 
 
 # %%
@@ -536,7 +562,8 @@ def single_beta(x, x0_hat, t, s, z):
     return mean + np.sqrt(beta) * z if s > 0 else mean
 
 
-print("exact variance of the samples          data N(0, 1)   data N(0, 0.04)")
+rows = ["exact variance of the samples          data N(0, 1)   data N(0, 0.04)"]
+rows.append(f"{'target':38s}   {1:8.4f}         {0.04:8.4f}")
 result = {}
 for name, step, N in [
     ("1000 steps, right (β)", ddpm_beta, 1000),
@@ -547,12 +574,13 @@ for name, step, N in [
     ("  20 steps, β_t of a single step", single_beta, 20),
 ]:
     result[name] = [variance_after(step, every(N), variance) for variance in (1.0, 0.04)]
-    print(f"{name:38s}   {result[name][0]:8.4f}         {result[name][1]:8.4f}")
+    rows.append(f"{name:38s}   {result[name][0]:8.4f}         {result[name][1]:8.4f}")
+print("\n".join(rows))
 
 # %% [markdown]
-# A thousand steps forgive noise at the end: it adds a variance of $\beta_1 = 0.0001$. Twenty do not: 0.071 for 0.04. And the $\beta_t$ of
-# a single step does next to nothing on a stride of fifty: the samples are still noise. The data $\mathcal N(0, 1)$ notice
-# neither, since noise has the right variance for them. One test is not enough.
+# A thousand steps forgive noise at the end: it adds a variance of $\beta_1 = 0.0001$. Twenty do not: 0.071 for 0.04.
+# And the $\beta_t$ of a single step does next to nothing on a stride of fifty: the samples are still noise. The data
+# $\mathcal N(0, 1)$ notice neither, since noise has the right variance for them. One test is not enough.
 #
 # ## The numbers
 #

@@ -3,8 +3,9 @@
 #
 # **How can random and smooth paths end alike?**
 #
-# *You need:* notebook 5 (the score) and notebook 8 (DDPM and DDIM); the chain rule and integration by parts. *To read:* 30
-# minutes. *To work:* 40 minutes. *Paper:* Song et al. 2021, [score-based SDEs](https://arxiv.org/abs/2011.13456), §3 and §4.3.
+# *You need:* notebook 5 (the score) and notebook 8 (DDPM and DDIM), of notebook 2 the limit of many steps, of 6 the
+# complex step; the chain rule and integration by parts. *To read:* 30 minutes. *To work:* 40 minutes. *Paper:* Song et
+# al. 2021, [score-based SDEs](https://arxiv.org/abs/2011.13456), §3 and §4.3.
 #
 # In notebook 8 DDPM's points trembled and DDIM's glided, and both ended on the data. That was no accident of those two
 # formulas. Let the steps become infinitely many: one becomes a stochastic differential equation, the other an ordinary one.
@@ -13,7 +14,7 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.colors import PowerNorm
+from matplotlib.colors import ListedColormap, PowerNorm
 from scipy.special import ndtr  # Φ, the distribution function of N(0, 1)
 
 import tinydiff as td
@@ -100,10 +101,10 @@ show(fig, "Two curves over the two-mode density: the forward drift is a falling 
 #
 # Points obey $dx = f\,dt + g\,dw$, here with $f = -\tfrac12\beta x$, $g = \sqrt\beta$. What does their density $q_t$ do? Take a
 # smooth test function $\phi$ that vanishes far out, and ask how its mean changes. To second order
-# $\phi(x + dx) = \phi + \phi'\,dx + \tfrac12\phi''\,dx^2$. The mean of $dw$ is 0 and that of $dw^2$ is $dt$; all else in
-# $dx^2$ is smaller than $dt$. So
+# $\phi(x + dx) = \phi + \phi'\,dx + \tfrac12\phi''\,dx^2$. Given $x_t$, the mean of $dw$ is 0 and that of $dw^2$ is $dt$; all
+# else in $dx^2$ is smaller than $dt$. So
 #
-# $$\frac{d}{dt}\,E\,\phi(x_t) = E\big[f\,\phi' + \tfrac12 g^2\,\phi''\big],
+# $$\frac{d}{dt}\,\mathbb E\,\phi(x_t) = \mathbb E\big[f\,\phi' + \tfrac12 g^2\,\phi''\big],
 #   \qquad\text{that is}\qquad
 #   \int \phi\;\partial_t q = \int \big(f\,\phi' + \tfrac12 g^2\,\phi''\big)\,q .$$
 #
@@ -122,7 +123,7 @@ show(fig, "Two curves over the two-mode density: the forward drift is a falling 
 
 # %%
 h = 1e-30
-print("   t    mean of |∂_t ln q|    largest difference between the two sides")
+print("   t    mean of |∂_t ln q|    largest difference of the two sides / largest |∂_t ln q|")
 for t in (0.02, 0.1, 0.3, 0.6):
     left = model.log_density(line, t + 1j * h).imag / h
     q = model.at(t)
@@ -130,7 +131,7 @@ for t in (0.02, 0.1, 0.3, 0.6):
     beta, x = process.beta(t), line[:, 0]
     right = 0.5 * beta + 0.5 * beta * x * score + 0.5 * beta * (slope + score**2)
     apart = np.max(np.abs(left - right)) / np.max(np.abs(left))
-    print(f"{t:5.2f}   {np.mean(np.abs(left)):12.4f}          {apart:.0e} of the largest")
+    print(f"{t:5.2f}   {np.mean(np.abs(left)):12.4f}          {apart:.0e}")
     assert apart < 1e-11  # rounding: terms much larger than their sum cancel at large t
 
 # %% [markdown]
@@ -145,11 +146,13 @@ for t in (0.02, 0.1, 0.3, 0.6):
 #
 # $$\partial_t q = -\big((f - \tfrac12 g^2 s)\,q\big)' .$$
 #
-# That is how a density moves whose points obey
+# That is how a density moves whose points obey (Fokker–Planck with $g = 0$; that the equation has one solution from a given
+# start is used, not shown)
 #
-# $$\boxed{\;\frac{dx}{dt} = f - \tfrac12\,g^2\,s\;}\qquad\text{the \textbf{probability flow}, an ODE.}$$
+# $$\boxed{\;\frac{dx}{dt} = f - \tfrac12\,g^2\,s\;}$$
 #
-# An ODE may be run in either direction, so here is a way from noise to data [Song et al. 2021, §4.3].
+# This ODE is the **probability flow**. An ODE may be run in either direction, so here is a way from noise to data [Song
+# et al. 2021, §4.3].
 #
 # And we may trade only *some* noise for drift, or more than all of it. Add and subtract $\tfrac12\lambda^2 g^2 q''$, for any
 # number $\lambda \ge 0$ (a knob; not the log-SNR):
@@ -178,10 +181,15 @@ for t in (0.02, 0.1, 0.3, 0.6):
 #   \;=\; x - (f - g^2 s)\,\Delta + g\,\sqrt\Delta\;z ,$$
 #
 # the reverse SDE. DDIM's turns by a small angle $\delta$: it is $x - \delta\,v$, nearly. With
-# $\hat x_0 = (x - \sigma\hat\varepsilon)/\alpha$ and $\hat\varepsilon = -\sigma s$, the velocity
-# $v = \alpha\hat\varepsilon - \sigma\hat x_0$ is $(\hat\varepsilon - \sigma x)/\alpha = -(\sigma/\alpha)(x + s)$. The angle
-# has $\cos\varphi = \alpha$; differentiated, $-\sigma\,d\varphi/dt = -\tfrac12\beta\alpha$, so
-# $\delta = \tfrac12\beta\,(\alpha/\sigma)\,\Delta$. Together $x + \tfrac12\beta\,(x + s)\,\Delta = x - (f - \tfrac12 g^2 s)\,\Delta$,
+# $\hat x_0 = (x - \sigma\hat\varepsilon)/\alpha$ and $\hat\varepsilon = -\sigma s$, the velocity is
+#
+# $$v = \alpha\hat\varepsilon - \sigma\hat x_0 = \frac{\hat\varepsilon - \sigma x}{\alpha} = -\frac\sigma\alpha\,(x + s) .$$
+#
+# The angle has $\cos\varphi = \alpha$. Differentiated, $-\sigma\,d\varphi/dt = -\tfrac12\beta\alpha$, so
+#
+# $$\delta = \tfrac12\,\beta\,\frac\alpha\sigma\,\Delta .$$
+#
+# Together $x + \tfrac12\beta\,(x + s)\,\Delta = x - (f - \tfrac12 g^2 s)\,\Delta$,
 # the flow. What is left over should be of order $\Delta^2$:
 
 # %%
@@ -199,6 +207,8 @@ for small in (1e-2, 1e-3, 1e-4):
 assert np.allclose(left_over[-2], left_over[-1], rtol=0.01)  # the same: of order Δ²
 
 # %% [markdown]
+# *What to see:* while $\Delta$ falls a hundredfold each column stays nearly constant: what is left over falls as $\Delta^2$.
+#
 # ### Exercise 9.2: the drift of the reverse SDE
 #
 # For the variance preserving SDE, $f = -\tfrac12\beta x$ and $g^2 = \beta$.
@@ -262,11 +272,12 @@ jagged = {
 xs, times = np.linspace(-2.8, 2.8, 281), np.linspace(1, 0.004, 300) ** 2
 image = np.array([np.exp(model.log_density(xs[:, None], t)) for t in times]).T
 ticks = np.array([1, 0.6, 0.3, 0.1, 0.02])
+greys = ListedColormap(plt.get_cmap("Greys")(np.linspace(0, 0.45, 256)))
 
 
 def backdrop(ax):
-    """The density of x_t: time on a square-root scale, noise left, data right; brighter is denser."""
-    ax.contourf(np.sqrt(times), xs, image, levels=np.linspace(0, 1, 16) ** 2, cmap="viridis", norm=PowerNorm(0.5, 0, 1),
+    """The density of x_t: time on a square-root scale, noise left, data right; darker is denser."""
+    ax.contourf(np.sqrt(times), xs, image, levels=np.linspace(0, 1, 16) ** 2, cmap=greys, norm=PowerNorm(0.5, 0, 1),
                 extend="max")  # fmt: skip
     ax.set(
         xlim=(1, 0.004),
@@ -279,14 +290,16 @@ def backdrop(ax):
 fig, axes = plt.subplots(2, 1, figsize=(9, 5.4), sharex=True)
 for ax, (lam, paths), name in zip(axes, jagged.items(), ("a little noise", "the reverse SDE"), strict=True):
     backdrop(ax)
-    ax.plot(np.sqrt(ts), paths, color="#FFB070", lw=0.8)
-    ax.plot(np.sqrt(ts), smooth, color="white", lw=2)
+    ax.plot(np.sqrt(ts), smooth, color=EXACT, lw=2.5)
+    ax.plot(np.sqrt(ts), paths, color=MODEL, lw=1)
     ax.plot(np.ones(6), start, "o", color="white", ms=6, mec="black", clip_on=False, zorder=3)
     ax.set(ylabel="x")
-    ax.text(0.985, -2.55, rf"white: the flow      orange: {name}, $\lambda$ = {lam:g}", color="white")
+    ax.tick_params(labelbottom=True)
+    ax.text(0.985, -2.55, "the flow", color=EXACT)
+    ax.text(0.87, -2.55, rf"{name}, $\lambda$ = {lam:g}", color=MODEL)
 axes[1].set_xlabel("time t, on a square-root scale (noise left, data right)")
-show(fig, "The density of x over time as an image, twice: one bell on the left that splits into two bright bands on the right. "
-     "Six smooth white curves run through it without crossing. Above, six orange paths tremble in one rhythm about them; "
+show(fig, "The density of x over time as an image, twice: one bell on the left that splits into two dark bands on the right. "
+     "Six smooth blue curves run through it without crossing. Above, six orange paths tremble in one rhythm about them; "
      "below, six orange paths from the same starts run together into one.")  # fmt: skip
 print("ends of the flow          ", np.round(smooth[-1], 2))
 for lam, paths in jagged.items():
@@ -294,10 +307,12 @@ for lam, paths in jagged.items():
 assert np.ptp(jagged[1.0][-1]) < 0.1 * np.ptp(smooth[-1])
 
 # %% [markdown]
-# *What to see:* the image is the density, and it is the same for all. The white curves part like a river around an island and
-# never cross. With a little noise the paths tremble in one rhythm, and some end in the other mode. The reverse SDE goes
-# further: its six paths run together and end in *one* place. It forgets the start; where a path ends is written in
-# $\bar w$. A crowd needs a Brownian path for each point. Then no path agrees with its white curve. Does the crowd?
+# *What to see:* the image is the density, darker where it is denser, and it is the same for all. The blue curves part like a
+# river around an island and never cross. With a little noise the paths tremble in one rhythm, and all six end in the upper
+# mode. The reverse SDE goes further: its six paths run together and end in *one* place. Why? At high noise $s \approx -x$,
+# and its drift, walked back, is $-\tfrac12\beta x$. So the differences of paths with one $\bar w$ shrink. It forgets the
+# start; where a path ends is written in $\bar w$. A crowd needs a Brownian path for each point. Then no path agrees with
+# its blue curve. Does the crowd?
 #
 # ## Curves that keep their quantile
 #
@@ -338,16 +353,23 @@ axes[2].set(title="from the same start", xlabel="end of the flow", ylabel="end o
             xticks=[-2, 0, 2], yticks=[-2, 0, 2])  # fmt: skip
 show(fig, "Two histograms of ends, by the SDE and by the flow, both under the exact two-mode density. A third panel "
      "plots the end of the SDE against that of the flow from the same start: four clouds, no relation.")  # fmt: skip
+low, low_ode = by_sde[:, 0] < -0.6, by_ode[:, 0] < -0.6
+share, error = np.mean(low), np.sqrt(np.mean(low) * np.mean(~low))
+print(f"share of the SDE's ends below −0.6\nof all starts                    {share:.3f} ± {error / np.sqrt(n):.3f}")
+for name, chosen in (("below", low_ode), ("above", ~low_ode)):
+    given, standard_error = np.mean(low[chosen]), error / np.sqrt(np.sum(chosen))
+    print(f"where the flow's is {name} −0.6   {given:.3f} ± {standard_error:.3f}")
+    assert abs(given - share) < 4 * standard_error
 
 # %% [markdown]
-# *What to see:* two histograms, one law. On the right, a point for each start: where the flow takes it says nothing about where the
-# SDE takes it. Random and smooth paths end alike as a *crowd*, and only as a crowd. So "sampling is a deterministic
-# mapping" is true of the flow and false of the SDE.
+# *What to see:* two histograms, one law. On the right, a point for each of the first 1,500 starts: where the flow takes
+# it says nothing about where the SDE takes it, and the table agrees. Random and smooth paths end alike as a *crowd*,
+# and only as a crowd. So "sampling is a deterministic mapping" is true of the flow and false of the SDE.
 #
 # ## Break it
 #
-# **The missing ½.** The flow has $\tfrac12 g^2 s$, the reverse SDE $g^2 s$. Take the SDE's drift, and leave out the noise (or: write
-# the flow without its ½).
+# **The missing ½.** The flow has $\tfrac12 g^2 s$, the reverse SDE $g^2 s$. Take the SDE's drift, and leave out the
+# noise (or: write the flow without its ½).
 
 
 # %%
@@ -357,20 +379,22 @@ def flow_without_the_half(x, beta, score):
 
 
 print(check(flow_without_the_half, "probability_flow_drift"))
+print(f"\nα(1) = {process.alpha(1.0):.4f}")
 
 # %% [markdown]
 # How wrong is it? On data $\mathcal N(0, 1)$, where the score is $-x$ and the right flow stands still, it says
-# $dx/dt = +\tfrac12\beta x$. From $t = 1$ down to 0 that multiplies $x$ by $\alpha(1) = 0.0066$: a thousand samples on one
-# spot. **Predict** what it does to two modes.
+# $dx/dt = +\tfrac12\beta x$. From $t = 1$ down to 0 that multiplies $x$ by $\alpha(1) = 0.0066$: all samples are nearly at 0.
+# **Predict** what it does to two modes.
 
 # %%
 wrong = np.array([x[:, 0] for _, x in td.euler_maruyama(model, process, start, ts, noise=lambda t, s: 0.0)])
 
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
-for ax, curves, name in zip(axes, (smooth, wrong), ("the flow", "without the ½"), strict=True):
+for ax, curves, ink, name in zip(axes, (smooth, wrong), (EXACT, MODEL), ("the flow", "without the ½"), strict=True):
     backdrop(ax)
-    ax.plot(np.sqrt(ts), curves, color="white", lw=1.6)
+    ax.plot(np.sqrt(ts), curves, color=ink, lw=1.6)
     ax.set(xlabel="time t (noise left, data right)", title=name)
+    ax.tick_params(labelleft=True)
 axes[0].set_ylabel("x")
 show(fig, "The density over time, twice, with six curves. Left the flow, whose curves spread over both modes. Right "
      "without the half: all six rush together into one curve, which ends in the upper mode.")  # fmt: skip
@@ -404,7 +428,10 @@ for t in (0.05, 0.1, 0.2, 0.3, 0.4):
     assert ratio[t][0] < 1e-11 < 1 < ratio[t][1]
 
 # %% [markdown]
-# **The sign of $dt$.** Sampling runs from 1 down to 0, so $dt < 0$. Take its absolute value, as one does without thinking:
+# The ratio grows because at large $t$ the true density hardly changes: the mistake, though smaller there, is large beside it.
+#
+# **The sign of $dt$.** Sampling runs from 1 down to 0, so $dt < 0$. Take its absolute value, as one does without thinking.
+# **Predict** what the points of noise do.
 
 # %%
 x, z = noise[:500], rng.standard_normal((400, 500, 1))
@@ -467,7 +494,7 @@ assert abs(correlation) < 4 / np.sqrt(n)
 # %% [markdown]
 # ## What you know now
 #
-# - DDPM's chain, in ever smaller steps, is the SDE $dx = -\tfrac12\beta x\,dt + \sqrt\beta\,dw$.
+# - DDPM's noising chain, in ever smaller steps, is the SDE $dx = -\tfrac12\beta x\,dt + \sqrt\beta\,dw$.
 # - Fokker–Planck says how its density moves. On a density, noise acts as the velocity $-\tfrac12 g^2 s$.
 # - So there is a family with the same densities: the flow ($\lambda = 0$), the reverse SDE ($\lambda = 1$), and all others.
 # - The drift pulls to the origin; the score points to the modes. The flow has the ½, the reverse SDE has not, and $dt < 0$.

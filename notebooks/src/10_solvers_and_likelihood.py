@@ -13,7 +13,7 @@
 # generative models can give: the exact density of a point.
 
 # %%
-from itertools import pairwise
+from itertools import pairwise, product
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,7 +30,8 @@ rng = np.random.default_rng(10)
 
 # %% [markdown]
 # From here on $t$ is the library's time, a number from 0, the data, to 1, noise. As before $x_t = \alpha x_0 + \sigma
-# \varepsilon$, and $\lambda = \ln \alpha^2/\sigma^2$ is the log-SNR: about $-10$ at the noisy end, and $14$ where we stop.
+# \varepsilon$, and $\lambda = \ln \alpha^2/\sigma^2$ is the log-SNR: about $-10$ at the noisy end and $14$ where the
+# library stops; the first experiments stop at $5$.
 #
 # ## A truth for every path
 #
@@ -84,8 +85,9 @@ assert np.allclose(by_scipy, x_clean[:, 0], rtol=0, atol=1e-11)
 #
 # $$x_s \approx x_t + h\,f(x_t, t),$$
 #
-# and so errs by $\tfrac12 h^2 \ddot x$ in each step. A path takes a number of steps proportional to $1/h$, so the errors add up to something
-# proportional to $h$. A solver whose error at the end is proportional to $h^p$ has the **order** $p$: Euler has order 1.
+# and so errs by $\tfrac12 h^2 \ddot x$ in each step. A path takes a number of steps proportional to $1/h$ (on a fixed
+# smooth grid all steps shrink like one over their number), so the errors add up to something proportional to $h$. A
+# solver whose error at the end is proportional to $h^p$ has the **order** $p$: Euler has order 1.
 #
 # **Heun's** step looks at the slope at both ends, the far one at $x_{\mathrm E}$, where Euler would arrive, and takes the mean:
 #
@@ -141,7 +143,7 @@ for ax, method, cost in zip(axes, ("euler", "heun"), (8, 16), strict=True):
     ax.plot(lam, exact, color=EXACT, lw=1.5)
     ax.plot(process.log_snr(ts), xs, color=MODEL, lw=1, ls="--", marker="o", ms=4)
     off = np.sqrt(np.mean((xs[-1] - exact[-1]) ** 2))
-    ax.set(title=f"{method.capitalize()}: {cost} evaluations, off by {off:.3f}", xlabel="log-SNR λ, nats")
+    ax.set(title=f"{method.capitalize()}: {cost} evaluations, rms error {off:.3f}", xlabel="log-SNR λ, nats")
 axes[0].set(ylabel="$x_t$", ylim=(-2.5, 2.1), yticks=[-2, -1, 0, 1, 2])
 axes[0].text(-9.8, -2.35, "exact", color=EXACT)
 axes[0].text(-7, -2.35, "8 steps", color=MODEL)
@@ -150,14 +152,17 @@ show(fig, "Two panels with seven exact paths each, from noise on the left to dat
 
 # %% [markdown]
 # *What to see:* the paths are nearly straight while there is only noise, part in the middle, and rest once the data are
-# clean. Euler (orange, left) uses the slope of a step's beginning to its end, so it turns too late. Heun sees the turn coming.
+# clean. Euler (orange, left) uses the slope of a step's beginning to its end, so it turns too late. Heun sees the turn
+# coming. (A step of Euler's is straight in $t$, so on this axis of $\lambda$ its chords are not tangents.)
 #
 # ## Solve what can be solved
 #
-# There is a better idea than to treat the flow as any equation: most of it is linear, with coefficients that we chose ourselves.
-# First write its velocity with the two answers of a denoiser, $x = \alpha \hat x_0 + \sigma \hat\varepsilon$. Now $f(t)$ and $g(t)$ are those
-# of the flow again. The signal obeys $\dot\alpha = f\alpha$. The variance of the noise obeys $2\sigma\dot\sigma = 2f\sigma^2 + g^2$: take $x^2$
-# for the test function of notebook 9. So $f = \dot\alpha/\alpha$, $\;g^2/2\sigma = \dot\sigma - f\sigma$, and
+# There is a better idea than to treat the flow as any equation: most of it is linear, with coefficients that we chose
+# ourselves. First write its velocity with the two answers of a denoiser, $x = \alpha \hat x_0 + \sigma
+# \hat\varepsilon$. Now $f(t)$ and $g(t)$ are those of the flow again. The signal obeys $\dot\alpha = f\alpha$. The
+# variance of the noise obeys $2\sigma\dot\sigma = 2f\sigma^2 + g^2$: start all points at 0, so that $\mathbb E\,x_t^2 =
+# \sigma^2$, and take $x^2$ for the test function of notebook 9 (it does not vanish far out, but a Gaussian's tails are
+# thin enough). So $f = \dot\alpha/\alpha$, $\;g^2/2\sigma = \dot\sigma - f\sigma$, and
 #
 # $$\frac{dx}{dt} = f x + \frac{g^2}{2\sigma}\hat\varepsilon
 #   = \frac{\dot\alpha}{\alpha}\,(\alpha \hat x_0 + \sigma\hat\varepsilon) + \Big(\dot\sigma - \frac{\dot\alpha}{\alpha}\sigma\Big)\hat\varepsilon
@@ -175,30 +180,35 @@ show(fig, "Two panels with seven exact paths each, from noise on the left to dat
 #
 # $$x_s = \frac{\sigma_s}{\sigma_t}\,x_t + \sigma_s \int_{\ell_t}^{\ell_s} e^{\ell}\,\hat x_0\,d\ell .$$
 #
-# This is exact. A solver that does the linear part like this is called an **exponential integrator**. Only $\hat x_0$ along
-# the path is unknown, and in a short step it hardly moves. Take it out of the integral as a constant $D$. What is left is
-# $\sigma_s\,(e^{\ell_s} - e^{\ell_t})$, and $\sigma_s e^{\ell_s} = \alpha_s$:
+# This is exact. A solver that does the linear part like this is called an **exponential integrator**. Only $\hat x_0$
+# along the path is unknown, and in a short step it hardly moves. Take it out of the integral as a constant $\bar x_0$.
+# What is left is $\sigma_s\,(e^{\ell_s} - e^{\ell_t})$, and $\sigma_s e^{\ell_s} = \alpha_s$:
 #
-# $$\boxed{\;x_s = \frac{\sigma_s}{\sigma_t}\,x_t + \alpha_s\,(1 - e^{-h})\,D, \qquad h = \ell_s - \ell_t\;}$$
+# $$\boxed{\;x_s = \frac{\sigma_s}{\sigma_t}\,x_t + \alpha_s\,(1 - e^{-h})\,\bar x_0, \qquad h = \ell_s - \ell_t\;}$$
 #
-# - With $D = \hat x_0(x_t, t)$ this is **DDIM** once more, $\alpha_s \hat x_0 + \sigma_s\hat\varepsilon$, since $\alpha_s e^{-h} = \sigma_s\alpha_t/\sigma_t$: order 1.
-# - The best constant is the value in the *middle* of the step: for $\hat x_0$ linear in $\ell$ the error is
-#   $\int e^\ell (\ell - \ell_\text{mid})\,d\ell = O(h^3)$ in a step. We do not know the middle, but we know $\hat x_0$ now and $\hat x'_0$ a step of $h'$ ago, and
-#   extrapolate the straight line through both by half a step:
+# From here on $h$ is a step in $\ell$, *positive* towards the data.
 #
-# $$D = \hat x_0 + \frac{h}{2h'}\,\big(\hat x_0 - \hat x'_0\big).$$
+# - With $\bar x_0 = \hat x_0(x_t, t)$ this is **DDIM** once more, $\alpha_s \hat x_0 + \sigma_s\hat\varepsilon$, since
+#   $\alpha_s e^{-h} = \sigma_s\alpha_t/\sigma_t$: order 1.
+# - A better constant is the value in the *middle* of the step: for $\hat x_0$ linear in $\ell$ the error of a step is
+#   $\sigma_s$ times the slope times $\int e^\ell (\ell - \ell_\text{mid})\,d\ell = O(h^3)$. We do not know the middle,
+#   but we know $\hat x_0$ now and $\hat x_0^\text{before}$, a step of $h_\text{before}$ ago, and extrapolate the
+#   straight line through both by half a step:
 #
-# That is **DPM-Solver++(2M)**: order 2, and the second look costs nothing, since it was paid a step ago. The first step has
-# no step before it, and takes DDIM's.
+# $$\bar x_0 = \hat x_0 + \frac{h}{2h_\text{before}}\,\big(\hat x_0 - \hat x_0^\text{before}\big).$$
+#
+# That is **DPM-Solver++(2M)**: order 2, and the second look costs nothing, since it was paid a step ago. The first step
+# has no step before it and takes DDIM's: *one* step that errs by $O(h^2)$ does no harm. (A last step to $t = 0$, where
+# $h = \infty$, is DDIM's too.)
 #
 # ### Exercise 10.3: DPM-Solver++(2M)
 #
-# `alpha(t)` and `sigma(t)` are functions; `x0_hat_before` is $\hat x'_0$, the answer at `t_before`, and `t_before > t > s > 0`.
+# `x0_hat_before` is $\hat x_0^\text{before}$, the answer at `t_before`.
 
 
 # %%
 def dpm_solver_2m_step(x_t, x0_hat, x0_hat_before, t_before, t, s, alpha, sigma):
-    """x_s from x_t, x̂_0 at t and x̂_0 at t_before, all (B, D)."""
+    """x_s (B, D) from x_t, x̂_0 at t and x̂_0 at t_before; numbers t_before > t > s > 0; alpha(t), sigma(t) functions."""
     ### BEGIN SOLUTION
     before, now, later = (np.log(alpha(u) / sigma(u)) for u in (t_before, t, s))
     h, h_before = later - now, now - before
@@ -212,8 +222,9 @@ check(dpm_solver_2m_step)
 # %% [markdown]
 # ## Orders, measured
 #
-# Five solvers on the same forty paths: Euler, Heun, the classical Runge–Kutta method RK4 (four slopes in each step, order
-# 4), DDIM and DPM-Solver++(2M).
+# Five solvers on the same forty paths: Euler, Heun, DDIM, DPM-Solver++(2M), and the classical Runge–Kutta method RK4
+# (four slopes in each step, order 4: Hairer, Nørsett & Wanner 1993, *Solving Ordinary Differential Equations I*,
+# §II.1).
 #
 # **Predict.** When the steps are half as long, by which factor does each error fall? On paper with two logarithmic axes,
 # what does the curve of an order look like?
@@ -226,8 +237,13 @@ solvers = {  # name: how it is called, its order, evaluations in a step
     "Heun": (lambda *args: td.probability_flow(*args, method="heun"), 2, 2),
     "RK4": (lambda *args: td.probability_flow(*args, method="rk4"), 4, 4),
 }
-# a colour and a marker for each
-looks = dict(zip(solvers, zip((CYCLE[4], CYCLE[5], CYCLE[2], CYCLE[0], CYCLE[3]), "osD^v", strict=True), strict=True))
+looks = {  # name: a colour and a marker
+    "Euler": (CYCLE[4], "o"),
+    "DDIM": (CYCLE[5], "s"),
+    "DPM-Solver++(2M)": (CYCLE[2], "D"),
+    "Heun": (CYCLE[0], "^"),
+    "RK4": (CYCLE[3], "v"),
+}
 
 
 def rms(x):
@@ -301,20 +317,35 @@ axes[0].set_ylabel("error at the end, rms")
 axes[0].legend(loc="lower left", handlelength=1.5)
 show(fig, "Error against function evaluations for five solvers on two grids. On the left they lie together up to 16 "
      "evaluations, then Euler and DDIM stay behind; on the right they stay together, DPM-Solver++(2M) above the rest.")  # fmt: skip
+print(f"error; evaluations {''.join(f'{n:9d}' for n in budgets)}")
+for (grid, name), error in race.items():
+    print(f"{grid:8s}{name:17s}" + "".join(f"{e:9.5f}" for e in error))
+assert min(error[0] for error in race.values()) == race["uniform", "Euler"][0]
+assert min(error[-1] for error in race.values()) == race["log_snr", "RK4"][-1]
 
 # %% [markdown]
-# *What to see:* an order is a promise about *short* steps. With 8 evaluations all are lost alike, and Heun, with four steps, is the
-# worst. From 32 on (left) the three of higher order leave Euler and DDIM behind, fifteenfold and more at 64. But they lie together up to
-# 128, within a factor of three: DPM-Solver++(2M), whose second order is free, is the best at 8 and at 32, RK4 at 16 and from 64 on,
-# and only at 256 does the fourth order break away. And the right panel, same solvers and same budget, is 16 to 80 times worse for these
-# three at 256: equal steps in $t$ leap over the short time in which narrow modes form.
+# *What to see:* an order is a promise about *short* steps. On the left, with 8 evaluations, Heun's four steps are the
+# worst (0.55), the rest lie between 0.17 and 0.26. From 32 to 128 the three of higher order lie within a factor of
+# three of each other, and about fifteenfold and more below Euler and DDIM at 64. Only at 256 does the fourth order
+# break away. On the right the same three are 16 to 80 times worse at 256: equal steps in $t$ leap over the short time
+# in which narrow modes form. Over both panels the best with 8 is *Euler* on equal steps in $t$ (0.15), the best with
+# 256 RK4 on equal steps in log-SNR.
 #
-# No grid is best for all solvers and all data. In the table below Euler and DDIM are *better* with equal steps in $t$, even on the narrow modes, and
-# on the broad ones of the figures before so is RK4. DPM-Solver++(2M) suffers most: it extrapolates in log-SNR, and in that clock the last of equal
-# steps in $t$ are huge.
+# Euler's error (left) falls tenfold from 64 to 128: with 64 steps one of the forty paths, which belongs to a narrow
+# mode, still ends short of it, 0.38 away, and makes nearly all of the error. With 128 none does. At few steps an order
+# is not yet a slope.
+#
+# No grid is best for all solvers and all data. In the table below Euler and DDIM are *better* with equal steps in $t$,
+# even on the narrow modes, and on the broad ones of the figures before so is RK4. DPM-Solver++(2M) suffers most: it
+# extrapolates in log-SNR, and in that clock the last of equal steps in $t$ are huge.
 
 # %%
 start_broad, end_broad = quantiles(model, shares, process.t_max), quantiles(model, shares, process.t_min)
+for n in (64, 128):
+    off = td.last(solvers["Euler"][0](fine_model, process, start, td.grids.log_snr(process, n)))[1] - end
+    first, second = np.sort(np.abs(off[:, 0]))[:-3:-1]
+    print(f"Euler, {n:3d} steps in log-SNR: the two largest of forty errors {first:.3f} and {second:.3f}")
+print()
 print("64 evaluations, error       narrow modes         broad modes")
 print("                          log-SNR  uniform     log-SNR  uniform")
 for name, (sampler, _, cost) in solvers.items():
@@ -342,9 +373,10 @@ for name, (sampler, _, cost) in solvers.items():
 #
 # $$\ln p_0(x_0) = \ln \mathcal N(x_1; 0, I) + \int_0^1 \nabla\!\cdot\tilde f(x_t, t)\,dt .$$
 #
-# So carry a data point up to noise, add up the divergence on the way, and there is its likelihood: exact but for the steps of the
-# solver, and for *any* denoiser, right or wrong. `td.log_likelihood` does it with RK4. Try it with the exact denoiser,
-# and with one that is 10 % too loud, $\hat\varepsilon = 1.1\,\varepsilon^*$.
+# So carry a data point up to noise, add up the divergence on the way, and there is its likelihood, for *any* denoiser,
+# right or wrong. `td.log_likelihood` does it with RK4, from $\alpha x_0$ at log-SNR 14, which adds $\ln\alpha$ for each
+# coordinate: exact but for the steps of the solver and that start. Try it with the exact denoiser, and with one that is
+# 10 % too loud, $\hat\varepsilon = 1.1\,\varepsilon^*$.
 
 
 # %%
@@ -364,7 +396,7 @@ class Louder(td.denoisers.Around):
         return td.denoisers.x0_from_eps(self.process, x, t, self(x, t))
 
     def linearize(self, x, t):
-        """ε̂ and its vector–Jacobian product."""
+        """ε̂ and its vector–Jacobian product, of which the divergence is made."""
         eps, pull = self.model.linearize(x, t)
         return (1 + self.kappa) * eps, lambda v: (1 + self.kappa) * pull(v)
 
@@ -438,7 +470,7 @@ check(hutchinson)
 # %%
 J = rng.standard_normal((4, 4))
 S = (J + J.T) / 2
-signs = np.array(np.meshgrid(*[[-1.0, 1.0]] * 4)).reshape(4, 16).T  # all sixteen
+signs = np.array(list(product([-1.0, 1.0], repeat=4)))  # all sixteen, (16, 4)
 one_each = np.sum((signs @ J) * signs, axis=1)  # v^T J v for each
 spread = np.sqrt(2 * (np.sum(S**2) - np.sum(np.diag(S) ** 2)))
 print(f"trace {np.trace(J):.6f}, mean over all 16 vectors of signs {one_each.mean():.6f}")
@@ -452,15 +484,15 @@ ax.axvline(np.trace(J), color=EXACT)
 for value in np.unique(one_each.round(9)):
     height = np.arange(np.sum(np.isclose(one_each, value)))
     ax.plot(np.full(len(height), value), height + 0.5, "o", color=MODEL, ms=8)
-ax.text(np.trace(J) + 0.12, 2.1, "the trace, and one standard\ndeviation to both sides", color=EXACT)
+ax.text(np.trace(J) - 0.12, 2.1, "the trace ± one\nstandard deviation", color=EXACT, ha="right")
 ax.set(xlabel=r"$v^\top J v$", yticks=[], ylim=(0, 3))
 ax.spines["left"].set_visible(False)
 show(fig, "The sixteen values of one probe, in eight pairs on a line, spread widely on both sides of the trace.")
 
 # %% [markdown]
-# *What to see:* sixteen probes in eight pairs, since $v$ and $-v$ agree. Their mean is the trace to the last digit, yet a single one may lie
-# far away. One probe is an unbiased estimate, and that is all it is. A likelihood from probes needs its standard error beside it.
-# Below, points in the plane, where the exact trace is at hand:
+# *What to see:* sixteen probes in eight pairs, since $v$ and $-v$ agree. Their mean is the trace to the digits shown,
+# yet a single one may lie far away. One probe is an unbiased estimate, and that is all it is. A likelihood from probes
+# needs its standard error beside it. Below, points in the plane, where the exact trace is at hand:
 
 # %%
 moons = td.toys.moons32()  # a mixture in the plane
@@ -475,8 +507,10 @@ for probes in (2, 16):
     print(f"{probes:2d} probes    {-estimate.mean():6.3f}    {rms(estimate - exact_trace):21.3f}    {rms(error):23.3f}")
 
 # %% [markdown]
-# Eight times the probes, and the error is about $\sqrt 8 \approx 2.8$ times smaller; the standard error, which needs no exact trace,
-# reports it fairly.
+# With eight times the probes the error falls 3.5-fold, and its estimate, the standard error, 2.7-fold. Theory says
+# $\sqrt 8 \approx 2.8$, and 40 points are few. A probe keeps its $v$ along the whole path, so each gives one unbiased
+# estimate, and their spread the standard error. It needs no exact trace; from two probes it is right on average and
+# rough for each point.
 #
 # ## Two models in one denoiser
 #
@@ -484,17 +518,20 @@ for probes in (2, 16):
 # the bound $-\text{ELBO}$ of notebook 4. And there is a third that nobody can beat, the **entropy** of the data, $-\mathbb E \ln q(x_0)$:
 # any model's mean $-\ln p$ exceeds it by the Kullback–Leibler divergence from the data to the model, which is never negative.
 #
-# It is often said that entropy ≤ NLL(ODE) ≤ −ELBO, the bound above the likelihood. **Predict.** Is that so for a wrong denoiser?
+# It is often said that entropy ≤ NLL(ODE) ≤ −ELBO, the bound above the likelihood. Take $\mathcal N(0, 1)$ as data and
+# $\hat\varepsilon = (1+\kappa)\,\varepsilon^*$, where all three can be had exactly. **Predict.** On which side of
+# $\kappa = 0$ is it false?
 #
-# Take $\mathcal N(0, 1)$ as data and $\hat\varepsilon = (1+\kappa)\,\varepsilon^*$, where all three can be had exactly. Under VP $q_t$ is $\mathcal N(0, 1)$ at all times, $\varepsilon^* =
-# \sigma x$, and the velocity is $-\frac12\beta x + \frac12\beta(1+\kappa)\,x = \frac12\beta\kappa\,x$. With $b = \int_0^1 \beta\,dt$ the flow maps $x_0$ to $x_1 = e^{\kappa b/2} x_0$, and adds up the
-# divergence $\frac12\kappa b$. So
+# Under VP $q_t$ is $\mathcal N(0, 1)$ at all times, $\varepsilon^* = \sigma x$, and the velocity is $-\frac12\beta x +
+# \frac12\beta(1+\kappa)\,x = \frac12\beta\kappa\,x$. With $b = \int_0^1 \beta\,dt$ the flow maps $x_0$ to $x_1 =
+# e^{\kappa b/2} x_0$, and adds up the divergence $\frac12\kappa b$. So
 #
 # $$-\ln p(x_0) = \tfrac12 \ln 2\pi + \tfrac12 e^{\kappa b}x_0^2 - \tfrac12\kappa b, \qquad
 #   \text{NLL(ODE)} - \text{entropy} = \tfrac12\big(e^{\kappa b} - 1 - \kappa b\big).$$
 #
-# The bound of the reverse *chain*, in the limit of short steps, exceeds the entropy by half the integral over the log-SNR of
-# $\mathbb E\,(\hat\varepsilon - \varepsilon^*)^2$ (notebook 4). That is $\kappa^2\sigma^2$ here. Under VP $d\lambda/dt = -\beta/\sigma^2$, so
+# The bound of the reverse *chain*, in the limit of short steps, exceeds the entropy by half the integral over the
+# log-SNR of $\mathbb E\,(\hat\varepsilon - \varepsilon^*)^2$ (notebook 4; that a loss is a floor and this excess,
+# notebook 5). That is $\kappa^2\sigma^2$ here. Under VP $d\lambda/dt = -\beta/\sigma^2$, so
 #
 # $$-\text{ELBO} - \text{entropy} = \tfrac12\,\kappa^2 b .$$
 #
@@ -540,16 +577,19 @@ ax.text(-0.62, 4.2, "NLL of the flow", color=MODEL)
 ax.text(-0.88, 2.35, "−ELBO of the chain", color="k")
 ax.set(xlabel=r"$\kappa$:   $\hat\varepsilon = (1+\kappa)\,\varepsilon^*$", ylabel="nats", ylim=(1, 7))
 show(fig, "Two curves over the error κ that touch the entropy at κ = 0: the chain's bound is a parabola; the flow's "
-     "likelihood lies above it in the middle and, much steeper, on the right, and below it at the far left.")  # fmt: skip
+     "negative log-likelihood lies above it on both sides of 0, much steeper on the right, and below it at the far left.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* lines are formulas, dots and squares measured. Both stay above the entropy and touch it only where the model is
-# perfect. But neither lies above the other everywhere: at $\kappa = 0.1$ the "bound" is far *below* the likelihood, and at $\kappa = -1$, no
-# denoising at all, above it.
+# *What to see:* lines are formulas, dots and squares measured. Both stay above the entropy and touch it only where the
+# model is perfect. But neither lies above the other everywhere. At $\kappa = 0.1$ the "bound" (1.47) is far *below* the
+# flow's NLL (1.78), which it is said to exceed; at $\kappa = -0.5$ too. Only at the far left does it lie above: at
+# $\kappa = -1$, no denoising at all, 6.45 against 5.94.
 #
-# There is no contradiction. A denoiser makes **two models**: the flow, and the reverse chain with its noise. Their samples have
-# different laws unless the denoiser is exact. The ELBO bounds the likelihood of the chain, and says nothing of the flow's. A chain
-# forgets an early mistake under fresh noise; the flow carries it to the end, and for $\kappa > 0$ it grows exponentially.
+# There is no contradiction. A denoiser makes **two models**: the flow, and the reverse chain with its noise. Their
+# samples have different laws unless the denoiser is exact. The ELBO bounds the likelihood of the chain, and says
+# nothing of the flow's. A chain forgets an early mistake under fresh noise [[Karras et al.
+# 2022](https://arxiv.org/abs/2206.00364), §4]; the flow carries it to the end. For $\kappa > 0$ its price grows
+# exponentially: $x_0 = e^{-\kappa b/2}x_1$, so the model's density is too narrow, and data lie far out in its tails.
 #
 # So in a table of results, say which of the two a number is.
 #
@@ -620,8 +660,8 @@ show(fig, "Errors against steps, one way and there and back: one way the slopes 
      "there and back they are 1, 3, 5, and 1.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* one way the slopes are the orders, 1, 2 and 4, and the broken Heun is of order 1. There and back they are 1, 3 and 5: Heun and RK4
-# look better than they are. And the fraud?
+# *What to see:* one way the slopes are the orders, 1, 2 and 4, and the broken Heun is of order 1. There and back they
+# are 1, 3 and 5: Heun and RK4 look better than they are (Heun at $t$ and Euler coincide). And the fraud?
 
 # %%
 print("−slope               one way    there and back")
@@ -635,7 +675,7 @@ for name, (one_way, back) in rates.items():
 #
 # ## The numbers
 #
-# All that this notebook claimed, beside its exact value.
+# Orders and nats, beside their exact values.
 
 # %%
 print("order of a solver        measured   exact")
@@ -656,6 +696,7 @@ for kappa, (nll, bound) in measured.items():
     assert abs(bound - exact_bound) < 1e-3 * (1 + exact_bound)  # what is left of the order of the steps
     assert min(nll, bound) > entropy - 1e-6
 assert measured[0.1][0] > measured[0.1][1]  # and they have no order
+assert measured[-0.5][0] > measured[-0.5][1]
 assert measured[-1.0][0] < measured[-1.0][1]
 
 # %% [markdown]
