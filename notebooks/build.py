@@ -3,6 +3,7 @@
     python notebooks/build.py                  all of them
     python notebooks/build.py 05 11            those whose names begin so
     python notebooks/build.py --grading DIR    what nbgrader takes as its source/, not executed
+    python notebooks/build.py --otter DIR      a test for otter for each exercise
 
 A source is a Python file in jupytext's percent format, with the solution of each exercise between nbgrader's marks:
 
@@ -14,6 +15,7 @@ The student's notebook has `...` in its place; both are executed from top to bot
 
 import argparse
 import re
+import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -36,6 +38,19 @@ import sys
 
 if "google.colab" in sys.modules:
     %pip install --quiet git+https://github.com/{repository}"""
+OTTER = """from otter.test_files import test_case
+
+from tinydiff.check import check
+
+OK_FORMAT = False
+name = "{name}"
+points = 1
+
+
+@test_case()
+def obeys_its_laws({name}):
+    {call}, raises=True)
+"""
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION\n?", re.MULTILINE | re.DOTALL)
 STUB = r"\1...  # your code here\n"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -81,8 +96,15 @@ def is_check(cell: NotebookNode) -> bool:
 
 
 def gradable(notebook: NotebookNode) -> NotebookNode:
-    """The notebook as nbgrader's source: each solution marked, and each check a cell worth a point, which raises."""
+    """The notebook as nbgrader's source: each solution marked, and each check a cell worth a point, which raises.
+
+    Without the badge, which opens the ungraded one; the other notebooks are where GitHub has them.
+    """
     cells = []
+    notebook.cells[0].source = notebook.cells[0].source.rpartition("\n\n")[0]
+    there = f"](https://github.com/{REPOSITORY}/blob/main/notebooks/"
+    for cell in notebook.cells:
+        cell.source = re.sub(r"\]\((?=\w+\.ipynb\))", there, cell.source)
     for cell in notebook.cells:
         body, _, line = cell.source.rpartition("\n")
         if SOLUTION.search(cell.source):
@@ -104,6 +126,13 @@ def gradable(notebook: NotebookNode) -> NotebookNode:
 def graded(**role: bool | int) -> dict:
     """The metadata by which nbgrader knows a cell."""
     return {"nbgrader": {"solution": False, "grade": False, "locked": False, "task": False, "schema_version": 3} | role}
+
+
+def otter_tests(notebook: NotebookNode) -> dict[str, str]:
+    """The test file of each exercise, by its function's name."""
+    calls = [cell.source.rpartition("\n")[2].removesuffix(")") for cell in notebook.cells if is_check(cell)]
+    names = [re.match(r"check\((\w+)", call)[1] for call in calls]
+    return {name: OTTER.format(name=name, call=call) for name, call in zip(names, calls, strict=True)}
 
 
 def executed(notebook: NotebookNode) -> NotebookNode:
@@ -139,11 +168,11 @@ def described(cell: NotebookNode) -> None:
             cell.metadata.mystnb = {"image": {"alt": alt}}
 
 
-def write(notebook: NotebookNode, path: Path) -> None:
-    """Write the notebook, whole or not at all."""
+def write(text: str, path: Path) -> None:
+    """Write the file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as part:
-        part.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
 
 
 def main() -> None:
@@ -151,6 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=[""], help="how the names of the wanted ones begin")
     parser.add_argument("--grading", metavar="DIR", type=Path, help="write nbgrader's source/ into this folder")
+    parser.add_argument("--otter", metavar="DIR", type=Path, help="write otter's tests, a folder for each notebook")
     options = parser.parse_args()
     found = sources(options.names)
     if not found:
@@ -158,11 +188,17 @@ def main() -> None:
     for source in tqdm(found, unit="notebook"):
         name = f"{source.stem}.ipynb"
         if options.grading:
-            write(gradable(read(source)), options.grading / source.stem / name)
+            folder = options.grading / source.stem
+            write(nbformat.writes(gradable(read(source))) + "\n", folder / name)
+            if "digits.npz" in source.read_text(encoding="utf-8"):
+                shutil.copy(HERE / "digits.npz", folder)
+        for exercise, test in otter_tests(read(source)).items() if options.otter else ():
+            write(test, options.otter / source.stem / "tests" / f"{exercise}.py")
+        if options.grading or options.otter:
             continue
         for notebook, path in ((stubbed(read(source)), HERE / name), (solved(read(source)), HERE / "solutions" / name)):
             start = time.perf_counter()
-            write(executed(notebook), path)
+            write(nbformat.writes(executed(notebook)) + "\n", path)
             seconds, size = time.perf_counter() - start, path.stat().st_size / 1000
             tqdm.write(f"{path.relative_to(HERE)}: {seconds:.0f} s, {size:.0f} kB")
 

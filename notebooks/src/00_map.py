@@ -121,7 +121,7 @@ spec("q_step")
 # | $\theta$ | `theta` | all parameters of a network, one flat vector |
 # | nats, bits | | the units of $-\ln q$ and of $-\log_2 q$; a nat is 1.4427 bits |
 #
-# In the exercises $t$ is an integer from 1 to $T$. In the library $t$ is a number from 0, the data, to 1, noise, and a chain of
+# In exercises with `betas`, $t$ is an integer from 1 to $T$ (others say what it is). In the library $t$ is a number from 0, the data, to 1, noise, and a chain of
 # $T$ steps lives on $t = n/T$. DDPM's $\sigma_t$ is another thing than $\sigma$: the noise of a step back (notebook 3).
 #
 # ## A dictionary between papers

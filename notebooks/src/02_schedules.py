@@ -203,10 +203,10 @@ show(
 # %% [markdown]
 # *What to see:* all schedules are falling curves, and they differ in how long they linger in the grey band, where there
 # is both something to see and something to guess. The linear one leaves the band with 30 % of its steps still to go,
-# all of them in almost pure noise: at $t = \tfrac12$ it is already at −2.5, for ten in the middle of a thousand $\beta$
-# count together, and $\bar\alpha$ is their product. That was the reason to invent the cosine schedule. The linear chain and
-# the continuous VP are one curve, and so are cosine and Cosine but for the offset and the clip; VE falls in a straight
-# line, and the straight path nearly as the cosine.
+# all of them in almost pure noise: at $t = \tfrac12$ it is already at −2.5, for all five hundred $\beta$ up to there add up,
+# to 2.5, and $\bar\alpha \approx e^{-2.5} = 0.08$. That was the reason to invent the cosine schedule. The linear chain and
+# the continuous VP are one curve, and so are cosine and Cosine but for the offset and the clip; VE falls, after
+# a steep start, in a straight line, and the straight path nearly as the cosine.
 
 # %%
 halfway = {name: float(getattr(td.Discrete, name)(T).log_snr(0.5)) for name in chains}

@@ -142,7 +142,7 @@ show(fig, "Left: a histogram of log-ratios with a long tail to low values; a das
 
 # %% [markdown]
 # *What to see:* left, the mean of the logarithms (orange, dashed) lies below the logarithm of the mean (blue, the
-# integral on the grid): many paths are above the blue line, and a long tail far below it. Right, so it is at every $x_0$; the shaded gap is the KL divergence of the two laws of paths.
+# integral on the grid): nearly half of the paths are above the blue line, and a long tail is far below it. Right, so it is at every $x_0$; the shaded gap is the KL divergence of the two laws of paths.
 # Dotted is $\ln q(x_0)$ of the data: eight Gaussian steps make a poor model even with the best of guesses, and
 # notebook 3 told why.
 #
@@ -152,6 +152,7 @@ show(fig, "Left: a histogram of log-ratios with a long tail to low values; a das
 print(f"ln p(x_0), integral on a grid    {log_p:8.4f}")
 print(f"ln of the mean of p/q, paths     {log_mean:8.4f} ± {log_mean_error:.4f}")
 print(f"mean of ln p/q: the ELBO         {ratio.mean():8.4f} ± {elbo_error:.4f}")
+print(f"paths above ln p(x_0)            {np.mean(ratio > log_p):8.0%}")
 assert abs(log_mean - log_p) < 4 * log_mean_error
 assert ratio.mean() < log_p - 4 * elbo_error
 
@@ -471,7 +472,7 @@ assert abs(nats.mean() - (total - entropy)) < 4 * error
 # signal-to-noise ratio, as that from $t = 2$ to $1$ ($w_2 = 0.5997$ is half of 2.20 − 1), it costs most. (The step $t = 1$
 # misses nothing: it alone has the variance $\sigma_1^2/\alpha_1^2$, and across 0.01 the data's density is flat.) A finer
 # schedule of the same shape would not help there: its step from 2 to 1 again about doubles the SNR. Steps that are small *in
-# log-SNR* should, so from here on we space them evenly in $\lambda$ between two fixed ends.
+# log-SNR* should, so in the next section we space them evenly in $\lambda$ between two fixed ends.
 #
 # ## More steps: rectangles over a curve
 #
@@ -623,7 +624,8 @@ for count in (1, 3, 50):
 # $L_\text{simple}$ "the bound". It is not. What weight does it amount to? Measure in log-SNR
 # $\lambda = \ln \mathrm{SNR}$, the clock of the bound: a step that covers $\Delta\lambda$ has
 # $w_t = \frac12(e^{\Delta\lambda} - 1) \approx \frac12 \Delta\lambda$, so the bound gives **every nat of log-SNR the
-# same weight**. $L_\text{simple}$ gives every *step* the same: per nat of log-SNR, $1/\Delta\lambda$.
+# same weight**. $L_\text{simple}$ gives every *step* the same: per nat of log-SNR, $1/\Delta\lambda$. Here are both for the
+# paper's chain of 1000 steps, which are far from even in $\lambda$.
 
 # %%
 lam = np.log(ab[1:] / (1 - ab[1:]))  # λ_1, …, λ_T
@@ -684,8 +686,8 @@ assert abs(stretched - entropy - np.log(10)) < 1e-6  # quadrature
 #
 # ## Break it
 #
-# **$L_\text{simple}$, reported as a likelihood.** Take two models that are perfect but for a small error of
-# $\hat\varepsilon$: model A errs on the first 50 steps, B on all others. An error of mean
+# **$L_\text{simple}$, reported as a likelihood.** Take two models on the paper's chain that are perfect
+# but for a small error of $\hat\varepsilon$: model A errs on the first 50 steps, B on all others. An error of mean
 # square $\delta_t$ adds to the loss:
 # $\mathbb E\|\varepsilon - \hat\varepsilon\|^2 = \mathbb E\|\varepsilon - \varepsilon^*\|^2 + \delta_t$, where $\varepsilon^*$ is the
 # exact answer (notebook 5 proves it).

@@ -507,8 +507,9 @@ show(fig, "Two panels: the factor from an error of the output to one in x0 and i
 # %% [markdown]
 # *What to see:* where there is hardly any signal (left), $\hat\varepsilon$ cannot carry $\hat x_0$: errors are
 # multiplied by $\sigma/\alpha$. Where there is hardly any noise (right), $\hat x_0$ cannot carry $\hat\varepsilon$.
-# $v$ is never worse than 1. (Left, the score's curve lies under that of $\varepsilon$; right, that of $x_0$ joins $v$. The score
-# seems best on the right only because its target $-\varepsilon/\sigma$ is of size $1/\sigma$ there: an error of 1 is a small
+# $v$ is never worse than 1. (Where curves coincide: on the noisy side the score lies on $\varepsilon$ in both panels, and
+# $x_0$ on $v$ in the right one; on the clean side $v$ lies on $\varepsilon$. The score seems best there only because its
+# target $-\varepsilon/\sigma$ is of size $1/\sigma$ there: an error of 1 is a small
 # one.) Even without a network's error there is rounding. The cosine formula of notebook 2, without its clip, ends at
 # $\alpha = \cos(\pi/2)$, which a computer rounds to $6 \cdot 10^{-17}$:
 
@@ -569,8 +570,8 @@ show(
 )
 
 # %% [markdown]
-# *What to see:* at high noise $\sigma \approx 1$ and the mistake is invisible, so the large shape is right. At low
-# noise it leaves most of the noise in. How bad is one answer? By Tweedie, in multiples of the least possible squared
+# *What to see:* at high noise $\sigma \approx 1$ and the mistake is invisible, so the large shape survives: a ring, if a
+# little too wide. At low noise it leaves most of the noise in. How bad is one answer? By Tweedie, in multiples of the least possible squared
 # error, and beside it the wrong sign:
 
 # %%

@@ -222,7 +222,7 @@ check(layer_norm_backward)
 #   \qquad\text{pulled back as}\qquad dh \;\leftarrow\; dh + (\text{the five pullbacks in reverse}),$$
 #
 # (the derivative of $h + f(h)$ is $I + J$), where norm is the layer normalisation, and ends with a linear layer (*out*). All parameters lie in one flat vector
-# $\theta$. The loss is the one of notebook 4,
+# $\theta$. The loss is notebook 4's $L_\text{simple}$, divided by $d$ so that it is per coordinate,
 #
 # $$L(\theta) = \frac1{Bd}\sum_{i=1}^{B} \big\|\varepsilon_i - \hat\varepsilon_\theta(\alpha x_0^i + \sigma\varepsilon_i,\ t_i)\big\|^2,$$
 #

@@ -125,9 +125,8 @@ check(v_from_x0_eps)
 # %% [markdown]
 # ## Ten lines
 #
-# DDPM's Algorithm 1: draw points, times and noise; make noisy points; compare; step down the gradient. From here on the
-# loss is *per coordinate*, so that it compares between dimensions: notebook 4's divided by $d$ (DDPM's eq. 14 sums over
-# coordinates).
+# DDPM's Algorithm 1: draw points, times and noise; make noisy points; compare; step down the gradient. As in
+# notebook 6 the loss is *per coordinate*, so that it compares between dimensions (DDPM's eq. 14 sums over coordinates).
 #
 # ### Exercise 7.3: the loss
 
@@ -144,7 +143,8 @@ check(simple_loss)
 
 # %% [markdown]
 # `loss_and_grad` makes the noisy points $\alpha x_0 + \sigma\varepsilon$, runs the network forward, computes this loss,
-# and pulls it back (notebook 6). The times are uniform in $[0, 1]$, DDPM's $t/T$.
+# and pulls it back (notebook 6). (At a given $x_t$, $\hat\varepsilon - \varepsilon = \alpha\,(\hat v - v)$: it is the squared
+# error of $v$, weighted by $\alpha^2$.) The times are uniform in $[0, 1]$, DDPM's $t/T$.
 #
 # **Predict.** Which loss would a network reach that never looks at the shape of the data? And can any reach 0?
 
@@ -355,11 +355,11 @@ show(
 
 # %% [markdown]
 # *What to see:* on the left nothing: the orange line lies on the blue band, whatever there is to tell. (The dip of the
-# floor is where the modes have parted: which one a point came from is known, and so is its noise. Further right the
-# noise is smaller than a mode, and hides in it.) The right panel tells. The excess is largest around $\lambda = 4$,
-# where the modes part and the field turns around within a short way. There the ten-line loop is off by as much as the
-# floor itself: it doubles the loss. And note the far left, where it is the *better* one: with $t$ uniform it spent most
-# of its points on nearly pure noise, where there is little to learn.
+# floor is where the modes have parted: which one a point came from is mostly known, and so most of its noise can be
+# told. Further right the noise is smaller than a mode, and hides in it.) The right panel tells. The excess is largest
+# around $\lambda = 4$, where the modes have just parted and, between them, the field turns around within a short way. There the ten-line loop is off by as much as the
+# floor itself: it doubles the loss. And note the far left, where it is the *better* one: with $t$ uniform it spent half
+# of its points below $\lambda = -2.5$, where there is little to learn.
 
 # %% [markdown]
 # ## Good in which place?

@@ -39,7 +39,8 @@ rng = np.random.default_rng(10)
 #
 # $$\frac{dx}{dt} = f(t)\,x + \frac{g^2(t)}{2\sigma(t)}\,\varepsilon^*(x, t),$$
 #
-# with the exact answer $\varepsilon^* = -\sigma \nabla \ln q_t$ of a mixture. In one dimension its paths never cross, so each
+# with the exact answer $\varepsilon^* = -\sigma \nabla \ln q_t$ of a mixture; from here on $f(t)$ is the *factor* of $x$ in
+# the drift, $-\tfrac12\beta$ for VP. In one dimension its paths never cross, so each
 # keeps the share of the crowd that is to its left (notebook 9). With $F_t$ the distribution function of $x_t$,
 #
 # $$F_t(x_t) = F_s(x_s) \quad\text{on a path, and so}\quad x_s = F_s^{-1}\big(F_t(x_t)\big).$$
@@ -186,7 +187,7 @@ show(fig, "Two panels with seven exact paths each, from noise on the left to dat
 #
 # $$\boxed{\;x_s = \frac{\sigma_s}{\sigma_t}\,x_t + \alpha_s\,(1 - e^{-h})\,\bar x_0, \qquad h = \ell_s - \ell_t\;}$$
 #
-# From here on $h$ is a step in $\ell$, *positive* towards the data.
+# In the rest of this section $h$ is a step in $\ell$, *positive* towards the data.
 #
 # - With $\bar x_0 = \hat x_0(x_t, t)$ this is **DDIM** once more, $\alpha_s \hat x_0 + \sigma_s\hat\varepsilon$, since
 #   $\alpha_s e^{-h} = \sigma_s\alpha_t/\sigma_t$: order 1.

@@ -276,7 +276,7 @@ def inpaint_known(x_s, known, mask, s, eps, betas):
 @pytest.mark.parametrize("level", ["quick", "deep"])
 @pytest.mark.parametrize("name", specs())
 def test_the_library_obeys_the_laws(name, level, monkeypatch):
-    monkeypatch.setattr(engine, "EXAMPLES", 20)  # the right answers of test_specs meet them all
+    monkeypatch.setattr(engine, "EXAMPLES", 20)  # test_specs draws more, for the right answers
     report = check(ADAPTERS[name], level=level)
     assert report.passed, report
 

@@ -3,7 +3,9 @@
 import importlib.util
 import os
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -153,3 +155,26 @@ def test_nbgrader_finds_a_solution_and_a_point_for_each_exercise(source):
     assert all("BEGIN SOLUTION" in cell.source for cell in cells[::2])
     assert all(cell.metadata.nbgrader.points == 1 and ", raises=True)" in cell.source for cell in cells[1::2])
     assert len({cell.metadata.nbgrader.grade_id for cell in cells}) == len(cells)
+
+
+@of_course
+def test_a_graded_notebook_leads_to_no_file_that_is_not_there(source):
+    text = "\n".join(cell.source for cell in build.gradable(build.read(source)).cells)
+    assert "colab.svg" not in text
+    assert re.findall(r"\]\(\w+\.ipynb\)", text) == []
+
+
+@of_course
+def test_otter_has_a_test_for_each_exercise_which_judges_it(source, monkeypatch):
+    tests = build.otter_tests(build.read(source))
+    assert len(tests) == len(exercises(source))
+    fake = SimpleNamespace(test_case=lambda: lambda function: function)
+    monkeypatch.setitem(sys.modules, "otter", fake)
+    monkeypatch.setitem(sys.modules, "otter.test_files", fake)
+    for name, text in tests.items():
+        made, stub = {}, lambda *args: None
+        exec(text, made)
+        stub.__name__ = name
+        assert made["name"] == name
+        with pytest.raises(AssertionError, match="breaks a law"):
+            made["obeys_its_laws"](stub)

@@ -1,5 +1,6 @@
 """The weights of the digits: small, without pickles, and hardly rounded."""
 
+import hashlib
 import importlib.util
 from pathlib import Path
 
@@ -45,3 +46,8 @@ def test_the_file_is_small_and_makes_the_network_of_digits():
     assert network == recipe
     assert theta.shape == (recipe.size,)
     assert np.all(np.isfinite(theta))
+
+
+def test_the_notebook_downloads_these_weights_and_no_others():
+    sha256 = hashlib.sha256((FOLDER / "digits.npz").read_bytes()).hexdigest()
+    assert f'SHA256 = "{sha256}"' in (FOLDER / "src" / "12_guidance_and_digits.py").read_text()
