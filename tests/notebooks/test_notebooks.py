@@ -70,6 +70,14 @@ def test_its_links_within_the_course_lead_somewhere(source, kind):
     assert [link for link in near if not (folder / link).is_file()] == []
 
 
+@of_all
+def test_what_it_cites_is_in_the_bibliography(source):
+    bibliography = (FOLDER.parent / "docs" / "bibliography.md").read_text()
+    cited = re.findall(r"(?:arxiv\.org/abs|doi\.org)/([\w./-]+)", source.read_text())
+    assert cited
+    assert [work for work in cited if work not in bibliography] == []
+
+
 @both
 @of_all
 def test_what_is_committed_was_run_in_order_and_is_small(source, kind):
