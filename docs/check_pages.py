@@ -20,7 +20,7 @@ check(q_sample)
 finds by its name what `q_sample` must obey, such as that a jump to t is t single steps, and tries it on small numbers,
 the simplest first. In a notebook the report is a coloured box, elsewhere text. It is true where all laws hold; where
 one does not, it shows the smallest case that breaks it, as a call to paste, with your answer and the expected one,
-which comes by another route than the function would take. It compares with no answer key: whatever obeys the laws is right.
+which comes by another route than the function would take. No answer key is used: whatever obeys the laws is right.
 
 Functions are pure and follow DDPM's notation: t is an integer from 1 to T, β_t = `betas[t - 1]`, ᾱ_0 = 1; noise is an
 argument; points are arrays (B, D). [The specifications](specifications.md) list all {count} with their signatures;

@@ -8,7 +8,7 @@
 
     check(q_sample)
 
-It compares with no answer key: a function is judged by what it must do, such as that a jump to t is t single steps. All are
+No answer key is used: a function is judged by what it must do, such as that a jump to t is t single steps. All are
 pure and follow DDPM's notation: t is an integer from 1 to T, β_t = betas[t − 1], ᾱ_0 = 1, noise is an argument, points
 are arrays (B, D). `specs()` names them all, and `spec(name)` shows what one must be.
 """
