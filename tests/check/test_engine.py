@@ -391,6 +391,11 @@ def test_a_failing_report_in_html_escapes_what_the_function_said():
     assert "&lt;script&gt;" in html
 
 
+def test_a_failing_report_in_html_shows_code_as_code():
+    html = check(lambda x0, t, eps, betas: None, "q_sample")._repr_html_()
+    assert "<p>Is a <code>return</code> missing?</p>" in html
+
+
 def test_raises_is_for_graders():
     with pytest.raises(LawBroken, match="breaks a law") as caught:
         check(q_sample, raises=True)

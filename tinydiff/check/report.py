@@ -1,5 +1,6 @@
 """What a check has found, as an object, as text and as HTML."""
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -55,7 +56,7 @@ class Report:
         if self.passed:
             laws = "".join(f"<li>{escape(law)}</li>" for law in self.held)
             title = f"<b>{mark} {escape(self.name)}</b> obeys its {len(self.held)} laws ({self.calls} calls)"
-            note = f"<p>{escape(self.hint)}</p>" if self.hint else ""
+            note = f"<p>{marked(self.hint)}</p>" if self.hint else ""
             return f'<details style="{box}"><summary>{title}</summary><ul>{laws}</ul></details>{note}'
         table = "".join(
             f'<tr><td style="text-align: left">{name}</td>'
@@ -64,9 +65,14 @@ class Report:
         )
         what = f"<p>{escape(self.what)}:</p>" if self.what else ""
         case = f'<pre style="white-space: pre-wrap">{escape(self.case)}</pre>' if self.case else ""
-        texts = "".join(f"<p>{escape(text)}</p>" for text in [*self.hint.splitlines(), self.more])
+        texts = "".join(f"<p>{marked(text)}</p>" for text in [*self.hint.splitlines(), self.more])
         title = f"<b>{mark} {escape(self.name)}</b> breaks a law: {escape(self.law or '')}"
         return f'<div style="{box}">{title}{case}{what}<table style="color: inherit">{table}</table>{texts}</div>'
+
+
+def marked(text: str) -> str:
+    """The text as HTML, with `code` as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 class Between:
