@@ -138,7 +138,9 @@ def otter_tests(notebook: NotebookNode) -> dict[str, str]:
 def executed(notebook: NotebookNode) -> NotebookNode:
     """The notebook after a run from top to bottom in this folder. Raises at the first cell that does."""
     resources = {"metadata": {"path": str(HERE)}}
-    client = NotebookClient(notebook, timeout=600, resources=resources, extra_arguments=["--log-level=40"])
+    client = NotebookClient(
+        notebook, timeout=600, coalesce_streams=True, resources=resources, extra_arguments=["--log-level=40"]
+    )
     # Where it plays the browser to an Output widget it sometimes waits till its timeout for an answer that has come
     # (https://github.com/jupyter/nbclient/issues/312). Without, what the widget shows is an output like any other.
     client.widget_registry = {}

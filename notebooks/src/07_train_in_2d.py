@@ -212,11 +212,10 @@ show(
 # uniform $t$:
 
 # %%
-rows = ["schedule               L_simple of the perfect denoiser"]
+print("schedule               L_simple of the perfect denoiser")
 for schedule in (process, td.Cosine(), td.Straight()):
     times, weights = uniform(schedule)
-    rows.append(f"{type(schedule).__name__:22s} {weights @ td.Oracle(data, schedule).floor(times):8.4f}")
-print("\n".join(rows))
+    print(f"{type(schedule).__name__:22s} {weights @ td.Oracle(data, schedule).floor(times):8.4f}")
 
 # %% [markdown]
 # Three perfect models, three losses: the first way to be fooled. A paper that reports "a lower loss with our schedule"
@@ -256,9 +255,9 @@ tests = (
     lambda x: x[:, ::-1] * np.sum(x * x, axis=1, keepdims=True),
 )
 spread, worst_z = {}, 0.0
-rows = [
+print(
     "   t   variance of the target: single (floor)   from the batch   largest mean of (target − ε*) f, in standard errors"
-]
+)
 for t in t_fixed:
     square, mean = [], []
     for _ in range(batches):
@@ -271,8 +270,7 @@ for t in t_fixed:
     single, batch = spread[t] = np.mean(square, axis=0)
     z = np.max(np.abs(np.mean(mean, axis=0)) / (np.std(mean, axis=0, ddof=1) / np.sqrt(batches)))
     worst_z = max(worst_z, z)
-    rows.append(f"{t:5.2f} {single:32.4f} ({oracle.floor(t):.4f}) {batch:15.5f} {z:26.1f}")
-print("\n".join(rows))
+    print(f"{t:5.2f} {single:32.4f} ({oracle.floor(t):.4f}) {batch:15.5f} {z:26.1f}")
 
 # %% [markdown]
 # No bias beyond the standard errors, and a variance that is twenty to five hundred times less. (In the limit of a
@@ -442,7 +440,7 @@ show(
 kl = {}
 for name, denoiser, points in (("perfect", oracle, 200), ("ten lines", first_try, 400), ("td.train", model, 1000)):
     kl[name] = td.kl_from_truth(denoiser, process, data, n=points, rng=np.random.default_rng(74))
-print("\n".join(f"KL(data ‖ model), {name:10s} {value:8.4f} ± {error:.4f} nats" for name, (value, error) in kl.items()))
+    print(f"KL(data ‖ model), {name:10s} {kl[name][0]:8.4f} ± {kl[name][1]:.4f} nats")
 
 # %% [markdown]
 # A nat is large: the ten lines pay about one of them for every point. `td.train` pays about three hundredths: a share
@@ -477,13 +475,13 @@ clouds = {
 }
 other = data.sample(rng, n)
 nll, entropy = {}, data.entropy()[0]
-rows = [f"entropy {entropy:.3f} nats", f"samples                    −ln q, nats           SW2 to {n} true points"]
+print(f"entropy {entropy:.3f} nats")
+print(f"samples                    −ln q, nats           SW2 to {n} true points")
 for name, x in clouds.items():
     each = -data.log_density(np.asarray(x, float))
     nll[name] = each.mean(), each.std() / np.sqrt(n)
     distance = td.sliced_w2(x, other, rng=rng, directions=64)
-    rows.append(f"{name:22s} {nll[name][0]:9.3f} ± {nll[name][1]:.3f} {distance:16.3f}")
-print("\n".join(rows))
+    print(f"{name:22s} {nll[name][0]:9.3f} ± {nll[name][1]:.3f} {distance:16.3f}")
 
 # %% [markdown]
 # The worst possible model, one point for ever, has the best score, $0.546 - 1$: a Gaussian in $d = 2$ has
@@ -599,7 +597,7 @@ print(f"more than 4 standard deviations from a centre: {np.sum(far)} of {n} (of 
 
 # %%
 n_check = 20_000
-lines = ["   t       loss    floor + excess   difference (standard error)"]
+print("   t       loss    floor + excess   difference (standard error)")
 for t in (0.05, 0.15, 0.4):
     x0, eps = data.sample(rng, n_check), rng.standard_normal((n_check, 2))
     x_t = process.perturb(x0, t, eps)
@@ -607,31 +605,29 @@ for t in (0.05, 0.15, 0.4):
     loss, excess = np.mean((eps - eps_hat) ** 2, axis=1), np.mean((eps_hat - eps_star) ** 2, axis=1)
     difference = loss - excess - oracle.floor(t)
     standard_error = difference.std() / np.sqrt(n_check)
-    lines.append(
+    print(
         f"{t:5.2f} {loss.mean():10.4f} {oracle.floor(t) + excess.mean():12.4f} {difference.mean():16.4f} ({standard_error:.4f})"
     )
     assert abs(difference.mean()) < 4 * standard_error
-print("\n".join(lines))
 
 # %% [markdown]
 # Now the models side by side. $L_{\text{simple}}$ is the floor plus the excess, averaged over $t$.
 
 # %%
 kl["no time"] = td.kl_from_truth(timeless, process, data, n=300, rng=np.random.default_rng(74))
-lines = [
+print(
     f"model          L_simple     of it excess     KL of the flow         −ln q of its samples (entropy {entropy:.3f})"
-]
-lines.append(
+)
+print(
     f"perfect        {floor:8.4f} {0:16.4f} {kl['perfect'][0]:12.4f} ± {kl['perfect'][1]:.4f} {nll['true'][0]:13.3f} ± {nll['true'][1]:.3f}"
 )
 rows = (("ten lines", measured_first, early), ("td.train", measured, samples), ("no time", measured_timeless, lost))
 for name, measure, x in rows:
     excess = -np.trapezoid(measure[:, 1], ts)  # t falls along the grid
     each = -data.log_density(np.asarray(x, float))
-    lines.append(
+    print(
         f"{name:14s} {floor + excess:8.4f} {excess:16.4f} {kl[name][0]:12.4f} ± {kl[name][1]:.4f} {each.mean():13.3f} ± {each.std() / np.sqrt(n):.3f}"
     )
-print("\n".join(lines))
 
 assert abs(kl["perfect"][0]) < 1e-3 + 4 * kl["perfect"][1]
 assert -4 * kl["td.train"][1] < kl["td.train"][0] < 0.1  # at most a tenth of what the ten lines pay

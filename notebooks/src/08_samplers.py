@@ -562,8 +562,8 @@ def single_beta(x, x0_hat, t, s, z):
     return mean + np.sqrt(beta) * z if s > 0 else mean
 
 
-rows = ["exact variance of the samples          data N(0, 1)   data N(0, 0.04)"]
-rows.append(f"{'target':38s}   {1:8.4f}         {0.04:8.4f}")
+print("exact variance of the samples          data N(0, 1)   data N(0, 0.04)")
+print(f"{'target':38s}   {1:8.4f}         {0.04:8.4f}")
 result = {}
 for name, step, N in [
     ("1000 steps, right (β)", ddpm_beta, 1000),
@@ -574,8 +574,7 @@ for name, step, N in [
     ("  20 steps, β_t of a single step", single_beta, 20),
 ]:
     result[name] = [variance_after(step, every(N), variance) for variance in (1.0, 0.04)]
-    rows.append(f"{name:38s}   {result[name][0]:8.4f}         {result[name][1]:8.4f}")
-print("\n".join(rows))
+    print(f"{name:38s}   {result[name][0]:8.4f}         {result[name][1]:8.4f}")
 
 # %% [markdown]
 # A thousand steps forgive noise at the end: it adds a variance of $\beta_1 = 0.0001$. Twenty do not: 0.071 for 0.04.

@@ -88,6 +88,13 @@ def test_what_is_committed_was_run_in_order_and_is_small(source, kind):
 
 @both
 @of_all
+def test_what_a_cell_prints_is_in_one_piece(source, kind):
+    for cell in committed(source, kind).cells:
+        assert sum(output.output_type == "stream" for output in cell.get("outputs", ())) <= 1
+
+
+@both
+@of_all
 def test_it_runs_and_checks_pass_with_the_solutions_alone(source, kind):
     if "load_mnist" in source.read_text() and not os.environ.get("TINYDIFF_MNIST_DIR"):
         pytest.skip("set TINYDIFF_MNIST_DIR to run the notebook on digits")
