@@ -11,6 +11,14 @@ def rng():
     return np.random.default_rng(0)
 
 
+@pytest.fixture(scope="module")
+def short_chains():
+    """Bounds in reports of 20 steps, for a module that does not ask what they are worth; test_nats does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tinydiff.runs.nats.STEPS", 20)
+        yield
+
+
 @pytest.fixture(scope="session")
 def same():
     """Whether two states of training are equal in every bit."""

@@ -15,10 +15,11 @@ import pytest
 
 import tinydiff as td
 from tinydiff import cli
-from tinydiff.runs import nats
 from tinydiff.runs.config import Config, recipe
 from tinydiff.runs.directory import Run
 from tinydiff.runs.sampling import Draw
+
+pytestmark = pytest.mark.usefixtures("short_chains")
 
 SHORT = ["--steps", "6", "--batch", "16", "--width", "8", "--blocks", "1", "--save-every", "3"]
 
@@ -35,14 +36,6 @@ def fails(capsys, code, says, *arguments):
     assert line.startswith("tinydiff: ")
     assert re.search(says, line), line
     return line
-
-
-@pytest.fixture(scope="module", autouse=True)
-def short_chains():
-    """The bound in reports is of 20 steps here; test_nats asks what it is worth."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nats, "STEPS", 20)
-        yield
 
 
 @pytest.fixture(scope="module")

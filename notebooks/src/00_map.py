@@ -36,8 +36,8 @@ rng = np.random.default_rng(0)
 # ## The whole course in one picture
 #
 # Above, data become noise: that takes a formula (notebooks 1 and 2). Below, noise becomes data: that takes a **denoiser**,
-# a function that sees a noisy point and its time and guesses the noise in it. Here it is the exact one; in notebook 7 you
-# train your own.
+# a function that sees a noisy point and its time and guesses the noise in it. Here it is the exact one; in notebook 7
+# you train your own.
 
 # %%
 data = td.toys.pinwheel40()  # a mixture of 40 Gaussians: its density is known exactly
@@ -86,13 +86,13 @@ show(fig, "Two rows of five clouds of points at t = 0, 0.03, 0.1, 0.2 and 1. Abo
 # | [11. The perfect model memorises](11_memorisation.ipynb) | What if training succeeds completely? | 5, 8 |
 # | [12. Guidance, then digits](12_guidance_and_digits.ipynb) | How do we ask for a 7, and what do we pay for insisting? | 5, 7, 8, 9 |
 #
-# In a hurry: 1, 2, 3, 5, 8, with the exact denoiser throughout. With an interest in theory: 1 to 5, 8, 9, 10. To build one:
-# 1, 2, 5, 6, 7.
+# In a hurry: 1, 2, 3, 5, 8, with the exact denoiser throughout. With an interest in theory: 1 to 5, 8, 9, 10. To build
+# one: 1, 2, 5, 6, 7.
 #
 # Each notebook lets you predict, breaks something on purpose, and has exercises. An exercise is a function with a hole,
-# `...`, and below it a line `check(...)`. There is no answer key in it: `check` tries the laws that the right function obeys, and
-# shows the smallest numbers that break one. Notebooks run with the holes unfilled too. `solutions/` has them filled.
-# `spec(name)` says what a function should do and which laws `check` tries.
+# `...`, and below it a line `check(...)`. There is no answer key in it: `check` tries the laws that the right function
+# obeys, and shows the smallest numbers that break one. Notebooks run with the holes unfilled too. `solutions/` has them
+# filled. `spec(name)` says what a function should do and which laws `check` tries.
 
 # %%
 print(f"{len(specs())} functions that check knows:")
@@ -116,13 +116,14 @@ spec("q_step")
 # | $s = \nabla_x \ln q_t(x)$ | `score` | the score; $\varepsilon^* = -\sigma s$ |
 # | $\tilde\beta_t$ | `beta_tilde` | variance of $x_{t-1}$ given $x_t$ and $x_0$ |
 # | $\eta$ | `eta` | noise of a DDIM step: 0 none, 1 as DDPM |
-# | $f$, $g$ | `f`, `g2` (that is $g^2$) | drift and diffusion of $dx = f(t)\,x\,dt + g(t)\,dW$, where $W$ is Brownian motion |
-# | $w$ | `w` | guidance weight; 0 is none |
+# | $f$, $g$ | `f`, `g2` (that is $g^2$) | drift and diffusion of $dx = f(t)\,x\,dt + g(t)\,dw$, where $w$ is Brownian motion |
+# | $w$ | `w` | guidance weight (not the Brownian motion); 0 is none |
 # | $\theta$ | `theta` | all parameters of a network, one flat vector |
 # | nats, bits | | the units of $-\ln q$ and of $-\log_2 q$; a nat is 1.4427 bits |
 #
-# In exercises with `betas`, $t$ is an integer from 1 to $T$ (others say what it is). In the library $t$ is a number from 0, the data, to 1, noise, and a chain of
-# $T$ steps lives on $t = n/T$. DDPM's $\sigma_t$ is another thing than $\sigma$: the noise of a step back (notebook 3).
+# In exercises with `betas`, $t$ is an integer from 1 to $T$ (others say what it is). In the library $t$ is a number
+# from 0, the data, to 1, noise, and a chain of $T$ steps lives on $t = n/T$. DDPM's $\sigma_t$ is another thing than
+# $\sigma$: the noise of a step back (notebook 3).
 #
 # ## A dictionary between papers
 #
@@ -137,11 +138,11 @@ spec("q_step")
 # | $\hat\varepsilon$ | $\epsilon_\theta$ | $\epsilon^{(t)}_\theta$ | $-\sigma\, s_\theta$ | $\hat\epsilon_\theta$ | $(x/s - D)/\sigma$ |
 # | $\hat x_0$ | | $f^{(t)}_\theta$ | | $\hat x_\theta$ | $D$ |
 #
-# The exclamation marks are where most mistakes are made: DDPM's $\alpha_t$ is $1-\beta_t$, and DDIM's $\alpha_t$ is DDPM's
-# $\bar\alpha_t$. Here `alpha` is always the coefficient of the signal. Papers: Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239);
-# Song, Meng & Ermon 2021, [DDIM](https://arxiv.org/abs/2010.02502); Song et al. 2021,
-# [score-based SDEs](https://arxiv.org/abs/2011.13456); Kingma et al. 2021, [VDM](https://arxiv.org/abs/2107.00630); Karras et
-# al. 2022, [EDM](https://arxiv.org/abs/2206.00364).
+# The exclamation marks are where most mistakes are made: DDPM's $\alpha_t$ is $1-\beta_t$, and DDIM's $\alpha_t$ is
+# DDPM's $\bar\alpha_t$. Here `alpha` is always the coefficient of the signal. Papers: Ho et al. 2020,
+# [DDPM](https://arxiv.org/abs/2006.11239); Song, Meng & Ermon 2021, [DDIM](https://arxiv.org/abs/2010.02502); Song et
+# al. 2021, [score-based SDEs](https://arxiv.org/abs/2011.13456); Kingma et al. 2021,
+# [VDM](https://arxiv.org/abs/2107.00630); Karras et al. 2022, [EDM](https://arxiv.org/abs/2206.00364).
 #
 # ## Errata of common lecture notes
 #

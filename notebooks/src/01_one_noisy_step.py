@@ -269,8 +269,8 @@ assert round(wrong) == 49
 # A network trained on such points would never see more than 2 % of noise, and a sampler that starts from pure noise would
 # ask it about points that it has never met.
 #
-# Another slip stands in slides: a step scaled by $\beta$ where its roots belong. **Predict.** Which law does it break, and
-# at which numbers?
+# Another slip stands in slides: a step scaled by $\beta$ where its roots belong. **Predict.** Which law does it break,
+# and at which numbers?
 
 
 # %%

@@ -67,8 +67,8 @@ check(snr)
 # ## Three processes, one ratio
 #
 # In the library a process is an object with `alpha(t)` and `sigma(t)`, $t$ from 0 to 1. Its `time(lam)` finds the time
-# at which $\ln \mathrm{SNR}$ is `lam`. We stop three processes where signal and noise have the same variance, SNR = 1, and
-# give all three the same data and the same draws of noise.
+# at which $\ln \mathrm{SNR}$ is `lam`. We stop three processes where signal and noise have the same variance, SNR = 1,
+# and give all three the same data and the same draws of noise.
 #
 # **Predict.** Is the cloud the same in all three? If not, how do they differ?
 
@@ -108,9 +108,9 @@ show(
 
 # %% [markdown]
 # *What to see:* a process is a path from $(1, 0)$ to noise, and a ratio is a ray from the origin, which each of these
-# paths crosses (down to the SNR at which it ends). On the ray the three clouds are one picture in three sizes, its centres
-# (grey) at distances in proportion to $\alpha$, reached at three different times. So $t$ is only a label: one event, three
-# clocks.
+# paths crosses (down to the SNR at which it ends). On the ray the three clouds are one picture in three sizes, its
+# centres (grey) at distances in proportion to $\alpha$, reached at three different times. So $t$ is only a label: one
+# event, three clocks.
 #
 # A perfect guess of $x_0$ should not notice the difference. The library has one: the `Oracle` knows the mixture and
 # gives $\mathbb E[x_0 \mid x_t]$ by formula: the mean of all the $x_0$ that could have led to $x_t$,
@@ -140,9 +140,9 @@ for lam in (4.0, 0.0, -4.0):
 # than 1 % of the variance, and at $\lambda = -5$ the signal has. What happens between is what a model has to learn.
 #
 # Let us collect schedules. The **linear** one you know. The **quadratic** one lets $\sqrt{\beta}$ rise along a line,
-# the **sigmoid** one lets $\beta$ rise along an S, that of the sigmoid function between −6 and 6. The **cosine** schedule [Nichol & Dhariwal 2021, [Improved
-# DDPM](https://arxiv.org/abs/2102.09672), §3.2] begins at the other end: it prescribes $\bar\alpha$ and lets $\beta$
-# follow,
+# the **sigmoid** one lets $\beta$ rise along an S, that of the sigmoid function between −6 and 6. The **cosine**
+# schedule [Nichol & Dhariwal 2021, [Improved DDPM](https://arxiv.org/abs/2102.09672), §3.2] begins at the other end: it
+# prescribes $\bar\alpha$ and lets $\beta$ follow,
 #
 # $$\bar\alpha_t = \frac{f(t)}{f(0)}, \qquad f(t) = \cos^2\!\Big(\frac{t/T + s}{1+s}\cdot\frac\pi2\Big), \qquad
 #   \beta_t = 1 - \frac{\bar\alpha_t}{\bar\alpha_{t-1}}, \text{ but at most } 0.999,$$
@@ -203,10 +203,10 @@ show(
 # %% [markdown]
 # *What to see:* all schedules are falling curves, and they differ in how long they linger in the grey band, where there
 # is both something to see and something to guess. The linear one leaves the band with 30 % of its steps still to go,
-# all of them in almost pure noise: at $t = \tfrac12$ it is already at −2.5, for all five hundred $\beta$ up to there add up,
-# to 2.5, and $\bar\alpha \approx e^{-2.5} = 0.08$. That was the reason to invent the cosine schedule. The linear chain and
-# the continuous VP are one curve, and so are cosine and Cosine but for the offset and the clip; VE falls, after
-# a steep start, in a straight line, and the straight path nearly as the cosine.
+# all of them in almost pure noise: at $t = \tfrac12$ it is already at −2.5, for all five hundred $\beta$ up to there
+# add up, to 2.5, and $\bar\alpha \approx e^{-2.5} = 0.08$. That was the reason to invent the cosine schedule. The
+# linear chain and the continuous VP are one curve, and so are cosine and Cosine but for the offset and the clip; VE
+# falls, after a steep start, in a straight line, and the straight path nearly as the cosine.
 
 # %%
 halfway = {name: float(getattr(td.Discrete, name)(T).log_snr(0.5)) for name in chains}
@@ -301,8 +301,9 @@ assert round(gap["T = 100, same β"]) == 177
 # %% [markdown]
 # 177 nats: on the points that really arise from one $x_0$, the prior's density is typically $e^{177}$ times too small.
 # More than a third of the variance at the end is still data. The reason is plain once said: a $\beta$ is noise *per
-# step*, and a tenth of the steps brings a tenth of $\sum\beta$: $\bar\alpha_T \approx e^{-\sum\beta}$ is $e^{-1}$ where it
-# was $e^{-10}$. Multiply each $\beta$ by $1000/T$ and the schedule arrives. `td.Discrete.linear(T)` does this by default.
+# step*, and a tenth of the steps brings a tenth of $\sum\beta$: $\bar\alpha_T \approx e^{-\sum\beta}$ is $e^{-1}$ where
+# it was $e^{-10}$. Multiply each $\beta$ by $1000/T$ and the schedule arrives. `td.Discrete.linear(T)` does this by
+# default.
 
 # %%
 fig, ax = plt.subplots(figsize=(7.2, 3.4))
@@ -334,10 +335,10 @@ show(
 )
 
 # %% [markdown]
-# *What to see:* with rescaled $\beta$ and many steps, $T$ sets only how densely one curve is dotted. Even 25 squares follow it through
-# the middle. They begin above it, and the large $\beta$ at the end take them below it: more noise, and a smaller gap.
-# With the wrong $\beta$ the chain ends at $\lambda = -0.56$, where the signal is still more than half as strong as the
-# noise.
+# *What to see:* with rescaled $\beta$ and many steps, $T$ sets only how densely one curve is dotted. Even 25 squares
+# follow it through the middle. They begin above it, and the large $\beta$ at the end take them below it: more noise,
+# and a smaller gap. With the wrong $\beta$ the chain ends at $\lambda = -0.56$, where the signal is still more than
+# half as strong as the noise.
 #
 # ## The limit of many steps
 #
@@ -360,9 +361,9 @@ show(
 #
 # $$\ln\bar\alpha_T - \ln\bar\alpha(1) \approx -\frac CT, \qquad C = \frac{\beta_{\max}-\beta_{\min}}2 + \frac12\int_0^1\beta(t)^2\,dt .$$
 #
-# An error in proportion to $1/T$ is called **order 1**: with twice the steps, half the error. (The evenly spaced numbers of
-# the figure are another rule: they hold both ends of $\beta(t)$, their sum is exactly $\int\beta$, and of $C$ only the second
-# term is left.)
+# An error in proportion to $1/T$ is called **order 1**: with twice the steps, half the error. (The evenly spaced
+# numbers of the figure are another rule: they hold both ends of $\beta(t)$, their sum is exactly $\int\beta$, and of
+# $C$ only the second term is left.)
 
 # %%
 vp = td.VP(beta_min=0.1, beta_max=20.0)
@@ -433,8 +434,9 @@ show(
 # %% [markdown]
 # *What to see:* orange loses a digit for each power of ten; blue never does. At $\beta = 10^{-4}$ single precision has
 # an error of some $10^{-4}$ already: between three and four digits of $1-\bar\alpha_{10}$ are right. Below
-# $3\cdot10^{-8}$ it says that there is no noise at all, and just above, where $1-\beta$ is rounded to the neighbour of 1,
-# that there is twice as much as there is. In double precision at $\beta = 10^{-9}$ about seven digits are left of sixteen.
+# $3\cdot10^{-8}$ it says that there is no noise at all, and just above, where $1-\beta$ is rounded to the neighbour of
+# 1, that there is twice as much as there is. In double precision at $\beta = 10^{-9}$ about seven digits are left of
+# sixteen.
 #
 # ## Break it
 #

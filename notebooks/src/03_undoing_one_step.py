@@ -90,14 +90,16 @@ show(
 
 # %% [markdown]
 # *What to see:* when the step is short, its bump is narrow, the grey density is almost a straight line across it, and
-# the product is a bump again, a little displaced (at $s = 270$; at 295 too little to see). When the step is long the bump rules out little, and the product
-# shows what the grey density shows: two modes. **How many modes the way back has depends on the length of the step.**
+# the product is a bump again, a little displaced (at $s = 270$; at 295 too little to see). When the step is long the
+# bump rules out little, and the product shows what the grey density shows: two modes. **How many modes the way back has
+# depends on the length of the step.**
 #
 # ## Many small steps, or one big step
 #
-# But then, how can many one-humped moves lead to two modes? They do. We start 10,000 walkers at $x_t = -0.3$ and let each
-# go back in sixty moves of five steps, each time by a draw from the exact reverse kernel. Behind them, for each $s$ on the
-# way, the kernel of the single big move from 300 to $s$ (yellow is dense), each scaled to its own highest value.
+# But then, how can many one-humped moves lead to two modes? They do. We start 10,000 walkers at $x_t = -0.3$ and let
+# each go back in sixty moves of five steps, each time by a draw from the exact reverse kernel. Behind them, for each
+# $s$ on the way, the kernel of the single big move from 300 to $s$ (yellow is dense), each scaled to its own highest
+# value.
 
 # %%
 n = 10_000
@@ -147,10 +149,10 @@ show(
 )
 
 # %% [markdown]
-# *What to see:* white are nine of the walkers. Each small move is a simple one, and yet the crowd splits: for a walker whom
-# chance has moved up, Bayes' rule finds more points above than below, so that it is drawn further up. Sixty small moves and
-# one big move have the same law. They must: seen backwards, a Markov chain is a Markov chain, and both ways are its
-# $q(x_0 \mid x_{300})$.
+# *What to see:* white are nine of the walkers. Each small move is a simple one, and yet the crowd splits: for a walker
+# whom chance has moved up, Bayes' rule finds more points above than below, so that it is drawn further up. Sixty small
+# moves and one big move have the same law. They must: seen backwards, a Markov chain is a Markov chain, and both ways
+# are its $q(x_0 \mid x_{300})$.
 #
 # This is the bargain of diffusion models. The big move is as hard as the data. The small moves are easy, but there are
 # many.
@@ -247,9 +249,9 @@ else:
 # $$\mathbb E[x_{t-1} \mid x_t] = c_t\,x_t + c_0\,\mathbb E[x_0 \mid x_t], \qquad
 #   \operatorname{Var}[x_{t-1} \mid x_t] = \tilde\beta_t + c_0^2 \operatorname{Var}[x_0 \mid x_t].$$
 #
-# The mean needs of all the data only $\mathbb E[x_0 \mid x_t]$, the best guess of $x_0$ in mean square. A machine that guesses $x_0$,
-# call its guess $\hat x_0$, gives the mean of the step, and if the guess is $\mathbb E[x_0 \mid x_t]$ then *this mean
-# is exact*. DDPM takes its step as a Gaussian with that mean:
+# The mean needs of all the data only $\mathbb E[x_0 \mid x_t]$, the best guess of $x_0$ in mean square. A machine that
+# guesses $x_0$, call its guess $\hat x_0$, gives the mean of the step, and if the guess is $\mathbb E[x_0 \mid x_t]$
+# then *this mean is exact*. DDPM takes its step as a Gaussian with that mean:
 #
 # $$x_{t-1} = c_t\,x_t + c_0\,\hat x_0 + \sigma_t\,z, \qquad z \sim \mathcal N(0, I),$$
 #
@@ -373,13 +375,13 @@ show(
 )
 
 # %% [markdown]
-# *What to see:* data of variance 1 (and one point) live between the two lower dashed lines. The two modes are on $\beta_t$
-# at late steps, where $x_t$ tells little; about halfway between the lines at $t = 4$; and nearer to $\beta_t$ again at
-# $t = 1$, where a step is shorter than the modes are wide. On $\tilde\beta_t$ lies only the point, which every $x_t$ gives
-# away. The black triangles are above $\beta_t$ by up to 45 %, and follow the true bound (which leaves the figure at
-# $t = 17$) as long as the signal is strong. So the bound $\beta_t$ belongs to standardised data. In the paper's
-# thousand steps the lines nearly coincide, all but the first few; the cell below counts them. One may also take this
-# mean itself for $\sigma_t^2$ [Bao et al. 2022, [Analytic-DPM](https://arxiv.org/abs/2201.06503)].
+# *What to see:* data of variance 1 (and one point) live between the two lower dashed lines. The two modes are on
+# $\beta_t$ at late steps, where $x_t$ tells little; about halfway between the lines at $t = 4$; and nearer to $\beta_t$
+# again at $t = 1$, where a step is shorter than the modes are wide. On $\tilde\beta_t$ lies only the point, which every
+# $x_t$ gives away. The black triangles are above $\beta_t$ by up to 45 %, and follow the true bound (which leaves the
+# figure at $t = 17$) as long as the signal is strong. So the bound $\beta_t$ belongs to standardised data. In the
+# paper's thousand steps the lines nearly coincide, all but the first few; the cell below counts them. One may also take
+# this mean itself for $\sigma_t^2$ [Bao et al. 2022, [Analytic-DPM](https://arxiv.org/abs/2201.06503)].
 
 # %%
 assert np.allclose(ratios["one point"], beta_tilde / short.betas, rtol=0, atol=1e-12)
@@ -415,8 +417,8 @@ print(f"20 steps, N(0, 25): up to {np.max(ratios['N(0, 25)']):.2f} β")
 #
 # And if the Gaussian has the right mean, but the true variance is $1+\delta$ times the one it has, it costs
 # $\tfrac12(\delta - \ln(1+\delta)) \approx \tfrac14\delta^2$. For $\beta_t$ that share is of the order $\beta$. For
-# $\tilde\beta_t$ it is of the order $\beta_t/(1-\bar\alpha_t)$: of the order $\beta$ where much noise has been added already,
-# as in the figure below, but about $1/t$ in the first steps of a chain, however small $\beta$ is.
+# $\tilde\beta_t$ it is of the order $\beta_t/(1-\bar\alpha_t)$: of the order $\beta$ where much noise has been added
+# already, as in the figure below, but about $1/t$ in the first steps of a chain, however small $\beta$ is.
 #
 # **Predict.** If a step at $t = 0.3$ is cut to a tenth, by what factor does its error in nats fall: for the Gaussian with
 # its own variance, and for the two with $\beta$ and $\tilde\beta$?
@@ -467,21 +469,21 @@ show(
 # %% [markdown]
 # *What to see:* a tenth of the step, a thousandth of the error for the best Gaussian, and a hundredth with $\beta$ or
 # $\tilde\beta$. Now count: a path of $T$ steps has $\beta$ of the order $1/T$, and errors in nats add up along it
-# (notebook 4 shows why). So, where $\ln q$ is smooth over a step, $T$ steps with $\beta$ cost $T \cdot T^{-2} = 1/T$ in all:
-# twice the steps, half the error. That small enough reverse steps of such chains have the form of the forward ones is the
-# founding remark of the field [Sohl-Dickstein et al. 2015, [nonequilibrium
+# (notebook 4 shows why). So, where $\ln q$ is smooth over a step, $T$ steps with $\beta$ cost $T \cdot T^{-2} = 1/T$ in
+# all: twice the steps, half the error. That small enough reverse steps of such chains have the form of the forward ones
+# is the founding remark of the field [Sohl-Dickstein et al. 2015, [nonequilibrium
 # thermodynamics](https://arxiv.org/abs/1503.03585)].
 #
-# With $\tilde\beta$ the same holds away from the data, but not in the first few steps. On a density that is flat over such a
-# step the true variance is $\beta_t$, and where $\beta$ hardly changes over the first steps, as in a long cosine chain,
-# $\tilde\beta_t/\beta_t$ is about $(t-1)/t$ at $t = 2, 3, \dots$, however large $T$ is. These steps cost
+# With $\tilde\beta$ the same holds away from the data, but not in the first few steps. On a density that is flat over
+# such a step the true variance is $\beta_t$, and where $\beta$ hardly changes over the first steps, as in a long cosine
+# chain, $\tilde\beta_t/\beta_t$ is about $(t-1)/t$ at $t = 2, 3, \dots$, however large $T$ is. These steps cost
 #
 # $$\sum_{t \ge 2} \tfrac12\Big(\frac1{t-1} - \ln\frac{t}{t-1}\Big) = \frac\gamma2 \approx 0.29 \text{ nats a coordinate}$$
 #
-# together ($\gamma = 0.577$ is Euler's constant; more where $\beta$ rises from step to step, as in short chains), and more
-# steps do not remove them. In samples they hardly show, for all
-# that happens there is of the size of $\sqrt{\beta_1}$. The next cell adds up the chain for data from $\mathcal N(0, 1)$,
-# whose exact reverse kernel is the Gaussian with the variance $\beta_t$.
+# together ($\gamma = 0.577$ is Euler's constant; more where $\beta$ rises from step to step, as in short chains), and
+# more steps do not remove them. In samples they hardly show, for all that happens there is of the size of
+# $\sqrt{\beta_1}$. The next cell adds up the chain for data from $\mathcal N(0, 1)$, whose exact reverse kernel is the
+# Gaussian with the variance $\beta_t$.
 
 # %%
 slopes = np.diff(np.log(nats), axis=0) / np.diff(np.log(sizes))[:, None]
@@ -508,8 +510,8 @@ assert abs(price - np.euler_gamma / 2) < 0.02
 # **Ancestral sampling** starts from noise and goes back step by step, from descendant to ancestor. With the exact
 # kernel it should be exact at any number of steps. With a Gaussian it can only be right if there are many. We try both,
 # and three variances for the Gaussian. The library's `ddpm` takes your step of exercise 3.3, and `Oracle` gives it the
-# exact $\hat x_0 = \mathbb E[x_0 \mid x_t]$, so that the only errors left are shape and width of the step. (The schedule is
-# the cosine; on average over the data its prior gap is below $10^{-3}$ nats at each $T$ used here.)
+# exact $\hat x_0 = \mathbb E[x_0 \mid x_t]$, so that the only errors left are shape and width of the step. (The
+# schedule is the cosine; on average over the data its prior gap is below $10^{-3}$ nats at each $T$ used here.)
 #
 # **Predict.** Four steps. What comes out of the mixture steps, what of the Gaussian ones?
 
@@ -655,9 +657,9 @@ assert small[-1] < right[-1]
 # ## The numbers
 #
 # Does it land on the data? Two tests that know the truth. The largest distance between the distribution functions of
-# samples and data (Kolmogorov–Smirnov; 99 % of sets of $n$ true samples stay below $1.63/\sqrt n$). And the mean of $\ln q(x_0)$
-# over the samples, which for true samples is minus the entropy of the data, up to its standard error: too high means
-# samples that huddle at the tops, too low means samples where no data are.
+# samples and data (Kolmogorov–Smirnov; 99 % of sets of $n$ true samples stay below $1.63/\sqrt n$). And the mean of
+# $\ln q(x_0)$ over the samples, which for true samples is minus the entropy of the data, up to its standard error: too
+# high means samples that huddle at the tops, too low means samples where no data are.
 
 # %%
 entropy, _ = data.entropy()
@@ -693,10 +695,11 @@ assert abs(table["Gaussian, own", 32][1]) < 4
 
 # %% [markdown]
 # The exact kernel is right with four steps, and even with one. The Gaussian steps fail at few steps and improve as $T$
-# grows: at 128 $\beta$ passes both tests, narrowly, $\tilde\beta$ only that of the distance, and the kernel's own variance
-# passes much sooner, in the order of the slopes 2 and 3. A sampler has only $\beta$ and $\tilde\beta$: the kernel's own variance asks for
-# $\operatorname{Var}[x_0 \mid x_t]$, more than a guess of $x_0$. Mark the signs from $T = 8$ on: with $\tilde\beta$ samples are too sharp and *look*
-# excellent, with $\beta$ they are too blurred; the truth lies between.
+# grows: at 128 $\beta$ passes both tests, narrowly, $\tilde\beta$ only that of the distance, and the kernel's own
+# variance passes much sooner, in the order of the slopes 2 and 3. A sampler has only $\beta$ and $\tilde\beta$: the
+# kernel's own variance asks for $\operatorname{Var}[x_0 \mid x_t]$, more than a guess of $x_0$. Mark the signs from
+# $T = 8$ on: with $\tilde\beta$ samples are too sharp and *look* excellent, with $\beta$ they are too blurred; the
+# truth lies between.
 #
 # Two more laws. The walkers of the second figure against the single big move; and, exact to rounding, each variance on
 # the data for which it is right, at $T = 10$, where steps are long (and on the other data, for which it is not). On a

@@ -45,10 +45,10 @@ rng = np.random.default_rng(4)
 #
 # an integral over $T \times D$ numbers: 784,000 of them for small images and a thousand steps.
 #
-# On a line, with few steps, we can do it: $T$ products of a matrix and a vector on a grid of points. So take the two-mode mixture of
-# notebook 1, a chain of $T = 8$ steps, and the best guess there is, $\hat x_0 = \mathbb E[x_0 \mid x_t]$. The library's
-# `Oracle` knows it exactly for mixtures. (In the library $t$ is a number in $[0, 1]$: step $n$ of $T$ is the time
-# $n/T$.)
+# On a line, with few steps, we can do it: $T$ products of a matrix and a vector on a grid of points. So take the
+# two-mode mixture of notebook 1, a chain of $T = 8$ steps, and the best guess there is,
+# $\hat x_0 = \mathbb E[x_0 \mid x_t]$. The library's `Oracle` knows it exactly for mixtures. (In the library $t$ is a
+# number in $[0, 1]$: step $n$ of $T$ is the time $n/T$.)
 
 # %%
 data = td.GaussianMixture(weights=[0.35, 0.65], means=[[-1.5], [0.8]], covariances=[[[0.02]], [[0.15]]])
@@ -142,9 +142,9 @@ show(fig, "Left: a histogram of log-ratios with a long tail to low values; a das
 
 # %% [markdown]
 # *What to see:* left, the mean of the logarithms (orange, dashed) lies below the logarithm of the mean (blue, the
-# integral on the grid): nearly half of the paths are above the blue line, and a long tail is far below it. Right, so it is at every $x_0$; the shaded gap is the KL divergence of the two laws of paths.
-# Dotted is $\ln q(x_0)$ of the data: eight Gaussian steps make a poor model even with the best of guesses, and
-# notebook 3 told why.
+# integral on the grid): nearly half of the paths are above the blue line, and a long tail is far below it. Right, so it
+# is at every $x_0$; the shaded gap is the KL divergence of the two laws of paths. Dotted is $\ln q(x_0)$ of the data:
+# eight Gaussian steps make a poor model even with the best of guesses, and notebook 3 told why.
 #
 # The logarithm of the mean of $p/q$ over these paths should be $\ln p(x_0)$ itself. It is, within its error:
 
@@ -169,8 +169,8 @@ for d in (1, 16, 256):
     print(f"{d:5d} {(many.max() + np.log(weight.mean())) / d:30.4f} {1 / weight.sum():36.1%}")
 
 # %% [markdown]
-# The middle column should be the same in each row, $\ln p(x_0) = -0.33$. It drifts towards the ELBO: in high dimensions few paths
-# carry all the weight, and one sees none of the best. A mean of logarithms has no such trouble.
+# The middle column should be the same in each row, $\ln p(x_0) = -0.33$. It drifts towards the ELBO: in high dimensions
+# few paths carry all the weight, and one sees none of the best. A mean of logarithms has no such trouble.
 #
 # ## The sum telescopes
 #
@@ -270,8 +270,8 @@ check(normal_kl)
 # ### Exercise 4.2: the first term
 #
 # $L_T = \mathrm{KL}\big(q(x_T \mid x_0) \,\|\, \mathcal N(0, I)\big)$ for each row of $x_0$, made from your own
-# `normal_kl` (exercise 2.3 had it as one formula) and the jump $q(x_T \mid x_0) = \mathcal N(\sqrt{\bar\alpha_T}\,x_0,\ (1-\bar\alpha_T) I)$. Sum over the
-# coordinates.
+# `normal_kl` (exercise 2.3 had it as one formula) and the jump
+# $q(x_T \mid x_0) = \mathcal N(\sqrt{\bar\alpha_T}\,x_0,\ (1-\bar\alpha_T) I)$. Sum over the coordinates.
 
 
 # %%
@@ -313,10 +313,11 @@ check(prior_kl)
 # $$\boxed{\;L_{t-1} = w_t\;\mathbb E\|\varepsilon - \hat\varepsilon\|^2, \qquad
 #   w_t = \tfrac12\Big(\frac{\mathrm{SNR}_{t-1}}{\mathrm{SNR}_t} - 1\Big) = \frac{\beta_t^2}{2\tilde\beta_t(1-\beta_t)(1-\bar\alpha_t)} = \frac{\beta_t}{2(1-\beta_t)(1-\bar\alpha_{t-1})}\;}$$
 #
-# where $\frac{\mathrm{SNR}_{t-1}}{\mathrm{SNR}_t} - 1 = \frac{1-\bar\alpha_t - (1-\beta_t)(1-\bar\alpha_{t-1})}{(1-\beta_t)(1-\bar\alpha_{t-1})}$,
-# as $\bar\alpha_t = (1-\beta_t)\,\bar\alpha_{t-1}$, and the numerator is $\beta_t$; put in $\tilde\beta_t$ for the middle form,
-# DDPM's eq. 12 (there $\sigma_t^2$ stands for $\tilde\beta_t$). That is the answer to our question: **likelihood becomes a squared error of
-# noise because each step compares two Gaussians that differ in their means alone.**
+# where
+# $\frac{\mathrm{SNR}_{t-1}}{\mathrm{SNR}_t} - 1 = \frac{1-\bar\alpha_t - (1-\beta_t)(1-\bar\alpha_{t-1})}{(1-\beta_t)(1-\bar\alpha_{t-1})}$,
+# as $\bar\alpha_t = (1-\beta_t)\,\bar\alpha_{t-1}$, and the numerator is $\beta_t$; put in $\tilde\beta_t$ for the
+# middle form, DDPM's eq. 12 (there $\sigma_t^2$ stands for $\tilde\beta_t$). That is the answer to our question: **likelihood
+# becomes a squared error of noise because each step compares two Gaussians that differ in their means alone.**
 #
 # And $t = 1$? There $\bar\alpha_0 = 1$, $\mathrm{SNR}_0 = \infty$, and $w_1$ would be infinite: $L_0$ is not one of
 # these terms. With our $p(x_0 \mid x_1)$, whose error is
@@ -420,10 +421,10 @@ show(fig, "Left: the price of each step on logarithmic axes, falling from 0.6 na
      "Right: bars stacked from L_0 = −3.19 up through the steps; the last ends above the line of the entropy.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* left, each single step near the data is dear, and each of the last hundreds costs next to nothing. Right,
-# the same in groups, each bar standing on the one before (from $t = 101$ to 1000 many small prices add up). $L_0$ is negative: it is $-\ln$ of a density, and of a narrow one (standard
-# deviation $\sigma_1/\alpha_1 = 0.01$). The steps pay that back and more. The stack ends 0.44 nats above the entropy of
-# the data, though the denoiser is perfect.
+# *What to see:* left, each single step near the data is dear, and each of the last hundreds costs next to nothing.
+# Right, the same in groups, each bar standing on the one before (from $t = 101$ to 1000 many small prices add up).
+# $L_0$ is negative: it is $-\ln$ of a density, and of a narrow one (standard deviation $\sigma_1/\alpha_1 = 0.01$). The
+# steps pay that back and more. The stack ends 0.44 nats above the entropy of the data, though the denoiser is perfect.
 #
 # ## Errors in nats add up
 #
@@ -467,18 +468,20 @@ print(f"the bound − the entropy  {total - entropy:.4f} nats")
 assert abs(nats.mean() - (total - entropy)) < 4 * error
 
 # %% [markdown]
-# All 0.44 nats, within the error, are missed in the first hundred steps. The guess is not to blame, it is perfect. But the
-# true kernels have a larger variance than $\tilde\beta_t$ (notebook 3), and where one step more than doubles the
-# signal-to-noise ratio, as that from $t = 2$ to $1$ ($w_2 = 0.5997$ is half of 2.20 − 1), it costs most. (The step $t = 1$
-# misses nothing: it alone has the variance $\sigma_1^2/\alpha_1^2$, and across 0.01 the data's density is flat.) A finer
-# schedule of the same shape would not help there: its step from 2 to 1 again about doubles the SNR. Steps that are small *in
-# log-SNR* should, so in the next section we space them evenly in $\lambda$ between two fixed ends.
+# All 0.44 nats, within the error, are missed in the first hundred steps. The guess is not to blame, it is perfect. But
+# the true kernels have a larger variance than $\tilde\beta_t$ (notebook 3), and where one step more than doubles the
+# signal-to-noise ratio, as that from $t = 2$ to $1$ ($w_2 = 0.5997$ is half of 2.20 − 1), it costs most. (The step
+# $t = 1$ misses nothing: it alone has the variance $\sigma_1^2/\alpha_1^2$, and across 0.01 the data's density is
+# flat.) A finer schedule of the same shape would not help there: its step from 2 to 1 again about doubles the SNR.
+# Steps that are small *in log-SNR* should, so in the next section we space them evenly in $\lambda$ between two fixed
+# ends.
 #
 # ## More steps: rectangles over a curve
 #
-# The minimum mean squared error of any guess, $\mathrm{mmse} = \mathbb E\|x_0 - \mathbb E[x_0 \mid x_t]\|^2$, depends on $t$ through the
-# signal-to-noise ratio alone: $x_t/\sigma_t = \sqrt{\mathrm{SNR}}\,x_0 + \varepsilon$. It falls as the SNR grows, for
-# $x_t$ can be made from the cleaner $x_{t-1}$ by adding noise, which teaches nobody anything about $x_0$. So
+# The minimum mean squared error of any guess, $\mathrm{mmse} = \mathbb E\|x_0 - \mathbb E[x_0 \mid x_t]\|^2$, depends
+# on $t$ through the signal-to-noise ratio alone: $x_t/\sigma_t = \sqrt{\mathrm{SNR}}\,x_0 + \varepsilon$. It falls as
+# the SNR grows, for $x_t$ can be made from the cleaner $x_{t-1}$ by adding noise, which teaches nobody anything about
+# $x_0$. So
 #
 # $$2 L_{t-1} = (\mathrm{SNR}_{t-1} - \mathrm{SNR}_t)\;\mathrm{mmse}(\mathrm{SNR}_t)$$
 #
@@ -521,9 +524,9 @@ show(fig, "A falling curve, the mmse against the signal-to-noise ratio, under a 
 #
 # $$\sum_{t \ge 2} L_{t-1} \;\ge\; \frac12\int_{\mathrm{SNR}_T}^{\mathrm{SNR}_1} \mathrm{mmse}\;d\,\mathrm{SNR},$$
 #
-# with a gap that halves as $T$ doubles if every step in $\lambda$ is halved, and in the limit *the schedule does not matter*:
-# the integral only knows its ends [VDM]. At a finite $T$ it does matter: the paper's 1000 steps gave 1.21 nats, and 320 equal
-# steps of $\lambda$ will give less.
+# with a gap that halves as $T$ doubles if every step in $\lambda$ is halved, and in the limit *the schedule does not
+# matter*: the integral only knows its ends [VDM]. At a finite $T$ it does matter: the paper's 1000 steps gave 1.21
+# nats, and 320 equal steps of $\lambda$ will give less.
 #
 # **Predict.** If $\mathrm{SNR}_1$ is huge and $\mathrm{SNR}_T$ tiny, what will $L_T$ + half the integral + $L_0$ be?
 
@@ -580,12 +583,13 @@ show(fig, "Left: −ELBO falls from 6.5 nats at T = 20 towards the entropy line 
 #
 # A constant! Jensen's inequality loses nothing.
 #
-# **Predict.** Take Gaussian data, $\mathcal N(m, v)$, and $T = 1$: one single step from $x_1$ to the data. Can its bound be
-# the exact log-likelihood?
+# **Predict.** Take Gaussian data, $\mathcal N(m, v)$, and $T = 1$: one single step from $x_1$ to the data. Can its
+# bound be the exact log-likelihood?
 #
-# If the data are Gaussian, the true steps are Gaussian too, for any $T$ and any schedule. Write $V_t = \alpha_t^2 v + \sigma_t^2$ for the variance of $x_t$. Then
-# $q(x_{t-1} \mid x_t)$ has the mean of the posterior with $\hat x_0 = \mathbb E[x_0 \mid x_t]$, as always, and the variance
-# $\beta_t V_{t-1}/V_t$, from precisions that add:
+# If the data are Gaussian, the true steps are Gaussian too, for any $T$ and any schedule. Write
+# $V_t = \alpha_t^2 v + \sigma_t^2$ for the variance of $x_t$. Then $q(x_{t-1} \mid x_t)$ has the mean of the posterior
+# with $\hat x_0 = \mathbb E[x_0 \mid x_t]$, as always, and the variance $\beta_t V_{t-1}/V_t$, from precisions that
+# add:
 # $1/V_{t-1} + (1-\beta_t)/\beta_t = \big(\beta_t + (1-\beta_t) V_{t-1}\big)/(\beta_t V_{t-1}) = V_t/(\beta_t V_{t-1})$.
 
 # %%
@@ -610,8 +614,8 @@ for count in (1, 3, 50):
 
 # %% [markdown]
 # Fifty steps or one, the bound is the log-likelihood, at every point. What makes a bound loose is not the number of
-# steps as such, but that the true reverse kernel of *other* data is no Gaussian with the variance $\tilde\beta_t$ unless the
-# steps are small on the scale of log-SNR.
+# steps as such, but that the true reverse kernel of *other* data is no Gaussian with the variance $\tilde\beta_t$
+# unless the steps are small on the scale of log-SNR.
 #
 # ## What everybody leaves out
 #
@@ -619,13 +623,13 @@ for count in (1, 3, 50):
 #
 # $$L_\text{simple} = \mathbb E_{t, x_0, \varepsilon}\,\|\varepsilon - \hat\varepsilon(x_t, t)\|^2, \qquad t \text{ uniform on } 1, \dots, T,$$
 #
-# because the samples look better [DDPM, §3.4 and Table 2]. The best $\hat\varepsilon$ at each $t$ does not depend on the
-# weight of that $t$, so a network that could fit everything would lose nothing by it. But many lecture notes call
+# because the samples look better [DDPM, §3.4 and Table 2]. The best $\hat\varepsilon$ at each $t$ does not depend on
+# the weight of that $t$, so a network that could fit everything would lose nothing by it. But many lecture notes call
 # $L_\text{simple}$ "the bound". It is not. What weight does it amount to? Measure in log-SNR
 # $\lambda = \ln \mathrm{SNR}$, the clock of the bound: a step that covers $\Delta\lambda$ has
 # $w_t = \frac12(e^{\Delta\lambda} - 1) \approx \frac12 \Delta\lambda$, so the bound gives **every nat of log-SNR the
-# same weight**. $L_\text{simple}$ gives every *step* the same: per nat of log-SNR, $1/\Delta\lambda$. Here are both for the
-# paper's chain of 1000 steps, which are far from even in $\lambda$.
+# same weight**. $L_\text{simple}$ gives every *step* the same: per nat of log-SNR, $1/\Delta\lambda$. Here are both for
+# the paper's chain of 1000 steps, which are far from even in $\lambda$.
 
 # %%
 lam = np.log(ab[1:] / (1 - ab[1:]))  # λ_1, …, λ_T
@@ -643,22 +647,22 @@ show(fig, "Weight against log-SNR. The bound's is nearly flat, rising a little a
 
 # %% [markdown]
 # *What to see:* both curves have the area 1. The bound (blue) is flat, but for the first steps, which are long.
-# $L_\text{simple}$ (orange, dashed) looks hardly at the right, where details are decided, and that is a choice about
-# *looks*: in DDPM's own images more than half of the code length went into what no eye can see [DDPM,
-# §4.3]. In other words, $L_\text{simple}$ is the bound with a weight, and the weight is the orange curve: the density
-# of $\lambda$ when $t$ is drawn uniformly [Kingma & Gao 2023, [Understanding diffusion objectives](https://arxiv.org/abs/2303.00848)].
+# $L_\text{simple}$ (orange, dashed) looks hardly at the right, where details are decided, and that is a choice about *looks*:
+# in DDPM's own images more than half of the code length went into what no eye can see [DDPM, §4.3]. In other words,
+# $L_\text{simple}$ is the bound with a weight, and the weight is the orange curve: the density of $\lambda$ when $t$ is
+# drawn uniformly [Kingma & Gao 2023, [Understanding diffusion objectives](https://arxiv.org/abs/2303.00848)].
 #
 # ## Nats and bits
 #
-# $-\ln$ of a probability is measured in **nats**, $-\log_2$ in **bits**: divide nats by $\ln 2 = 0.693$. Papers on images quote
-# **bits per dimension**, nats$/(D \ln 2)$. Two cautions.
+# $-\ln$ of a probability is measured in **nats**, $-\log_2$ in **bits**: divide nats by $\ln 2 = 0.693$. Papers on
+# images quote **bits per dimension**, nats$/(D \ln 2)$. Two cautions.
 #
 # *A density has a unit.* Stretch the data by 10 and each coordinate's density falls tenfold, so $-\ln p$ grows by
 # $\ln 10 = 2.30$ nats; it may well be negative, as $L_0$ was. Only numbers in one unit can be compared.
 #
-# *Pixels are no real numbers.* They take 256 levels, and what counts is the probability of a level. DDPM's decoder,
-# the last step, integrates $p(x_0 \mid x_1)$ over the bin of each level, $\pm 1/255$ when levels lie on $-1, \dots, 1$; the outer
-# bins reach to infinity, so that all 256 add up to 1. Then the price is a true code length. Take an image of one
+# *Pixels are no real numbers.* They take 256 levels, and what counts is the probability of a level. DDPM's decoder, the
+# last step, integrates $p(x_0 \mid x_1)$ over the bin of each level, $\pm 1/255$ when levels lie on $-1, \dots, 1$; the
+# outer bins reach to infinity, so that all 256 add up to 1. Then the price is a true code length. Take an image of one
 # pixel, posterised: it uses every eighth level only, distributed like our mixture. Blind guessing costs 8 bits. The
 # chain has 200 steps.
 
@@ -686,11 +690,11 @@ assert abs(stretched - entropy - np.log(10)) < 1e-6  # quadrature
 #
 # ## Break it
 #
-# **$L_\text{simple}$, reported as a likelihood.** Take two models on the paper's chain that are perfect
-# but for a small error of $\hat\varepsilon$: model A errs on the first 50 steps, B on all others. An error of mean
-# square $\delta_t$ adds to the loss:
-# $\mathbb E\|\varepsilon - \hat\varepsilon\|^2 = \mathbb E\|\varepsilon - \varepsilon^*\|^2 + \delta_t$, where $\varepsilon^*$ is the
-# exact answer (notebook 5 proves it).
+# **$L_\text{simple}$, reported as a likelihood.** Take two models on the paper's chain that are perfect but for a small
+# error of $\hat\varepsilon$: model A errs on the first 50 steps, B on all others. An error of mean square $\delta_t$
+# adds to the loss:
+# $\mathbb E\|\varepsilon - \hat\varepsilon\|^2 = \mathbb E\|\varepsilon - \varepsilon^*\|^2 + \delta_t$, where
+# $\varepsilon^*$ is the exact answer (notebook 5 proves it).
 #
 # **Predict.** $\delta = 0.05$ for A at $t \le 50$, and 0.01 for B at $t > 50$. Which one has the lower
 # $L_\text{simple}$? And the lower $-$ELBO?

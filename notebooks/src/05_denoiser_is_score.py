@@ -3,10 +3,11 @@
 #
 # **What does the perfect network output?**
 #
-# *You need:* [notebook 1](01_one_noisy_step.ipynb) (the jump $x_t = \alpha x_0 + \sigma\varepsilon$),
-# [notebook 2](02_schedules.ipynb) (the log-SNR), conditional expectation and gradients. *To read:* 35 minutes. *To work:* 40 minutes. *Papers:* Vincent 2011, [A connection
-# between score matching and denoising autoencoders](https://doi.org/10.1162/NECO_a_00142); Song et al. 2021,
-# [score-based SDEs](https://arxiv.org/abs/2011.13456), §2–3.
+# *You need:* [notebook 1](01_one_noisy_step.ipynb) (the jump $x_t = \alpha x_0 + \sigma\varepsilon$), [notebook
+# 2](02_schedules.ipynb) (the log-SNR), conditional expectation and gradients. *To read:* 35 minutes. *To work:* 40
+# minutes. *Papers:* Vincent 2011, [A connection between score matching and denoising
+# autoencoders](https://doi.org/10.1162/NECO_a_00142); Song et al. 2021, [score-based
+# SDEs](https://arxiv.org/abs/2011.13456), §2–3.
 #
 # A network is shown a noisy point and asked for the noise in it. It cannot know: many pairs of data and noise make
 # the same point. So it will be wrong, however large it is and however long it trains. But the *best* wrong answer is
@@ -28,8 +29,8 @@ rng = np.random.default_rng(5)
 # ## The best answer to a squared loss
 #
 # Let $x = \alpha x_0 + \sigma\varepsilon$ be a noisy point, $\varepsilon \sim \mathcal N(0, I)$ in $d$ dimensions, at
-# one fixed time, and let $f$ be any guess of $\varepsilon$ from $x$. Write $\varepsilon^*(x) = \mathbb E[\varepsilon \mid x]$
-# for the conditional mean, and split the error at it:
+# one fixed time, and let $f$ be any guess of $\varepsilon$ from $x$. Write
+# $\varepsilon^*(x) = \mathbb E[\varepsilon \mid x]$ for the conditional mean, and split the error at it:
 #
 # $$\mathbb E\|\varepsilon - f(x)\|^2 = \mathbb E\|\varepsilon - \varepsilon^*(x)\|^2
 #   + 2\,\mathbb E\big[(\varepsilon - \varepsilon^*(x)) \cdot (\varepsilon^*(x) - f(x))\big] + \mathbb E\|\varepsilon^*(x) - f(x)\|^2 .$$
@@ -231,8 +232,8 @@ def tweedie(x_t, t, score, betas):
 check(tweedie)
 
 # %% [markdown]
-# Try it on a chain of 1000 steps against the oracle, which computes $\mathbb E[x_0 \mid x_t]$ by Bayes' rule and not by this
-# formula.
+# Try it on a chain of 1000 steps against the oracle, which computes $\mathbb E[x_0 \mid x_t]$ by Bayes' rule and not by
+# this formula.
 
 # %%
 chain = td.Discrete.linear(1000)
@@ -249,8 +250,8 @@ else:
 # %% [markdown]
 # ## A mean is not an image
 #
-# $\mathbb E[x_0 \mid x_t]$ is often called "the clean image that the network sees". Look where it lies. The data are eight
-# narrow modes on a ring.
+# $\mathbb E[x_0 \mid x_t]$ is often called "the clean image that the network sees". Look where it lies. The data are
+# eight narrow modes on a ring.
 #
 # **Predict.** At much noise a point may have come from several modes. Where does the perfect denoiser send it?
 
@@ -287,10 +288,10 @@ show(fig, "Left: a cross near the centre of a ring of eight modes, thin lines to
      "Right: at little noise the answers lie in the modes.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* left, the black cross is a noisy point $x_t$ (shrunk by $\alpha = 0.52$; undone, it would lie near the ring).
-# Grey dots are draws of what it may have been, lines lead to them; the blue star is the perfect answer, their mean. It
-# lies where there are no data at all. Middle, the answers of 500 noisy points: none is a sample. Right, with less noise
-# there is mostly one candidate left, and the mean is close to it; some points still waver between two.
+# *What to see:* left, the black cross is a noisy point $x_t$ (shrunk by $\alpha = 0.52$; undone, it would lie near the
+# ring). Grey dots are draws of what it may have been, lines lead to them; the blue star is the perfect answer, their
+# mean. It lies where there are no data at all. Middle, the answers of 500 noisy points: none is a sample. Right, with
+# less noise there is mostly one candidate left, and the mean is close to it; some points still waver between two.
 
 # %%
 entropy = ring.entropy()[0]
@@ -299,8 +300,8 @@ for lam, nats in surprise.items():
 assert surprise[-1] > entropy + 10
 
 # %% [markdown]
-# At $\lambda = 3$ the number is even *below* that of data: most means huddle in the middle of a mode, where its density is
-# highest. Neither cloud is a sample.
+# At $\lambda = 3$ the number is even *below* that of data: most means huddle in the middle of a mode, where its density
+# is highest. Neither cloud is a sample.
 #
 # So a blurred $\hat x_0$ at high noise is no fault of the network. It is the right answer to the question that was
 # asked, and that is why one samples in many steps: a step uses only a little of the answer, and then asks again.
@@ -315,15 +316,16 @@ assert surprise[-1] > entropy + 10
 # $$J_D = \mathbb E\|s_\theta\|^2 + \tfrac{2}{\sigma} \mathbb E[s_\theta(x) \cdot \varepsilon] + \tfrac{1}{\sigma^2} \mathbb E\|\varepsilon\|^2 .$$
 #
 # The last mean is $d$, one for each coordinate. In the middle take the mean given $x$ first, where $s_\theta(x)$ is a
-# constant: $\mathbb E[s_\theta(x) \cdot \varepsilon] = \mathbb E\big[s_\theta(x) \cdot \mathbb E[\varepsilon \mid x]\big] =
-# -\sigma\,\mathbb E[s_\theta(x) \cdot s(x)]$. So
+# constant:
+# $\mathbb E[s_\theta(x) \cdot \varepsilon] = \mathbb E\big[s_\theta(x) \cdot \mathbb E[\varepsilon \mid x]\big] = -\sigma\,\mathbb E[s_\theta(x) \cdot s(x)]$.
+# So
 #
 # $$J_D = \mathbb E\|s_\theta\|^2 - 2\,\mathbb E[s_\theta \cdot s] + \tfrac{d}{\sigma^2}, \qquad J_E = \mathbb E\|s_\theta\|^2 - 2\,\mathbb E[s_\theta \cdot s] + \mathbb E\|s\|^2,$$
 #
 # $$\boxed{\;J_D(\theta) = J_E(\theta) + \tfrac{d}{\sigma^2} - \mathbb E\|s\|^2 \qquad \text{for any } s_\theta\;}$$
 #
-# [Vincent 2011]. The two differ by a constant, so they have the same gradient in $\theta$ and the same minimiser.
-# With $s_\theta = -\hat\varepsilon/\sigma$, $\sigma^2 J_D = \mathbb E\|\varepsilon - \hat\varepsilon\|^2$ is the loss of a
+# [Vincent 2011]. The two differ by a constant, so they have the same gradient in $\theta$ and the same minimiser. With
+# $s_\theta = -\hat\varepsilon/\sigma$, $\sigma^2 J_D = \mathbb E\|\varepsilon - \hat\varepsilon\|^2$ is the loss of a
 # denoiser: **training a denoiser is fitting the score, without ever having seen one.**
 #
 # "For any" is strong. Test it with scores that are plainly wrong. $J_D$ is a mean over $x_0$ and $\varepsilon$, $J_E$
@@ -367,9 +369,9 @@ print(f"{'d/σ² − E‖s‖²':30s} {'':25s} {constant:11.6f}")
 #
 # $$\min_f \mathbb E\|\varepsilon - f(x)\|^2 = d - \sigma^2\,\mathbb E\|s(x, t)\|^2 .$$
 #
-# The same from Pythagoras: $\mathbb E\|\varepsilon\|^2 = d$ splits into the floor and $\mathbb E\|\varepsilon^*\|^2$. And since
-# $x_0 - \mathbb E[x_0 \mid x] = -\frac\sigma\alpha (\varepsilon - \varepsilon^*)$, the least error of a guess of $x_0$, the
-# $\mathrm{mmse}$ (minimum mean squared error) of notebook 4, is the floor over the SNR.
+# The same from Pythagoras: $\mathbb E\|\varepsilon\|^2 = d$ splits into the floor and $\mathbb E\|\varepsilon^*\|^2$.
+# And since $x_0 - \mathbb E[x_0 \mid x] = -\frac\sigma\alpha (\varepsilon - \varepsilon^*)$, the least error of a guess
+# of $x_0$, the $\mathrm{mmse}$ (minimum mean squared error) of notebook 4, is the floor over the SNR.
 #
 # **Predict.** Sketch the floor, per coordinate, against the log-SNR from −8 (noise) to 9 (data): for
 # $\mathcal N(0, I)$, whose score is $-x$; and for the ring of eight narrow modes. Where is noise easy to see?
@@ -430,7 +432,8 @@ show(fig, "The least loss against log-SNR. For a Gaussian it rises in one smooth
 # | score $s$ | $-\sigma F$ | $(x_t + \sigma^2 F)/\alpha$ | $\sigma$ | $\sigma^2/\alpha$ |
 #
 # All maps are affine in $F$, so they also turn conditional means into conditional means. (For $v$: with
-# $\alpha = \cos\varphi$ and $\sigma = \sin\varphi$, $(x_t, v)$ is $(x_0, \varepsilon)$ turned by the angle $\varphi$; turn back.)
+# $\alpha = \cos\varphi$ and $\sigma = \sin\varphi$, $(x_t, v)$ is $(x_0, \varepsilon)$ turned by the angle $\varphi$;
+# turn back.)
 #
 # ### Exercise 5.3: data from noise
 
@@ -570,9 +573,9 @@ show(
 )
 
 # %% [markdown]
-# *What to see:* at high noise $\sigma \approx 1$ and the mistake is invisible, so the large shape survives: a ring, if a
-# little too wide. At low noise it leaves most of the noise in. How bad is one answer? By Tweedie, in multiples of the least possible squared
-# error, and beside it the wrong sign:
+# *What to see:* at high noise $\sigma \approx 1$ and the mistake is invisible, so the large shape survives: a ring, if
+# a little too wide. At low noise it leaves most of the noise in. How bad is one answer? By Tweedie, in multiples of the
+# least possible squared error, and beside it the wrong sign:
 
 # %%
 print("log-SNR      least error    σ dropped    wrong sign   (per coordinate)")
@@ -588,12 +591,13 @@ for each in (-6, -2, 2, 4, 6):
 
 # %% [markdown]
 # Without the $\sigma$ a single answer has, at worst in this table, twice the least possible error, and at high noise
-# nobody could tell. Yet the samples are ruined, and more steps would not mend them: at low noise each step removes only the
-# share $\sigma$ of the noise that it should, and the path ends elsewhere. With the wrong sign a single answer is off by up
-# to 1,600 times the least error; that one you notice.
+# nobody could tell. Yet the samples are ruined, and more steps would not mend them: at low noise each step removes only
+# the share $\sigma$ of the noise that it should, and the path ends elsewhere. With the wrong sign a single answer is
+# off by up to 1,600 times the least error; that one you notice.
 #
-# **"The loss should reach 0."** It cannot: the floor. If yours, averaged over many batches, does get below it, that is bad
-# news. Here is the perfect denoiser of a *training set* of 20 points of the ring, at $\lambda = 4$, on those points and on fresh ones.
+# **"The loss should reach 0."** It cannot: the floor. If yours, averaged over many batches, does get below it, that is
+# bad news. Here is the perfect denoiser of a *training set* of 20 points of the ring, at $\lambda = 4$, on those points
+# and on fresh ones.
 
 # %%
 t = float(process.time(4.0))
@@ -615,8 +619,8 @@ assert loss["its 20 points"] < judge.floor(t) < loss["fresh points"]
 #
 # Exact truth against what was measured, and one identity more. Information is the integral of the least error [Guo,
 # Shamai & Verdú 2005, [I-MMSE](https://arxiv.org/abs/cs/0412108)]: the entropy of $\sqrt\gamma\,x_0 + \varepsilon$
-# grows by $\frac12 \mathrm{mmse}\,d\gamma$ with the SNR $\gamma$, which in log-SNR is $\frac12 \mathrm{floor}\,d\lambda$. It is the
-# integral that the bound of notebook 4 descended to.
+# grows by $\frac12 \mathrm{mmse}\,d\gamma$ with the SNR $\gamma$, which in log-SNR is
+# $\frac12 \mathrm{floor}\,d\lambda$. It is the integral that the bound of notebook 4 descended to.
 
 # %%
 print("log-SNR    loss measured    standard error    floor      mmse · SNR     (per coordinate)")

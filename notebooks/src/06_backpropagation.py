@@ -39,8 +39,8 @@ rng = np.random.default_rng(6)
 #
 # $$y \text{ moves by } Ju, \qquad L \text{ moves by } \langle dy, Ju\rangle = \langle J^\top dy, u\rangle,$$
 #
-# where $J$ is the matrix of the derivatives of $y$ by $x$, both read as long vectors. The gradient $dx$ is *defined* by $L$ moving by
-# $\langle dx, u\rangle$ for every $u$, so
+# where $J$ is the matrix of the derivatives of $y$ by $x$, both read as long vectors. The gradient $dx$ is *defined* by
+# $L$ moving by $\langle dx, u\rangle$ for every $u$, so
 #
 # $$\boxed{\;dx = J^\top dy\;}$$
 #
@@ -216,13 +216,15 @@ check(layer_norm_backward)
 #
 # `td.TimeMLP` is made of these parts and of one more, *modulate*: $y = x\,(1+\gamma) + \delta$, number by number, where
 # $\gamma$ and $\delta$ are linear layers of features of the noise level. The recipe gives $dx = dy\,(1+\gamma)$,
-# $d\gamma = dy\,x$, $d\delta = dy$. (The gain and shift that often come with layer normalisation are these.) It starts with a linear layer (*in*), goes on with blocks
+# $d\gamma = dy\,x$, $d\delta = dy$. (The gain and shift that often come with layer normalisation are these.) It starts
+# with a linear layer (*in*), goes on with blocks
 #
 # $$h \;\leftarrow\; h + \text{linear}_{\text{down}}\Big(\text{silu}\big(\text{linear}_{\text{up}}(\text{modulate}(\text{norm}(h)))\big)\Big),
 #   \qquad\text{pulled back as}\qquad dh \;\leftarrow\; dh + (\text{the five pullbacks in reverse}),$$
 #
-# (the derivative of $h + f(h)$ is $I + J$), where norm is the layer normalisation, and ends with a linear layer (*out*). All parameters lie in one flat vector
-# $\theta$. The loss is notebook 4's $L_\text{simple}$, divided by $d$ so that it is per coordinate,
+# (the derivative of $h + f(h)$ is $I + J$), where norm is the layer normalisation, and ends with a linear layer
+# (*out*). All parameters lie in one flat vector $\theta$. The loss is notebook 4's $L_\text{simple}$, divided by $d$ so
+# that it is per coordinate,
 #
 # $$L(\theta) = \frac1{Bd}\sum_{i=1}^{B} \big\|\varepsilon_i - \hat\varepsilon_\theta(\alpha x_0^i + \sigma\varepsilon_i,\ t_i)\big\|^2,$$
 #
@@ -262,8 +264,8 @@ assert abs(loss(theta) - value) < 1e-12
 # The right side needs no backpropagation, only the loss. Take *one* random $u$ of length 1. If $g$ is off by $e$, the
 # two sides differ by $\langle e, u\rangle$, which is 0 only for $u$ at right angles to $e$, and a random $u$ is that
 # with probability 0. So **one number tests all parameters at once**, at this $\theta$ and on this batch. (A layer whose
-# weights are 0 hides the mistakes of those before it; hence the perturbed $\theta$ above.) It remains to differentiate by $h$, a single real
-# variable. Three ways:
+# weights are 0 hides the mistakes of those before it; hence the perturbed $\theta$ above.) It remains to differentiate
+# by $h$, a single real variable. Three ways:
 #
 # - **One-sided difference**, $\big(L(\theta + hu) - L(\theta)\big)/h$. By Taylor's formula it is off by about
 #   $\tfrac h2 L''$. But both losses are rounded, each by about $10^{-16} L$, and what rounding does to their difference
@@ -364,18 +366,18 @@ for name, f, at, true in cases:
     print(f"{name:20s} {at:7.1f} {np.imag(f(at + 1e-30j)) / 1e-30:15.1f} {true:>8s}")
 
 # %% [markdown]
-# `abs`, `conj` and `var` (which multiplies by the conjugate) answer 0. NumPy's `maximum` compares real parts first, so it is
-# right away from the corner; *at* the corner there is no derivative, and it answers all the same. Some libraries, PyTorch
-# for one, refuse to order complex numbers at all. So a loss that is to be judged says the mean of $c^2$ for the variance.
-# (The sigmoid passes in either form; $\tanh$ is for overflow only.)
+# `abs`, `conj` and `var` (which multiplies by the conjugate) answer 0. NumPy's `maximum` compares real parts first, so
+# it is right away from the corner; *at* the corner there is no derivative, and it answers all the same. Some libraries,
+# PyTorch for one, refuse to order complex numbers at all. So a loss that is to be judged says the mean of $c^2$ for the
+# variance. (The sigmoid passes in either form; $\tanh$ is for overflow only.)
 #
 # ## Find the culprit
 #
 # Two more tests cost nothing now. If the number is wrong, let $u$ move the parameters of *one layer* and stay 0
 # elsewhere: that says which layer. For a standard normal $u$ the difference $\langle e, u\rangle$ has the standard
-# deviation $\|e\|$, so divided by $\|g\|$ it says how large the error is, too. And likelihoods (notebook 10) need pullbacks
-# to $x$, not to $\theta$. For them there is the **dot-product test**: with the derivative $J$ of $\hat\varepsilon$ by
-# $x$,
+# deviation $\|e\|$, so divided by $\|g\|$ it says how large the error is, too. And likelihoods (notebook 10) need
+# pullbacks to $x$, not to $\theta$. For them there is the **dot-product test**: with the derivative $J$ of
+# $\hat\varepsilon$ by $x$,
 #
 # $$\langle Jv, w\rangle = \langle v, J^\top w\rangle \qquad\text{for all } v, w.$$
 #
@@ -467,13 +469,13 @@ show(
 )
 
 # %% [markdown]
-# *What to see:* on the left (the axis starts at 0.2) two losses that fall to the same place, the wrong one more slowly at
-# first; and when you work you have only *one* of these
-# curves. (This is one toy and one seed, chosen since the two meet here; elsewhere the wrong one may end visibly higher.
-# Try `td.toys.moons32()`. But higher than what, if you have only one?) On the right the verdict is thirteen decades wide.
-# It also says where to look: the last block after its normalisation (modulate2, up2, down2) and the output are right (a
-# diamond in a circle), everything that gets its gradient *through* a normalisation is wrong. A loss curve that falls is no evidence for a
-# gradient; it falls for anything that points downhill on the whole.
+# *What to see:* on the left (the axis starts at 0.2) two losses that fall to the same place, the wrong one more slowly
+# at first; and when you work you have only *one* of these curves. (This is one toy and one seed, chosen since the two
+# meet here; elsewhere the wrong one may end visibly higher. Try `td.toys.moons32()`. But higher than what, if you have
+# only one?) On the right the verdict is thirteen decades wide. It also says where to look: the last block after its
+# normalisation (modulate2, up2, down2) and the output are right (a diamond in a circle), everything that gets its
+# gradient *through* a normalisation is wrong. A loss curve that falls is no evidence for a gradient; it falls for
+# anything that points downhill on the whole.
 
 # %%
 print(
@@ -602,12 +604,12 @@ show(
 )
 
 # %% [markdown]
-# *What to see:* gradient descent (grey) bounces from wall to wall and creeps along. It only knows lengths and angles: turning
-# the ravine turns its path, and its loss is the same, the two grey curves lie on each other. Adam, where the axes are the ravine's, strides along it
-# as fast as across. (Its loss swings, since an average of past gradients carries it past the bottom.) Turned, each of
-# its two parameters sees the same mixture of steep and flat, the two scales come out alike, and for fifty steps it is no
-# better than gradient descent. Adam is not magic. It rescales *parameters*, and helps as far as steep and flat go by parameter,
-# as they tend to in networks, where layers differ.
+# *What to see:* gradient descent (grey) bounces from wall to wall and creeps along. It only knows lengths and angles:
+# turning the ravine turns its path, and its loss is the same, the two grey curves lie on each other. Adam, where the
+# axes are the ravine's, strides along it as fast as across. (Its loss swings, since an average of past gradients
+# carries it past the bottom.) Turned, each of its two parameters sees the same mixture of steep and flat, the two
+# scales come out alike, and for fifty steps it is no better than gradient descent. Adam is not magic. It rescales *parameters*,
+# and helps as far as steep and flat go by parameter, as they tend to in networks, where layers differ.
 
 # %% [markdown]
 # ## The average that is sampled from
@@ -621,8 +623,8 @@ show(
 #
 # $$\theta^{\text{ema}}_n = \rho^n\,\theta_0 + (1-\rho)\sum_{k=1}^{n} \rho^{\,n-k}\,\theta_k :$$
 #
-# the weight of a value falls by the factor $\rho$ with every step of its age, its mean age is $\rho/(1-\rho)$ steps, and so it
-# averages over the last $1/(1-\rho)$ steps or so.
+# the weight of a value falls by the factor $\rho$ with every step of its age, its mean age is $\rho/(1-\rho)$ steps,
+# and so it averages over the last $1/(1-\rho)$ steps or so.
 #
 # ### Exercise 6.5: the average
 

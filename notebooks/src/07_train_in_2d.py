@@ -143,8 +143,8 @@ check(simple_loss)
 
 # %% [markdown]
 # `loss_and_grad` makes the noisy points $\alpha x_0 + \sigma\varepsilon$, runs the network forward, computes this loss,
-# and pulls it back (notebook 6). (At a given $x_t$, $\hat\varepsilon - \varepsilon = \alpha\,(\hat v - v)$: it is the squared
-# error of $v$, weighted by $\alpha^2$.) The times are uniform in $[0, 1]$, DDPM's $t/T$.
+# and pulls it back (notebook 6). (At a given $x_t$, $\hat\varepsilon - \varepsilon = \alpha\,(\hat v - v)$: it is the
+# squared error of $v$, weighted by $\alpha^2$.) The times are uniform in $[0, 1]$, DDPM's $t/T$.
 #
 # **Predict.** Which loss would a network reach that never looks at the shape of the data? And can any reach 0?
 
@@ -355,9 +355,9 @@ show(
 # *What to see:* on the left nothing: the orange line lies on the blue band, whatever there is to tell. (The dip of the
 # floor is where the modes have parted: which one a point came from is mostly known, and so most of its noise can be
 # told. Further right the noise is smaller than a mode, and hides in it.) The right panel tells. The excess is largest
-# around $\lambda = 4$, where the modes have just parted and, between them, the field turns around within a short way. There the ten-line loop is off by as much as the
-# floor itself: it doubles the loss. And note the far left, where it is the *better* one: with $t$ uniform it spent half
-# of its points below $\lambda = -2.5$, where there is little to learn.
+# around $\lambda = 4$, where the modes have just parted and, between them, the field turns around within a short way.
+# There the ten-line loop is off by as much as the floor itself: it doubles the loss. And note the far left, where it is
+# the *better* one: with $t$ uniform it spent half of its points below $\lambda = -2.5$, where there is little to learn.
 
 # %% [markdown]
 # ## Good in which place?
@@ -536,10 +536,11 @@ assert np.max(equal["true"]) < np.min(equal["half"])
 # %% [markdown]
 # ## Break it
 #
-# On some slides a comma is lost, $\hat\varepsilon_\theta(\sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\varepsilon\;t)$,
-# and with it the time. What if the network is not told the noise level? Two lines: it sees $\lambda = 0$ whatever the
-# truth. Everything else stays, the seed too, and its one answer $\hat v$ is still turned into $\hat\varepsilon$ with the
-# right $\alpha$ and $\sigma$.
+# On some slides a comma is lost,
+# $\hat\varepsilon_\theta(\sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\varepsilon\;t)$, and with it the time. What
+# if the network is not told the noise level? Two lines: it sees $\lambda = 0$ whatever the truth. Everything else
+# stays, the seed too, and its one answer $\hat v$ is still turned into $\hat\varepsilon$ with the right $\alpha$ and
+# $\sigma$.
 #
 # **Predict.** Will the training complain? At which noise levels does it hurt?
 

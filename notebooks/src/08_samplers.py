@@ -7,9 +7,9 @@
 # *To work:* 45 minutes. *Papers:* Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239), §3; Song, Meng & Ermon 2021,
 # [DDIM](https://arxiv.org/abs/2010.02502).
 #
-# DDPM makes a sample with a thousand draws of noise. DDIM makes one with none, from the same network, in fifty steps. They
-# are two ends of one family, and you will derive all of it from one equation, $k^2 + d^2 = 1 - \bar\alpha_s$: how much of the
-# old noise a step down to time $s$ keeps, $k$, and how much fresh noise it adds, $d$.
+# DDPM makes a sample with a thousand draws of noise. DDIM makes one with none, from the same network, in fifty steps.
+# They are two ends of one family, and you will derive all of it from one equation, $k^2 + d^2 = 1 - \bar\alpha_s$: how
+# much of the old noise a step down to time $s$ keeps, $k$, and how much fresh noise it adds, $d$.
 #
 # Our denoiser is the exact one, on data whose density we know. So whatever goes wrong below is the sampler's own doing.
 
@@ -44,18 +44,18 @@ model = td.Oracle(data, chain)  # model(x, t/T) is ε*, model.x0(x, t/T) is E[x_
 #   c_0 = \frac{\sqrt{\bar\alpha_{t-1}}\,\beta_t}{1-\bar\alpha_t},\quad
 #   \tilde\beta_t = \beta_t\,\frac{1-\bar\alpha_{t-1}}{1-\bar\alpha_t}.$$
 #
-# When we sample we do not know $x_0$; that is what we want to find. **Ancestral sampling** puts the denoiser's guess in its
-# place: $\hat x_0 = (x_t - \sqrt{1-\bar\alpha_t}\,\hat\varepsilon)/\sqrt{\bar\alpha_t}$. Start from $x_T \sim \mathcal N(0, I)$
-# and draw $x_{T-1}, x_{T-2}, \dots, x_0$, one from the other.
+# When we sample we do not know $x_0$; that is what we want to find. **Ancestral sampling** puts the denoiser's guess in
+# its place: $\hat x_0 = (x_t - \sqrt{1-\bar\alpha_t}\,\hat\varepsilon)/\sqrt{\bar\alpha_t}$. Start from
+# $x_T \sim \mathcal N(0, I)$ and draw $x_{T-1}, x_{T-2}, \dots, x_0$, one from the other.
 #
-# Put in and collected (notebook 3 has the algebra), this is a step that takes away a little of the guessed noise, undoes the
-# shrinking, and adds fresh noise [DDPM, eq. 11 and Alg. 2]:
+# Put in and collected (notebook 3 has the algebra), this is a step that takes away a little of the guessed noise,
+# undoes the shrinking, and adds fresh noise [DDPM, eq. 11 and Alg. 2]:
 #
 # $$\boxed{\;x_{t-1} = \frac{1}{\sqrt{1-\beta_t}}\Big(x_t - \frac{\beta_t}{\sqrt{1-\bar\alpha_t}}\,\hat\varepsilon\Big)
 #   + \sigma_t\,z,\qquad z \sim \mathcal N(0, I),\quad z = 0 \text{ at } t = 1\;}$$
 #
-# with $\sigma_t^2$ from $\tilde\beta_t$ to $\beta_t$: notebook 3 showed that the first is right for a single point and the
-# second for $\mathcal N(0, I)$. In the last step $\tilde\beta_1 = 0$: the result is the mean itself.
+# with $\sigma_t^2$ from $\tilde\beta_t$ to $\beta_t$: notebook 3 showed that the first is right for a single point and
+# the second for $\mathcal N(0, I)$. In the last step $\tilde\beta_1 = 0$: the result is the mean itself.
 #
 # ### Exercise 8.1: one ancestral step
 #
@@ -78,18 +78,18 @@ check(ddpm_step)
 # %% [markdown]
 # ## What did training ever ask for?
 #
-# The loss draws $x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\varepsilon$ for one $t$ at a time. It knows the laws
-# $q(x_t \mid x_0)$, but nothing of how $x_t$ and $x_{t-1}$ hang together. **Any** other process with the same
+# The loss draws $x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\varepsilon$ for one $t$ at a time. It knows
+# the laws $q(x_t \mid x_0)$, but nothing of how $x_t$ and $x_{t-1}$ hang together. **Any** other process with the same
 # $q(x_t \mid x_0)$ would have led to the same network. So let us look for others.
 #
 # Take two times $s < t$, neighbours or far apart. From $x_t$ and $x_0$ we know the noise that is in $x_t$:
-# $\varepsilon = (x_t - \sqrt{\bar\alpha_t}\,x_0)/\sqrt{1-\bar\alpha_t}$. To come down to $s$, keep a part of it, and replace the
-# rest by fresh noise $z$:
+# $\varepsilon = (x_t - \sqrt{\bar\alpha_t}\,x_0)/\sqrt{1-\bar\alpha_t}$. To come down to $s$, keep a part of it, and
+# replace the rest by fresh noise $z$:
 #
 # $$x_s = \sqrt{\bar\alpha_s}\,x_0 + k\,\varepsilon + d\,z .$$
 #
-# Given $x_0$, the two noises are independent and standard normal, so $x_s$ is Gaussian with mean $\sqrt{\bar\alpha_s}\,x_0$ and
-# variance $k^2 + d^2$. It has the law $q(x_s \mid x_0)$ if, and only if,
+# Given $x_0$, the two noises are independent and standard normal, so $x_s$ is Gaussian with mean
+# $\sqrt{\bar\alpha_s}\,x_0$ and variance $k^2 + d^2$. It has the law $q(x_s \mid x_0)$ if, and only if,
 #
 # $$\boxed{\;k^2 + d^2 = 1 - \bar\alpha_s\;}$$
 #
@@ -111,11 +111,12 @@ check(ddpm_step)
 # $$x_s = \sqrt{\bar\alpha_s}\;\hat x_0 + \sqrt{1 - \bar\alpha_s - d^2}\;\hat\varepsilon + d\,z,\qquad
 #   d = \eta\,\sqrt{\tilde\beta_{t \to s}} ,$$
 #
-# with the guesses in place of $x_0$ and $\varepsilon$ [DDIM, eqs. 12 and 16]. At $\eta = 1$ it is DDPM. At $\eta = 0$ it is
-# called **DDIM**, and has no randomness but its start.
+# with the guesses in place of $x_0$ and $\varepsilon$ [DDIM, eqs. 12 and 16]. At $\eta = 1$ it is DDPM. At $\eta = 0$
+# it is called **DDIM**, and has no randomness but its start.
 #
-# A caution. With the *true* $x_0$ every member is exact on any stride. With the guess it is not: $\hat x_0$ is only the mean of
-# all the $x_0$ that may have led to $x_t$. The error shrinks with the length of the steps, and we measure it below.
+# A caution. With the *true* $x_0$ every member is exact on any stride. With the guess it is not: $\hat x_0$ is only the
+# mean of all the $x_0$ that may have led to $x_t$. The error shrinks with the length of the steps, and we measure it
+# below.
 #
 # ### Exercise 8.2: the whole family in one step
 
@@ -162,8 +163,8 @@ for t in (1, 2, 10, 100, 500, 1000):
 # %% [markdown]
 # ## One seed, three samplers
 #
-# **Predict.** Four points of noise, and for each the three samplers $\eta = 0$, ½ and 1, with the same draws $z$. Will the
-# four end at the same modes in all three? Write it down before you run the next cell.
+# **Predict.** Four points of noise, and for each the three samplers $\eta = 0$, ½ and 1, with the same draws $z$. Will
+# the four end at the same modes in all three? Write it down before you run the next cell.
 
 # %%
 start = np.array([[0.3, 0.45], [1.9, -1.3], [-1.0, 2.0], [-0.9, -0.55]])
@@ -217,9 +218,10 @@ assert share[0.0] == 1
 assert abs(share[1.0] - 0.5) < 4 * np.sqrt(0.25 / 300)  # four standard errors
 
 # %% [markdown]
-# *What to see:* at $\eta = 1$ the start is forgotten, and all eight modes are reached, half of the runs on either side of the
-# ring. At $\eta = 0$ the start *is* the sample, in another form; at ½ something of it is left. So "sampling is a deterministic
-# mapping" is right for DDIM with $\eta = 0$ and wrong for DDPM, where the start is a vanishing part of the randomness.
+# *What to see:* at $\eta = 1$ the start is forgotten, and all eight modes are reached, half of the runs on either side
+# of the ring. At $\eta = 0$ the start *is* the sample, in another form; at ½ something of it is left. So "sampling is a
+# deterministic mapping" is right for DDIM with $\eta = 0$ and wrong for DDPM, where the start is a vanishing part of
+# the randomness.
 #
 # ## DDIM is a rotation
 #
@@ -240,9 +242,9 @@ assert abs(share[1.0] - 0.5) < 4 * np.sqrt(0.25 / 300)  # four standard errors
 #
 # $$\boxed{\;x_s = \cos\delta\;x_t - \sin\delta\;v\;}$$
 #
-# What a step turns by $\delta$ is the pair of coefficients, $(\cos\varphi, \sin\varphi)$
-# [[Salimans & Ho 2022](https://arxiv.org/abs/2202.00512), App. D]. ($\hat x_0$ and $\hat\varepsilon$ need not be at right angles
-# in space, so the length of $x$ may change. In the next section it does.)
+# What a step turns by $\delta$ is the pair of coefficients, $(\cos\varphi, \sin\varphi)$ [[Salimans & Ho
+# 2022](https://arxiv.org/abs/2202.00512), App. D]. ($\hat x_0$ and $\hat\varepsilon$ need not be at right angles in
+# space, so the length of $x$ may change. In the next section it does.)
 #
 # ### Exercise 8.3: the velocity
 #
@@ -311,8 +313,8 @@ show(fig, "The variance of DDIM's samples against the number of steps: it rises 
      "0.98 at a hundred, towards 1; measured dots lie on the exact curve.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* few-step DDIM shrinks what it makes, with the *perfect* denoiser. One step lands on the mean of all data. For
-# large $N$, $\cos^{2N}(\pi/2N) \approx 1 - \pi^2/4N$: the error halves when the steps double.
+# *What to see:* few-step DDIM shrinks what it makes, with the *perfect* denoiser. One step lands on the mean of all
+# data. For large $N$, $\cos^{2N}(\pi/2N) \approx 1 - \pi^2/4N$: the error halves when the steps double.
 #
 # Why too short? The step keeps $\hat x_0$ and $\hat\varepsilon$ as they were at its beginning. But on the way the best
 # guess changes: as the noise falls, $\hat x_0$ should spread out from the mean to the data points.
@@ -322,10 +324,10 @@ show(fig, "The variance of DDIM's samples against the number of steps: it rises 
 # Nothing in the family asked that $s = t - 1$. The network learned 1000 noise levels; a sampler may visit twenty of them.
 # How good are such samples, and which $\eta$ is best?
 #
-# On Gaussian data we need no samples to answer. There $\hat x_0$ is linear in $x$, every step is affine, and the variance of the
-# output is a number that we follow from step to step: with gain $g$ and noise $d$, $V_s = g^2 V_t + d^2$. The law of the
-# samples is then known, and so is its Kullback–Leibler divergence from the data: $\frac12(r - 1 - \ln r)$ nats, with $r$ the
-# ratio of their variances. We take data of standard deviation 0.2.
+# On Gaussian data we need no samples to answer. There $\hat x_0$ is linear in $x$, every step is affine, and the
+# variance of the output is a number that we follow from step to step: with gain $g$ and noise $d$,
+# $V_s = g^2 V_t + d^2$. The law of the samples is then known, and so is its Kullback–Leibler divergence from the data:
+# $\frac12(r - 1 - \ln r)$ nats, with $r$ the ratio of their variances. We take data of standard deviation 0.2.
 
 
 # %%
@@ -379,8 +381,8 @@ print("from 200 to 400 steps:", ", ".join(f"η = {eta:g}, {kl[eta][-2] / kl[eta]
 # as $1/N^2$: the variance is off by something like $1/N$, and the divergence is quadratic in that.
 #
 # On the ring we must sample. There we measure the **energy distance**
-# $2\,\mathbb E\|X-Y\| - \mathbb E\|X-X'\| - \mathbb E\|Y-Y'\|$ between samples $X$ and data $Y$ ($X'$ and $Y'$ are drawn once
-# more): 0 only for equal laws, and a little more for two finite samples of one law.
+# $2\,\mathbb E\|X-Y\| - \mathbb E\|X-X'\| - \mathbb E\|Y-Y'\|$ between samples $X$ and data $Y$ ($X'$ and $Y'$ are
+# drawn once more): 0 only for equal laws, and a little more for two finite samples of one law.
 
 # %%
 n = 400
@@ -403,12 +405,12 @@ assert all(distance[eta, 5] > np.max(baseline) for eta in (0.0, 1.0))
 assert all(distance[eta, 5] > 2 * distance[eta, 50] for eta in (0.0, 1.0))
 
 # %% [markdown]
-# *What to see:* five steps lose the way, ten find the ring and twenty the modes. The numbers are energy distances to data. Only
-# five steps stand out from what two samples of the data differ by. Yet look how the points at $N = 20$ crowd in the
-# middle of the grey discs: that is the shrinking.
+# *What to see:* five steps lose the way, ten find the ring and twenty the modes. The numbers are energy distances to
+# data. Only five steps stand out from what two samples of the data differ by. Yet look how the points at $N = 20$ crowd
+# in the middle of the grey discs: that is the shrinking.
 #
-# The $\tilde\beta$ of $\eta = 1$ is not the only noise for a chain: the next table has the other choice, the $\beta$ of the
-# stride.
+# The $\tilde\beta$ of $\eta = 1$ is not the only noise for a chain: the next table has the other choice, the $\beta$ of
+# the stride.
 
 
 # %%
@@ -429,15 +431,15 @@ for i, N in enumerate(many):
     assert abs(row[3] - 1) < 1 - row[0]
 
 # %% [markdown]
-# Here the family always makes too little variance: its samples look *sharper* than the data. It puts the mean $\hat x_0$ where
-# $x_0$ should be, and so loses the variance of $x_0$ given $x_t$ (notebook 3). Why does *more* fresh noise make less? In
-# terms of $x_t$ the step is
+# Here the family always makes too little variance: its samples look *sharper* than the data. It puts the mean
+# $\hat x_0$ where $x_0$ should be, and so loses the variance of $x_0$ given $x_t$ (notebook 3). Why does *more* fresh
+# noise make less? In terms of $x_t$ the step is
 #
 # $$x_s = \frac{k}{\sqrt{1-\bar\alpha_t}}\,x_t + \Big(\sqrt{\bar\alpha_s} - k\sqrt{\frac{\bar\alpha_t}{1-\bar\alpha_t}}\Big)\,\hat x_0 + d\,z .$$
 #
-# More noise means a smaller $k$ and more weight on $\hat x_0$, the very place where variance is missing. The larger $\beta$
-# gives back as much as data of variance 1 would need. For narrow data that is too much, unless the steps are few; and still
-# it comes nearest to 1 in each row.
+# More noise means a smaller $k$ and more weight on $\hat x_0$, the very place where variance is missing. The larger
+# $\beta$ gives back as much as data of variance 1 would need. For narrow data that is too much, unless the steps are
+# few; and still it comes nearest to 1 in each row.
 #
 # That answers the question of this notebook: sampling needs no noise, but it can use the right amount. (And our denoiser
 # makes no mistakes. A network does, and fresh noise lets later steps forget the mistakes of earlier ones
@@ -445,8 +447,9 @@ for i, N in enumerate(many):
 #
 # ## DDIM runs both ways
 #
-# A turn by $\delta$ can be undone by a turn by $-\delta$. So with $\eta = 0$ we may go *up*: from a data point to the noise that
-# belongs to it, its **code**, and down again. Nothing random is left, and the noise of $x_T$ is a name for the sample.
+# A turn by $\delta$ can be undone by a turn by $-\delta$. So with $\eta = 0$ we may go *up*: from a data point to the
+# noise that belongs to it, its **code**, and down again. Nothing random is left, and the noise of $x_T$ is a name for
+# the sample.
 
 
 # %%
@@ -480,8 +483,8 @@ show(fig, "Left a ring of eight numbered modes, in the middle their codes: a rou
 # them: with small steps it is a flow, whose paths do not cross (notebook 9). Now you can read the figure with the one
 # seed: which mode a start glides to is decided by its slice.
 #
-# The way back is not quite exact, since $\hat x_0$ and $\hat\varepsilon$ are asked at the lower end of a step on the way up and
-# at the upper end on the way down. The error falls with the number of steps:
+# The way back is not quite exact, since $\hat x_0$ and $\hat\varepsilon$ are asked at the lower end of a step on the
+# way up and at the upper end on the way down. The error falls with the number of steps:
 
 # %%
 print("steps   root mean square of (decoded − point)")
@@ -532,12 +535,12 @@ show(fig, "Three clouds of 300 points over the ring of modes: data, samples of D
 assert data.log_density(wrong).mean() > data.log_density(true).mean() + 0.5
 
 # %% [markdown]
-# *What to see:* the broken sampler draws *sharper* modes, and its samples are *more* probable under the true density than true
-# data are. To the eye it looks better, and the mean log-density agrees. It is a collapse all the same: those points have lost
-# most of the variance within their mode.
+# *What to see:* the broken sampler draws *sharper* modes, and its samples are *more* probable under the true density
+# than true data are. To the eye it looks better, and the mean log-density agrees. It is a collapse all the same: those
+# points have lost most of the variance within their mode.
 #
-# **Noise in the last step**, and **the chain's $\beta_t$ on a stride.** Two more, on Gaussian data, where the damage is exact. A
-# sampler with 20 steps that uses the $\beta_t$ of a single step forgets that it comes down by fifty.
+# **Noise in the last step**, and **the chain's $\beta_t$ on a stride.** Two more, on Gaussian data, where the damage is
+# exact. A sampler with 20 steps that uses the $\beta_t$ of a single step forgets that it comes down by fifty.
 #
 # **Predict.** Which of the two will data $\mathcal N(0, 1)$ notice? And data of variance 0.04?
 
@@ -613,8 +616,8 @@ for name, value, exact, tolerance in claims:
     assert abs(value - exact) < tolerance
 
 # %% [markdown]
-# (With $\beta$ the data $\mathcal N(0, 1)$ come out with variance $1 - \beta_1$: the last step adds no noise, and is short
-# of just that much.)
+# (With $\beta$ the data $\mathcal N(0, 1)$ come out with variance $1 - \beta_1$: the last step adds no noise, and is
+# short of just that much.)
 #
 # ## What you know now
 #

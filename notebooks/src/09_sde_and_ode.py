@@ -8,8 +8,8 @@
 # al. 2021, [score-based SDEs](https://arxiv.org/abs/2011.13456), §3 and §4.3.
 #
 # In notebook 8 DDPM's points trembled and DDIM's glided, and both ended on the data. That was no accident of those two
-# formulas. Let the steps become infinitely many: one becomes a stochastic differential equation, the other an ordinary one.
-# Both move the *same density*, and you will see why in three lines of calculus.
+# formulas. Let the steps become infinitely many: one becomes a stochastic differential equation, the other an ordinary
+# one. Both move the *same density*, and you will see why in three lines of calculus.
 
 # %%
 import matplotlib.pyplot as plt
@@ -28,25 +28,26 @@ process = td.VP()
 # %% [markdown]
 # ## From the chain to an SDE
 #
-# A noising step is $x_t = \sqrt{1-\beta_t}\,x_{t-1} + \sqrt{\beta_t}\,z$ with $z \sim \mathcal N(0, 1)$. Take $T$ steps, put
-# them on a clock that runs from 0 to 1, so that a step lasts $dt = 1/T$, and let a function $\beta(t)$ say how fast noise
-# comes in: $\beta_t = \beta(t/T)\,dt$. From now on $t$ is a number in $[0, 1]$, as in the library.
+# A noising step is $x_t = \sqrt{1-\beta_t}\,x_{t-1} + \sqrt{\beta_t}\,z$ with $z \sim \mathcal N(0, 1)$. Take $T$
+# steps, put them on a clock that runs from 0 to 1, so that a step lasts $dt = 1/T$, and let a function $\beta(t)$ say
+# how fast noise comes in: $\beta_t = \beta(t/T)\,dt$. From now on $t$ is a number in $[0, 1]$, as in the library.
 #
 # For small $dt$, $\sqrt{1-\beta\,dt} = 1 - \tfrac12\beta\,dt$ up to terms of order $dt^2$. A step is then
 #
 # $$x(t + dt) = x(t) - \tfrac12\,\beta(t)\,x(t)\,dt + \sqrt{\beta(t)}\,\sqrt{dt}\;z .$$
 #
-# Sums of independent $\sqrt{dt}\,z$ are the increments of a **Brownian path** $w$: over any stretch of time, Gaussian with
-# the length of the stretch as variance, and independent of what came before. As $dt \to 0$ we write
+# Sums of independent $\sqrt{dt}\,z$ are the increments of a **Brownian path** $w$: over any stretch of time, Gaussian
+# with the length of the stretch as variance, and independent of what came before. As $dt \to 0$ we write
 #
 # $$\boxed{\;dx = -\tfrac12\,\beta(t)\,x\,dt + \sqrt{\beta(t)}\;dw\;}$$
 #
-# This is a **stochastic differential equation** (SDE), called variance preserving [Song et al. 2021, §3.4]. The part before $dt$
-# is its **drift**, $\sqrt\beta$ its **diffusion**. You may always read it as the line above it, with a small $dt$: that
-# reading, as an algorithm, is the **Euler–Maruyama method**.
+# This is a **stochastic differential equation** (SDE), called variance preserving [Song et al. 2021, §3.4]. The part
+# before $dt$ is its **drift**, $\sqrt\beta$ its **diffusion**. You may always read it as the line above it, with a
+# small $dt$: that reading, as an algorithm, is the **Euler–Maruyama method**.
 #
 # The library's `td.VP()` has $\beta(t) = 0.1 + 19.9\,t$, with signal $\alpha = e^{-\frac12\int_0^t\beta}$ and noise
-# $\sigma^2 = 1 - \alpha^2$. Notebook 2 measured that chains tend to it: at the end $\ln\bar\alpha$ is off in proportion to $1/T$.
+# $\sigma^2 = 1 - \alpha^2$. Notebook 2 measured that chains tend to it: at the end $\ln\bar\alpha$ is off in proportion
+# to $1/T$.
 #
 # ### Exercise 9.1: one step of Euler–Maruyama
 #
@@ -67,9 +68,9 @@ check(euler_maruyama_step)
 # %% [markdown]
 # ## What pulls where
 #
-# Our data are two modes on a line, one narrow and one wide, and the exact score $s = \partial_x \ln q_t(x)$. Often one reads
-# that the drift pulls points towards a mode. Let us look: the forward drift $-\tfrac12\beta x$, and the score, scaled by
-# $\tfrac12\beta$ so that both are velocities.
+# Our data are two modes on a line, one narrow and one wide, and the exact score $s = \partial_x \ln q_t(x)$. Often one
+# reads that the drift pulls points towards a mode. Let us look: the forward drift $-\tfrac12\beta x$, and the score,
+# scaled by $\tfrac12\beta$ so that both are velocities.
 #
 # **Predict.** Where is each of the two curves zero?
 
@@ -99,10 +100,10 @@ show(fig, "Two curves over the two-mode density: the forward drift is a falling 
 #
 # ## How a density moves
 #
-# Points obey $dx = f\,dt + g\,dw$, here with $f = -\tfrac12\beta x$, $g = \sqrt\beta$. What does their density $q_t$ do? Take a
-# smooth test function $\phi$ that vanishes far out, and ask how its mean changes. To second order
-# $\phi(x + dx) = \phi + \phi'\,dx + \tfrac12\phi''\,dx^2$. Given $x_t$, the mean of $dw$ is 0 and that of $dw^2$ is $dt$; all
-# else in $dx^2$ is smaller than $dt$. So
+# Points obey $dx = f\,dt + g\,dw$, here with $f = -\tfrac12\beta x$, $g = \sqrt\beta$. What does their density $q_t$
+# do? Take a smooth test function $\phi$ that vanishes far out, and ask how its mean changes. To second order
+# $\phi(x + dx) = \phi + \phi'\,dx + \tfrac12\phi''\,dx^2$. Given $x_t$, the mean of $dw$ is 0 and that of $dw^2$ is
+# $dt$; all else in $dx^2$ is smaller than $dt$. So
 #
 # $$\frac{d}{dt}\,\mathbb E\,\phi(x_t) = \mathbb E\big[f\,\phi' + \tfrac12 g^2\,\phi''\big],
 #   \qquad\text{that is}\qquad
@@ -113,13 +114,13 @@ show(fig, "Two curves over the two-mode density: the forward drift is a falling 
 #
 # $$\boxed{\;\partial_t q = -\,(f q)' + \tfrac12\,g^2\,q''\;}$$
 #
-# the **Fokker–Planck equation**. The first term carries the density along, the second spreads it. (In more dimensions: the
-# divergence of $fq$, the Laplacian of $q$.) Divide by $q$, and use $q' = s\,q$ and so $q'' = (s' + s^2)\,q$:
+# the **Fokker–Planck equation**. The first term carries the density along, the second spreads it. (In more dimensions:
+# the divergence of $fq$, the Laplacian of $q$.) Divide by $q$, and use $q' = s\,q$ and so $q'' = (s' + s^2)\,q$:
 #
 # $$\partial_t \ln q = -f' - f s + \tfrac12\,g^2\,(s' + s^2).$$
 #
-# Let us not believe it. The left side we get by a **complex step** (notebook 6): $\operatorname{Im} F(t + ih)/h$ is $F'(t)$ to
-# full precision for $h = 10^{-30}$. We get $s'$ in the same way.
+# Let us not believe it. The left side we get by a **complex step** (notebook 6): $\operatorname{Im} F(t + ih)/h$ is
+# $F'(t)$ to full precision for $h = 10^{-30}$. We get $s'$ in the same way.
 
 # %%
 h = 1e-30
@@ -146,16 +147,16 @@ for t in (0.02, 0.1, 0.3, 0.6):
 #
 # $$\partial_t q = -\big((f - \tfrac12 g^2 s)\,q\big)' .$$
 #
-# That is how a density moves whose points obey (Fokker–Planck with $g = 0$; that the equation has one solution from a given
-# start is used, not shown)
+# That is how a density moves whose points obey (Fokker–Planck with $g = 0$; that the equation has one solution from a
+# given start is used, not shown)
 #
 # $$\boxed{\;\frac{dx}{dt} = f - \tfrac12\,g^2\,s\;}$$
 #
 # This ODE is the **probability flow**. An ODE may be run in either direction, so here is a way from noise to data [Song
 # et al. 2021, §4.3].
 #
-# And we may trade only *some* noise for drift, or more than all of it. Add and subtract $\tfrac12\lambda^2 g^2 q''$, for any
-# number $\lambda \ge 0$ (a knob; not the log-SNR):
+# And we may trade only *some* noise for drift, or more than all of it. Add and subtract $\tfrac12\lambda^2 g^2 q''$,
+# for any number $\lambda \ge 0$ (a knob; not the log-SNR):
 #
 # $$\partial_t q = -\Big(\big[f - \tfrac12(1+\lambda^2)\,g^2 s\big]\,q\Big)' - \tfrac12\,\lambda^2 g^2\,q'' .$$
 #
@@ -173,8 +174,8 @@ for t in (0.02, 0.1, 0.3, 0.6):
 #
 # (For $\lambda = 1$ more is true: not only the densities agree with the forward process, but the laws of whole paths.)
 #
-# Why DDPM and DDIM? Take a step of each, from $t$ to $t - \Delta$ with a small $\Delta$. DDPM's, in the score form of notebook 8
-# with $\beta_t = \beta\Delta$, is
+# Why DDPM and DDIM? Take a step of each, from $t$ to $t - \Delta$ with a small $\Delta$. DDPM's, in the score form of
+# notebook 8 with $\beta_t = \beta\Delta$, is
 #
 # $$\frac{x + \beta\Delta\,s}{\sqrt{1-\beta\Delta}} + \sqrt{\beta\Delta}\;z
 #   \;\approx\; x + \tfrac12\beta x\,\Delta + \beta s\,\Delta + \sqrt{\beta\Delta}\;z
@@ -207,7 +208,8 @@ for small in (1e-2, 1e-3, 1e-4):
 assert np.allclose(left_over[-2], left_over[-1], rtol=0.01)  # the same: of order Δ²
 
 # %% [markdown]
-# *What to see:* while $\Delta$ falls a hundredfold each column stays nearly constant: what is left over falls as $\Delta^2$.
+# *What to see:* while $\Delta$ falls a hundredfold each column stays nearly constant: what is left over falls as
+# $\Delta^2$.
 #
 # ### Exercise 9.2: the drift of the reverse SDE
 #
@@ -241,12 +243,12 @@ check(probability_flow_drift)
 # %% [markdown]
 # ## The picture to remember
 #
-# Six points of noise, at the quantiles 0.1, 0.25, …, 0.85 of $q_1$, go down to the data: by the flow, $\lambda = 0$, then with a
-# little noise, $\lambda = 0.4$, and by the reverse SDE, $\lambda = 1$. All random paths share **one** Brownian path $\bar w$, so
-# that whatever is different between them is not luck.
+# Six points of noise, at the quantiles 0.1, 0.25, …, 0.85 of $q_1$, go down to the data: by the flow, $\lambda = 0$,
+# then with a little noise, $\lambda = 0.4$, and by the reverse SDE, $\lambda = 1$. All random paths share **one**
+# Brownian path $\bar w$, so that whatever is different between them is not luck.
 #
-# **Predict.** Six starts and one $\bar w$: where do the six paths of the reverse SDE end? Write it down before you run the
-# next cell.
+# **Predict.** Six starts and one $\bar w$: where do the six paths of the reverse SDE end? Write it down before you run
+# the next cell.
 
 
 # %%
@@ -307,18 +309,18 @@ for lam, paths in jagged.items():
 assert np.ptp(jagged[1.0][-1]) < 0.1 * np.ptp(smooth[-1])
 
 # %% [markdown]
-# *What to see:* the image is the density, darker where it is denser, and it is the same for all. The blue curves part like a
-# river around an island and never cross. With a little noise the paths tremble in one rhythm, and all six end in the upper
-# mode. The reverse SDE goes further: its six paths run together and end in *one* place. Why? At high noise $s \approx -x$,
-# and its drift, walked back, is $-\tfrac12\beta x$. So the differences of paths with one $\bar w$ shrink. It forgets the
-# start; where a path ends is written in $\bar w$. A crowd needs a Brownian path for each point. Then no path agrees with
-# its blue curve. Does the crowd?
+# *What to see:* the image is the density, darker where it is denser, and it is the same for all. The blue curves part
+# like a river around an island and never cross. With a little noise the paths tremble in one rhythm, and all six end in
+# the upper mode. The reverse SDE goes further: its six paths run together and end in *one* place. Why? At high noise
+# $s \approx -x$, and its drift, walked back, is $-\tfrac12\beta x$. So the differences of paths with one $\bar w$
+# shrink. It forgets the start; where a path ends is written in $\bar w$. A crowd needs a Brownian path for each point.
+# Then no path agrees with its blue curve. Does the crowd?
 #
 # ## Curves that keep their quantile
 #
 # Two curves of an ODE cannot cross. On a line, then, as many points stay below a curve as were there at the start:
-# $F_t(x_t)$, with $F_t$ the distribution function of $q_t$, is constant along it. So the flow of each point is known *exactly*, as
-# $x_t = F_t^{-1}(F_1(x_1))$, and this is a sharp test of any ODE solver.
+# $F_t(x_t)$, with $F_t$ the distribution function of $q_t$, is constant along it. So the flow of each point is known *exactly*,
+# as $x_t = F_t^{-1}(F_1(x_1))$, and this is a sharp test of any ODE solver.
 
 # %%
 print("    t     F_t(x_t) along the six curves                              largest change")
@@ -383,8 +385,8 @@ print(f"\nα(1) = {process.alpha(1.0):.4f}")
 
 # %% [markdown]
 # How wrong is it? On data $\mathcal N(0, 1)$, where the score is $-x$ and the right flow stands still, it says
-# $dx/dt = +\tfrac12\beta x$. From $t = 1$ down to 0 that multiplies $x$ by $\alpha(1) = 0.0066$: all samples are nearly at 0.
-# **Predict** what it does to two modes.
+# $dx/dt = +\tfrac12\beta x$. From $t = 1$ down to 0 that multiplies $x$ by $\alpha(1) = 0.0066$: all samples are nearly
+# at 0. **Predict** what it does to two modes.
 
 # %%
 wrong = np.array([x[:, 0] for _, x in td.euler_maruyama(model, process, start, ts, noise=lambda t, s: 0.0)])
@@ -428,10 +430,11 @@ for t in (0.05, 0.1, 0.2, 0.3, 0.4):
     assert ratio[t][0] < 1e-11 < 1 < ratio[t][1]
 
 # %% [markdown]
-# The ratio grows because at large $t$ the true density hardly changes: the mistake, though smaller there, is large beside it.
+# The ratio grows because at large $t$ the true density hardly changes: the mistake, though smaller there, is large
+# beside it.
 #
-# **The sign of $dt$.** Sampling runs from 1 down to 0, so $dt < 0$. Take its absolute value, as one does without thinking.
-# **Predict** what the points of noise do.
+# **The sign of $dt$.** Sampling runs from 1 down to 0, so $dt < 0$. Take its absolute value, as one does without
+# thinking. **Predict** what the points of noise do.
 
 # %%
 x, z = noise[:500], rng.standard_normal((400, 500, 1))
@@ -447,9 +450,10 @@ assert x.std() > 3
 #
 # ## The numbers
 #
-# First the family: the Fokker–Planck residual for four $\lambda$, at $t = 0.1$, relative to $\partial_t \ln q$. Then the crowds,
-# against the exact law at the end, with standard errors; $D$ is the largest distance between the distribution function of the
-# ends and the exact one. If the law is right, $D$ stays below $1.63/\sqrt n$ in 99 % of all cases.
+# First the family: the Fokker–Planck residual for four $\lambda$, at $t = 0.1$, relative to $\partial_t \ln q$. Then
+# the crowds, against the exact law at the end, with standard errors; $D$ is the largest distance between the
+# distribution function of the ends and the exact one. If the law is right, $D$ stays below $1.63/\sqrt n$ in 99 % of
+# all cases.
 
 # %%
 t = 0.1
@@ -500,5 +504,5 @@ assert abs(correlation) < 4 / np.sqrt(n)
 # - The drift pulls to the origin; the score points to the modes. The flow has the ½, the reverse SDE has not, and $dt < 0$.
 # - The flow keeps quantiles, so each of its paths has an exact answer.
 #
-# **Next:** [10. Solvers and likelihood](10_solvers_and_likelihood.ipynb). The flow is an ordinary differential equation: what
-# does a step of a good solver cost, and how likely is a point?
+# **Next:** [10. Solvers and likelihood](10_solvers_and_likelihood.ipynb). The flow is an ordinary differential
+# equation: what does a step of a good solver cost, and how likely is a point?

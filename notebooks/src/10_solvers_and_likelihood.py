@@ -39,9 +39,9 @@ rng = np.random.default_rng(10)
 #
 # $$\frac{dx}{dt} = f(t)\,x + \frac{g^2(t)}{2\sigma(t)}\,\varepsilon^*(x, t),$$
 #
-# with the exact answer $\varepsilon^* = -\sigma \nabla \ln q_t$ of a mixture; from here on $f(t)$ is the *factor* of $x$ in
-# the drift, $-\tfrac12\beta$ for VP. In one dimension its paths never cross, so each
-# keeps the share of the crowd that is to its left (notebook 9). With $F_t$ the distribution function of $x_t$,
+# with the exact answer $\varepsilon^* = -\sigma \nabla \ln q_t$ of a mixture; from here on $f(t)$ is the *factor* of
+# $x$ in the drift, $-\tfrac12\beta$ for VP. In one dimension its paths never cross, so each keeps the share of the
+# crowd that is to its left (notebook 9). With $F_t$ the distribution function of $x_t$,
 #
 # $$F_t(x_t) = F_s(x_s) \quad\text{on a path, and so}\quad x_s = F_s^{-1}\big(F_t(x_t)\big).$$
 #
@@ -80,9 +80,10 @@ assert np.allclose(by_scipy, x_clean[:, 0], rtol=0, atol=1e-11)
 # %% [markdown]
 # ## A step, and a better one
 #
-# Let $dx/dt = f(x, t)$ be any equation; in this section $f$ is all of its right side. Let $h = s - t$ be the length of a step
-# from $t$ to $s$, negative on the way to the data, and a dot the derivative along the path, so that $\dot x = f$. The truth has
-# a Taylor series, $x_s = x_t + h\,\dot x + \tfrac12 h^2 \ddot x + O(h^3)$. **Euler's** step keeps the first two terms,
+# Let $dx/dt = f(x, t)$ be any equation; in this section $f$ is all of its right side. Let $h = s - t$ be the length of
+# a step from $t$ to $s$, negative on the way to the data, and a dot the derivative along the path, so that
+# $\dot x = f$. The truth has a Taylor series, $x_s = x_t + h\,\dot x + \tfrac12 h^2 \ddot x + O(h^3)$. **Euler's** step
+# keeps the first two terms,
 #
 # $$x_s \approx x_t + h\,f(x_t, t),$$
 #
@@ -90,13 +91,15 @@ assert np.allclose(by_scipy, x_clean[:, 0], rtol=0, atol=1e-11)
 # smooth grid all steps shrink like one over their number), so the errors add up to something proportional to $h$. A
 # solver whose error at the end is proportional to $h^p$ has the **order** $p$: Euler has order 1.
 #
-# **Heun's** step looks at the slope at both ends, the far one at $x_{\mathrm E}$, where Euler would arrive, and takes the mean:
+# **Heun's** step looks at the slope at both ends, the far one at $x_{\mathrm E}$, where Euler would arrive, and takes
+# the mean:
 #
 # $$x_{\mathrm E} = x_t + h f(x_t, t), \qquad x_s \approx x_t + \tfrac h2\,\big(f(x_t, t) + f(x_{\mathrm E}, s)\big).$$
 #
-# Why is that better? Expand the second slope, with $f_t$ and $f_x$ the derivatives of $f$: $f(x_t + hf, t + h) = f +
-# h\,(f_t + f_x f) + O(h^2)$. The bracket is the derivative of $f$ along the path, $\ddot x = f_t + f_x f$. So Heun's step is $x_t
-# + hf + \tfrac12 h^2 \ddot x + O(h^3)$, the Taylor series to the second term, without any derivative in it. Order 2.
+# Why is that better? Expand the second slope, with $f_t$ and $f_x$ the derivatives of $f$:
+# $f(x_t + hf, t + h) = f + h\,(f_t + f_x f) + O(h^2)$. The bracket is the derivative of $f$ along the path,
+# $\ddot x = f_t + f_x f$. So Heun's step is $x_t + hf + \tfrac12 h^2 \ddot x + O(h^3)$, the Taylor series to the second
+# term, without any derivative in it. Order 2.
 #
 # ### Exercise 10.1: Euler
 
@@ -169,15 +172,16 @@ show(fig, "Two panels with seven exact paths each, from noise on the left to dat
 #   = \frac{\dot\alpha}{\alpha}\,(\alpha \hat x_0 + \sigma\hat\varepsilon) + \Big(\dot\sigma - \frac{\dot\alpha}{\alpha}\sigma\Big)\hat\varepsilon
 #   = \dot\alpha\,\hat x_0 + \dot\sigma\,\hat\varepsilon .$$
 #
-# Now look at $x/\sigma$ in place of $x$. By the quotient rule, with the same $x = \alpha\hat x_0 + \sigma\hat\varepsilon$ put in,
+# Now look at $x/\sigma$ in place of $x$. By the quotient rule, with the same
+# $x = \alpha\hat x_0 + \sigma\hat\varepsilon$ put in,
 #
 # $$\frac{d}{dt}\frac{x}{\sigma} = \frac{\dot x}{\sigma} - \frac{\dot\sigma\,x}{\sigma^2}
 #   = \frac{\dot\alpha\,\hat x_0 + \dot\sigma\hat\varepsilon}{\sigma} - \frac{\dot\sigma\,(\alpha \hat x_0 + \sigma\hat\varepsilon)}{\sigma^2}
 #   = \Big(\frac{\dot\alpha}{\sigma} - \frac{\alpha\dot\sigma}{\sigma^2}\Big)\hat x_0
 #   = \hat x_0\,\frac{d}{dt}\frac{\alpha}{\sigma} .$$
 #
-# All that is left of the flow is $d(x/\sigma) = \hat x_0\,d(\alpha/\sigma)$. Integrate from $t$ to $s$, in the clock $\ell = \ln(\alpha/\sigma) = \lambda/2$,
-# in which $\alpha/\sigma = e^\ell$ (DPM-Solver's papers call it $\lambda$):
+# All that is left of the flow is $d(x/\sigma) = \hat x_0\,d(\alpha/\sigma)$. Integrate from $t$ to $s$, in the clock
+# $\ell = \ln(\alpha/\sigma) = \lambda/2$, in which $\alpha/\sigma = e^\ell$ (DPM-Solver's papers call it $\lambda$):
 #
 # $$x_s = \frac{\sigma_s}{\sigma_t}\,x_t + \sigma_s \int_{\ell_t}^{\ell_s} e^{\ell}\,\hat x_0\,d\ell .$$
 #
@@ -272,13 +276,14 @@ show(fig, "Five falling lines on logarithmic axes, error against the number of s
      "and DPM-Solver++(2M) with slope 2, RK4 with slope 4, down to one in a hundred million.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* straight lines, and the order is the slope. Twice the steps halve the error of Euler and DDIM, quarter that of
-# Heun and DPM-Solver++(2M), and leave a sixteenth of RK4's. Two solvers of one order differ by a constant factor.
+# *What to see:* straight lines, and the order is the slope. Twice the steps halve the error of Euler and DDIM, quarter
+# that of Heun and DPM-Solver++(2M), and leave a sixteenth of RK4's. Two solvers of one order differ by a constant
+# factor.
 #
 # ## Orders are paid for
 #
-# A step of Heun asks the network twice, one of RK4 four times. What counts is the **number of function evaluations**, NFE.
-# `td.counting(model)` is the same denoiser with a counter in it.
+# A step of Heun asks the network twice, one of RK4 four times. What counts is the **number of function evaluations**,
+# NFE. `td.counting(model)` is the same denoiser with a counter in it.
 
 # %%
 print("evaluations in 64 steps, counted")
@@ -289,9 +294,9 @@ for name, (sampler, _, cost) in solvers.items():
     assert counted.nfe == 64 * cost
 
 # %% [markdown]
-# A fair race gives each solver the same number of evaluations. Make it a harder one: data with two narrow modes side by side,
-# of standard deviation 0.03, as pictures have fine detail, and from pure noise down to a log-SNR of 14. And it matters *where* the steps are
-# put. We compare equal steps in log-SNR with equal steps in $t$.
+# A fair race gives each solver the same number of evaluations. Make it a harder one: data with two narrow modes side by
+# side, of standard deviation 0.03, as pictures have fine detail, and from pure noise down to a log-SNR of 14. And it
+# matters *where* the steps are put. We compare equal steps in log-SNR with equal steps in $t$.
 #
 # **Predict.** Which solver would you take for 8 evaluations in all, and which for 256? On which grid?
 
@@ -358,19 +363,21 @@ for name, (sampler, _, cost) in solvers.items():
 # %% [markdown]
 # ## How likely is a point?
 #
-# A flow moves points, and with them the probability around them. Let $p_t$ be the density of the crowd at time $t$. In a
-# short time $h$ the map $x \mapsto x + h\,\tilde f(x, t)$, $\tilde f$ the velocity, turns a small volume into one that is $\lvert\det(I + hJ)\rvert$ times as
-# large, with the Jacobian $J = \partial\tilde f/\partial x$. The probability in it stays, so the density is divided by that:
+# A flow moves points, and with them the probability around them. Let $p_t$ be the density of the crowd at time $t$. In
+# a short time $h$ the map $x \mapsto x + h\,\tilde f(x, t)$, $\tilde f$ the velocity, turns a small volume into one
+# that is $\lvert\det(I + hJ)\rvert$ times as large, with the Jacobian $J = \partial\tilde f/\partial x$. The
+# probability in it stays, so the density is divided by that:
 #
 # $$\ln p_{t+h}(x_{t+h}) = \ln p_t(x_t) - \ln\lvert\det(I + hJ)\rvert .$$
 #
-# A determinant is the product of the eigenvalues, those of $I + hJ$ are $1 + h j_k$, and $\ln(1 + h j_k) = h j_k + O(h^2)$. Their sum is $h \operatorname{tr} J + O(h^2)$.
-# Divide by $h$ and let it go to 0:
+# A determinant is the product of the eigenvalues, those of $I + hJ$ are $1 + h j_k$, and
+# $\ln(1 + h j_k) = h j_k + O(h^2)$. Their sum is $h \operatorname{tr} J + O(h^2)$. Divide by $h$ and let it go to 0:
 #
 # $$\boxed{\;\frac{d}{dt}\ln p_t(x_t) = -\operatorname{tr}\frac{\partial \tilde f}{\partial x} = -\nabla\!\cdot\tilde f(x_t, t)\;}$$
 #
-# This is the **instantaneous change of variables** (Chen et al. 2018, [Neural ODEs](https://arxiv.org/abs/1806.07366)). No determinant is left, only a trace, the
-# **divergence**. Integrate from the data to the noise, where the density is known, $\mathcal N(0, I)$:
+# This is the **instantaneous change of variables** (Chen et al. 2018, [Neural ODEs](https://arxiv.org/abs/1806.07366)).
+# No determinant is left, only a trace, the **divergence**. Integrate from the data to the noise, where the density is
+# known, $\mathcal N(0, I)$:
 #
 # $$\ln p_0(x_0) = \ln \mathcal N(x_1; 0, I) + \int_0^1 \nabla\!\cdot\tilde f(x_t, t)\,dt .$$
 #
@@ -419,8 +426,9 @@ show(fig, "The density of the data, a curve with two modes; the flow of the exac
      "the louder denoiser has narrower modes, both nearer to 0, the right one much higher.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* with the exact denoiser the flow's density (dashed) is the data's. With the louder one it is another, of modes that are
-# too narrow and too near to 0: more noise was removed than there was. But it is a density too, and the area under it must be 1:
+# *What to see:* with the exact denoiser the flow's density (dashed) is the data's. With the louder one it is another,
+# of modes that are too narrow and too near to 0: more noise was removed than there was. But it is a density too, and
+# the area under it must be 1:
 
 # %%
 dx = line[1, 0] - line[0, 0]
@@ -434,22 +442,26 @@ assert abs(np.sum(np.exp(right)) * dx - 1) < 1e-3
 assert abs(np.sum(np.exp(wrong)) * dx - 1) < 1e-3
 
 # %% [markdown]
-# The solver is right to 0.0002 nats, and any denoiser has a density. The larger error of the first row is not the solver's: at $t = 1$
-# the crowd is not quite $\mathcal N(0, 1)$, since 0.7 % of the mean of the data is left ($\alpha(1) = 0.0066$; the gap $L_T$ of notebook 2).
+# The solver is right to 0.0002 nats, and any denoiser has a density. The larger error of the first row is not the
+# solver's: at $t = 1$ the crowd is not quite $\mathcal N(0, 1)$, since 0.7 % of the mean of the data is left
+# ($\alpha(1) = 0.0066$; the gap $L_T$ of notebook 2).
 #
 # ## A trace from random signs
 #
-# In $d$ dimensions the trace of a Jacobian takes $d$ products of a vector with it, one for each coordinate: 784 backward passes for
-# an image of 28 × 28 pixels, at every step. There is a cheaper way. Let $v$ be random with $\mathbb E\,vv^\top = I$, such as a vector of independent random signs $\pm 1$. Then
+# In $d$ dimensions the trace of a Jacobian takes $d$ products of a vector with it, one for each coordinate: 784
+# backward passes for an image of 28 × 28 pixels, at every step. There is a cheaper way. Let $v$ be random with
+# $\mathbb E\,vv^\top = I$, such as a vector of independent random signs $\pm 1$. Then
 #
 # $$\mathbb E\,v^\top J v = \mathbb E \operatorname{tr}(J\,v v^\top) = \operatorname{tr}(J\;\mathbb E\,vv^\top) = \operatorname{tr} J :$$
 #
-# one product with a vector, right on average (Hutchinson 1989; for flows, Grathwohl et al. 2019, [FFJORD](https://arxiv.org/abs/1810.01367)). How far off is one
-# draw? With signs $v_i^2 = 1$, so the diagonal comes out exactly and only the rest is noise. Let $S = \frac12(J + J^\top)$, then
+# one product with a vector, right on average (Hutchinson 1989; for flows, Grathwohl et al. 2019,
+# [FFJORD](https://arxiv.org/abs/1810.01367)). How far off is one draw? With signs $v_i^2 = 1$, so the diagonal comes
+# out exactly and only the rest is noise. Let $S = \frac12(J + J^\top)$, then
 #
 # $$v^\top J v = \operatorname{tr} J + 2\sum_{i<j} S_{ij}\,v_i v_j .$$
 #
-# The products $v_iv_j$ have mean 0 and variance 1, and two different ones are uncorrelated. So the variance is $4\sum_{i<j} S_{ij}^2 = 2\sum_{i \ne j} S_{ij}^2$.
+# The products $v_iv_j$ have mean 0 and variance 1, and two different ones are uncorrelated. So the variance is
+# $4\sum_{i<j} S_{ij}^2 = 2\sum_{i \ne j} S_{ij}^2$.
 #
 # There are only $2^d$ vectors of signs. For $d = 4$ we can take all 16, and there is nothing random left.
 #
@@ -515,9 +527,10 @@ for probes in (2, 16):
 #
 # ## Two models in one denoiser
 #
-# Now there are two numbers for "how good is it", both in nats for each point: the flow's mean $-\ln p(x_0)$, call it NLL(ODE), and
-# the bound $-\text{ELBO}$ of notebook 4. And there is a third that nobody can beat, the **entropy** of the data, $-\mathbb E \ln q(x_0)$:
-# any model's mean $-\ln p$ exceeds it by the Kullback–Leibler divergence from the data to the model, which is never negative.
+# Now there are two numbers for "how good is it", both in nats for each point: the flow's mean $-\ln p(x_0)$, call it
+# NLL(ODE), and the bound $-\text{ELBO}$ of notebook 4. And there is a third that nobody can beat, the **entropy** of
+# the data, $-\mathbb E \ln q(x_0)$: any model's mean $-\ln p$ exceeds it by the Kullback–Leibler divergence from the
+# data to the model, which is never negative.
 #
 # It is often said that entropy ≤ NLL(ODE) ≤ −ELBO, the bound above the likelihood. Take $\mathcal N(0, 1)$ as data and
 # $\hat\varepsilon = (1+\kappa)\,\varepsilon^*$, where all three can be had exactly. **Predict.** On which side of
@@ -536,8 +549,9 @@ for probes in (2, 16):
 #
 # $$-\text{ELBO} - \text{entropy} = \tfrac12\,\kappa^2 b .$$
 #
-# The library knows nothing of these formulas. It integrates and adds up, with five nodes of Gauss–Hermite quadrature for the
-# expectations: weighted points on which the mean of a polynomial (up to degree 9) is its mean under $\mathcal N(0, 1)$.
+# The library knows nothing of these formulas. It integrates and adds up, with five nodes of Gauss–Hermite quadrature
+# for the expectations: weighted points on which the mean of a polynomial (up to degree 9) is its mean under
+# $\mathcal N(0, 1)$.
 
 # %%
 normal = td.Oracle(td.GaussianMixture([1.0], [[0.0]], [[[1.0]]]), process)
@@ -609,9 +623,10 @@ def heun_at_t(f, x, t, s):
 print(check(heun_at_t, "heun_step"))
 
 # %% [markdown]
-# It still converges; only its *order* is gone. Second: to test a solver one may go from data to noise and back, as we did in
-# notebook 8, and look whether one arrives where one started. Let us measure the "order" of this round trip, for
-# the right solvers, for the broken one, and for a fraud that does not move at all. **Predict** which of them it exposes.
+# It still converges; only its *order* is gone. Second: to test a solver one may go from data to noise and back, as we
+# did in notebook 8, and look whether one arrives where one started. Let us measure the "order" of this round trip, for
+# the right solvers, for the broken one, and for a fraud that does not move at all. **Predict** which of them it
+# exposes.
 
 
 # %%
@@ -670,9 +685,10 @@ for name, (one_way, back) in rates.items():
     print(f"    {name:12s}    {one_way:7.2f}    {f'{back:14.2f}' if np.isfinite(back) else '  no error at all'}")
 
 # %% [markdown]
-# Standing still returns with no error at all, and looks best. Why do even orders gain one? A step of order $p$ errs by $C h^{p+1}$, and the same step
-# backwards by $C(-h)^{p+1}$. If $p$ is even the two have opposite signs and cancel, and the trip gains an order; if $p$ is odd they add up.
-# A round trip measures whether a solver can undo itself, not whether it went to the right place.
+# Standing still returns with no error at all, and looks best. Why do even orders gain one? A step of order $p$ errs by
+# $C h^{p+1}$, and the same step backwards by $C(-h)^{p+1}$. If $p$ is even the two have opposite signs and cancel, and
+# the trip gains an order; if $p$ is odd they add up. A round trip measures whether a solver can undo itself, not
+# whether it went to the right place.
 #
 # ## The numbers
 #
@@ -710,5 +726,5 @@ assert measured[-1.0][0] < measured[-1.0][1]
 # - A denoiser makes two models, flow and chain. Both cost at least the entropy, and their numbers have no order.
 # - A round trip does not measure an order.
 #
-# **Next:** [11. The perfect model memorises](11_memorisation.ipynb). So far the data were a density. What is the exact denoiser of a
-# finite set of training points?
+# **Next:** [11. The perfect model memorises](11_memorisation.ipynb). So far the data were a density. What is the exact
+# denoiser of a finite set of training points?

@@ -3,9 +3,10 @@
 #
 # **What if training succeeds completely?**
 #
-# *You need:* the conditional mean as the best denoiser, and the floor of the loss (notebook 5), DDIM (8); `td.train` (7) helps. *To read:* 30 minutes.
-# *To work:* 45 minutes. *Papers:* Karras et al. 2022, [EDM](https://arxiv.org/abs/2206.00364), App. B.3; Gu et al. 2023,
-# [On memorization in diffusion models](https://arxiv.org/abs/2310.02664).
+# *You need:* the conditional mean as the best denoiser, and the floor of the loss (notebook 5), DDIM (8); `td.train`
+# (7) helps. *To read:* 30 minutes. *To work:* 45 minutes. *Papers:* Karras et al. 2022,
+# [EDM](https://arxiv.org/abs/2206.00364), App. B.3; Gu et al. 2023, [On memorization in diffusion
+# models](https://arxiv.org/abs/2310.02664).
 #
 # So far the exact denoiser belonged to a *density*. But a network is trained on a finite set of points, and its loss
 # has a minimiser of its own. We can write that down too, and sample with it. It is what the training loss asks for, and
@@ -44,8 +45,8 @@ rng = np.random.default_rng(11)
 #
 # ### Exercise 11.1: the empirical denoiser
 #
-# In DDPM's notation, with an integer $t$ from 1 to $T$. Far from all points every exponential is 0 in float64 and $0/0$ is not a
-# number: subtract the largest exponent of each row first, which cancels in the fraction.
+# In DDPM's notation, with an integer $t$ from 1 to $T$. Far from all points every exponential is 0 in float64 and $0/0$
+# is not a number: subtract the largest exponent of each row first, which cancels in the fraction.
 
 
 # %%
@@ -63,7 +64,8 @@ def empirical_denoiser(x_t, points, t, betas):
 check(empirical_denoiser)
 
 # %% [markdown]
-# A sampler also needs the noise that goes with it. Any denoiser says the same thing twice, once as data and once as noise.
+# A sampler also needs the noise that goes with it. Any denoiser says the same thing twice, once as data and once as
+# noise.
 #
 # ### Exercise 11.2: the noise that goes with it
 #
@@ -101,11 +103,13 @@ else:
 # %% [markdown]
 # ## Sampling with it
 #
-# From here on $t$ is the library's time, from 0, the data, to 1. Take 60 training points of the two moons, the empirical denoiser, and DDIM.
+# From here on $t$ is the library's time, from 0, the data, to 1. Take 60 training points of the two moons, the
+# empirical denoiser, and DDIM.
 #
 # **Predict.** Where do the samples go?
 #
-# The pictures show $x_t/\alpha$, so that the data stay where they are: it is data plus noise of standard deviation $\sigma/\alpha$.
+# The pictures show $x_t/\alpha$, so that the data stay where they are: it is data plus noise of standard deviation
+# $\sigma/\alpha$.
 
 # %%
 process = td.VP()
@@ -164,18 +168,18 @@ show(FuncAnimation(fig, draw, frames=len(frames) + 4, interval=150), "120 sample
      "moons, then each sample falls into one of 60 rings, the training points.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* there are two events. First the cloud finds the moons, which is what we want to learn. Later it finds the points, which
-# is not. What separates the two is a number.
+# *What to see:* there are two events. First the cloud finds the moons, which is what we want to learn. Later it finds
+# the points, which is not. What separates the two is a number.
 #
 # ## How many neighbours?
 #
-# How many points does the average $\sum_i w_i y_i$ really take in? If $k$ weights are equal and the rest 0, then $\sum_i w_i^2 = k \cdot 1/k^2 =
-# 1/k$. So call
+# How many points does the average $\sum_i w_i y_i$ really take in? If $k$ weights are equal and the rest 0, then
+# $\sum_i w_i^2 = k \cdot 1/k^2 = 1/k$. So call
 #
 # $$n_\text{eff} = \frac{1}{\sum_i w_i^2}$$
 #
-# the **effective number of neighbours**. It lies between 1, one point takes all, and $N$. (And $1/n_\text{eff}$ is the probability that two
-# draws by these weights are the same point.)
+# the **effective number of neighbours**. It lies between 1, one point takes all, and $N$. (And $1/n_\text{eff}$ is the
+# probability that two draws by these weights are the same point.)
 #
 # ### Exercise 11.3: effective neighbours
 
@@ -191,8 +195,8 @@ def effective_neighbours(weights):
 check(effective_neighbours)
 
 # %% [markdown]
-# The number falls from $N$ to 1 as the noise falls. **Predict.** Where is the fall if there are ten times as many points? And where if
-# each point has 128 coordinates in place of 2?
+# The number falls from $N$ to 1 as the noise falls. **Predict.** Where is the fall if there are ten times as many
+# points? And where if each point has 128 coordinates in place of 2?
 
 
 # %%
@@ -254,8 +258,9 @@ show(fig, "Effective neighbours against noise on logarithmic axes. Left, for 100
 #
 # $$\tfrac D2 \ln(1 + \text{SNR}) = \ln N \quad\Longleftrightarrow\quad \text{SNR} = N^{2/D} - 1, \qquad \frac\sigma\alpha = \big(N^{2/D} - 1\big)^{-1/2}.$$
 #
-# (Biroli et al. 2024, [Dynamical regimes of diffusion models](https://arxiv.org/abs/2402.18491), study this *collapse* onto a training
-# point by the methods of statistical physics. The $N$ that holds it off at a given noise, $(1 + \text{SNR})^{D/2}$, grows exponentially with $D$.)
+# (Biroli et al. 2024, [Dynamical regimes of diffusion models](https://arxiv.org/abs/2402.18491), study this *collapse*
+# onto a training point by the methods of statistical physics. The $N$ that holds it off at a given noise,
+# $(1 + \text{SNR})^{D/2}$, grows exponentially with $D$.)
 
 # %%
 print("noise σ/α at which two neighbours are left, of 1,000 normal points")
@@ -267,11 +272,11 @@ for D, (found, predicted) in collapse.items():
 # %% [markdown]
 # ## Below the floor
 #
-# Notebook 5 found a floor: no denoiser has a lower expected loss on $q$ than the exact one. **Predict.** What is the loss of the empirical
-# denoiser on the points that it was made of, and what on new ones?
+# Notebook 5 found a floor: no denoiser has a lower expected loss on $q$ than the exact one. **Predict.** What is the
+# loss of the empirical denoiser on the points that it was made of, and what on new ones?
 #
-# We measure $\mathbb E\,\lVert\varepsilon - \hat\varepsilon\rVert^2/D$ at each log-SNR $\lambda$, on the 60 training points with 30 draws of noise each, and on
-# 1,800 fresh points.
+# We measure $\mathbb E\,\lVert\varepsilon - \hat\varepsilon\rVert^2/D$ at each log-SNR $\lambda$, on the 60 training
+# points with 30 draws of noise each, and on 1,800 fresh points.
 
 # %%
 lam = np.linspace(-6, 10, 21)
@@ -305,12 +310,13 @@ show(fig, "Loss against log-SNR. The floor rises from 0 to 1. The empirical deno
      "on its training points and shoots up on new ones.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* up to $\lambda \approx 1$ the three agree: with that much noise 60 points are as good as the density. Then they part, downwards on the
-# training points and upwards on new ones. This pair of curves is the signature of memorising, and the floor shows it without a second
-# data set: *a training loss below the floor of the density is not skill.*
+# *What to see:* up to $\lambda \approx 1$ the three agree: with that much noise 60 points are as good as the density.
+# Then they part, downwards on the training points and upwards on new ones. This pair of curves is the signature of
+# memorising, and the floor shows it without a second data set: *a training loss below the floor of the density is not
+# skill.*
 #
-# Why does the loss on new points explode? With little noise $\hat x_0$ is the nearest training point $y$ and not $x_0$. Since $\varepsilon =
-# (x - \alpha x_0)/\sigma$ and $\hat\varepsilon = (x - \alpha\hat x_0)/\sigma$,
+# Why does the loss on new points explode? With little noise $\hat x_0$ is the nearest training point $y$ and not $x_0$.
+# Since $\varepsilon = (x - \alpha x_0)/\sigma$ and $\hat\varepsilon = (x - \alpha\hat x_0)/\sigma$,
 #
 # $$\lVert\varepsilon - \hat\varepsilon\rVert^2 = \frac{\alpha^2}{\sigma^2}\,\lVert x_0 - \hat x_0\rVert^2 \approx \text{SNR}\cdot\lVert x_0 - y\rVert^2 .$$
 #
@@ -382,10 +388,10 @@ show(fig, "Four clouds with the 60 training points as rings: after 200 steps two
      "after 1,500 a chain that passes through the rings; true points fill the moons evenly.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* after 200 steps the moons are blurred, and the samples twice as far from the training points (rings) as true points are. After
-# 600 neither number tells them from true points; the eye does, for some still stray between the moons, which a share and a median do not
-# see. After 1,500 they are nearer to the training points than true points are, in distance and in share: the network has begun to
-# memorise. It is still far from the perfect model.
+# *What to see:* after 200 steps the moons are blurred, and the samples twice as far from the training points (rings) as
+# true points are. After 600 neither number tells them from true points; the eye does, for some still stray between the
+# moons, which a share and a median do not see. After 1,500 they are nearer to the training points than true points are,
+# in distance and in share: the network has begun to memorise. It is still far from the perfect model.
 #
 # Its loss says the same. Here is the area between loss and floor during training, on the 60 points and on new ones:
 
@@ -407,16 +413,16 @@ show(fig, "The area between loss and floor against training steps. Both curves f
      "goes on below zero, that on new points turns and rises.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* at first both fall: that is learning. On new points the area is least after some 600 steps, and then it rises. On
-# training points it goes on, below zero, which over the density itself is impossible. Only new points say when to stop; to stop there is called **early
-# stopping**.
+# *What to see:* at first both fall: that is learning. On new points the area is least after some 600 steps, and then it
+# rises. On training points it goes on, below zero, which over the density itself is impossible. Only new points say
+# when to stop; to stop there is called **early stopping**.
 #
 # ## So why do trained networks not memorise?
 #
-# We measured one thing: *this* network, after so many steps, has not reached the minimiser of its loss, though it was on its way. That
-# leaves several reasons, and our experiment does not decide between them. Training stopped early. The network is smooth, and would need
-# steep steps between points at small noise. It is not for want of parameters: it has 25,410, and 60 points are 120 numbers. The
-# literature knows more:
+# We measured one thing: *this* network, after so many steps, has not reached the minimiser of its loss, though it was
+# on its way. That leaves several reasons, and our experiment does not decide between them. Training stopped early. The
+# network is smooth, and would need steep steps between points at small noise. It is not for want of parameters: it has
+# 25,410, and 60 points are 120 numbers. The literature knows more:
 #
 # - Networks *can* memorise. Carlini et al. 2023, [Extracting training data from diffusion models](https://arxiv.org/abs/2301.13188), recovered
 #   training images from large models, Stable Diffusion among them.
@@ -434,9 +440,10 @@ show(fig, "The area between loss and floor against training steps. Both curves f
 #
 # ## More points
 #
-# There is one way for the perfect model to be right: infinitely many points. Then the average over points becomes the integral over the
-# density. How fast? At a fixed noise $\hat x_0$ is one mean of $N$ random terms divided by another, and each is off by about $1/\sqrt N$. So the excess of its
-# loss over the floor, $\mathbb E\,\lVert\hat\varepsilon - \varepsilon^*\rVert^2/D$, should fall like $1/N$.
+# There is one way for the perfect model to be right: infinitely many points. Then the average over points becomes the
+# integral over the density. How fast? At a fixed noise $\hat x_0$ is one mean of $N$ random terms divided by another,
+# and each is off by about $1/\sqrt N$. So the excess of its loss over the floor,
+# $\mathbb E\,\lVert\hat\varepsilon - \varepsilon^*\rVert^2/D$, should fall like $1/N$.
 
 # %%
 sizes = np.array([100, 300, 1000, 3000, 10_000])
@@ -474,8 +481,8 @@ show(fig, "The excess loss of the empirical denoiser against the number of point
 #
 # ## Break it
 #
-# Suppose somebody evaluates models on the points they were trained on, and reports entropy plus area as a mean $-\ln p$, with $p$ the law of the reverse
-# chain:
+# Suppose somebody evaluates models on the points they were trained on, and reports entropy plus area as a mean
+# $-\ln p$, with $p$ the law of the reverse chain:
 #
 # $$\mathrm{KL}(q \,\Vert\, p) \le \frac D2 \int \big(\text{loss}(\lambda) - \text{floor}(\lambda)\big)\,d\lambda , \qquad
 #   -\mathbb E \ln p = \text{entropy} + \mathrm{KL} .$$
@@ -559,4 +566,5 @@ print(f"\nfor λ > 3 at all {inside.sum()} of {inside.sum()} times: training los
 # - A trained network generalises only where it misses the minimiser, and misses it in the right way. Which way, we did
 #   not decide.
 #
-# **Next:** [12. Guidance, then digits](12_guidance_and_digits.ipynb). Two denoisers can be combined into a third. What does that sample?
+# **Next:** [12. Guidance, then digits](12_guidance_and_digits.ipynb). Two denoisers can be combined into a third. What
+# does that sample?

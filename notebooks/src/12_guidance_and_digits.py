@@ -48,7 +48,8 @@ rng = np.random.default_rng(12)
 #   = (1+w)\,\nabla \ln q_t(x\mid y) - w\,\nabla \ln q_t(x).$$
 #
 # No classifier is left, so this is **classifier-free guidance**. The factor $-\sigma$ turns scores into noise answers,
-# $\varepsilon^* = -\sigma\,\nabla\ln q_t$ (notebook 5). With $\hat\varepsilon(x, t\mid y)$ for the answer of a denoiser that is told the label,
+# $\varepsilon^* = -\sigma\,\nabla\ln q_t$ (notebook 5). With $\hat\varepsilon(x, t\mid y)$ for the answer of a denoiser
+# that is told the label,
 #
 # $$\boxed{\;\hat\varepsilon_w = (1+w)\,\hat\varepsilon(x, t\mid y) - w\,\hat\varepsilon(x, t)\;}$$
 #
@@ -75,13 +76,13 @@ check(cfg)
 #
 # Three overlapping classes in the plane, each a pair of Gaussians. The oracle gives both exact answers,
 # `oracle.given(labels)` and `oracle`; `td.classifier_free` combines them as in the box, and DPM-Solver++ (notebook 10)
-# follows the flow closely in 50 steps. So whatever
-# happens below is guidance itself, not the error of a network or a sampler.
+# follows the flow closely in 50 steps. So whatever happens below is guidance itself, not the error of a network or a
+# sampler.
 #
 # From here on we use the library, where $t$ is a float in $[0, 1]$ and $\alpha(t)$, $\sigma(t)$ come from a process.
 #
-# **Predict.** With $w = 3$, will the samples of a class fill its cloud more densely, move, or shrink? Towards where? Sketch
-# it before you run the next cell.
+# **Predict.** With $w = 3$, will the samples of a class fill its cloud more densely, move, or shrink? Towards where?
+# Sketch it before you run the next cell.
 
 # %%
 angles = 2 * np.pi * np.arange(3) / 3 + np.pi / 2
@@ -152,9 +153,10 @@ for name, row in (("w", many), ("% sure of the label", 100 * sure), ("standard d
 #
 # ## Not the law that the formula suggests
 #
-# The guided score at time $t$ is the gradient of $\ln\,[\,q_t(x\mid y)^{1+w}\,q_t(x)^{-w}\,]$. So it is tempting to say: guided
-# samples follow the **tilted law** $p(x\mid y)^{1+w}\,p(x)^{-w}$, normalised. With two Gaussians we can check. Let
-# $p_c = \mathcal N(m, C)$ be the class and $p_u = \mathcal N(0, I)$ all data. The logarithm of the tilted law is
+# The guided score at time $t$ is the gradient of $\ln\,[\,q_t(x\mid y)^{1+w}\,q_t(x)^{-w}\,]$. So it is tempting to
+# say: guided samples follow the **tilted law** $p(x\mid y)^{1+w}\,p(x)^{-w}$, normalised. With two Gaussians we can
+# check. Let $p_c = \mathcal N(m, C)$ be the class and $p_u = \mathcal N(0, I)$ all data. The logarithm of the tilted
+# law is
 #
 # $$-\tfrac{1+w}{2}(x-m)^\top C^{-1}(x-m) + \tfrac w2\,x^\top x + \text{const},$$
 #
@@ -204,17 +206,18 @@ show(fig, "Two ellipses of two standard deviations, the class and, within it, th
 # times. The tilted laws $q_t(x\mid y)^{1+w} q_t(x)^{-w}$ are each a good law, but they are not the diffusion of their own
 # $t = 0$ member: tilting and diffusing do not commute.
 #
-# In one dimension we can even solve it. Let $p_c = \mathcal N(m, v)$, $p_u = \mathcal N(0, 1)$. The velocity of the probability
-# flow is $f - \frac12 g^2\,\nabla\ln q_t$ (notebook 9). Since $1 + w$ and $-w$ sum to 1, the guided one is $1 + w$ times that of the
-# class minus $w$ times that of all data. On $p_u$ the flow stands still, and only the first part is left. The class's flow carries its
-# Gaussian $\mathcal N(\alpha m, s^2)$ with $s^2 = \alpha^2 v + 1 - \alpha^2$: a point keeps its $z$ in $x = \alpha m + s z$. So $x$ moves,
-# as $\alpha$ grows from 0 to 1 and with a prime for $d/d\alpha$, by
+# In one dimension we can even solve it. Let $p_c = \mathcal N(m, v)$, $p_u = \mathcal N(0, 1)$. The velocity of the
+# probability flow is $f - \frac12 g^2\,\nabla\ln q_t$ (notebook 9). Since $1 + w$ and $-w$ sum to 1, the guided one is
+# $1 + w$ times that of the class minus $w$ times that of all data. On $p_u$ the flow stands still, and only the first
+# part is left. The class's flow carries its Gaussian $\mathcal N(\alpha m, s^2)$ with
+# $s^2 = \alpha^2 v + 1 - \alpha^2$: a point keeps its $z$ in $x = \alpha m + s z$. So $x$ moves, as $\alpha$ grows from
+# 0 to 1 and with a prime for $d/d\alpha$, by
 #
 # $$\frac{dx}{d\alpha} = m + \frac{s'}{s}\,(x - \alpha m), \qquad\text{and under guidance}\qquad
 #   \frac{dx}{d\alpha} = (1+w)\Big[m + \frac{s'}{s}\,(x - \alpha m)\Big].$$
 #
-# The distance $\Delta$ of two samples obeys $\Delta'/\Delta = (1+w)\,s'/s$, hence $\Delta \propto s^{1+w}$. From $s = 1$ at the noise to
-# $s = \sqrt v$ at the data,
+# The distance $\Delta$ of two samples obeys $\Delta'/\Delta = (1+w)\,s'/s$, hence $\Delta \propto s^{1+w}$. From
+# $s = 1$ at the noise to $s = \sqrt v$ at the data,
 #
 # $$\text{variance of guided samples} = v^{1+w}, \qquad\text{where the tilted law has } \Big(\tfrac{1+w}{v} - w\Big)^{-1}.$$
 #
@@ -226,8 +229,8 @@ show(fig, "Two ellipses of two standard deviations, the class and, within it, th
 # %% [markdown]
 # ## Digits, small
 #
-# Now a network and real data. MNIST has 60,000 handwritten digits of 28 × 28 pixels [LeCun et al.]. We take means over 2 × 2
-# pixels, so that seconds of training are enough: $D = 196$ coordinates in $[-1, 1]$.
+# Now a network and real data. MNIST has 60,000 handwritten digits of 28 × 28 pixels [LeCun et al.]. We take means over
+# 2 × 2 pixels, so that seconds of training are enough: $D = 196$ coordinates in $[-1, 1]$.
 
 # %%
 mnist, unseen = td.load_mnist("train"), td.load_mnist("test")
@@ -273,8 +276,8 @@ print(f"D = 196; the first 50 principal axes hold {variances[:50].sum() / varian
 #
 # $$\frac1D\,\mathbb E\,\|\text{target} - F\|^2 \;\ge\; \frac1D \sum_{i > W} \ell_i,$$
 #
-# with $\ell_1 \ge \ell_2 \ge \dots$ the variances of the target along its principal axes, the eigenvectors of its covariance: the
-# best a network can do is to keep the first $W$ and drop the rest.
+# with $\ell_1 \ge \ell_2 \ge \dots$ the variances of the target along its principal axes, the eigenvectors of its
+# covariance: the best a network can do is to keep the first $W$ and drop the rest.
 #
 # - The target $\varepsilon$ is white: all $\ell_i = 1$. **The floor is $1 - W/D$.** Noise has no small directions to drop.
 # - The target $x_0$ is a digit: $\ell_i$ falls fast. **The floor is the tail of the spectrum**, next to nothing.
@@ -306,8 +309,8 @@ print(f"at W = {W}: {1 - W / D:.3f} for ε, {tail[W - 1]:.5f} for x_0")
 # ### Exercise 12.2: from noise to image
 #
 # You wrote it in exercise 5.3. Again, without looking; $t$ is an integer once more. Solve
-# $x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\varepsilon$ for $x_0$, and read off: an error $\delta$ in $\hat\varepsilon$ becomes which
-# error in $\hat x_0$?
+# $x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\varepsilon$ for $x_0$, and read off: an error $\delta$ in
+# $\hat\varepsilon$ becomes which error in $\hat x_0$?
 
 
 # %%
@@ -327,8 +330,8 @@ check(x0_from_eps)
 # coordinate, and that is huge where a sampler begins.
 #
 # Train both, the same network for the same number of steps (a quarter of a minute together). The first minimises
-# $\|x_0 - \hat x_0\|^2$, the second DDPM's $\|\varepsilon - \hat\varepsilon\|^2$, each with the one target that was drawn (`"single"`), as DDPM does.
-# `td.train` hides a tenth of the labels.
+# $\|x_0 - \hat x_0\|^2$, the second DDPM's $\|\varepsilon - \hat\varepsilon\|^2$, each with the one target that was
+# drawn (`"single"`), as DDPM does. `td.train` hides a tenth of the labels.
 
 # %%
 steps = 600
@@ -372,8 +375,8 @@ show(fig, "Three rows of the same ten digits: noisy at log-SNR 0, cleaned by the
      "that predicts the noise. The second row is clean, the third is covered with grain.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* the same noisy digits, as much noise as signal, cleaned twice. The lower row is grainy. The grain *is* the noise that did not
-# fit through the network: a third of the directions, left as they came.
+# *What to see:* the same noisy digits, as much noise as signal, cleaned twice. The lower row is grainy. The grain *is*
+# the noise that did not fit through the network: a third of the directions, left as they came.
 
 # %%
 fig, ax = plt.subplots(figsize=(7.5, 3))
@@ -395,8 +398,8 @@ show(fig, "The error of x_0-hat against log-SNR. The noise-predicting network li
 # connections [Ho et al. 2020, App. B]. A like argument, on large transformers, is made by [Li & He
 # 2025](https://arxiv.org/abs/2511.13720).
 #
-# Now sample from both. The chain is DDIM with $\eta = 1$ (notebook 8), in equal steps of $\lambda$ up to $\lambda = 3$, from where one step
-# leads to the data.
+# Now sample from both. The chain is DDIM with $\eta = 1$ (notebook 8), in equal steps of $\lambda$ up to $\lambda = 3$,
+# from where one step leads to the data.
 
 # %%
 chain = {"steps": 50, "grid": partial(td.grids.log_snr, end=3.0), "eta": 1.0}
@@ -426,8 +429,8 @@ print(f"root mean square of a pixel: {np.sqrt(np.mean(small**2)):.2f} of digits;
 # %% [markdown]
 # ## Digits, full size
 #
-# The same recipe for $x_0$ at 28 × 28, with width 512 and 4.7 million parameters, takes nine minutes on two quiet cores: `make mnist` (or
-# `tinydiff train mnist`). Its averaged weights lie beside this notebook, in half precision.
+# The same recipe for $x_0$ at 28 × 28, with width 512 and 4.7 million parameters, takes nine minutes on two quiet
+# cores: `make mnist` (or `tinydiff train mnist`). Its averaged weights lie beside this notebook, in half precision.
 
 # %%
 URL = "https://raw.githubusercontent.com/tinydiff/tinydiff/main/notebooks/digits.npz"
@@ -474,22 +477,23 @@ show(fig, "Twenty digits of 28 by 28 pixels for each of w = 0, 0.5 and 1.5, from
 # *What to see:* a digit has the same noise in all three sheets. Enlarged below are the first three that a plain judge
 # misreads at $w = 0$. With guidance it reads the second and the third right. Forty digits cannot show the price. The
 # README's table has an independent judge, a convolutional network trained apart, read 4,000: 97 % are of their class at
-# $w = 0$, 99.7 % at $0.5$ and all at $1.5$. The **Fréchet distance** fits two Gaussians $\mathcal N(m_i, C_i)$ to
-# what a layer of the judge makes of samples and of test digits, and is
-# $\|m_1 - m_2\|^2 + \operatorname{tr}\big(C_1 + C_2 - 2(C_1C_2)^{1/2}\big)$: 0 if they agree. It is 32, 18 and 23, where
-# training digits have 5.4. But in a layer of a second judge, on 1,000, it is 39, 65 and 100 (training digits: 44), and the
-# energy distance (no judge) .094, .062 and .105 (.055). So a little guidance may help, a lot does not, and the verdict
-# depends on the judge.
+# $w = 0$, 99.7 % at $0.5$ and all at $1.5$. The **Fréchet distance** fits two Gaussians $\mathcal N(m_i, C_i)$ to what
+# a layer of the judge makes of samples and of test digits, and is
+# $\|m_1 - m_2\|^2 + \operatorname{tr}\big(C_1 + C_2 - 2(C_1C_2)^{1/2}\big)$: 0 if they agree. It is 32, 18 and 23,
+# where training digits have 5.4. But in a layer of a second judge, on 1,000, it is 39, 65 and 100 (training digits: 44),
+# and the energy distance (no judge) .094, .062 and .105 (.055). So a little guidance may help, a lot does not, and the
+# verdict depends on the judge.
 #
 # ## Half a digit
 #
-# A condition need not be a label. Let a part of the picture be known, say its upper half. **Inpainting** by RePaint needs no new
-# training: in each step from $t$ to $s$ the unknown pixels take the chain's step, and the known ones a fresh draw of what they
-# would be at time $s$,
+# A condition need not be a label. Let a part of the picture be known, say its upper half. **Inpainting** by RePaint
+# needs no new training: in each step from $t$ to $s$ the unknown pixels take the chain's step, and the known ones a
+# fresh draw of what they would be at time $s$,
 #
 # $$x_s^{\text{known}} = \sqrt{\bar\alpha_s}\;x_0^{\text{known}} + \sqrt{1-\bar\alpha_s}\;\varepsilon$$
 #
-# [Lugmayr et al. 2022, eq. 8]. The network sees a picture that is everywhere as noisy as it expects, and draws a lower half to match.
+# [Lugmayr et al. 2022, eq. 8]. The network sees a picture that is everywhere as noisy as it expects, and draws a lower
+# half to match.
 #
 # ### Exercise 12.3: what is known
 #
@@ -508,8 +512,8 @@ def inpaint_known(x_s, known, mask, s, eps, betas):
 check(inpaint_known)
 
 # %% [markdown]
-# One pass down the chain is not enough, and *Break it* will show why. So RePaint goes back: after a step from $t$ to $s$ it
-# adds the noise of $s \to t$ again and repeats the step, until it has taken it five times (`resamples`).
+# One pass down the chain is not enough, and *Break it* will show why. So RePaint goes back: after a step from $t$ to
+# $s$ it adds the noise of $s \to t$ again and repeats the step, until it has taken it five times (`resamples`).
 #
 # Six digits that the network has never seen, their upper halves, and five completions of each: three that know the
 # label, and two that do not.
@@ -538,14 +542,14 @@ show(fig, "Six digits, their upper halves, three completions that know the label
 assert np.array_equal(filled[:, mask], known[:, mask])
 
 # %% [markdown]
-# *What to see:* the upper halves are kept, to the last bit, and the lower ones join them. They vary, since many lower halves
-# fit. Without the label, a top that allows it is sometimes completed to another digit: here the 3 and the 9.
+# *What to see:* the upper halves are kept, to the last bit, and the lower ones join them. They vary, since many lower
+# halves fit. Without the label, a top that allows it is sometimes completed to another digit: here the 3 and the 9.
 
 # %% [markdown]
 # ## Break it
 #
-# **The sign of $w$.** Write $(1-w)\,\hat\varepsilon_c + w\,\hat\varepsilon_u$: both weights still sum to 1, so nothing explodes. `check` is
-# not fooled:
+# **The sign of $w$.** Write $(1-w)\,\hat\varepsilon_c + w\,\hat\varepsilon_u$: both weights still sum to 1, so nothing
+# explodes. `check` is not fooled:
 
 
 # %%
@@ -576,9 +580,10 @@ for w in tqdm((-2.0, -1.0, 0.0, 1.0), desc="w"):  # the wrong sign at w is guida
 # time in ten by chance. With $w = 2$ it is *repelled* by what you asked for. (In the last row the judge does better
 # than on true digits: guided ones are plainer, and it finds them easier.)
 #
-# **Inpainting in one pass.** The known pixels are exact at every step; so is the model's answer. Is one pass then a draw of
-# what is unknown, given what is known? Take a law whose conditional we know: two standard normal coordinates with correlation
-# $\rho = 0.8$. Given $x_1 = 1$ the other is $\mathcal N(\rho,\ 1 - \rho^2) = \mathcal N(0.8,\ 0.36)$. The oracle is the model.
+# **Inpainting in one pass.** The known pixels are exact at every step; so is the model's answer. Is one pass then a
+# draw of what is unknown, given what is known? Take a law whose conditional we know: two standard normal coordinates
+# with correlation $\rho = 0.8$. Given $x_1 = 1$ the other is $\mathcal N(\rho,\ 1 - \rho^2) = \mathcal N(0.8,\ 0.36)$.
+# The oracle is the model.
 
 # %%
 rho, n = 0.8, 2500
@@ -618,10 +623,11 @@ print(f"{'exact':24s}  {rho:7.3f}            {1 - rho**2:7.3f}")
 # %% [markdown]
 # ## The numbers
 #
-# First, one dimension, where guided flow and tilted law are both known: $m = 1$, $v = 0.3$, $w = 2$. The distance of two
-# samples gave the variance $v^{1+w}$. The mean $\mu(\alpha)$ obeys the same linear equation. From $s^2 = 1 - \alpha^2(1 - v)$ follows
-# $1 - \alpha s'/s = 1/s^2$, so the equation reads $\mu' = (1+w)\,\big[m/s^2 + \mu\,s'/s\big]$, or $(\mu\,s^{-(1+w)})' = (1+w)\,m\,s^{-(3+w)}$.
-# Integrate from $\mu = 0$ at $\alpha = 0$ to $\alpha = 1$, where $s = \sqrt v$:
+# First, one dimension, where guided flow and tilted law are both known: $m = 1$, $v = 0.3$, $w = 2$. The distance of
+# two samples gave the variance $v^{1+w}$. The mean $\mu(\alpha)$ obeys the same linear equation. From
+# $s^2 = 1 - \alpha^2(1 - v)$ follows $1 - \alpha s'/s = 1/s^2$, so the equation reads
+# $\mu' = (1+w)\,\big[m/s^2 + \mu\,s'/s\big]$, or $(\mu\,s^{-(1+w)})' = (1+w)\,m\,s^{-(3+w)}$. Integrate from $\mu = 0$
+# at $\alpha = 0$ to $\alpha = 1$, where $s = \sqrt v$:
 #
 # $$\mu(1) = (1+w)\,m\,v^{(1+w)/2}\int_0^1 \big(1 - \alpha^2(1-v)\big)^{-(3+w)/2}\,d\alpha .$$
 #
@@ -723,5 +729,5 @@ assert abs(filled[10].mean() - rho) < 0.2 * abs(filled[1].mean() - rho)
 # - Inpainting replaces the known part by a draw of $q(x_s \mid x_0)$ in each step, and must go back and forth to be near the
 #   conditional law.
 #
-# **Next:** you have come to the end of the course. [The map](00_map.ipynb) shows all of it on one page. Everything here also runs
-# on your own points: `tinydiff train points.csv`.
+# **Next:** you have come to the end of the course. [The map](00_map.ipynb) shows all of it on one page. Everything here
+# also runs on your own points: `tinydiff train points.csv`.

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 import tinydiff as td
-from tinydiff.runs import nats, report
+from tinydiff.runs import report
 from tinydiff.runs.config import Config, open_data
 from tinydiff.runs.directory import Run, Trained
 from tinydiff.runs.report import losses, measure
 from tinydiff.runs.sampling import under_guidance
 from tinydiff.runs.table import table
+
+pytestmark = pytest.mark.usefixtures("short_chains")
 
 SHORT = {"width": 16, "blocks": 1, "steps": 20, "batch": 64}
 
@@ -22,14 +24,6 @@ class Perfect(td.Oracle):
     def __init__(self, data, process, classes=0):
         super().__init__(data, process)
         self.network = td.TimeMLP(data.dim, 1, 0, classes)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def short_chains():
-    """The bound in reports is of 20 steps here; test_nats asks what it is worth."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nats, "STEPS", 20)
-        yield
 
 
 def trained_on(path, config):
