@@ -35,7 +35,7 @@ test: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## all tests, on two cores
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 kills: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## kill a run fifty times at random moments; it must end in the same bits
-	TINYDIFF_KILLS=50 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests/runs/test_kills.py
+	TINYDIFF_KILLS=50 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests/app/test_kills.py
 
 mutants: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## break each operator and constant of the mathematics (hours; goes on where it stopped)
 	$(BIN)/python tests/mutation.py

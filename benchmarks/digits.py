@@ -15,9 +15,9 @@ from torch import nn
 from tqdm import trange
 
 import tinydiff as td
-from tinydiff.runs import Run
-from tinydiff.runs.digits import SAMPLER
-from tinydiff.runs.sampling import WEIGHTS, under_guidance
+from tinydiff.app.digits import SAMPLER
+from tinydiff.app.directory import Run
+from tinydiff.app.sampling import WEIGHTS, under_guidance
 
 COUNT = 4000
 EPOCHS = 4
@@ -67,14 +67,14 @@ def main(run: str = "runs/mnist") -> None:
     digits, test = td.load_mnist("train"), td.load_mnist("test")
     judge, rng = train_judge(digits), np.random.default_rng(2)
     labels = np.arange(COUNT) % 10
-    noise = trained.process.prior(rng, COUNT, trained.model.like)
+    noise = trained.model.process.prior(rng, COUNT, trained.model.like)
     clouds = under_guidance(trained.model, labels, noise, **SAMPLER)
     true, again = (data.x[rng.permutation(len(data.x))[:COUNT]] for data in (test, digits))
     print(f"right on {np.mean(reads(judge, test.x) == test.labels):.2%} of the test digits; {COUNT} samples each\n")
     print(f"{'':20}{'of their class':>20}{'Fréchet distance':>20}")
     for name, x in (*((f"w = {w:g}", x) for w, x in zip(WEIGHTS, clouds, strict=True)), ("training digits", again)):
-        share = np.mean(reads(judge, x) == labels)
-        agree = "" if x is again else f"{share:.2%} ± {np.sqrt(share * (1 - share) / COUNT):.2%}"
+        fraction = np.mean(reads(judge, x) == labels)
+        agree = "" if x is again else f"{fraction:.2%} ± {np.sqrt(fraction * (1 - fraction) / COUNT):.2%}"
         distance = td.frechet_distance(features(judge, x), features(judge, true))
         print(f"{name:20}{agree:>20}{distance:>20.2f}")
 

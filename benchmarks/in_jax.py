@@ -29,7 +29,10 @@ def weights_of(network: td.TimeMLP, theta: np.ndarray) -> Weights:
 
 def forward(network: td.TimeMLP, p: Weights, x: jax.Array, lam: jax.Array, labels: Any = None) -> jax.Array:
     """F (B, D)."""
-    linear = lambda name, a: a @ p[name][0] + p[name][1]  # noqa: E731
+
+    def linear(name: str, a: jax.Array) -> jax.Array:
+        return a @ p[name][0] + p[name][1]
+
     angle = lam[:, None] * jnp.asarray(network.frequencies, jnp.float32)
     c = jnp.stack([jnp.sin(angle), jnp.cos(angle)], axis=2).reshape(len(lam), -1)
     if network.classes:
@@ -49,7 +52,10 @@ def step(network: td.TimeMLP, theta: np.ndarray, batch: tuple, adam: td.Adam) ->
     def update(state: tuple, *batch: Any) -> tuple[tuple, jax.Array]:
         p, average, mu, nu, count = state
         x, lam, target, labels = batch
-        loss_of = lambda p: jnp.mean((forward(network, p, x, lam, labels) - target) ** 2)  # noqa: E731
+
+        def loss_of(p: Weights) -> jax.Array:
+            return jnp.mean((forward(network, p, x, lam, labels) - target) ** 2)
+
         loss, grad = jax.value_and_grad(loss_of)(p)
         norm = jnp.sqrt(sum(jnp.sum(g * g) for g in jax.tree.leaves(grad)))
         grad = jax.tree.map(lambda g: g * jnp.minimum(1, 1 / norm), grad)
@@ -62,9 +68,8 @@ def step(network: td.TimeMLP, theta: np.ndarray, batch: tuple, adam: td.Adam) ->
         return (p, average, mu, nu, count), loss
 
     jitted = jax.jit(update, donate_argnums=0)
-    fresh = lambda: weights_of(network, theta)  # noqa: E731
-    zeros = lambda: jax.tree.map(jnp.zeros_like, fresh())  # noqa: E731
-    state = fresh(), fresh(), zeros(), zeros(), jnp.zeros(())
+    fresh = [weights_of(network, theta) for _ in range(2)]  # jit takes each for itself
+    state = *fresh, *(jax.tree.map(jnp.zeros_like, each) for each in fresh), jnp.zeros(())
 
     def take() -> float:
         nonlocal state
@@ -94,7 +99,7 @@ def ddim(network: td.TimeMLP, theta: np.ndarray, process: td.VP, noise: np.ndarr
 def ddpm(network: td.TimeMLP, theta: np.ndarray, process: td.VP, noise: np.ndarray, ts: np.ndarray) -> Callable:
     """A function that samples by DDPM along ts, one scan under jit."""
     levels = tuple(a[:-1] for a in levels_of(process, ts))
-    posterior = np.array([process.posterior_coefficients(t, s) for t, s in pairwise(ts)])
+    posterior = np.array([td.posterior(process.at(t), process.at(s)) for t, s in pairwise(ts)])
 
     @jax.jit
     def run(p: Weights, x: jax.Array, key: jax.Array) -> jax.Array:

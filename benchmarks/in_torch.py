@@ -85,8 +85,11 @@ def step(network: td.TimeMLP, theta: np.ndarray, batch: tuple, adam: td.Adam, co
     """
     x, lam, target, labels = map(tensor, batch)
     model, average = MLP(network, theta), MLP(network, theta)
-    loss_of = lambda: functional.mse_loss(model(x, lam, labels), target)  # noqa: E731
-    loss_of = torch.compile(loss_of) if compiled else loss_of
+
+    def error() -> torch.Tensor:
+        return functional.mse_loss(model(x, lam, labels), target)
+
+    loss_of = torch.compile(error) if compiled else error
     parameters, averages = list(model.parameters()), list(average.parameters())
     optimizer = torch.optim.Adam(parameters, lr=adam.lr, betas=(adam.b1, adam.b2), eps=adam.eps, fused=compiled)
 
@@ -121,7 +124,7 @@ def ddim(network: td.TimeMLP, theta: np.ndarray, process: td.VP, noise: np.ndarr
 def ddpm(network: td.TimeMLP, theta: np.ndarray, process: td.VP, noise: np.ndarray, ts: np.ndarray) -> Callable:
     """A function that samples by DDPM along ts."""
     model, x_T, levels = MLP(network, theta), torch.tensor(noise), levels_of(process, ts)
-    posteriors = [[float(c) for c in process.posterior_coefficients(t, s)] for t, s in pairwise(ts)]
+    posteriors = [td.posterior(process.at(t), process.at(s)) for t, s in pairwise(ts)]
 
     @torch.inference_mode()
     def draw() -> torch.Tensor:
@@ -185,5 +188,4 @@ def score(data: td.GaussianMixture, alpha: float, sigma: float, x: np.ndarray) -
 
 def parameters_of(data: td.GaussianMixture) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The weights (K,), means (K, D) and covariances (K, D, D) of a mixture."""
-    covariances = (data.axes * data.variances) @ data.axes.swapaxes(1, 2)
-    return np.exp(data.log_weights[:, 0]), data.centres[:, 0, :], covariances
+    return data.weights, data.means, data.covariances

@@ -24,10 +24,10 @@ import numpy as np
 from tqdm import tqdm
 
 import tinydiff as td
-from tinydiff.files import whole
+from tinydiff.app.report import losses
+from tinydiff.files import atomic
 from tinydiff.learned import train as training
 from tinydiff.learned.objective import logistic_times
-from tinydiff.runs.report import losses
 
 RESULTS = Path(__file__).with_name("learning.json")
 SEEDS = (0, 1, 2)
@@ -68,16 +68,20 @@ def constant(lr: float, steps: int, warmup: int) -> Any:
 
 def antithetic() -> Change:
     """Each point twice at the same time, with noise of either sign."""
-    twice = lambda a: np.concatenate([a, a])  # noqa: E731
 
-    def batches(data: Any, dim: int, with_labels: bool) -> Any:
+    def twice(a: np.ndarray) -> np.ndarray:
+        return np.concatenate([a, a])
+
+    def batches(data: Any, dim: int, classes: int) -> Any:
         return lambda rng, n: (twice(data.sample(rng, n // 2)), None)
 
     def normal_like(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
         eps = td.backend.normal_like(rng, x[: len(x) // 2])
         return np.concatenate([eps, -eps])
 
-    times = lambda process, rng, n: twice(logistic_times(process, rng, n // 2))  # noqa: E731
+    def times(process: td.Process, rng: np.random.Generator, n: int) -> np.ndarray:
+        return twice(logistic_times(process, rng, n // 2))
+
     return Change(train={"times": times}, replaced={"batches": batches, "normal_like": normal_like})
 
 
@@ -133,18 +137,18 @@ def measure(job: tuple[str, str, int]) -> dict[str, Any]:
     network = (Random if arguments.pop("random", False) else td.TimeMLP)(dim=2, **arguments)
     seconds, looks = 0.0, []
     with change.made():
-        states = td.train(network, process, data, rng=np.random.default_rng(seed), **change.train)
+        states = td.train(network, process, data, rng=seed, **change.train)
         start = time.perf_counter()
         for state in states:
             if name == "defaults" and state.step in LOOKS:
                 seconds += time.perf_counter() - start
                 model = td.NetworkDenoiser(network, state.ema, process)
-                kl = td.kl_from_truth(model, process, data, n=2000, rng=np.random.default_rng(98))[0]
+                kl = td.kl_from_truth(model, data, n=2000, rng=98)[0]
                 looks.append([state.step, round(seconds, 2), kl])
                 start = time.perf_counter()
         seconds += time.perf_counter() - start
     model = td.NetworkDenoiser(network, state.ema, process)
-    kl, error = td.kl_from_truth(model, process, data, n=4000, rng=np.random.default_rng(99))
+    kl, error = td.kl_from_truth(model, data, n=4000, rng=99)
     found = losses(model, td.Oracle(data, process), np.random.default_rng(97))
     return {
         "change": name, "toy": toy, "seed": seed, "parameters": network.size, "steps": state.step,
@@ -172,7 +176,7 @@ def main() -> None:
     with get_context("spawn").Pool(jobs_at_once) as pool:
         for result in tqdm(pool.imap_unordered(measure, jobs), total=len(jobs), unit="run"):
             results.append(result)
-            with whole(RESULTS) as part:
+            with atomic(RESULTS) as part:
                 part.write_text("[\n" + ",\n".join(map(json.dumps, results)) + "\n]\n", encoding="utf-8")
             tqdm.write(f"{result['change']}, {result['toy']}, seed {result['seed']}: KL {result['kl']:.4f}")
 

@@ -19,9 +19,11 @@ import numpy as np
 from mpi4py import MPI
 
 import tinydiff as td
+from tinydiff.app.config import make_network, recipe
+from tinydiff.app.parallel import data_parallel, rows_of_rank
+from tinydiff.app.process import make_process
+from tinydiff.backend import keep_freed_memory
 from tinydiff.learned.objective import WEIGHTS, loss_and_grad
-from tinydiff.parallel import data_parallel, share
-from tinydiff.runs.config import PROCESSES, make_network, recipe
 
 COMM = MPI.COMM_WORLD
 SIZES = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 2_000_000, 5_000_000)
@@ -88,8 +90,9 @@ def communication() -> None:
 
 def main() -> None:
     """Measure and print."""
+    keep_freed_memory()
     config = recipe("mnist")
-    data, process = td.load_mnist("train"), PROCESSES[config.process]()
+    data, process = td.load_mnist("train"), make_process(config.process)
     network, n, batch = make_network(config, 784, 10), COMM.size, config.batch
     say(f"{n} ranks; {network.size:,} parameters, batch {batch}\n")
     if n > 1:
@@ -97,18 +100,19 @@ def main() -> None:
 
     theta = network.init(np.random.default_rng(0))
     adam, state, average = td.Adam(), td.Adam().init(theta), theta
-    take = td.learned.train.batches(data, 784, with_labels=True)
+    take = td.learned.train.batches(data, 784, 10)
 
     def draw() -> tuple:
         rng = np.random.default_rng(0)  # all ranks must draw alike
         x0, labels = take(rng, batch)
         x0 = td.backend.cast(x0, theta)
         labels = np.where(rng.random(batch) < 0.1, -1, labels)
-        return x0, process.sample_times(rng, batch), td.backend.normal_like(rng, x0), labels
+        now = process.at(process.sample_times(rng, batch), like=x0)
+        return now, x0, td.backend.normal_like(rng, x0), labels
 
-    x0, t, eps, labels = draw()
+    now, x0, eps, labels = draw()
     weight = WEIGHTS[config.weight]
-    _, grad = loss_and_grad(network, process, theta, x0, t, eps, labels, weight)
+    _, grad = loss_and_grad(network, theta, now, x0, eps, labels, weight)
 
     def update() -> None:
         clipped, _ = td.clip(grad, 1.0)
@@ -116,7 +120,7 @@ def main() -> None:
         td.ema_update(average, theta + move, 0.999)
 
     def compute(rows: slice) -> object:
-        return loss_and_grad(network, process, theta, x0[rows], t[rows], eps[rows], labels[rows], weight)
+        return loss_and_grad(network, theta, now[rows], x0[rows], eps[rows], labels[rows], weight)
 
     few = [b for b in (4, 8, 16, 32, 64, 128, 256) if b <= batch]
     by_rows = [alone(lambda b=b: compute(slice(b)), 15) for b in few]
@@ -125,8 +129,8 @@ def main() -> None:
     for b, measured in zip(few, by_rows, strict=True):
         say(f"{b:14}{measured * 1e3:7.1f} ms{(fixed + per_row * b) * 1e3:7.1f} ms")
 
-    shared, total = data_parallel(COMM), np.empty_like(grad)
-    rows = share(COMM, batch)
+    divided, total = data_parallel(COMM), np.empty_like(grad)
+    rows = rows_of_rank(COMM, batch)
     parts = {
         "draw": (alone(draw, 15), seconds(draw, 15)),
         "update": (alone(update, 15), seconds(update, 15)),
@@ -135,13 +139,13 @@ def main() -> None:
     }
 
     def step(objective: Callable) -> None:
-        objective(network, process, theta, *draw(), weight)
+        objective(network, theta, *draw(), weight)
         update()
 
     say(f"\n{'ms':12}{'1 rank':>10}{f'{n} ranks':>10}")
     for name, (one, many) in parts.items():
         say(f"{name:12}{one * 1e3:10.1f}{many * 1e3:10.1f}")
-    one, many = alone(lambda: step(loss_and_grad), 25), seconds(lambda: step(shared), 25)
+    one, many = alone(lambda: step(loss_and_grad), 25), seconds(lambda: step(divided), 25)
     sums = [sum(times) * 1e3 for times in zip(*parts.values(), strict=True)]
     say(f"{'their sum':12}{sums[0]:10.1f}{sums[1]:10.1f}\n{'a step':12}{one * 1e3:10.1f}{many * 1e3:10.1f}")
     say(f"{one / many:.2f} times as fast on {n} ranks")

@@ -6,7 +6,7 @@
 
 Results go to speed.json, each part in the place of the one before; the site makes its page of speed from them. The
 rivals take turns with tinydiff in one process on one core (or two), so that whatever else the machine does befalls all
-alike; what is told are ratios of medians. Before anything is timed, results are held to tinydiff's.
+alike; what counts are ratios of medians. Before anything is timed, results are held to tinydiff's.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -52,14 +52,14 @@ import torch  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 import tinydiff as td  # noqa: E402
-from tinydiff.backend import in_chunks  # noqa: E402
-from tinydiff.files import whole  # noqa: E402
+from tinydiff.backend import in_chunks, keep_freed_memory  # noqa: E402
+from tinydiff.files import atomic  # noqa: E402
 from tinydiff.learned.network import network_inputs  # noqa: E402
 
 torch.set_num_threads(OPTIONS.threads)
 
 Call = Callable[[], Any]
-ADAM = td.Adam(lr=1e-3)
+ADAM, PROCESS = td.Adam(lr=1e-3), td.VP()
 STEPS = [(2, 128, 256), (2, 128, 1024), (784, 512, 128), (784, 512, 512), (784, 1024, 128), (784, 1024, 512)]
 """Dimension, width and batch of the steps that are compared; all have three blocks."""
 
@@ -90,20 +90,27 @@ def network_of(dim: int, width: int, blocks: int = 3) -> tuple[td.TimeMLP, np.nd
     return network, network.init(rng) + 0.02 * rng.standard_normal(network.size, dtype=np.float32)
 
 
-def batch_of(network: td.TimeMLP, process: td.VP, n: int) -> tuple:
-    """A batch: x0, t, ε and labels, as the objective takes them."""
+def batch_of(network: td.TimeMLP, n: int) -> tuple:
+    """A batch: the times of its rows, x0, ε and labels."""
     rng = np.random.default_rng(1)
     x0, eps = rng.standard_normal((2, n, network.dim), dtype=np.float32)
-    return x0, process.sample_times(rng, n), eps, rng.integers(0, 10, n) if network.classes else None
+    return PROCESS.sample_times(rng, n), x0, eps, rng.integers(0, 10, n) if network.classes else None
 
 
-def our_step(network: td.TimeMLP, theta: np.ndarray, process: td.VP, batch: tuple) -> Callable[[], float]:
+def inputs_of(t: np.ndarray, x0: np.ndarray, eps: np.ndarray, labels: np.ndarray | None) -> tuple:
+    """A batch as a network takes it: x, log-SNR, target and labels."""
+    now = PROCESS.at(t, like=x0)
+    return *network_inputs(now.perturb(x0, eps), now), eps, labels
+
+
+def our_step(network: td.TimeMLP, theta: np.ndarray, batch: tuple) -> Callable[[], float]:
     """A function that takes the training step of td.train on this batch and returns its loss."""
     average, state = theta, ADAM.init(theta)
+    t, x0, eps, labels = batch
 
     def take() -> float:
         nonlocal theta, average, state
-        loss, grad = td.objective.loss_and_grad(network, process, theta, *batch)
+        loss, grad = td.objective.loss_and_grad(network, theta, PROCESS.at(t, like=x0), x0, eps, labels)
         grad, _ = td.clip(grad, 1.0)
         move, state = ADAM.update(grad, state)
         theta = theta + move
@@ -116,8 +123,11 @@ def our_step(network: td.TimeMLP, theta: np.ndarray, process: td.VP, batch: tupl
 def products(network: td.TimeMLP, n: int) -> Call:
     """The matrix products of a training step alone, each on arrays of its own: what no NumPy code can do without."""
     rng = np.random.default_rng(2)
-    normal = lambda *shape: rng.standard_normal(shape, dtype=np.float32)  # noqa: E731
     jobs = []
+
+    def normal(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape, dtype=np.float32)
+
     for name, (rows, columns) in network.shapes.items():
         halves = 2 if name.startswith("modulate") else 1
         inputs = rows // halves - (name != "label")
@@ -137,11 +147,11 @@ def products(network: td.TimeMLP, n: int) -> Call:
 
 def step_calls(dim: int, width: int, batch: int) -> dict[str, Call]:
     """One training step, by each library, and its products."""
-    (network, theta), process = network_of(dim, width), td.VP()
-    x0, t, eps, labels = ours = batch_of(network, process, batch)
-    theirs = (*network_inputs(process, process.perturb(x0, t, eps), t), eps, labels)
+    network, theta = network_of(dim, width)
+    ours = batch_of(network, batch)
+    theirs = inputs_of(*ours)
     calls = {
-        "tinydiff": our_step(network, theta, process, ours),
+        "tinydiff": our_step(network, theta, ours),
         "PyTorch eager": in_torch.step(network, theta, theirs, ADAM, compiled=False),
         "torch.compile": in_torch.step(network, theta, theirs, ADAM, compiled=True),
         "JAX jit": in_jax.step(network, theta, theirs, ADAM),
@@ -161,22 +171,31 @@ def measure_steps() -> list[dict[str, Any]]:
     return rows
 
 
+def parts_calls(network: td.TimeMLP, theta: np.ndarray, batch: int) -> dict[str, Call]:
+    """What tinydiff's step is made of."""
+    t, x0, eps, labels = batch_of(network, batch)
+    state = ADAM.init(theta)
+
+    def loss_and_grad() -> tuple[float, np.ndarray]:
+        return td.objective.loss_and_grad(network, theta, PROCESS.at(t, like=x0), x0, eps, labels)
+
+    grad = loss_and_grad()[1]
+    return {
+        "products": products(network, batch),
+        "loss and gradient": loss_and_grad,
+        "Adam": lambda: ADAM.update(grad, state),
+        "clip": lambda: td.clip(grad, 1.0),
+        "new parameters": lambda: theta + grad,
+        "average": lambda: td.ema_update(theta, grad, 0.999),
+    }
+
+
 def measure_parts() -> list[dict[str, Any]]:
-    """A row for each network and batch: what tinydiff's step is made of."""
-    rows, process = [], td.VP()
+    """A row for each network and batch."""
+    rows = []
     for dim, width, batch in tqdm(STEPS, desc="parts"):
         network, theta = network_of(dim, width)
-        data, state = batch_of(network, process, batch), ADAM.init(theta)
-        grad = td.objective.loss_and_grad(network, process, theta, *data)[1]
-        calls = {
-            "products": products(network, batch),
-            "loss and gradient": lambda: td.objective.loss_and_grad(network, process, theta, *data),  # noqa: B023
-            "Adam": lambda: ADAM.update(grad, state),  # noqa: B023
-            "clip": lambda: td.clip(grad, 1.0),  # noqa: B023
-            "new parameters": lambda: theta + grad,  # noqa: B023
-            "average": lambda: td.ema_update(theta, grad, 0.999),  # noqa: B023
-        }
-        times = medians(calls, OPTIONS.seconds / 2)
+        times = medians(parts_calls(network, theta, batch), OPTIONS.seconds / 2)
         rows.append({"dim": dim, "width": width, "batch": batch, "parameters": network.size, "ms": times})
     return rows
 
@@ -186,39 +205,44 @@ def measure_parts() -> list[dict[str, Any]]:
 
 def sampling_calls() -> dict[str, dict[str, Call]]:
     """For each task, the calls of each library."""
-    (network, theta), process, rng = network_of(2, 128), td.VP(), np.random.default_rng(3)
+    (network, theta), process, rng = network_of(2, 128), PROCESS, np.random.default_rng(3)
     model, noise = td.NetworkDenoiser(network, theta, process), rng.standard_normal((2048, 2), dtype=np.float32)
-    few, many = (td.grids.log_snr(process, steps) for steps in (50, 1000))
-    rising = td.grids.log_snr(process, 50)[::-1]
+    few, many = (td.grids.even_log_snr(process, steps) for steps in (50, 1000))
+    rising = few[::-1]
     points, data = noise[:2000], mixture(60, 2)
     oracle, t, x = td.Oracle(data, process), 0.3, 2 * rng.standard_normal((100_000, 2), dtype=np.float32)
     weights, means, covariances = in_torch.parameters_of(data)
-    alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
-    diffused = alpha**2 * covariances + sigma**2 * np.eye(2)
-    end = lambda steps: td.last(steps)[1]  # noqa: E731
-    make = lambda name, *rest: {  # noqa: E731
-        "PyTorch eager": getattr(in_torch, name)(network, theta, process, *rest),
-        "JAX jit": getattr(in_jax, name)(network, theta, process, *rest),
-    }
-    score = oracle.at(t).score
+    now = process.at(t)
+    diffused = now.alpha**2 * covariances + now.sigma**2 * np.eye(2)
+    score = oracle.marginal(t).score
+
+    def end(walk: Iterable) -> np.ndarray:
+        return td.last(walk)[1]
+
+    def make(name: str, *rest: Any) -> dict[str, Call]:
+        return {
+            "PyTorch eager": getattr(in_torch, name)(network, theta, process, *rest),
+            "JAX jit": getattr(in_jax, name)(network, theta, process, *rest),
+        }
+
     return {
         "DDIM, 50 steps, 2,048 points": {
-            "tinydiff": lambda: end(td.ddim(model, process, noise, few)), **make("ddim", noise, few),
+            "tinydiff": lambda: end(td.ddim(model, noise, few)), **make("ddim", noise, few),
             "products": forward_products(network, 2048, 50),
         },
         "DDPM, 1,000 steps, 2,048 points": {
-            "tinydiff": lambda: end(td.ddpm(model, process, noise, many, rng=rng)), **make("ddpm", noise, many),
+            "tinydiff": lambda: end(td.ddpm(model, noise, many, rng=rng)), **make("ddpm", noise, many),
             "products": forward_products(network, 2048, 1000),
         },
         "likelihood, 50 steps of RK4, 2,000 points": {
-            "tinydiff": lambda: td.log_likelihood(model, process, points, steps=50),
+            "tinydiff": lambda: td.log_likelihood(model, points, steps=50),
             **make("likelihood", points, rising),
             "products": forward_products(network, 2000, 200 * 3),  # forward once, back twice
         },
         "score of 60 Gaussians, 100,000 points": {
             "tinydiff": lambda: in_chunks(score, x),
-            "PyTorch eager": in_torch.score(data, alpha, sigma, x),
-            "JAX jit": in_jax.score(weights, alpha * means, diffused, x),
+            "PyTorch eager": in_torch.score(data, now.alpha, now.sigma, x),
+            "JAX jit": in_jax.score(weights, now.alpha * means, diffused, x),
         },
     }  # fmt: skip
 
@@ -267,21 +291,21 @@ def measure_sampling() -> list[dict[str, Any]]:
 
 def growth_jobs() -> dict[str, tuple[list[int], Callable[[int], Call]]]:
     """For each quantity, the sizes and the call at a size."""
-    process, rng = td.VP(), np.random.default_rng(5)
+    process, rng = PROCESS, np.random.default_rng(5)
 
     def step(dim: int = 2, width: int = 128, batch: int = 1024, blocks: int = 3) -> Call:
         network = td.TimeMLP(dim, width, blocks, prediction="eps")
-        return our_step(network, network.init(rng), process, batch_of(network, process, batch))
+        return our_step(network, network.init(rng), batch_of(network, batch))
 
     def score(components: int = 60, dim: int = 2, points: int = 20_000) -> Call:
-        q, x = td.Oracle(mixture(components, dim), process).at(0.3), rng.standard_normal((points, dim))
+        q, x = td.Oracle(mixture(components, dim), process).marginal(0.3), rng.standard_normal((points, dim))
         return lambda: in_chunks(q.score, x)
 
     def draw(steps: int, points: int = 2048) -> Call:
         network = td.TimeMLP(2, 128, 3)
         model = td.NetworkDenoiser(network, network.init(rng), process)
-        noise, ts = rng.standard_normal((points, 2), dtype=np.float32), td.grids.log_snr(process, steps)
-        return lambda: td.last(td.ddim(model, process, noise, ts))
+        noise, ts = rng.standard_normal((points, 2), dtype=np.float32), td.grids.even_log_snr(process, steps)
+        return lambda: td.last(td.ddim(model, noise, ts))
 
     def empirical(points: int, dim: int = 784) -> Call:
         oracle, x = td.Oracle(rng.standard_normal((points, dim)), process), rng.standard_normal((100, dim))
@@ -307,9 +331,14 @@ def measure_growth() -> list[dict[str, Any]]:
     for name, (sizes, make) in tqdm(growth_jobs().items(), desc="growth"):
         calls = {str(n): make(n) for n in sizes}
         times = list(medians(calls, OPTIONS.seconds).values())
-        slope = lambda first: float(np.polyfit(np.log(sizes[first:]), np.log(times[first:]), 1)[0])  # noqa: E731, B023
-        rows.append({"what": name, "sizes": sizes, "ms": times, "exponent": slope(0), "exponent_at_the_end": slope(-2)})
+        exponents = {"exponent": exponent(sizes, times), "exponent_at_the_end": exponent(sizes[-2:], times[-2:])}
+        rows.append({"what": name, "sizes": sizes, "ms": times, **exponents})
     return rows
+
+
+def exponent(sizes: list[int], times: list[float]) -> float:
+    """The slope of ln time over ln size."""
+    return float(np.polyfit(np.log(sizes), np.log(times), 1)[0])
 
 
 # Memory
@@ -320,11 +349,11 @@ def memory_jobs() -> dict[str, Callable[[], Call]]:
 
     def steps(library: str) -> Callable[[], Call]:
         def make() -> Call:
-            (network, theta), process = network_of(784, 1024), td.VP()
-            x0, t, eps, labels = ours = batch_of(network, process, 512)
-            theirs = (*network_inputs(process, process.perturb(x0, t, eps), t), eps, labels)
+            network, theta = network_of(784, 1024)
+            ours = batch_of(network, 512)
+            theirs = inputs_of(*ours)
             if library == "tinydiff":
-                return our_step(network, theta, process, ours)
+                return our_step(network, theta, ours)
             if library == "JAX jit":
                 return in_jax.step(network, theta, theirs, ADAM)
             return in_torch.step(network, theta, theirs, ADAM, compiled=library == "torch.compile")
@@ -333,14 +362,21 @@ def memory_jobs() -> dict[str, Callable[[], Call]]:
 
     def model() -> td.NetworkDenoiser:
         network = td.TimeMLP(2)
-        return td.NetworkDenoiser(network, network.init(np.random.default_rng(0)), td.VP())
+        return td.NetworkDenoiser(network, network.init(np.random.default_rng(0)), PROCESS)
+
+    def exact() -> td.Oracle:
+        return td.Oracle(mixture(60, 2), PROCESS)
+
+    def draw(model: td.Denoiser) -> np.ndarray:
+        return td.sample(model, 100_000, steps=10, rng=rng)
+
+    def likelihood(model: td.Denoiser) -> np.ndarray:
+        return td.log_likelihood(model, 2 * rng.standard_normal((100_000, 2), dtype=np.float32), steps=5)
+
+    def digits(n: int) -> np.ndarray:
+        return rng.standard_normal((n, 784), dtype=np.float32)
 
     rng = np.random.default_rng(0)
-    many = lambda: 2 * rng.standard_normal((100_000, 2), dtype=np.float32)  # noqa: E731
-    digits = lambda n: rng.standard_normal((n, 784), dtype=np.float32)  # noqa: E731
-    exact = lambda: td.Oracle(mixture(60, 2), td.VP())  # noqa: E731
-    draw = lambda model: td.sample(model, model.process, 100_000, steps=10, rng=rng)  # noqa: E731
-    likelihood = lambda model: td.log_likelihood(model, model.process, many(), steps=5)  # noqa: E731
     each = ("tinydiff", "PyTorch eager", "torch.compile", "JAX jit")
     return {f"a step, 784 × 1024, batch 512: {library}": steps(library) for library in each} | {
         "100,000 samples of the default network": lambda: lambda: draw(model()),
@@ -348,7 +384,7 @@ def memory_jobs() -> dict[str, Callable[[], Call]]:
         "100,000 likelihoods of the default network": lambda: lambda: likelihood(model()),
         "100,000 likelihoods of an oracle with 60 components": lambda: lambda: likelihood(exact()),
         "the oracle of 60,000 digits at 1,000 points": lambda: (
-            lambda: td.Oracle(digits(60_000), td.VP())(digits(1000), 0.3)
+            lambda: td.Oracle(digits(60_000), PROCESS)(digits(1000), 0.3)
         ),
     }
 
@@ -393,6 +429,7 @@ def machine() -> dict[str, Any]:
 
 def main() -> None:
     """Measure the parts and keep them beside those that were measured before."""
+    keep_freed_memory()  # as training and the command line do
     if OPTIONS.alone:
         return alone(OPTIONS.alone)
     measures = {
@@ -406,7 +443,7 @@ def main() -> None:
         key = part if OPTIONS.threads == 1 else f"{part}, {OPTIONS.threads} threads"
         found = {"machine": machine(), "rows": measures[part]()}
         results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-        with whole(RESULTS) as part_file:
+        with atomic(RESULTS) as part_file:
             part_file.write_text(json.dumps(results | {key: found}, indent=1) + "\n", encoding="utf-8")
         print(json.dumps(found["rows"], indent=1))
 

@@ -1,5 +1,6 @@
 """The pages of the identities, written from the tests themselves: their docstrings, tolerances, bugs and source."""
 
+import ast
 import inspect
 import re
 import sys
@@ -8,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from types import ModuleType
 
+from identities.bugs import Bug
 from identities.catalogue import Identity, identities, marked
 
 NAMES = """Adam Bayes Brownian CDF Chapman DDIM DDPM DDPM's DPM EDM ELBO EMA Euler Fisher Fokker Gaussian Gaussians Heun
@@ -21,7 +23,8 @@ hide-toc: true
 
 Laws of diffusion, each of them a test. *Holds to* is the largest relative error that the test allows, in float64 and
 then in float32; a law that is judged in double precision alone says why on its own page. Each is proved to bite:
-planted in the library, every wrong line that its page lists turns it red.
+planted in the library, every mistake that its page lists turns it red. A mistake is another function in the place of
+the right one, or an edit of its code, in which `_` is any expression.
 """
 REFUTED = """## What is false
 
@@ -164,10 +167,53 @@ def card(test: Callable) -> str:
     ]
     if known:
         lines += [f"- *About:* {link(known.about)}", f"- *Holds to:* {precision(known)}", "- *Turns red when*"]
-        lines += [f"  - `` {bug.right} `` is written `` {bug.wrong} `` in {link(bug.target)}" for bug in known.bugs]
-    source_code = inspect.getsource(inspect.unwrap(test, stop=lambda f: not hasattr(f, "hypothesis")))
-    lines += [f"\n<details><summary>The test</summary>\n\n````python\n{source_code}````\n\n</details>\n"]
+        lines += [f"  - {entry}" for entry in mistakes(test)]
+    code = "\n\n".join([code_of(test), *wrong_functions(test)])
+    lines += [f"\n<details><summary>The test</summary>\n\n````python\n{code}````\n\n</details>\n"]
     return "\n".join(lines)
+
+
+def code_of(test: Callable) -> str:
+    """The code of a test, with its decorators."""
+    return inspect.getsource(inspect.unwrap(test, stop=lambda f: not hasattr(f, "hypothesis")))
+
+
+def entries(test: Callable) -> list[tuple[ast.expr, Bug]]:
+    """The bugs of an identity, each with how its decorator writes it."""
+    decorators = ast.parse(code_of(test)).body[0].decorator_list
+    call = next(each for each in decorators if isinstance(each, ast.Call) and ast.unparse(each.func) == "identity")
+    written = next(keyword.value for keyword in call.keywords if keyword.arg == "bugs")
+    return list(zip(written.elts, test.identity.bugs, strict=True))
+
+
+def mistakes(test: Callable) -> list[str]:
+    """What is wrong in each of the bugs of an identity."""
+    return [mistake(written, link(bug.target)) for written, bug in entries(test)]
+
+
+def mistake(written: ast.expr, place: str) -> str:
+    """What is wrong in a bug: another function, or an edit."""
+    match written:
+        case ast.Tuple([_, wrong]):
+            name = ast.unparse(wrong)
+            return f"`` {name.rpartition('.')[2] if is_name(wrong) else name} `` answers in the place of {place}"
+        case ast.Call(ast.Name("edit"), [_, ast.Constant(right), ast.Constant(wrong)]):
+            return f"`` {right} `` is written `` {wrong} `` in {place}"
+        case ast.Call(ast.Name("without"), [_, ast.Constant(operand)]):
+            return f"`` {operand} `` is left out in {place}"
+    raise ValueError(f"a bug is a pair, an edit or a without; got {ast.unparse(written)}")
+
+
+def wrong_functions(test: Callable) -> list[str]:
+    """The code of the functions that the bugs of an identity name."""
+    known = entries(test) if hasattr(test, "identity") else []
+    named = [bug.wrong for written, bug in known if isinstance(written, ast.Tuple) and is_name(written.elts[1])]
+    return [inspect.getsource(wrong) for wrong in dict.fromkeys(named)]
+
+
+def is_name(node: ast.expr) -> bool:
+    """Whether an expression is a name, or a name in a module."""
+    return isinstance(node, ast.Name | ast.Attribute)
 
 
 def precision(known: Identity) -> str:

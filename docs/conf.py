@@ -1,6 +1,6 @@
 """The site: `make docs` builds it into docs/_build/html and follows every link."""
 
-import hashlib
+import re
 import sys
 from pathlib import Path
 
@@ -9,7 +9,6 @@ NOTEBOOKS = HERE.parent / "notebooks"
 sys.path[:0] = [str(folder) for folder in (HERE, HERE.parent / "tests", HERE.parent / "tests" / "check")]
 import catalogue_pages
 import check_pages
-import docstrings
 import errata_page
 import learning_figures
 import speed_tables
@@ -60,16 +59,34 @@ def course(folder: Path) -> None:
         catalogue_pages.put(folder / path.name, path.read_text(encoding="utf-8"))
 
 
+def as_written(app, what, name, obj, options, lines: list[str]) -> None:
+    """Show the indented lines of a docstring, equations and tables, as they stand, and no sign as mark-up."""
+    underline = next((i for i, line in enumerate(lines) if line.startswith("---")), len(lines) + 1)
+    out, displayed = [], False
+    for line in lines[: underline - 1]:
+        if line.startswith("    ") and not displayed:
+            announced = next((before for before in reversed(out) if before), "").endswith("::")
+            out += [""] if announced else ["", "::", ""]
+        elif displayed and line and not line.startswith("    "):
+            out.append("")
+        displayed = line.startswith("    ") or (displayed and not line)
+        out.append(line if displayed else plain(line))
+    examples = next((i for i, line in enumerate(lines) if line == "Examples"), len(lines))
+    lines[:] = [*out, *map(plain, lines[underline - 1 : examples]), *lines[examples:]]
+
+
+def plain(line: str) -> str:
+    """A line in which *, | and a trailing _ outside of backquotes are themselves."""
+    pieces = re.split("(``.*?``|`.*?`)", line)
+    return "".join(text if text[:1] == "`" else re.sub(r"([*|]|_(?!\w))", r"\\\1", text) for text in pieces)
+
+
 def setup(app) -> None:
-    """Write the pages that come from the tests, the measurements and the notebooks, and translate docstrings."""
+    """Write the pages that come from the tests, the measurements and the notebooks, and show docstrings as written."""
     catalogue_pages.write(HERE / "identities")
     check_pages.write(HERE / "check")
     learning_figures.write(HERE / "learning")
     speed_tables.write(HERE / "speed")
     errata_page.write(HERE / "errata.md")
     course(HERE / "course")
-    written = "".join((HERE / name).read_text() for name in ("docstrings.py", "mathematics.py")) + str(
-        docstrings.TARGETS
-    )
-    app.add_config_value("translation", hashlib.sha256(written.encode()).hexdigest(), "env")  # another reads all anew
-    app.connect("autodoc-process-docstring", docstrings.translate, priority=400)  # before numpydoc, at 500
+    app.connect("autodoc-process-docstring", as_written, priority=400)  # before numpydoc, at 500

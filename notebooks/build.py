@@ -27,7 +27,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 from tqdm import tqdm
 
-from tinydiff.files import whole
+from tinydiff.files import atomic
 
 HERE = Path(__file__).parent
 REPOSITORY = "tinydiff/tinydiff"
@@ -173,7 +173,7 @@ def described(cell: NotebookNode) -> None:
 def write(text: str, path: Path) -> None:
     """Write the file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as part:
+    with atomic(path) as part:
         part.write_text(text, encoding="utf-8")
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tinydiff.files import whole
-from tinydiff.learned import checkpoint
-from tinydiff.learned.network import TimeMLP, check_theta
-from tinydiff.runs.config import read_config
+from tinydiff.app import checkpoint
+from tinydiff.app.config import read_config
+from tinydiff.checks import check_theta
+from tinydiff.files import atomic
+from tinydiff.learned.network import TimeMLP
 
 HERE = Path(__file__).parent
 BITS = 1
@@ -33,7 +34,7 @@ def rounded(theta: np.ndarray, bits: int = BITS) -> np.ndarray:
 
 def pack(theta: np.ndarray, network: TimeMLP, bits: int = BITS) -> dict[str, np.ndarray]:
     """The arrays of the file."""
-    check_theta(network, theta)
+    check_theta(network.size, theta)
     with np.errstate(over="ignore"):
         number = rounded(theta, bits)
     if not np.all(np.isfinite(number)):
@@ -59,7 +60,7 @@ def write(run: str | os.PathLike[str], path: Path, bits: int = BITS) -> int:
     if config.name != "mnist":
         raise ValueError(f"{run} is a run on {config.name}, not on mnist.")
     network = TimeMLP(784, config.width, config.blocks, 10, config.prediction, config.norm)
-    with whole(path) as part:
+    with atomic(path) as part:
         with part.open("wb") as file:
             np.savez_compressed(file, **pack(state.ema, network, bits))
         if (size := part.stat().st_size) > LIMIT:

@@ -15,7 +15,7 @@ def rng():
 def short_chains():
     """Bounds in reports of 20 steps, for a module that does not ask what they are worth; test_nats does."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tinydiff.runs.nats.STEPS", 20)
+        patch.setattr("tinydiff.app.nats.STEPS", 20)
         yield
 
 

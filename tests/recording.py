@@ -24,7 +24,7 @@ import numpy as np
 from array_api_compat import cupy as xcupy
 from array_api_compat.common import _helpers
 
-from tinydiff.selftest.agreement import compare
+from tinydiff.app.selftest.agreement import compare
 
 CALLS: Counter = Counter()
 """How often each name was called: functions by name, operators as x + y is "+", attributes as ".T"."""
@@ -246,8 +246,13 @@ def bind(name, args, kwargs):
 def recording():
     """Count calls anew, and take Recorded arrays for CuPy's where array_api_compat asks."""
     CALLS.clear()
-    is_recorded = lambda x: isinstance(x, Recorded)  # noqa: E731
-    move = lambda x, device, stream=None: x.get() if device == "cpu" else x  # noqa: E731
+
+    def is_recorded(x):
+        return isinstance(x, Recorded)
+
+    def move(x, device, stream=None):
+        return x.get() if device == "cpu" else x
+
     with (
         mock.patch.object(array_api_compat, "is_cupy_array", is_recorded),
         mock.patch.object(_helpers, "is_cupy_array", is_recorded),
@@ -266,8 +271,8 @@ def is_type(name):
     return isinstance(getattr(xcupy, name), type)
 
 
-def said(name):
-    """What CuPy says that it takes: a signature, or the loops of a ufunc."""
+def signature_of(name):
+    """What CuPy takes: a signature, or the loops of a ufunc."""
     function = getattr(xcupy, name)
     return " ".join(function.types) if isinstance(function, cupy.ufunc) else str(inspect.signature(function))
 
@@ -276,10 +281,10 @@ def main():
     """Run the core suite on recorded arrays and print what it called."""
     with recording():
         for line in compare(Recorded):
-            if line.says:
-                print(f"{line.piece}, {line.name}: {line.says}")
+            if line.error:
+                print(f"{line.piece}, {line.name}: {line.error}")
         for name in functions():
-            print(f"{name:20}{CALLS[name]:8}   {said(name)}")
+            print(f"{name:20}{CALLS[name]:8}   {signature_of(name)}")
         for name in sorted(CALLS.keys() - set(functions())):
             print(f"{name:20}{CALLS[name]:8}")
 

@@ -5,7 +5,20 @@ import array_api_strict as strict
 import numpy as np
 import pytest
 
-from tinydiff.backend import cast, column, is_complex, matmul, namespace, normal_like, to_numpy
+from tinydiff.backend import (
+    along,
+    beside,
+    cast,
+    in_chunks,
+    is_complex,
+    matmul,
+    namespace,
+    normal_like,
+    row_sums,
+    scaling_rows,
+    squared_norm,
+    to_numpy,
+)
 
 DEVICE = strict.Device("device1")  # array_api_strict's stand-in for a GPU: mixing it with NumPy raises
 BACKENDS = {
@@ -94,30 +107,56 @@ def test_cast_moves_an_array_of_the_same_namespace_to_the_device_of_x():
 @on_every_backend
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(4,), (4, 3), (4, 1, 2, 3)])
-def test_column_scales_each_row(shape, dtype, asarray):
-    """column(c, x) x has row i equal to c_i x_i, for any trailing shape, in the dtype and on the device of x."""
+def test_a_column_scales_each_row(shape, dtype, asarray):
+    """scaling_rows(c, x) x has row i equal to c_i x_i, for any trailing shape, in the dtype and on the device of x."""
     c, a = np.array([0.5, 2.0, -1.0, 4.0]), np.arange(1, 1 + np.prod(shape), dtype=dtype).reshape(shape)
     x = asarray(a)
     for coefficients in (c, asarray(c)):
-        scaled = column(coefficients, x) * x
+        scaled = scaling_rows(coefficients, x) * x
         assert_like(scaled, x)
         np.testing.assert_array_equal(to_numpy(scaled), np.stack([k * row for k, row in zip(c, a, strict=True)]))
 
 
+def test_a_column_keeps_a_complex_step():
+    np.testing.assert_array_equal(scaling_rows(np.full(2, 0.5 + 1e-30j), np.ones((2, 1))).imag, 1e-30)
+
+
 @on_every_backend
-@pytest.mark.parametrize("c", [3, 0.5, np.float64(0.5), np.float32(0.5), np.asarray(0.5)], ids=repr)
-def test_column_of_a_scalar_is_a_python_float(c, asarray):
-    """A NumPy float64 scalar would promote a float32 x, and cannot meet an array on another device."""
-    assert type(column(c, asarray(np.ones(2)))) is float
-    assert column(c, asarray(np.ones(2))) == float(c)
-    x = asarray(np.ones((2, 3), np.float32))
-    assert_like(column(c, x) * x, x)
+def test_sums_and_squared_norms_are_of_each_row(asarray):
+    x = asarray(np.array([[3.0, 4.0], [0.0, 2.0]]))
+    np.testing.assert_array_equal(to_numpy(row_sums(x)), [7, 2])
+    np.testing.assert_array_equal(to_numpy(squared_norm(x)), [25, 4])
 
 
-@pytest.mark.parametrize("c", [0.5 + 1e-30j, np.complex128(0.5 + 1e-30j), np.asarray(0.5 + 1e-30j)], ids=type)
-def test_column_keeps_a_complex_step(c):
-    assert column(c, np.ones(2)) == 0.5 + 1e-30j
-    np.testing.assert_array_equal(column(np.full(2, c), np.ones((2, 1))).imag, 1e-30)
+@on_every_backend
+def test_numbers_stand_side_by_side(asarray):
+    x = asarray(np.array([[3.0, 4.0], [0.0, 2.0]], np.float32))
+    np.testing.assert_array_equal(to_numpy(beside([x[:, 1], x[:, 0]], x)), [[4, 3], [2, 0]])
+    nothing = beside([], x)
+    assert_like(nothing, x)
+    assert nothing.shape == (2, 0)
+
+
+@on_every_backend
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_derivative_along_u_is_exact(dtype, asarray):
+    """d/ds (x + s u)³ = 3 x² u, to rounding, in the dtype of x."""
+    x, u = (asarray(np.array(a, dtype)) for a in ([1.5, -2.0], [0.25, 1.0]))
+    found = along(lambda x: x * x * x, x, u)
+    assert_like(found, x)
+    np.testing.assert_allclose(to_numpy(found), [3 * 2.25 * 0.25, 12], rtol=1e-6 if dtype == "float32" else 1e-15)
+
+
+def test_rows_are_taken_in_chunks_of_a_size():
+    seen = []
+
+    def f(x):
+        seen.append(len(x))
+        return 2 * x[:, 0]
+
+    x = np.arange(14.0).reshape(7, 2)
+    np.testing.assert_array_equal(in_chunks(f, x, 3), 2 * x[:, 0])
+    assert seen == [3, 3, 1]
 
 
 @on_every_backend
@@ -139,18 +178,6 @@ def test_draws_follow_each_other(rng):
     np.testing.assert_array_equal(both, normal_like(np.random.default_rng(0), x, (4, 3)))
 
 
-def test_a_generator_of_another_library_draws_for_itself():
-    """CuPy's generator draws on its own device: it is asked for the shape and dtype of x, and its answer is kept."""
-
-    class DeviceGenerator:
-        def standard_normal(self, shape, dtype):
-            return strict.zeros(shape, dtype=dtype, device=DEVICE)
-
-    x = strict.ones((2, 3), dtype=strict.float32, device=DEVICE)
-    assert_like(normal_like(DeviceGenerator(), x), x)
-    assert normal_like(DeviceGenerator(), x, (5,)).shape == (5,)
-
-
 @on_every_backend
 def test_matmul_writes_in_place(asarray, rng):
     """out[...] = a b lands in a view of a larger buffer and touches nothing beside it; a (3, 4), b (4, 2)."""
@@ -161,8 +188,3 @@ def test_matmul_writes_in_place(asarray, rng):
     for i, j, k in np.ndindex(3, 2, 4):
         expected[1 + i, 1 + j] += a[i, k] * b[k, j]
     np.testing.assert_allclose(to_numpy(buffer), expected, rtol=1e-13)
-
-
-def test_noise_without_a_generator_is_refused():
-    with pytest.raises(ValueError, match="this draws noise: pass rng"):
-        normal_like(None, np.zeros(2))

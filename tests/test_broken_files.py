@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tinydiff as td
+from tinydiff.app import checkpoint
+from tinydiff.app.config import FORMAT, Config, read_config
 from tinydiff.datasets.mnist import read_idx
-from tinydiff.learned import checkpoint
-from tinydiff.runs.config import FORMAT, Config, read_config
 
 EXAMPLES = 2500
 many = settings(
@@ -116,7 +116,7 @@ def test_csv(folder, raw):
 
 def checkpoint_file(tmp):
     network = td.TimeMLP(2, 2, 1)
-    state = td.last(td.train(network, td.VP(), td.toys.ring8(), steps=2, batch=4, rng=np.random.default_rng(0)))
+    state = td.last(td.train(network, td.VP(), td.toys.ring8(), steps=2, batch=4, rng=0))
     checkpoint.save(tmp, state, shift=np.zeros(2))
     return tmp.read_bytes(), state
 

@@ -1,6 +1,5 @@
 """CuPy without a GPU: that the core calls only what CuPy has, as CuPy takes it (see recording.py)."""
 
-import inspect
 import re
 import subprocess
 import sys
@@ -10,9 +9,10 @@ import numpy as np
 import pytest
 
 import tinydiff as td
-from tinydiff import backend, selftest
+from tinydiff import backend
+from tinydiff.app import selftest
+from tinydiff.app.selftest import agreement, core
 from tinydiff.learned.layers import matrix
-from tinydiff.selftest import agreement, core
 
 cupy = pytest.importorskip("cupy")
 import recording  # noqa: E402
@@ -32,7 +32,7 @@ def calls():
 def test_the_core_calls_what_cupy_has_as_cupy_takes_it(dtype, calls):
     """And with the numbers of NumPy, which computes them: so what was recorded is what the core is."""
     for line in agreement.compare(Recorded, dtype):
-        assert not line.says, f"{line.piece}, {line.name}: {line.says}"
+        assert not line.error, f"{line.piece}, {line.name}: {line.error}"
         assert line.difference == 0, line
     found = set(re.search(r"<!-- called -->(.*?)<!-- end -->", PAGE.read_text(encoding="utf-8"), re.S)[1].split())
     assert {name.strip("`,.") for name in found} == set(recording.functions())
@@ -79,23 +79,6 @@ def test_an_array_shows_what_cupys_has(calls):
     assert type(backend.to_numpy(X)) is np.ndarray
 
 
-def test_cupys_generator_has_what_noise_asks_of_it(calls):
-    """Of CuPy's Generator only standard_normal is used, as its signature has it."""
-
-    class Generator:
-        def standard_normal(self, *args, **kwargs):
-            signature = inspect.signature(cupy.random.Generator.standard_normal)
-            asked = signature.bind(self, *args, **kwargs).arguments
-            return Recorded(np.random.default_rng(0).standard_normal(asked["size"], asked["dtype"]))
-
-    x = Recorded(core.X.astype(np.float32))
-    assert backend.normal_like(Generator(), x).dtype == np.float32
-    model, ts = td.Oracle(core.MIXTURE, core.PROCESS), td.grids.log_snr(core.PROCESS, 3)
-    for sampler in (td.ddpm, td.euler_maruyama, td.predictor_corrector):
-        assert isinstance(td.last(sampler(model, core.PROCESS, x, ts, rng=Generator()))[1], Recorded)
-    assert isinstance(td.log_likelihood(model, core.PROCESS, x, steps=2, probes=2, rng=Generator()), Recorded)
-
-
 def cupys(a):
     """CuPy's own array over NumPy's memory: nothing can be computed with it, but views can be made."""
     memory = cupy.cuda.UnownedMemory(a.ctypes.data, a.nbytes, a, 0)
@@ -117,7 +100,7 @@ def test_pieces_of_theta_are_views_in_cupy_and_products_land_in_them():
     assert (model.like.shape, type(model.like)) == ((0, 2), cupy.ndarray)
 
 
-def test_a_model_is_told_from_points_of_another_library():
+def test_a_model_and_points_of_another_library_are_refused():
     x = cupys(np.zeros((5, 2)))
     with pytest.raises(ValueError, match="theta is an array of numpy and the points are of cupy"):
         core.NETWORK(core.THETA, x, np.zeros(5))
@@ -138,7 +121,7 @@ def none(*args):
         ("zeros", none, "cannot compute on it: RuntimeError: no driver.$"),
     ],
 )
-def test_no_gpu_is_told_in_one_sentence(where, what, says, monkeypatch, capsys):
+def test_without_a_gpu_one_sentence_says_so(where, what, says, monkeypatch, capsys):
     monkeypatch.setattr(cupy.cuda.runtime, "getDeviceCount", lambda: 1)
     monkeypatch.setattr(f"cupy.{where}", what)
     with pytest.raises(ValueError, match=says):
@@ -164,15 +147,15 @@ def test_without_cupy_the_self_test_says_how_to_install_it():
                     raise ModuleNotFoundError("No module named 'cupy'", name="cupy")
 
         sys.meta_path.insert(0, Without())
-        sys.argv = ["backend"]
-        runpy.run_module("tinydiff.backend", run_name="__main__")
+        sys.argv = ["selftest"]
+        runpy.run_module("tinydiff.app.selftest", run_name="__main__")
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "tinydiff: CuPy is not installed: pip install 'tinydiff[gpu]'.\n"
 
 
-def test_a_cupy_that_does_not_import_is_told_from_none(monkeypatch):
+def test_a_cupy_that_does_not_import_is_not_taken_for_none(monkeypatch):
     def broken(name):
         raise ImportError("libcuda.so.1: no such file\nand more")
 

@@ -28,10 +28,13 @@ def classifier(**settings):
 @pytest.mark.parametrize(
     ("call", "defaults"),
     [
-        (lambda **k: td.sample(ORACLE, PROCESS, 2, rng=rng(), **k), {"sampler": td.ddim, "steps": 50}),
-        (lambda **k: td.log_likelihood(ORACLE, PROCESS, POINTS, **k), {"steps": 200}),
-        (lambda **k: td.hutchinson_log_likelihood(ORACLE, PROCESS, POINTS, probes=2, rng=rng(), **k), {"steps": 200}),
-        (lambda **k: td.kl_from_truth(ORACLE, PROCESS, DATA, rng=rng(), **k), {"n": 2000, "steps": 50}),
+        (
+            lambda **k: td.sample(ORACLE, 2, rng=rng(), **k),
+            {"sampler": td.ddim, "steps": 50, "grid": td.grids.even_log_snr},
+        ),
+        (lambda **k: td.log_likelihood(ORACLE, POINTS, **k), {"steps": 200}),
+        (lambda **k: td.hutchinson_log_likelihood(ORACLE, POINTS, probes=2, rng=rng(), **k), {"steps": 200}),
+        (lambda **k: td.kl_from_truth(ORACLE, DATA, rng=rng(), **k), {"n": 2000, "steps": 50}),
         (lambda **k: td.sliced_w2(np.tile(POINTS, 2), np.eye(3)[:, :2], rng=rng(), **k), {"directions": 256}),
         (lambda **k: td.denoising(ORACLE, ORACLE, 0.5, rng=rng(), **k), {"n": 2000}),
         (lambda **k: DATA.entropy(rng(), **k), {"n": 100_000}),
@@ -42,7 +45,7 @@ def classifier(**settings):
         (lambda **k: td.Discrete.quadratic(**k).betas, {"T": 1000, "beta_1": 1e-4, "beta_T": 0.02, "rescale": True}),
         (lambda **k: td.Discrete.sigmoid(**k).betas, {"T": 1000, "beta_1": 1e-4, "beta_T": 0.02, "rescale": True}),
         (lambda **k: td.Discrete.cosine(**k).betas, {"T": 1000, "s": 0.008, "beta_max": 0.999}),
-        (lambda **k: td.grids.karras(PROCESS, 9, **k), {"to_zero": False, "rho": 7.0}),
+        (lambda **k: td.grids.karras(PROCESS, 9, **k), {"rho": 7.0}),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )

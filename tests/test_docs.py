@@ -1,7 +1,7 @@
 """The pages' code runs: every Python block of docs/howto and of the README, and every command line beside them.
 
-The blocks of a page share their names, in order, in an empty folder. Training is cut short: td.train to 30 steps of
-128 points, a `tinydiff train` to 4. What is not for running says so: ```python no-run. Commands are in blocks of
+The blocks of a page share their names, in order, in an empty folder. Training is cut short: td.train and td.fit to 30
+steps of 128 points, a `tinydiff train` to 4. What is not for running says so: ```python no-run. Commands are in blocks of
 ```console, and in the README in indented lines that begin with tinydiff.
 """
 
@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 
 import tinydiff as td
-from tinydiff import cli, runs
-from tinydiff.runs.config import open_data
-from tinydiff.runs.directory import Run
-from tinydiff.runs.sampling import Draw
+from tinydiff.app import cli, runs
+from tinydiff.app.config import open_data
+from tinydiff.app.directory import Run
+from tinydiff.app.sampling import Draw
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs" / "howto").glob("*.md"))
 BLOCK = re.compile(r"^```(?P<kind>python|console)\n(?P<code>.*?)^```$|^ {4}(?P<command>tinydiff .*)$", re.M | re.S)
-TEN_LINES = "import numpy as np\nimport tinydiff as td\n"  # of the README: test_package runs them
+FOUR_LINES = "import tinydiff as td\n"  # of the README: test_package runs them
 
 
 def blocks(page):
@@ -38,7 +38,7 @@ def blocks(page):
 
 
 def short(train):
-    """td.train, for 30 steps of 128 points at most."""
+    """td.train or td.fit, for 30 steps of 128 points at most."""
     return lambda *a, steps=3000, batch=1024, **more: train(*a, steps=min(steps, 30), batch=min(batch, 128), **more)
 
 
@@ -62,6 +62,7 @@ def little(tmp_path, monkeypatch):
     """An empty folder, and short trainings."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(td, "train", short(td.train))
+    monkeypatch.setattr(td, "fit", short(td.fit))
 
 
 def perform(page, names):
@@ -70,7 +71,7 @@ def perform(page, names):
         if kind == "console":
             for command in text.splitlines():
                 obey(command.removeprefix("$ "))
-        elif not (page.name == "README.md" and text.startswith(TEN_LINES)):
+        elif not (page.name == "README.md" and text.startswith(FOUR_LINES)):
             exec(compile("\n" * line + text, str(page), "exec"), names)
     return names
 
@@ -87,8 +88,8 @@ def test_the_code_of_a_page_runs_as_written(page, little):
 
 
 def test_the_readmes_commands_and_other_blocks_run(little):
-    """Its ten lines are tested with the package."""
-    names = perform(ROOT / "README.md", {"np": np, "td": td})
+    """Its first lines are tested with the package."""
+    names = perform(ROOT / "README.md", {"np": np, "td": td, "data": td.toys.ring8()})
     said = str(names["check"](names["q_sample"]))
     readme = ROOT.joinpath("README.md").read_text(encoding="utf-8")
     assert "\n".join(f"    {line}".rstrip() for line in said.splitlines()) in readme  # word for word

@@ -1,7 +1,7 @@
 """One core, many array libraries: the same numbers on NumPy, array-api-strict and PyTorch.
 
 array-api-strict runs on a device of its own, where any silent conversion to NumPy and any mixing with the host raises.
-The core is what tinydiff.selftest has in its suite; test_cupy.py holds the same suite to CuPy.
+The core is what tinydiff.app.selftest has in its suite; test_cupy.py holds the same suite to CuPy.
 """
 
 import re
@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import tinydiff as td
-from tinydiff import selftest
+from tinydiff.app import selftest
+from tinydiff.app.selftest import agreement, core
+from tinydiff.app.selftest.libraries import open_library
 from tinydiff.backend import cast, device_like, namespace, on_host, to_numpy
-from tinydiff.selftest import agreement, core
-from tinydiff.selftest.libraries import open_library
 
 TOLERANCES = {"float64": 1e-12, "float32": 2e-3}
 
@@ -39,7 +39,7 @@ def to(request):
 def test_the_core_gives_numpys_numbers_in_its_own_arrays(dtype, to):
     """In the library, dtype and device of what went in; in float32 the flows carry a rounding of 1e-7 up to 4e-4."""
     for line in agreement.compare(to, np.dtype(dtype)):
-        assert not line.says, f"{line.piece}, {line.name}: {line.says}"
+        assert not line.error, f"{line.piece}, {line.name}: {line.error}"
         assert line.difference <= TOLERANCES[dtype], line
 
 
@@ -47,9 +47,9 @@ def test_training_begins_in_the_library_and_dtype_asked_for(to, same):
     """One seed gives the start of network.init in that dtype; like NumPy's float32 it is the default, to the bit."""
     begun = []
 
-    def objective(network, process, theta, *batch):
+    def objective(network, theta, *batch):
         begun.append(to_numpy(theta))
-        return td.objective.loss_and_grad(network, process, theta, *batch)
+        return td.objective.loss_and_grad(network, theta, *batch)
 
     arguments = {"steps": 2, "batch": 8, "objective": objective}
     for dtype in (np.float32, np.float64):
@@ -67,7 +67,10 @@ def test_training_begins_in_the_library_and_dtype_asked_for(to, same):
 
 def test_a_state_in_numpy_goes_on_elsewhere(to):
     """As a checkpoint does, with all of its averages."""
-    states = lambda **more: td.train(core.NETWORK, core.PROCESS, core.MIXTURE, steps=4, batch=8, **more)  # noqa: E731
+
+    def states(**more):
+        return td.train(core.NETWORK, core.PROCESS, core.MIXTURE, steps=4, batch=8, **more)
+
     whole = list(states(rng=core.seeded()))
     there = td.last(states(rng=core.seeded(9), state=whole[1], like=to(np.empty(0, np.float32))))
     assert there.step == 4
@@ -91,7 +94,7 @@ def test_parameters_and_points_of_two_libraries_are_refused_and_named(to):
         td.NetworkDenoiser(core.NETWORK, to(core.THETA), core.PROCESS)(core.X, 0.3)
 
 
-def test_the_host_is_told_from_other_devices():
+def test_the_host_is_distinguished_from_other_devices():
     assert on_host(np.empty(0))
     assert on_host(pytest.importorskip("torch").empty(0))
     assert not on_host(pytest.importorskip("torch").empty(0, device="meta"))
@@ -108,7 +111,7 @@ def test_a_device_is_asked_for_by_name():
 
 
 def test_the_library_does_not_import_its_self_test():
-    code = "import sys, tinydiff; sys.exit('tinydiff.selftest' in sys.modules)"
+    code = "import sys, tinydiff; sys.exit('tinydiff.app.selftest' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -132,7 +135,7 @@ def wrong(a):
         (lambda a: cast(a, np.empty(0, np.float32)), 1, "does not agree"),
     ],
 )
-def test_the_self_test_tells_what_disagrees(to, code, says, monkeypatch, capsys):
+def test_the_self_test_shows_what_disagrees(to, code, says, monkeypatch, capsys):
     pieces = (core.denoisers, core.learned)
     monkeypatch.setattr(selftest, "open_library", lambda name, device: to)
     monkeypatch.setattr(selftest, "compare", lambda to, dtype: agreement.compare(to, dtype, pieces))
@@ -157,7 +160,7 @@ def test_the_tasks_are_the_recipes(monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "device"), [("numpy", "cuda"), ("strict", "nowhere"), ("torch", "nowhere")])
-def test_a_device_that_is_not_there_is_told_in_one_sentence(name, device, capsys):
+def test_a_device_that_is_not_there_is_one_sentence(name, device, capsys):
     pytest.importorskip({"strict": "array_api_strict"}.get(name, name))
     assert selftest.main([name, "--device", device]) == 2
     assert re.fullmatch(f"tinydiff: {name} has no device '{device}': .*\\.\n", capsys.readouterr().err)

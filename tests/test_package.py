@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,22 +26,42 @@ def test_importing_brings_numpy_and_array_api_compat_alone():
     assert third_party == {"numpy", "array_api_compat", "tinydiff"}
 
 
+def test_importing_leaves_the_process_as_it_is():
+    """No C library is asked for anything, no module of the command line is there, and sys.path is as it was."""
+    code = """if True:
+        import ctypes, sys
+        import numpy, array_api_compat
+        ctypes.CDLL, path = None, list(sys.path)
+        import tinydiff
+        assert sys.path == path
+        print(*(name for name in sys.modules if name.startswith("tinydiff.app.")))
+    """
+    assert set(fresh(code).split()) <= {f"tinydiff.app.{name}" for name in ("checkpoint", "parallel", "read")}
+
+
+def test_the_app_as_a_package_imports_nothing():
+    code = "import sys, tinydiff; before = set(sys.modules); import tinydiff.app; print(*set(sys.modules) - before)"
+    assert fresh(code).split() == []
+
+
 def test_all_public_names_exist():
     assert [name for name in td.__all__ if not hasattr(td, name)] == []
+    assert sorted(td.__all__) == sorted(set(td.__all__))
 
 
-def test_the_readme_lines_run_as_written():
-    """With a short training in place of the default one; `make demo` runs the same lines at full length."""
-    code = re.search(r"```python\n(import numpy as np\n.*?)```", README.read_text(), re.DOTALL).group(1)
-    assert len(code.strip().splitlines()) == 10
+def test_the_readmes_first_example_runs_as_written(monkeypatch):
+    """Four lines, with a short training in place of the default one; `make demo` trains at full length."""
+    monkeypatch.setattr(td, "fit", partial(td.fit, steps=20, progress=False))
+    code = re.search(r"```python\n(import tinydiff as td\n.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)[1]
+    lines = [line for line in code.splitlines() if line.strip()]
+    assert len(lines) == 5
     namespace = {}
-    short = code.replace(
-        "td.train(network, process, data, rng=rng)", "td.train(network, process, data, steps=20, rng=rng)"
-    )
-    assert short != code
-    exec(short, namespace)
+    exec("\n".join(lines[:-1]), namespace)
+    kl, error = eval(lines[-1], namespace)
     assert namespace["x"].shape == (2000, 2)
     assert np.all(np.isfinite(namespace["x"]))
+    assert kl > 0
+    assert error > 0
 
 
 @pytest.mark.parametrize("name", ["ring8", "grid25", "moons32", "pinwheel40", "spiral60"])

@@ -1,19 +1,27 @@
 """tinydiff: denoising diffusion from scratch in NumPy, checked against exact truth.
 
-A process gives α(t) and σ(t) of x_t = α x_0 + σ ε. A denoiser, exact or learned, answers "what noise is in x at t?".
-Samplers, likelihoods and metrics take a process and a denoiser, and never ask which kind it is.
+A process gives α(t) and σ(t) of x_t = α x_0 + σ ε. A denoiser, exact or learned, answers "what noise is in x at t?" for
+its process. Samplers, likelihoods and metrics take a denoiser, and never ask which kind it is.
 
     import tinydiff as td
+
+    data  = td.toys.ring8()                    # a mixture: its density is known exactly
+    model = td.fit(data, rng=0)                # an MLP with hand-written backprop, trained: a denoiser
+    x     = td.sample(model, 2000, rng=1)      # from noise to data
+    td.kl_from_truth(model, data, rng=2)       # KL(data ‖ model) in nats, against the exact density
 
 Importing this needs NumPy and array-api-compat alone; matplotlib is imported when a figure is drawn.
 """
 
-from tinydiff import backend, denoisers, grids, parallel, plotting
+from tinydiff import backend, denoisers, grids, plotting, predictions
+from tinydiff.app import checkpoint, parallel
+from tinydiff.app.parallel import data_parallel
+from tinydiff.app.read import load_points
 from tinydiff.datasets import mnist, toys
 from tinydiff.datasets.mnist import load_mnist
-from tinydiff.datasets.points import Dataset, load_points
-from tinydiff.denoisers import Denoiser, counting, score
-from tinydiff.evaluation.elbo import Elbo, elbo, forward_path, optimal_variances, path_log_ratio
+from tinydiff.datasets.points import Dataset
+from tinydiff.denoisers import Counting, Denoiser, as_denoiser, score
+from tinydiff.evaluation.elbo import ElboTerms, elbo, forward_path, optimal_variances, path_log_ratio
 from tinydiff.evaluation.likelihood import hutchinson_log_likelihood, kl_from_truth, log_likelihood
 from tinydiff.evaluation.metrics import (
     against_truth,
@@ -29,38 +37,52 @@ from tinydiff.evaluation.metrics import (
 )
 from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.exact.oracle import Oracle
-from tinydiff.guidance import classifier, classifier_free
-from tinydiff.learned import checkpoint, objective
+from tinydiff.guidance import ClassifierFreeGuidance, ClassifierGuidance
+from tinydiff.inverse import inpaint
+from tinydiff.learned import objective
 from tinydiff.learned.classifier import Classifier, train_classifier
 from tinydiff.learned.network import NetworkDenoiser, TimeMLP
 from tinydiff.learned.optim import Adam, clip, cosine_decay, ema_update
-from tinydiff.learned.train import TrainState, last, train
-from tinydiff.parallel import data_parallel
-from tinydiff.processes import SDE, VE, VP, Cosine, Discrete, Process, Straight, SubVP
-from tinydiff.sampling import sample
-from tinydiff.sampling.ancestral import ddim, ddim_step, ddpm, ddpm_step
-from tinydiff.sampling.dpm_solver import dpm_solver_pp_2m
+from tinydiff.learned.train import TrainState, fit, last, train
+from tinydiff.processes import (
+    VE,
+    VP,
+    Cosine,
+    Discrete,
+    Level,
+    Process,
+    Straight,
+    SubVP,
+    posterior,
+    same_process,
+    transition,
+)
+from tinydiff.sampling.ddim import ddim, ddim_step
+from tinydiff.sampling.ddpm import ddpm, ddpm_step
+from tinydiff.sampling.dpm_solver import dpm_solver_2m, dpm_solver_2m_step
 from tinydiff.sampling.edm import edm_heun
-from tinydiff.sampling.inpainting import inpaint
-from tinydiff.sampling.ode import decode, encode, interpolate, probability_flow
-from tinydiff.sampling.stochastic import brownian_path, euler_maruyama, predictor_corrector
-
-backend.keep_freed_memory()
+from tinydiff.sampling.predictor_corrector import predictor_corrector
+from tinydiff.sampling.probability_flow import decode, encode, interpolate, probability_flow
+from tinydiff.sampling.reverse_sde import brownian_path, euler_maruyama, euler_maruyama_step
+from tinydiff.sampling.sample import sample, trajectory
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "SDE",
     "VE",
     "VP",
     "Adam",
     "Classifier",
+    "ClassifierFreeGuidance",
+    "ClassifierGuidance",
     "Cosine",
+    "Counting",
     "Dataset",
     "Denoiser",
     "Discrete",
-    "Elbo",
+    "ElboTerms",
     "GaussianMixture",
+    "Level",
     "NetworkDenoiser",
     "Oracle",
     "Process",
@@ -69,15 +91,13 @@ __all__ = [
     "TimeMLP",
     "TrainState",
     "against_truth",
+    "as_denoiser",
     "backend",
     "brownian_path",
     "checkpoint",
     "class_agreement",
-    "classifier",
-    "classifier_free",
     "clip",
     "cosine_decay",
-    "counting",
     "data_parallel",
     "ddim",
     "ddim_step",
@@ -86,13 +106,16 @@ __all__ = [
     "decode",
     "denoisers",
     "denoising",
-    "dpm_solver_pp_2m",
+    "dpm_solver_2m",
+    "dpm_solver_2m_step",
     "edm_heun",
     "elbo",
     "ema_update",
     "encode",
     "energy_distance",
     "euler_maruyama",
+    "euler_maruyama_step",
+    "fit",
     "forward_path",
     "frechet_distance",
     "grids",
@@ -114,12 +137,17 @@ __all__ = [
     "parallel",
     "path_log_ratio",
     "plotting",
+    "posterior",
+    "predictions",
     "predictor_corrector",
     "probability_flow",
+    "same_process",
     "sample",
     "score",
     "sliced_w2",
     "toys",
     "train",
     "train_classifier",
+    "trajectory",
+    "transition",
 ]

@@ -6,7 +6,7 @@ import sys
 def main() -> int:
     """Run the command line, whose imports take a moment too."""
     try:
-        from tinydiff import cli
+        from tinydiff.app import cli
 
         return cli.main()
     except KeyboardInterrupt:

@@ -1,193 +1,291 @@
 """Denoisers answer one question: what noise is in x at time t?
 
-A denoiser is exact (`Oracle`) or learned (`NetworkDenoiser`); samplers, likelihoods and metrics take either and never
-ask which. The same answer has four names, each an affine function of the others at given x = α x_0 + σ ε:
+A denoiser is exact (`Oracle`) or learned (`NetworkDenoiser`), or a function of one's own (`as_denoiser`). It belongs to
+a process, so nothing takes a process beside it. Samplers, likelihoods and metrics take any and never ask which.
 
-    prediction    its target            noise ε̂                     data x̂_0
-    eps           ε                     F                           (x − σF)/α
-    x0            x_0                   (x − αF)/σ                  F
-    v             (αε − σx_0)/n         (σx + αnF)/n²               (αx − σnF)/n²,    n = √(α² + σ²)
-    score         −ε/σ                  −σF                         (x + σ²F)/α
+It offers both ε̂ and x̂_0, though each is an affine function of the other, because of rounding: where α is nearly 0, ε̂
+cannot carry x̂_0, and where σ is nearly 0, x̂_0 cannot carry ε̂. Differentiating is called pulling: `linearize` gives
+the answer and a function pull, u ↦ uᵀ ∂(answer)/∂x for each row.
 
-v is Salimans & Ho's [2022], whose n is 1; divided by n it has unit variance on every process, and is −F of EDM with
-σ_data = 1. The score row holds Tweedie's formula. Where α is near 0 only x0 and v can carry x̂_0, and where σ is near 0
-only eps, v and score can carry ε̂; so a denoiser offers both answers, and an exact one computes each in its own way.
-
-Shapes: x, eps, x0, v, F (B, D); t scalar or (B,); alpha, sigma scalar or columns (B, 1).
+Shapes: x, u (B, D); t a number, (B,), or a level of the denoiser's process.
 """
 
+import copy
 from collections.abc import Callable
-from typing import Any, Literal, Protocol, Self, get_args
+from typing import Any, Self
 
 import numpy as np
 
-from tinydiff.backend import Array, Times, column, to_numpy
-from tinydiff.processes import Process
+from tinydiff.backend import Array, cast, namespace
+from tinydiff.predictions import Prediction, check_prediction, to_eps, to_x0, x0_from_eps
+from tinydiff.processes import Process, same_process
+from tinydiff.processes.base import check_noise, check_process
 
-Prediction = Literal["eps", "x0", "v", "score"]
-
-
-class Denoiser(Protocol):
-    """What samplers and metrics ask of a model."""
-
-    @property
-    def dim(self) -> int:
-        """The number D of coordinates."""
-        ...
-
-    @property
-    def like(self) -> Array:
-        """An empty array (0, D) that carries namespace, dtype and device."""
-        ...
-
-    def __call__(self, x: Array, t: Times) -> Array:
-        """ε̂(x, t), (B, D)."""
-        ...
-
-    def x0(self, x: Array, t: Times) -> Array:
-        """x̂_0(x, t) ≈ E[x_0 | x_t = x], (B, D)."""
-        ...
-
-    def vjp(self, x: Array, t: Times, v: Array) -> Array:
-        """vᵀ ∂ε̂/∂x for each row, (B, D)."""
-        ...
-
-    def given(self, labels: Array) -> Self:
-        """The same model conditioned on a class for each row, (B,) or one for all; −1 is no condition."""
-        ...
+Pull = Callable[[Array], Array]
+"""u (B, D) ↦ uᵀ ∂f/∂x for each row, (B, D)."""
 
 
-def check_prediction(prediction: str) -> None:
-    """Raise a ValueError unless the prediction is one of the four."""
-    if prediction not in get_args(Prediction):
-        raise ValueError(f"prediction must be one of {', '.join(get_args(Prediction))}; got {prediction!r}.")
+class Denoiser:
+    """What samplers, bounds and metrics ask of a model; a subclass gives at least the noise, `__call__`.
 
+    Attributes
+    ----------
+    process : Process
+        The process whose noise it takes out.
+    dim : int
+        The number D of coordinates.
+    like : array (0, D)
+        An empty array that carries library, dtype and device.
 
-def target(prediction: Prediction, x0: Array, eps: Array, alpha: Any, sigma: Any) -> Array:
-    """What a network of this prediction should output, (B, D)."""
-    check_prediction(prediction)
-    if prediction == "eps":
-        return eps
-    if prediction == "x0":
-        return x0
-    if prediction == "v":
-        return (alpha * eps - sigma * x0) / (alpha**2 + sigma**2) ** 0.5
-    return -eps / sigma
-
-
-def to_eps(prediction: Prediction, alpha: Any, sigma: Any) -> tuple[Any, Any]:
-    """(a, b) with ε̂ = a x + b F: the table's third column. b² is the factor from F's squared error to ε̂'s."""
-    check_prediction(prediction)
-    if prediction == "eps":
-        return 0.0, 1.0
-    if prediction == "x0":
-        _check_divisor("sigma", sigma, "eps or v")
-        return 1 / sigma, -alpha / sigma
-    if prediction == "v":
-        return sigma / (alpha**2 + sigma**2), alpha / (alpha**2 + sigma**2) ** 0.5
-    return 0.0, -sigma
-
-
-def to_x0(prediction: Prediction, alpha: Any, sigma: Any) -> tuple[Any, Any]:
-    """(a, b) with x̂_0 = a x + b F: the table's last column."""
-    check_prediction(prediction)
-    if prediction in ("eps", "score"):
-        _check_divisor("alpha", alpha, "x0 or v")
-    if prediction == "eps":
-        return 1 / alpha, -sigma / alpha
-    if prediction == "x0":
-        return 0.0, 1.0
-    if prediction == "v":
-        return alpha / (alpha**2 + sigma**2), -sigma / (alpha**2 + sigma**2) ** 0.5
-    return 1 / alpha, sigma**2 / alpha
-
-
-def _check_divisor(name: str, c: Any, rather: str) -> None:
-    if not np.all(to_numpy(c) != 0):
-        raise ValueError(
-            f"{name} is 0 at this time, where this prediction says nothing: let the network predict {rather}."
-        )
-
-
-def eps_from_x0(process: Process, x: Array, t: Times, x0: Array) -> Array:
-    """ε = (x − α x_0)/σ."""
-    return (x - column(process.alpha(t), x) * x0) / column(process.sigma(t), x)
-
-
-def x0_from_eps(process: Process, x: Array, t: Times, eps: Array) -> Array:
-    """x_0 = (x − σ ε)/α [DDPM 15]."""
-    return (x - column(process.sigma(t), x) * eps) / column(process.alpha(t), x)
-
-
-def v_from_x0_eps(process: Process, t: Times, x0: Array, eps: Array) -> Array:
-    """v = (α ε − σ x_0)/√(α² + σ²) [Salimans & Ho 2022, where the root is 1]."""
-    return target("v", x0, eps, column(process.alpha(t), x0), column(process.sigma(t), x0))
-
-
-def score(model: Denoiser, process: Process, x: Array, t: Times) -> Array:
-    """∇_x log q_t(x) ≈ −ε̂/σ [Song et al. 2021]."""
-    return -model(x, t) / column(process.sigma(t), x)
-
-
-def linearize(model: Denoiser, x: Array, t: Times) -> tuple[Array, Callable[[Array], Array]]:
-    """(ε̂, pull) with pull(v) = vᵀ ∂ε̂/∂x; a model that can shares one forward pass between many pulls."""
-    if hasattr(model, "linearize"):
-        return model.linearize(x, t)
-    return model(x, t), lambda v: model.vjp(x, t, v)
-
-
-class Around:
-    """A denoiser made from another, `model`, whose process, dim and like it has; its vjp is one pull of `linearize`."""
-
-    linearize: Callable[[Array, Times], tuple[Array, Callable[[Array], Array]]]
-    """(ε̂, pull) with pull(v) = vᵀ ∂ε̂/∂x, which each kind gives in its own way."""
-
-    def __init__(self, model: Denoiser) -> None:
-        self.model = model
-
-    @property
-    def process(self) -> Process:
-        """The process that the model was made for; AttributeError where the model knows none."""
-        return self.model.process  # type: ignore[attr-defined]
-
-    @property
-    def dim(self) -> int:
-        """The number D of coordinates."""
-        return self.model.dim
-
-    @property
-    def like(self) -> Array:
-        """The model's empty array."""
-        return self.model.like
-
-    def vjp(self, x: Array, t: Times, v: Array) -> Array:
-        """vᵀ ∂ε̂/∂x for each row, (B, D)."""
-        return self.linearize(x, t)[1](v)
-
-
-class counting(Around):
-    """The same denoiser, counting its evaluations for each row in `nfe`.
-
-    A vjp costs one forward pass as well, so it counts; pulls that share a forward pass do not.
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> class StandardNormal(td.Denoiser):
+    ...     process, dim, like = td.VP(), 2, np.empty((0, 2))
+    ...     def __call__(self, x, t): return self.process.at(t, like=x).sigma * x
+    >>> td.sample(StandardNormal(), 3, rng=0).shape
+    (3, 2)
     """
 
-    nfe = 0
+    process: Process
+    dim: int
+    like: Array
 
-    def given(self, labels: Array) -> "counting":
+    def __call__(self, x: Array, t: Any) -> Array:
+        """ε̂(x, t) ≈ E[ε | x_t = x], (B, D)."""
+        raise NotImplementedError
+
+    def x0(self, x: Array, t: Any) -> Array:
+        """x̂_0(x, t) ≈ E[x_0 | x_t = x], (B, D); from ε̂ unless a subclass knows better, ValueError where α < 1e-8."""
+        now = self.process.at(t, like=x)
+        return x0_from_eps(x, self(x, now), now)
+
+    def linearize(self, x: Array, t: Any) -> tuple[Array, Pull]:
+        """(ε̂, pull) with pull(u) = uᵀ ∂ε̂/∂x; ValueError where it cannot be differentiated."""
+        raise ValueError(f"{type(self).__name__} has no pull: define linearize, or pass pull= to as_denoiser.")
+
+    def linearize_x0(self, x: Array, t: Any) -> tuple[Array, Pull]:
+        """(x̂_0, pull) with pull(u) = uᵀ ∂x̂_0/∂x; from `linearize` unless a subclass knows better."""
+        now = self.process.at(t, like=x)
+        eps, pull = self.linearize(x, now)
+        return x0_from_eps(x, eps, now), lambda u: x0_from_eps(u, pull(u), now)
+
+    def given(self, labels: Array) -> Self:
+        """The same model conditioned on a class for each row, (B,), or one for all; −1 is no condition."""
+        raise ValueError(f"{type(self).__name__} takes no labels.")
+
+    def rows(self, rows: slice) -> Self:
+        """The same model for some rows of a batch, which its labels follow."""
+        return self
+
+
+class FunctionDenoiser(Denoiser):
+    """A function of x and t as a denoiser; see `as_denoiser`."""
+
+    def __init__(self, f: Callable, process: Process, dim: int, prediction: Prediction, pull: Any, like: Array) -> None:
+        self.f, self.process, self.dim, self.prediction, self.pull, self.like = f, process, dim, prediction, pull, like
+
+    def _at(self, rule: Callable, x: Array, t: Any) -> tuple[Any, Any, Array]:
+        """The coefficients of x and F, and the time of each row (B,)."""
+        now = self.process.at(t, like=x)
+        return *rule(self.prediction, now), cast(np.broadcast_to(now.t, x.shape[:1]), x)
+
+    def _answer(self, rule: Callable, x: Array, t: Any) -> Array:
+        a, b, times = self._at(rule, x, t)
+        y = self.f(x, times)
+        if tuple(getattr(y, "shape", ())) != tuple(x.shape) or namespace(y) is not namespace(x):
+            raise ValueError(f"f(x, t) must be an array of x's library and shape {tuple(x.shape)}; got {y!r:.80}.")
+        return a * x + b * y
+
+    def __call__(self, x: Array, t: Any) -> Array:
+        """ε̂, (B, D)."""
+        return self._answer(to_eps, x, t)
+
+    def x0(self, x: Array, t: Any) -> Array:
+        """x̂_0, (B, D)."""
+        return self._answer(to_x0, x, t)
+
+    def _linearized(self, rule: Callable, x: Array, t: Any) -> tuple[Array, Pull]:
+        if self.pull is None:
+            raise ValueError(
+                "this needs derivatives of f: pass as_denoiser(..., pull=), with pull(x, t, u) = uᵀ ∂f/∂x."
+            )
+        a, b, times = self._at(rule, x, t)
+        return self._answer(rule, x, t), lambda u: a * u + self.pull(x, times, b * u)
+
+    def linearize(self, x: Array, t: Any) -> tuple[Array, Pull]:
+        """(ε̂, pull)."""
+        return self._linearized(to_eps, x, t)
+
+    def linearize_x0(self, x: Array, t: Any) -> tuple[Array, Pull]:
+        """(x̂_0, pull)."""
+        return self._linearized(to_x0, x, t)
+
+
+def as_denoiser(
+    f: Callable[[Array, Array], Array], process: Process, *, dim: int, prediction: Prediction = "eps",
+    pull: Callable[[Array, Array, Array], Array] | None = None, like: Array | None = None,
+) -> Denoiser:  # fmt: skip
+    """Your own function, or another library's network, as a denoiser: in front of every sampler, bound and measure.
+
+    Parameters
+    ----------
+    f : callable
+        f(x, t) for x (B, D) and the time of each row t (B,), both of the kind of `like`, gives F (B, D).
+    process : Process
+        The process that it was made for.
+    dim : int
+        The number D of coordinates.
+    prediction : {"eps", "x0", "v", "score"}
+        What F is.
+    pull : callable, optional
+        pull(x, t, u) = uᵀ ∂F/∂x for each row, (B, D). Likelihoods need it, samplers do not.
+    like : array (0, D), optional
+        Carries the library, dtype and device that f computes with; NumPy's float64 unless given.
+
+    Returns
+    -------
+    Denoiser
+        With `x0`, and with `linearize` where there is a pull.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a process that is none, or another prediction; when it is called, for an F of another shape or library.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> process = td.VP()
+    >>> noise_in_noise = td.as_denoiser(lambda x, t: process.at(t, like=x).sigma * x, process, dim=2)
+    >>> td.sample(noise_in_noise, 4, rng=0).shape
+    (4, 2)
+    """
+    check_process(process)
+    check_prediction(prediction)
+    if not callable(f):
+        raise TypeError(f"f must be a function of x and t; got {f!r:.80}.")
+    return FunctionDenoiser(f, process, dim, prediction, pull, np.empty((0, dim)) if like is None else like)
+
+
+def score(model: Denoiser, x: Array, t: Any) -> Array:
+    """The score of a model, its ∇_x log q_t(x) ≈ −ε̂/σ.
+
+    Parameters
+    ----------
+    model : Denoiser
+        Exact or learned.
+    x : (B, D)
+        Points.
+    t : float, (B,) or Level
+        A time over 0, or one for each row.
+
+    Returns
+    -------
+    (B, D)
+        The gradient of the log-density, in nats by the unit of x.
+
+    Raises
+    ------
+    ValueError
+        For times outside [0, 1], and at t = 0.
+
+    References
+    ----------
+    Song et al. 2021 (score SDE), §3; Vincent 2011.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> standard_normal = td.GaussianMixture([1.0], [[0.0]], [[[1.0]]])
+    >>> td.score(td.Oracle(standard_normal, td.VP()), np.array([[0.5]]), 0.3).round(12)
+    array([[-0.5]])
+    """
+    now = model.process.at(t, like=x)
+    check_noise(now, "take a later time")
+    return -model(x, now) / now.sigma
+
+
+class Wrapper(Denoiser):
+    """A denoiser made from another, `model`, whose process, dim and like it has."""
+
+    def __init__(self, model: Denoiser) -> None:
+        check_denoiser(model)
+        self.model = model
+        self.process, self.dim, self.like = model.process, model.dim, model.like
+
+    def rows(self, rows: slice) -> Self:
+        """The same for some rows of a batch."""
+        if (model := self.model.rows(rows)) is self.model:
+            return self
+        other = copy.copy(self)
+        other.model = model
+        return other
+
+
+class Counting(Wrapper):
+    """The same denoiser, counting its evaluations for each row in `nfe`.
+
+    A linearization costs one evaluation, however often it is pulled. Conditioned by `given`, it counts from 0.
+
+    Parameters
+    ----------
+    model : Denoiser
+        The denoiser to count.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> model = td.Counting(td.Oracle(td.toys.ring8(), td.VP()))
+    >>> x = td.sample(model, 10, steps=7, rng=0)
+    >>> model.nfe
+    7
+    """
+
+    def __init__(self, model: Denoiser) -> None:
+        super().__init__(model)
+        self._count = [0]  # the rows of a counted model count here too
+
+    @property
+    def nfe(self) -> int:
+        """The number of evaluations so far."""
+        return self._count[0]
+
+    def given(self, labels: Array) -> "Counting":
         """The conditioned model, counting from 0."""
-        return counting(self.model.given(labels))
+        return Counting(self.model.given(labels))
 
-    def __call__(self, x: Array, t: Times) -> Array:
+    def __call__(self, x: Array, t: Any) -> Array:
         """The model's ε̂, counted."""
-        self.nfe += 1
+        self._count[0] += 1
         return self.model(x, t)
 
-    def x0(self, x: Array, t: Times) -> Array:
+    def x0(self, x: Array, t: Any) -> Array:
         """The model's x̂_0, counted."""
-        self.nfe += 1
+        self._count[0] += 1
         return self.model.x0(x, t)
 
-    def linearize(self, x: Array, t: Times) -> tuple[Array, Callable[[Array], Array]]:
+    def linearize(self, x: Array, t: Any) -> tuple[Array, Pull]:
         """The model's linearization, counted once."""
-        self.nfe += 1
-        return linearize(self.model, x, t)
+        self._count[0] += 1
+        return self.model.linearize(x, t)
+
+    def linearize_x0(self, x: Array, t: Any) -> tuple[Array, Pull]:
+        """The model's linearization of x̂_0, counted once."""
+        self._count[0] += 1
+        return self.model.linearize_x0(x, t)
+
+
+def check_same_process(**models: Denoiser) -> None:
+    """Raise a ValueError unless two models agree in process and dim, with both named."""
+    (name, one), (other_name, other) = models.items()
+    if one.dim != other.dim:
+        raise ValueError(f"{name} and {other_name} must agree in dim; got {one.dim} and {other.dim}.")
+    if not same_process(one.process, other.process):
+        raise ValueError(f"{name} and {other_name} must be of one process; got {one.process} and {other.process}.")
+
+
+def check_denoiser(model: Any) -> None:
+    """Raise a TypeError unless the model is a denoiser."""
+    if not isinstance(model, Denoiser):
+        raise TypeError(f"model must be a Denoiser (an Oracle, what td.fit gives, as_denoiser); got {model!r:.80}.")

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, whatever stops the writing."""
+"""Writing of files, such that each is the old one or the new one, complete, whatever stops the writing."""
 
 import os
 from collections.abc import Iterator
@@ -7,11 +7,39 @@ from pathlib import Path
 
 
 @contextmanager
-def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path beside `path`, with its suffix; what was written there takes the place of `path` at the end.
+def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `path`, with its suffix; what was written there replaces `path` at the end.
 
     After an exception, a full disk among them, the temporary file is removed and `path` is as it was before. A process
     killed on the way leaves `path` as it was too, and a temporary file that the next writing overwrites.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file to be written. Its folder must exist; a file of that name is replaced.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write, in the same folder: only within one file system is the replacement atomic.
+
+    Raises
+    ------
+    OSError
+        What the disk reports, with the name of the file where the system did not say it.
+    FileNotFoundError
+        If nothing was written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from tinydiff.files import atomic
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with atomic(Path(folder) / "note.txt") as part:
+    ...         size = part.write_text("all of it")
+    ...     print([file.name for file in Path(folder).iterdir()])
+    ['note.txt']
     """
     path = Path(path)
     part = path.with_name(f".{path.stem}.part{path.suffix}")

@@ -1,50 +1,62 @@
 """Time grids: where a sampler evaluates the model.
 
-`grid(process, steps)` gives steps + 1 times that fall from `process.t_max` to `process.t_min`, for the SDE and ODE
-methods; with `to_zero=True` the last of them is 0 and the one before is t_min, for the samplers that end on data
-(ancestral, DDIM, DPM-Solver++). Either way there are `steps` steps. On a `Discrete` process times are rounded to the
-grid n/T without repeats, so there may be fewer. `grid(...)[::-1]` encodes: increasing grids lead to noise.
+`grid(process, n)` gives n + 1 times that fall from `process.t_max` to `process.t_min`, so n steps; 0 is never among
+them, since `sample` takes its answer x̂_0 at the last. A grid of 2n steps holds the times of the one of n, as Brownian
+paths and tests of order need. Reversed, a grid leads from data to noise, `grid(...)[::-1]`.
+
+On a `Discrete` process times are rounded to n/T, and a grid that would repeat one raises a ValueError.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
-from tinydiff.processes import LOG_SNR_END, Process
+from tinydiff.checks import check_range
+from tinydiff.processes import LOG_SNR_END, Discrete, Level, Process
+from tinydiff.processes.base import check_process
 
-Grid = Callable[..., np.ndarray]
-
-
-def uniform(process: Process, steps: int, to_zero: bool = False) -> np.ndarray:
-    """Equal steps in t."""
-    return _finish(process, np.linspace(process.t_max, process.t_min, _points(steps, to_zero)), to_zero)
+Grid = Callable[[Process, int], np.ndarray]
 
 
-def log_snr(process: Process, steps: int, to_zero: bool = False, end: float | None = None) -> np.ndarray:
-    """Equal steps in log-SNR, the natural clock of a diffusion [Lu et al. 2022, DPM-Solver].
+def default(process: Process, n: int) -> np.ndarray:
+    """The grid of `sample` unless another is given: `strided` on a `Discrete` process, else `even_log_snr`."""
+    return strided(process, n) if isinstance(process, Discrete) else even_log_snr(process, n)
 
-    end: stop at this log-SNR rather than at t_min's; with to_zero=True the next time is 0.
+
+def even_time(process: Process, n: int) -> np.ndarray:
+    """Equal steps in t, (n + 1,)."""
+    _check(process, n)
+    return _finished(process, np.linspace(process.t_max, process.t_min, n + 1))
+
+
+def strided(process: Process, n: int) -> np.ndarray:
+    """n + 1 of the T times of a `Discrete` process, as evenly spread as can be [DDIM, §4.2]; ValueError for others."""
+    if not isinstance(process, Discrete):
+        raise ValueError(f"a strided grid is for a Discrete process; got {process}. even_time has equal steps in t.")
+    return even_time(process, n)
+
+
+def even_log_snr(process: Process, n: int, end: float | None = None) -> np.ndarray:
+    """Equal steps in log-SNR, the natural clock of a diffusion, (n + 1,) [Lu et al. 2022, DPM-Solver, §3.1].
+
+    end: stop at this log-SNR rather than at that of t_min.
     """
+    _check(process, n)
     noisy, clean = log_snr_ends(process)
     if end is not None and not noisy < end <= clean:
         raise ValueError(f"end must be a log-SNR over {noisy:.4g}, at most {clean:.4g} of {process}; got {end}.")
-    lam = np.linspace(noisy, clean if end is None else end, _points(steps, to_zero))
-    return _finish(process, process.time(lam), to_zero, last=end is None)
+    lam = np.linspace(noisy, clean if end is None else end, n + 1)
+    return _finished(process, process.time(lam), last=end is None)
 
 
-def karras(process: Process, steps: int, to_zero: bool = False, rho: float = 7.0) -> np.ndarray:
-    """Equal steps in (σ/α)^{1/ρ}: finer where there is little noise [Karras et al. 2022, EDM, §3]."""
-    if not rho > 0:
-        raise ValueError(f"rho must be positive; got {rho}.")
+def karras(process: Process, n: int, rho: float = 7.0) -> np.ndarray:
+    """Equal steps in (σ/α)^{1/ρ}, finer where there is little noise, (n + 1,) [Karras et al. 2022, EDM, eq. 5]."""
+    _check(process, n)
+    check_range("rho", rho, 0, open_low=True)
     noisy, clean = np.exp(-0.5 * np.array(log_snr_ends(process)) / rho)  # (σ/α)^{1/ρ}
-    ratio = np.linspace(noisy, clean, _points(steps, to_zero)) ** rho
-    return _finish(process, process.time(-2 * np.log(ratio)), to_zero)
-
-
-def _points(steps: int, to_zero: bool) -> int:
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1; got {steps}.")
-    return steps if to_zero else steps + 1
+    ratio = np.linspace(noisy, clean, n + 1) ** rho
+    return _finished(process, process.time(-2 * np.log(ratio)))
 
 
 def log_snr_ends(process: Process) -> tuple[float, float]:
@@ -52,10 +64,51 @@ def log_snr_ends(process: Process) -> tuple[float, float]:
     return max(float(process.log_snr(process.t_max)), -LOG_SNR_END), float(process.log_snr(process.t_min))
 
 
-def _finish(process: Process, ts: np.ndarray, to_zero: bool, last: bool = True) -> np.ndarray:
+def levels(process: Process, ts: Iterable[Any], *, rising: bool = False) -> list[Level]:
+    """The level at each of the times of a walk, which fall within (0, 1]; `rising` also lets them rise.
+
+    ValueError for other times, and for levels of another process. A continuous walk stays between t_min and t_max,
+    which samplers that need f and g² ask of their grid.
+    """
+    walk = [process.at(t if isinstance(t, Level) else float(t)) for t in ts]
+    steps = np.diff([now.t for now in walk])
+    if not walk or not (np.all(steps < 0) or (rising and np.all(steps > 0))):
+        way = "fall or rise" if rising else "fall"
+        raise ValueError(f"ts must hold one or more times that {way} strictly; got {[now.t for now in walk[:4]]}….")
+    if min(now.t for now in walk) == 0:
+        raise ValueError("ts must lie in (0, 1], without 0: a walk ends at its last time, where sample takes x̂_0.")
+    return walk
+
+
+def flow_levels(process: Process, ts: Iterable[Any], *, rising: bool = False) -> list[Level]:
+    """`levels` for what needs f and g²: ValueError on a chain, and for times beyond t_min and t_max."""
+    check_continuous(process)
+    walk = levels(process, ts, rising=rising)
+    low, high = sorted((walk[0].t, walk[-1].t))
+    if low < process.t_min - 1e-12 or high > process.t_max + 1e-12:
+        raise ValueError(
+            f"the flow runs between t_min = {process.t_min:.4g} and t_max = {process.t_max:.4g} of {process}; "
+            f"got times from {low:.4g} to {high:.4g}."
+        )
+    return walk
+
+
+def check_continuous(process: Process) -> None:
+    """Raise a ValueError on a chain, which has no f and g²."""
+    if isinstance(process, Discrete):
+        raise ValueError(f"this needs f and g² of a process in continuous time (VP, VE, …); got {process}.")
+
+
+def _check(process: Process, n: int) -> None:
+    check_process(process)
+    check_range("n, the number of steps,", n, 0)
+
+
+def _finished(process: Process, ts: np.ndarray, *, last: bool = True) -> np.ndarray:
     ts = process.nearest(np.clip(ts, process.t_min, process.t_max))
-    ts[0] = process.t_max
-    if len(ts) > 1 and last:
+    if last:
         ts[-1] = process.t_min
-    ts = np.unique(ts)[::-1]
-    return np.append(ts, 0.0) if to_zero else ts
+    ts[0] = process.t_max
+    if len(np.unique(ts)) < len(ts):
+        raise ValueError(f"{process} has no {len(ts)} different times on this grid: take fewer, or another grid.")
+    return ts

@@ -6,89 +6,158 @@ not the diffusion of any one law of x_0. So samples follow none that can be name
 N(1, .3) guided against N(0, 1) by w = 2, that has mean 1.25 and variance .125, and the flow ends at 1.60 and .027.
 """
 
+import math
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
-import numpy as np
+from tinydiff.backend import Array, along
+from tinydiff.denoisers import Denoiser, Pull, Wrapper, check_denoiser, check_same_process
+from tinydiff.processes.base import check_signal
 
-from tinydiff.backend import Array, Times, cast, column, namespace, to_numpy
-from tinydiff.denoisers import Around, Denoiser, linearize
 
+class ClassifierFreeGuidance(Wrapper):
+    """Guidance without a classifier: ε̂ = (1 + w) ε̂(x, t | y) − w ε̂(x, t), and x̂_0, which is affine in ε̂, likewise.
 
-class classifier_free(Around):
-    """ε̂ = (1 + w) ε̂(x, t | y) − w ε̂(x, t) [Ho & Salimans 2022, 6], and x̂_0, which is affine in ε̂, likewise.
+    Parameters
+    ----------
+    conditional : Denoiser
+        A denoiser conditioned on y, such as model.given(labels).
+    unconditional : Denoiser
+        One that is not, such as model itself, a network trained with label_dropout.
+    w : float
+        The strength: 0 is the conditional model, −1 the unconditional one. Some call 1 + w the guidance scale.
 
-    conditional: a denoiser conditioned on y, such as model.given(labels); unconditional: one that is not, such as model
-    itself, a network trained with label_dropout.
+    Raises
+    ------
+    ValueError
+        Where the two are of different processes or dimensions; both are named.
+
+    References
+    ----------
+    Ho & Salimans 2022 (CFG), eq. 6.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> model = td.Oracle(td.toys.moons32(), td.VP())
+    >>> guided = td.ClassifierFreeGuidance(model.given(1), model, w=1.0)
+    >>> td.sample(guided, 3, rng=0).shape
+    (3, 2)
     """
 
     def __init__(self, conditional: Denoiser, unconditional: Denoiser, w: float) -> None:
-        if conditional.dim != unconditional.dim:
-            raise ValueError(
-                f"conditional and unconditional must agree in dim; got {conditional.dim} and {unconditional.dim}."
-            )
+        check_denoiser(unconditional)
         super().__init__(conditional)
-        self.conditional, self.unconditional, self.w = conditional, unconditional, float(w)
+        check_same_process(conditional=conditional, unconditional=unconditional)
+        self.conditional, self.unconditional, self.w = conditional, unconditional, _weight(w)
 
-    def given(self, labels: Array) -> Self:
+    def given(self, labels: Any) -> Self:
         """The same guidance towards labels: (B,), or one for all rows."""
         return type(self)(self.conditional.given(labels), self.unconditional, self.w)
+
+    def rows(self, rows: slice) -> Self:
+        """The same for some rows of a batch."""
+        return type(self)(self.conditional.rows(rows), self.unconditional.rows(rows), self.w)
 
     def _guided(self, conditional: Array, unconditional: Array) -> Array:
         return (1 + self.w) * conditional - self.w * unconditional
 
-    def __call__(self, x: Array, t: Times) -> Array:
+    def __call__(self, x: Array, t: Any) -> Array:
         """ε̂, (B, D)."""
         return self._guided(self.conditional(x, t), self.unconditional(x, t))
 
-    def x0(self, x: Array, t: Times) -> Array:
+    def x0(self, x: Array, t: Any) -> Array:
         """x̂_0, (B, D)."""
         return self._guided(self.conditional.x0(x, t), self.unconditional.x0(x, t))
 
-    def linearize(self, x: Array, t: Times) -> tuple[Array, Callable[[Array], Array]]:
-        """(ε̂, pull) with pull(v) = vᵀ ∂ε̂/∂x."""
-        c, pull_c = linearize(self.conditional, x, t)
-        u, pull_u = linearize(self.unconditional, x, t)
-        return self._guided(c, u), lambda v: self._guided(pull_c(v), pull_u(v))
+    def linearize(self, x: Array, t: Any) -> tuple[Array, Pull]:
+        """(ε̂, pull) with pull(u) = uᵀ ∂ε̂/∂x."""
+        return self._both(self.conditional.linearize(x, t), self.unconditional.linearize(x, t))
+
+    def linearize_x0(self, x: Array, t: Any) -> tuple[Array, Pull]:
+        """(x̂_0, pull) with pull(u) = uᵀ ∂x̂_0/∂x."""
+        return self._both(self.conditional.linearize_x0(x, t), self.unconditional.linearize_x0(x, t))
+
+    def _both(self, conditional: tuple[Array, Pull], unconditional: tuple[Array, Pull]) -> tuple[Array, Pull]:
+        (one, pull), (other, other_pull) = conditional, unconditional
+        return self._guided(one, other), lambda u: self._guided(pull(u), other_pull(u))
 
 
-class classifier(Around):
-    """ε̂ = ε̂_u − w σ ∇ ln p(y|x_t), and x̂_0 = x̂_0,u + w (σ²/α) ∇ ln p(y|x_t) [Dhariwal & Nichol 2021, Alg. 1–2].
+class ClassifierGuidance(Wrapper):
+    """Guidance by a classifier: ε̂ = ε̂_u − w σ ∇ ln p(y|x_t), and x̂_0 = x̂_0,u + w (σ²/α) ∇ ln p(y|x_t).
 
-    model: an unconditional denoiser that has a `process`; grad_log_p(x, t) ↦ ∇ ln p(y|x_t = x), (B, D), the exact
-    Oracle(...).grad_log_p(labels) or a Classifier's that was trained on noisy points. By Bayes' rule w = 1 is the
-    conditional model where both are exact, so classifier_free(w) is classifier(1 + w) on the unconditional model.
+    By Bayes' rule w = 1 is the conditional model where both are exact, so ClassifierFreeGuidance of strength w is
+    this of strength 1 + w on the unconditional model.
+
+    Parameters
+    ----------
+    model : Denoiser
+        An unconditional denoiser.
+    grad_log_p : callable
+        (x, t) ↦ ∇ ln p(y | x_t = x), (B, D): the exact Oracle(...).grad_log_p(labels), or that of a Classifier which
+        was trained on noisy points. Likelihoods take a complex step through it, so it must take complex x.
+    w : float
+        The strength.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no denoiser; where x̂_0 is asked for and α < 1e-8, since a push divided by that is rounding.
+
+    References
+    ----------
+    Dhariwal & Nichol 2021, Algs. 1 and 2.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> model = td.Oracle(td.toys.moons32(), td.VP())
+    >>> td.sample(td.ClassifierGuidance(model, model.grad_log_p(1), w=2.0), 3, rng=0).shape
+    (3, 2)
     """
 
-    def __init__(self, model: Denoiser, grad_log_p: Callable[[Array, Times], Array], w: float) -> None:
-        if not hasattr(model, "process"):
-            raise ValueError(f"guidance by a classifier scales with σ: the model needs a process; {model!r} has none.")
+    def __init__(self, model: Denoiser, grad_log_p: Callable[[Array, Any], Array], w: float) -> None:
         super().__init__(model)
-        self.grad_log_p, self.w = grad_log_p, float(w)
+        self.grad_log_p, self.w = grad_log_p, _weight(w)
 
-    def given(self, labels: Array) -> Self:
+    def given(self, labels: Any) -> Self:
         """The same push, on the model conditioned on labels."""
         return type(self)(self.model.given(labels), self.grad_log_p, self.w)
 
-    def __call__(self, x: Array, t: Times) -> Array:
+    def __call__(self, x: Array, t: Any) -> Array:
         """ε̂, (B, D)."""
-        return self.model(x, t) - self.w * column(self.process.sigma(t), x) * self.grad_log_p(x, t)
+        now = self.process.at(t, like=x)
+        return self.model(x, now) - self.w * now.sigma * self.grad_log_p(x, now.t)
 
-    def x0(self, x: Array, t: Times) -> Array:
-        """x̂_0, (B, D); ValueError where α < 1e-8, since a push divided by that is rounding."""
-        alpha = self.process.alpha(t)
-        if not np.all(to_numpy(alpha) >= 1e-8):
-            raise ValueError("alpha is 0 at this time, where a classifier sees nothing: begin at a smaller time.")
-        push = column(self.process.sigma(t) ** 2 / alpha, x) * self.grad_log_p(x, t)
-        return self.model.x0(x, t) + self.w * push
+    def x0(self, x: Array, t: Any) -> Array:
+        """x̂_0, (B, D); ValueError where α < 1e-8."""
+        now = self.process.at(t, like=x)
+        check_signal(now, "a classifier sees nothing there; begin at a smaller time")
+        return self.model.x0(x, now) + self.w * now.sigma**2 / now.alpha * self.grad_log_p(x, now.t)
 
-    def linearize(self, x: Array, t: Times) -> tuple[Array, Callable[[Array], Array]]:
-        """(ε̂, pull) with pull(v) = vᵀ ∂ε̂/∂x.
+    def linearize(self, x: Array, t: Any) -> tuple[Array, Pull]:
+        """(ε̂, pull) with pull(u) = uᵀ ∂ε̂/∂x."""
+        now = self.process.at(t, like=x)
+        eps, pull = self.model.linearize(x, now)
+        push, push_pull = self._push(x, now.t)
+        return eps - self.w * now.sigma * push, lambda u: pull(u) - self.w * now.sigma * push_pull(u)
 
-        A gradient's Jacobian is symmetric, so vᵀ ∂(∇ ln p)/∂x is its derivative along v, taken by a complex step:
-        grad_log_p must be complex-safe, as those named above are.
-        """
-        eps, pull = linearize(self.model, x, t)
-        sigma, step = column(self.process.sigma(t), x), 1e-30
-        along = lambda v: cast(namespace(x).imag(self.grad_log_p(x + 1j * step * v, t)) / step, x)  # noqa: E731
-        return eps - self.w * sigma * self.grad_log_p(x, t), lambda v: pull(v) - self.w * sigma * along(v)
+    def linearize_x0(self, x: Array, t: Any) -> tuple[Array, Pull]:
+        """(x̂_0, pull) with pull(u) = uᵀ ∂x̂_0/∂x; ValueError where α < 1e-8."""
+        now = self.process.at(t, like=x)
+        check_signal(now, "a classifier sees nothing there; begin at a smaller time")
+        x0, pull = self.model.linearize_x0(x, now)
+        push, push_pull = self._push(x, now.t)
+        scale = self.w * now.sigma**2 / now.alpha
+        return x0 + scale * push, lambda u: pull(u) + scale * push_pull(u)
+
+    def _push(self, x: Array, t: Any) -> tuple[Array, Pull]:
+        """∇ ln p and its pull: a gradient's Jacobian is symmetric, so uᵀ ∂(∇ ln p)/∂x is its derivative along u."""
+        return self.grad_log_p(x, t), lambda u: along(lambda y: self.grad_log_p(y, t), x, u)
+
+
+def _weight(w: Any) -> float:
+    """The strength as a float, or a ValueError unless it is a finite number."""
+    if isinstance(w, str) or not math.isfinite(w):
+        raise ValueError(f"w must be a finite number; got {w!r}.")
+    return float(w)

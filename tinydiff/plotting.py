@@ -2,6 +2,8 @@
 
 Each function returns a Figure, which `show` shows in a notebook and `save` writes; `save_gif` writes a moving one. Data
 are grey, a model orange, the exact answer blue: the Okabe–Ito palette, which colour-blind readers can tell apart.
+
+Shapes: N points of the data, M samples, D coordinates; arrays may be of any library.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinydiff.backend import Array, to_numpy
-from tinydiff.files import whole
+from tinydiff.backend import Array, cast, to_numpy
+from tinydiff.files import atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,6 +27,7 @@ CYCLE = ("#0072B2", "#56B4E9", "#009E73", "#000000", "#D55E00", "#CC79A7", "#E69
 
 
 def _figure(width: float, height: float, rows: int = 1, columns: int = 1, **kwargs: Any) -> tuple[Figure, np.ndarray]:
+    """A figure of this size in inches, and its axes (rows, columns)."""
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(width, height), dpi=110, layout="constrained")
@@ -41,7 +44,30 @@ def _points(ax: Any, x: Array, color: str, title: str = "", reach: float = 3.0) 
 
 
 def samples_against_data(data: Array, samples: Array, title: str = "samples") -> Figure:
-    """True points (N, 2) beside the model's (M, 2), on one scale."""
+    """Draw true points beside a model's samples, on one scale.
+
+    Parameters
+    ----------
+    data : (N, 2)
+        True points, in grey.
+    samples : (M, 2)
+        The model's, in orange.
+    title : str
+        What stands above the samples.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Two panels, the data on the left.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> rng = np.random.default_rng(0)
+    >>> figure = td.plotting.samples_against_data(rng.standard_normal((50, 2)), rng.standard_normal((40, 2)))
+    >>> [axes.get_title() for axes in figure.axes]
+    ['data', 'samples']
+    """
     fig, axes = _figure(6.4, 3.4, columns=2)
     reach = _reach(data, samples)
     _points(axes[0, 0], data, DATA, "data", reach)
@@ -50,14 +76,55 @@ def samples_against_data(data: Array, samples: Array, title: str = "samples") ->
 
 
 def points(x: Array, title: str = "samples") -> Figure:
-    """Samples (N, 2) alone."""
+    """Draw samples alone.
+
+    Parameters
+    ----------
+    x : (M, 2)
+        The samples, in orange.
+    title : str
+        What stands above them.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> figure = td.plotting.points(np.random.default_rng(0).standard_normal((50, 2)), title="noise")
+    >>> figure.axes[0].get_title()
+    'noise'
+    """
     fig, axes = _figure(3.2, 3.4)
     _points(axes[0, 0], x, MODEL, title, _reach(x))
     return fig
 
 
 def strip(frames: Sequence[tuple[float, Array]], color: str = MODEL) -> Figure:
-    """Clouds (N, 2) at several times in a row, from (t, x) pairs: a forward process, or a sampler's trajectory."""
+    """Draw clouds of points at several times in a row: a forward process, or the trajectory of a sampler.
+
+    Parameters
+    ----------
+    frames : sequence of (t, x)
+        Times, and the points (M, 2) at each of them.
+    color : str
+        The colour of the points, orange unless given.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel for each time, all on one scale.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> x0, eps = np.random.default_rng(0).standard_normal((2, 50, 2))
+    >>> frames = [(t, td.VP().at(t).perturb(x0, eps)) for t in (0.0, 0.5, 1.0)]
+    >>> [axes.get_title() for axes in td.plotting.strip(frames, td.plotting.DATA).axes]
+    ['t = 0', 't = 0.5', 't = 1']
+    """
     fig, axes = _figure(1.5 * len(frames), 1.75, columns=len(frames))
     reach = _reach(*(x for _, x in frames))
     for ax, (t, x) in zip(axes[0], frames, strict=True):
@@ -66,19 +133,62 @@ def strip(frames: Sequence[tuple[float, Array]], color: str = MODEL) -> Figure:
 
 
 def spread(frames: Sequence[tuple[float, Array]], count: int) -> list[tuple[float, Array]]:
-    """`count` of the frames at equal distances, the first and the last among them."""
+    """Choose some of the frames of a trajectory, at equal distances, the first and the last among them.
+
+    Parameters
+    ----------
+    frames : sequence of (t, x)
+        All frames, or anything else in a sequence.
+    count : int
+        How many to choose.
+
+    Returns
+    -------
+    list of (t, x)
+        The chosen frames, in their order.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> td.plotting.spread("abcdefghij", 4)
+    ['a', 'd', 'g', 'j']
+    """
     return [frames[i] for i in np.linspace(0, len(frames) - 1, count).round().astype(int)]
 
 
-def score_fields(exact: Any, learned: Any, process: Any, times: Sequence[float]) -> Figure:
-    """σ∇ln q_t = −ε̂ of the oracle and of a model on a grid of points, over the region where q_t has its mass."""
+def score_fields(exact: Any, learned: Any, times: Sequence[float]) -> Figure:
+    """Draw the scaled score σ ∇ln q_t = −ε̂ of the oracle and of a model, where the marginal q_t has its mass.
+
+    Parameters
+    ----------
+    exact : Oracle
+        The exact denoiser of data in the plane, in blue.
+    learned : Denoiser
+        A model of the same data under the same process, in orange.
+    times : sequence of float
+        A panel for each, with times in (0, 1].
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Above each panel stands the relative error: the root mean square of the difference over that of the exact
+        field, on a grid of the points where q_t is at least a thousandth of its largest value.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> oracle = td.Oracle(td.toys.ring8(), td.VP())
+    >>> figure = td.plotting.score_fields(oracle, oracle, [0.1, 0.5])
+    >>> figure.axes[1].get_title()
+    't = 0.5: relative error 0.0%'
+    """
     fig, axes = _figure(3.1 * len(times), 3.4, columns=len(times))
     side = np.linspace(-2.6, 2.6, 18)
     x = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
     for ax, t in zip(axes[0], times, strict=True):
         density = np.exp(to_numpy(exact.log_density(x, t)))
         near = x[density > 1e-3 * density.max()]
-        true, guess = -to_numpy(exact(near, t)), -to_numpy(learned(near.astype(learned.like.dtype), t))
+        true, guess = -to_numpy(exact(near, t)), -to_numpy(learned(cast(near, learned.like), t))
         kwargs = {"angles": "xy", "scale_units": "xy", "scale": 8.0}
         ax.quiver(*near.T, *true.T, color=EXACT, width=0.009, headwidth=3, alpha=0.4, label="exact", **kwargs)
         ax.quiver(*near.T, *guess.T, color=MODEL, width=0.0035, headwidth=3, label="learned", **kwargs)
@@ -90,7 +200,33 @@ def score_fields(exact: Any, learned: Any, process: Any, times: Sequence[float])
 
 
 def loss_per_time(lam: np.ndarray, loss: np.ndarray, floor: np.ndarray, excess: np.ndarray) -> Figure:
-    """The loss against its floor, and the excess of one over the other, as functions of the log-SNR, all (n,)."""
+    """Draw the loss of a network against its floor, and the excess of one over the other, over the log-SNR.
+
+    Parameters
+    ----------
+    lam : (n,)
+        The log-SNR λ of each level of noise.
+    loss : (n,)
+        The mean square error of ε̂ there, for each coordinate: E‖ε − ε̂‖²/D.
+    floor : (n,)
+        The least that any network can reach there, that of the exact ε*.
+    excess : (n,)
+        How far the network is from the exact answer, E‖ε̂ − ε*‖²/D, positive.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Loss and floor on the left, the excess on a logarithmic scale on the right.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> lam = np.linspace(-10, 10, 5)
+    >>> floor = 1 / (1 + np.exp(lam))
+    >>> figure = td.plotting.loss_per_time(lam, floor + 0.01, floor, np.full(5, 0.01))
+    >>> len(figure.axes)
+    2
+    """
     fig, axes = _figure(7.2, 3.0, columns=2)
     top, bottom = axes[0]
     top.plot(lam, floor, color=EXACT, lw=2.5, alpha=0.6, label="floor: the least possible")
@@ -105,7 +241,30 @@ def loss_per_time(lam: np.ndarray, loss: np.ndarray, floor: np.ndarray, excess: 
 
 
 def histograms(data: Array, samples: Array, most: int = 6) -> Figure:
-    """The histogram of each coordinate, the first `most` of them: data (N, D) grey, samples (M, D) a line."""
+    """Draw the histogram of each of the first coordinates, of the data and of samples.
+
+    Parameters
+    ----------
+    data : (N, D)
+        True points, as grey bars.
+    samples : (M, D)
+        The model's, as an orange line in the same bins.
+    most : int
+        How many coordinates to show, at most.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel for each coordinate; where samples lie outside of the data's range, its title says how many.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> rng = np.random.default_rng(0)
+    >>> figure = td.plotting.histograms(rng.standard_normal((90, 8)), rng.standard_normal((90, 8)), most=3)
+    >>> len(figure.axes)
+    3
+    """
     data, samples = to_numpy(data), to_numpy(samples)
     count = min(most, data.shape[1])
     fig, axes = _figure(2.4 * count, 2.2, columns=count)
@@ -122,7 +281,34 @@ def histograms(data: Array, samples: Array, most: int = 6) -> Figure:
 
 
 def guidance(clouds: dict[str, list[Array]], weights: Sequence[float], labels: Array) -> Figure:
-    """Samples (N, 2), coloured by the label (N,) they were drawn for: a row for each model, a column for each w."""
+    """Draw guided samples in the colours of their labels, a row for each model and a column for each weight.
+
+    Parameters
+    ----------
+    clouds : dict of str to list of (M, 2)
+        The samples of each model, by its name, one cloud for each weight.
+    weights : sequence of float
+        The guidance weights w, 0 for none.
+    labels : (M,)
+        The class 0, 1, … that each sample was drawn for.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        All panels are on one scale.
+
+    References
+    ----------
+    Ho & Salimans 2022, eq. 6, where w = 0 is no guidance.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> x, labels = np.random.default_rng(0).standard_normal((2, 30, 2)), np.arange(30) % 3
+    >>> figure = td.plotting.guidance({"learned": list(x)}, [0.0, 2.5], labels)
+    >>> [axes.get_title() for axes in figure.axes]
+    ['learned, w = 0', 'learned, w = 2.5']
+    """
     colours: dict[str, Any] = {"array": labels, "cmap": "tab10", "clim": (-0.5, 9.5)}
     if np.max(labels) > 9:
         colours |= {"cmap": "turbo", "clim": (0, np.max(labels))}
@@ -135,7 +321,29 @@ def guidance(clouds: dict[str, list[Array]], weights: Sequence[float], labels: A
 
 
 def training(steps: Sequence[float], losses: Sequence[float], window: int = 100) -> Figure:
-    """The loss of each step, and its mean over a window."""
+    """Draw the loss of each training step, and its mean over a window of steps.
+
+    Parameters
+    ----------
+    steps : sequence of float
+        The number of each step.
+    losses : sequence of float
+        The loss of each step, positive.
+    window : int
+        Over how many steps the mean is taken, the present one the last.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel, with a logarithmic scale for the loss.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> figure = td.plotting.training(np.arange(300), np.linspace(1, 0.5, 300))
+    >>> [line.get_label() for line in figure.axes[0].lines]
+    ['a batch', 'mean of 100']
+    """
     fig, axes = _figure(5.0, 2.8)
     ax, window = axes[0, 0], min(window, len(losses))
     mean = np.convolve(losses, np.full(window, 1 / window), mode="valid")
@@ -148,10 +356,29 @@ def training(steps: Sequence[float], losses: Sequence[float], window: int = 100)
 
 
 def error_against_evaluations(rows: Sequence[dict[str, Any]], baseline: float) -> Figure:
-    """A curve for each sampler, on two scales: distance to the exact flow, and energy distance to true points.
+    """Draw the error of each sampler over its function evaluations: to the exact flow, and to true points.
 
-    rows: sampler, nfe, energy_distance, and where it follows the flow nfe_flow and distance, for each run; None where
-    the samples were not finite. baseline: the energy distance of true points to others.
+    Parameters
+    ----------
+    rows : sequence of dict
+        A run each, with its ``sampler``, its evaluations ``nfe`` and its ``energy_distance`` to true points; a sampler
+        that follows the flow has ``nfe_flow`` and ``distance``, the median distance to the exact end, too. An error is
+        None where the samples were not finite.
+    baseline : float
+        The energy distance of true points to other true points.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Two panels with a curve for each sampler: solid if it follows the flow, dashed if it draws noise.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> rows = [{"sampler": "ddpm", "nfe": n, "energy_distance": 1 / n} for n in (10, 20, 40)]
+    >>> figure = td.plotting.error_against_evaluations(rows, baseline=0.01)
+    >>> figure.axes[1].lines[0].get_label()
+    'ddpm'
     """
     names = list(dict.fromkeys(row["sampler"] for row in rows))
     fig, axes = _figure(9.6, 3.9, columns=2)
@@ -173,7 +400,27 @@ def error_against_evaluations(rows: Sequence[dict[str, Any]], baseline: float) -
 
 
 def digit_grid(images: Array, columns: int = 10) -> Figure:
-    """Images (N, 784) with values in [−1, 1], in rows of `columns`."""
+    """Draw digits in rows, dark on white.
+
+    Parameters
+    ----------
+    images : (N, 784)
+        Images of 28 × 28 pixels, row by row, with values in [−1, 1].
+    columns : int
+        How many stand in a row.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel; a last row that is not full is white at its end.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> figure = td.plotting.digit_grid(np.full((7, 784), -1.0), columns=3)
+    >>> figure.axes[0].images[0].get_array().shape
+    (84, 84)
+    """
     images = to_numpy(images)
     rows = -(-len(images) // columns)
     tiles = np.full((rows * columns, 28, 28), -1.0)
@@ -186,14 +433,72 @@ def digit_grid(images: Array, columns: int = 10) -> Figure:
 
 
 def save(fig: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write the figure to `path` whole or not at all."""
-    with whole(path) as part:
+    """Write a figure to a file, completely or not at all.
+
+    Parameters
+    ----------
+    fig : matplotlib.figure.Figure
+        The figure.
+    path : str or os.PathLike
+        Where to, with a suffix that Matplotlib knows, such as .png or .pdf.
+
+    Returns
+    -------
+    pathlib.Path
+        The path, to go on with.
+
+    Raises
+    ------
+    ValueError
+        For a suffix that Matplotlib does not know; a file that is there stays as it is.
+    OSError
+        What the disk reports.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np, tinydiff as td
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = td.plotting.save(td.plotting.points(np.eye(2)), folder + "/points.png")
+    ...     path.name, path.read_bytes()[1:4]
+    ('points.png', b'PNG')
+    """
+    with atomic(path) as part:
         fig.savefig(part)
     return Path(path)
 
 
 def save_gif(frames: Sequence[tuple[float, Array]], path: str | os.PathLike[str], fps: int = 20) -> Path:
-    """Write a sampler's (t, x) pairs, x (N, 2), as a GIF that rests on its last frame."""
+    """Write the trajectory of a sampler as a GIF that rests on its last frame for a second.
+
+    Parameters
+    ----------
+    frames : sequence of (t, x)
+        Times, and the points (M, 2) at each of them.
+    path : str or os.PathLike
+        Where to, with the suffix .gif.
+    fps : int
+        Frames for each second.
+
+    Returns
+    -------
+    pathlib.Path
+        The path, to go on with.
+
+    Raises
+    ------
+    OSError
+        What the disk reports; a file that is there stays as it is.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np, tinydiff as td
+    >>> frames = [(t, t * np.eye(2)) for t in (1.0, 0.5, 0.0)]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     td.plotting.save_gif(frames, folder + "/moving.gif", fps=2).read_bytes()[:3]
+    b'GIF'
+    """
     from matplotlib.animation import FuncAnimation, PillowWriter
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -207,17 +512,34 @@ def save_gif(frames: Sequence[tuple[float, Array]], path: str | os.PathLike[str]
         return (dots,)
 
     rest = [frames[-1]] * fps
-    with whole(path) as part:
+    with atomic(path) as part:
         animation = FuncAnimation(fig, draw, frames=[*frames, *rest], cache_frame_data=False)
         animation.save(part, writer=PillowWriter(fps=fps))
     return Path(path)
 
 
 def show(picture: Any, alt: str) -> None:
-    """Show a figure, or an animation as a GIF, in a notebook; `alt` says in words what is to be seen there.
+    """Show a figure, or an animation as a GIF, in a notebook, with words for readers who do not see it.
 
-    The words are for readers who do not see the picture: screen readers, and the site, take them from the output.
-    ValueError where there are none.
+    Parameters
+    ----------
+    picture : matplotlib.figure.Figure or matplotlib.animation.Animation
+        What to show. It is closed, so that the notebook does not show it a second time.
+    alt : str
+        What is to be seen, in words. Screen readers and the site take them from the output.
+
+    Raises
+    ------
+    ValueError
+        Where there are no words.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> td.plotting.show(td.plotting.points(np.eye(2)), alt="")
+    Traceback (most recent call last):
+        ...
+    ValueError: alt must say in words what the picture shows; got nothing.
     """
     import matplotlib.pyplot as plt
     from IPython.display import Image, display

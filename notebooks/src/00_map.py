@@ -47,10 +47,10 @@ model = td.Oracle(data, process)  # the perfect denoiser
 times = [0.0, 0.03, 0.1, 0.2, 1.0]
 n = 1500
 x0, eps = data.sample(rng, n), rng.standard_normal((n, 2))
-forward = [process.perturb(x0, t, eps) for t in times]
+forward = [process.at(t).perturb(x0, eps) for t in times]
 
-ts = td.grids.uniform(process, 100, to_zero=True)
-path = list(td.ddpm(model, process, process.prior(rng, n, model.like), ts, rng=rng))  # pairs (t, x), from noise to data
+way = td.trajectory(model, n, sampler=td.ddpm, steps=100, grid=td.grids.even_time, rng=rng)
+path = list(way)  # pairs (t, x), from noise at t = 1 to data at t = 0
 backward = [min(path, key=lambda pair: abs(pair[0] - t))[1] for t in times]  # the pairs nearest in time
 
 fig, axes = plt.subplots(2, 5, figsize=(9, 4), sharex=True, sharey=True)
@@ -103,46 +103,37 @@ spec("q_step")
 # %% [markdown]
 # ## Notation
 #
+# A letter means one thing, here as in the library, and the table of all of them stands once, with what each paper calls
+# them: [one letter, one meaning](https://github.com/tinydiff/tinydiff/blob/main/docs/notation.md). These are what the
+# course adds, and what you will look up most often:
+#
 # | symbol | in code | what it is |
 # |---|---|---|
 # | $x_0$ | `x0` | a data point; batches are (B, D): B points of D coordinates |
 # | $\beta_t$ | `betas[t - 1]` | variance of the noise of step $t = 1, \dots, T$ |
-# | $\bar\alpha_t = \prod_{s \le t} (1-\beta_s)$ | `alpha_bar` | share of the data's variance that is left; $\bar\alpha_0 = 1$ |
-# | $\alpha$, $\sigma$ | `alpha`, `sigma` | coefficients of signal and noise: $x_t = \alpha x_0 + \sigma\varepsilon$; in a chain $\alpha = \sqrt{\bar\alpha}$, $\sigma = \sqrt{1-\bar\alpha}$ |
+# | $\bar\alpha_t = \prod_{s \le t} (1-\beta_s)$ | `alpha_bar` | fraction of the data's variance that is left; $\bar\alpha_0 = 1$ |
+# | $\alpha$, $\sigma$ | `now.alpha`, `now.sigma` | coefficients of signal and noise at `now = process.at(t)`: $x_t = \alpha x_0 + \sigma\varepsilon$; in a chain $\alpha = \sqrt{\bar\alpha}$, $\sigma = \sqrt{1-\bar\alpha}$ |
 # | $\varepsilon$, $\hat\varepsilon$, $\varepsilon^*$ | `eps`, `model(x, t)` | the noise that was drawn, a model's guess of it, the best possible guess |
 # | $\hat x_0$ | `model.x0(x, t)` | the same guess, said as data |
-# | $\mathrm{SNR} = \alpha^2/\sigma^2$, $\lambda = \ln \mathrm{SNR}$ | `log_snr` | signal-to-noise ratio, and its logarithm in nats |
+# | $\mathrm{SNR} = \alpha^2/\sigma^2$, $\lambda = \ln \mathrm{SNR}$ | `now.snr`, `now.log_snr` | signal-to-noise ratio, and its logarithm in nats |
 # | $q$, $p$ | | the true laws, from data to noise; a model's, from noise to data |
-# | $s = \nabla_x \ln q_t(x)$ | `score` | the score; $\varepsilon^* = -\sigma s$ |
+# | $\nabla_x \ln q_t(x)$ | `score` | the score; $\varepsilon^* = -\sigma\,\nabla_x \ln q_t$ |
 # | $\tilde\beta_t$ | `beta_tilde` | variance of $x_{t-1}$ given $x_t$ and $x_0$ |
-# | $\eta$ | `eta` | noise of a DDIM step: 0 none, 1 as DDPM |
-# | $f$, $g$ | `f`, `g2` (that is $g^2$) | drift and diffusion of $dx = f(t)\,x\,dt + g(t)\,dw$, where $w$ is Brownian motion |
-# | $w$ | `w` | guidance weight (not the Brownian motion); 0 is none |
-# | $\theta$ | `theta` | all parameters of a network, one flat vector |
+# | $V$ | `var` | a variance |
+# | $J$, $J^\top u$ | `pull(u)` | derivative of a denoiser by $x$, and what its pullback makes of $u$ |
+# | $w$ | `w` | guidance weight; 0 is none |
+# | $w_t$, $w_k$ | `weight`, `weights` | weight of the squared error of step $t$ in a loss; weight of a component of a mixture |
 # | nats, bits | | the units of $-\ln q$ and of $-\log_2 q$; a nat is 1.4427 bits |
 #
 # In exercises with `betas`, $t$ is an integer from 1 to $T$ (others say what it is). In the library $t$ is a number
-# from 0, the data, to 1, noise, and a chain of $T$ steps lives on $t = n/T$. DDPM's $\sigma_t$ is another thing than
-# $\sigma$: the noise of a step back (notebook 3).
+# from 0, the data, to 1, noise, and a chain of $T$ steps lives on $t = n/T$.
 #
-# ## A dictionary between papers
-#
-# | here | DDPM | DDIM | Song et al. (SDE) | VDM | EDM |
-# |---|---|---|---|---|---|
-# | $\bar\alpha$ | $\bar\alpha$ | $\alpha$ (!) | $e^{-\int\beta}$ | $\alpha^2$ | |
-# | $\alpha$ | $\sqrt{\bar\alpha}$ | $\sqrt\alpha$ | $e^{-\frac12\int\beta}$ | $\alpha$ | $s$ |
-# | $\sigma$ | $\sqrt{1-\bar\alpha}$ | $\sqrt{1-\alpha}$ | standard deviation of $p_{0t}$ | $\sigma$ | $s\,\sigma$ |
-# | $\sigma/\alpha$ | | | VE: $\sigma$ | $e^{\gamma/2}$ | $\sigma$ |
-# | $1-\beta_t$ | $\alpha_t$ (!) | $\alpha_t/\alpha_{t-1}$ | | $\alpha^2_{t \mid t-1}$ | |
-# | $\lambda$ | | | | $-\gamma$ | $-2\ln\sigma$ |
-# | $\hat\varepsilon$ | $\epsilon_\theta$ | $\epsilon^{(t)}_\theta$ | $-\sigma\, s_\theta$ | $\hat\epsilon_\theta$ | $(x/s - D)/\sigma$ |
-# | $\hat x_0$ | | $f^{(t)}_\theta$ | | $\hat x_\theta$ | $D$ |
-#
-# The exclamation marks are where most mistakes are made: DDPM's $\alpha_t$ is $1-\beta_t$, and DDIM's $\alpha_t$ is
-# DDPM's $\bar\alpha_t$. Here `alpha` is always the coefficient of the signal. Papers: Ho et al. 2020,
-# [DDPM](https://arxiv.org/abs/2006.11239); Song, Meng & Ermon 2021, [DDIM](https://arxiv.org/abs/2010.02502); Song et
-# al. 2021, [score-based SDEs](https://arxiv.org/abs/2011.13456); Kingma et al. 2021,
-# [VDM](https://arxiv.org/abs/2107.00630); Karras et al. 2022, [EDM](https://arxiv.org/abs/2206.00364).
+# Most mistakes are made where papers write one letter for two things. DDPM's $\alpha_t$ is $1-\beta_t$, and DDIM's
+# $\alpha_t$ is DDPM's $\bar\alpha_t$; here `alpha` is always the coefficient of the signal. DDPM's $\sigma_t$ is another
+# thing than $\sigma$: the noise of a step back (notebook 3). EDM's $\sigma$ is $\sigma/\alpha$, and VDM's $\gamma$ is
+# $-\lambda$. Papers: Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239); Song, Meng & Ermon 2021,
+# [DDIM](https://arxiv.org/abs/2010.02502); Song et al. 2021, [score-based SDEs](https://arxiv.org/abs/2011.13456); Kingma
+# et al. 2021, [VDM](https://arxiv.org/abs/2107.00630); Karras et al. 2022, [EDM](https://arxiv.org/abs/2206.00364).
 #
 # ## Errata of common lecture notes
 #
@@ -163,6 +154,6 @@ spec("q_step")
 # | sampler coefficient $(1-\alpha_t)/\sqrt{1-\alpha_t}$ | $\beta_t/\sqrt{1-\bar\alpha_t}$ | 8 |
 # | "sampling is a deterministic mapping" | ancestral sampling is random; DDIM with $\eta = 0$ and the flow are not | 8, 9 |
 # | the drift pulls towards a mode | towards the origin; the score points to modes | 9 |
-# | the flow without the ½ | $f x - \tfrac12 g^2 s$ for the flow, $f x - g^2 s$ for the reverse SDE | 9 |
+# | the flow without the ½ | $f x - \tfrac12 g^2\,\nabla\ln q_t$ for the flow, $f x - g^2\,\nabla\ln q_t$ for the reverse SDE | 9 |
 #
 # **Next:** [1. One noisy step, a thousand at once](01_one_noisy_step.ipynb).

@@ -66,7 +66,8 @@ check(q_step)
 #
 # A single point shows little. Take 40,000 points of a distribution with two modes, one narrow and one wide, and walk
 # them through all the steps. The library knows the same distribution as a *formula*, a **mixture of Gaussians**
-# $q(x_0) = \sum_k w_k\,\mathcal N(x_0;\, m_k, v_k)$, and that will be our exact truth.
+# $q(x_0) = \sum_k w_k\,\mathcal N(x_0;\, m_k, V_k)$ with the weights $w_k$, means $m_k$ and variances $V_k$, and that
+# will be our exact truth.
 
 # %%
 data = td.GaussianMixture(weights=[0.35, 0.65], means=[[-1.5], [0.8]], covariances=[[[0.02]], [[0.15]]])
@@ -90,7 +91,8 @@ chain = td.Discrete(betas)  # the same chain in the library, where the time afte
 grid = np.linspace(-4, 4, 400)[:, None]
 fig, axes = plt.subplots(1, 5, figsize=(9, 2.6), sharex=True)
 for ax, (t, x) in zip(axes, walk.items(), strict=True):
-    exact = data.diffused(chain.alpha(t / T), chain.sigma(t / T))  # the density after t steps; how, see below
+    now = chain.at(t / T)  # has the coefficients now.alpha and now.sigma
+    exact = data.diffused(now.alpha, now.sigma)  # the density after t steps; how, see below
     ax.hist(x[:, 0], bins=120, range=(-4, 4), density=True, color=DATA, alpha=0.5)
     ax.plot(grid, np.exp(exact.log_density(grid)), color=EXACT, lw=1.5)
     ax.set(title=f"t = {t}", xlabel="$x_t$", yticks=[])
@@ -102,7 +104,7 @@ show(fig, "Five histograms, after 0, 50, 200, 400 and 1000 steps: two sharp mode
 # *What to see:* grey are points that took every single step, blue a formula that took none of them (each panel has its
 # own vertical scale). The modes move towards 0 while they widen. At the end nothing is left of them: the shape is a
 # bell. The exact variance was 1.31 and is now 1 (the table at the end has it), for a step shrinks its distance from 1:
-# $(1-\beta_t)v + \beta_t - 1 = (1-\beta_t)(v - 1)$.
+# $(1-\beta_t)V + \beta_t - 1 = (1-\beta_t)(V - 1)$.
 #
 # How can a formula know where a thousand random steps lead?
 
@@ -118,8 +120,8 @@ show(fig, "Five histograms, after 0, 50, 200, 400 and 1000 steps: two sharp mode
 #
 # $$(1-\beta_2)\,\beta_1 + \beta_2 = 1 - (1-\beta_1)(1-\beta_2).$$
 #
-# So two steps with two draws have the same law as *one* step with one draw that keeps the share
-# $(1-\beta_1)(1-\beta_2)$. Write $\bar\alpha_t$ for the share of $x_0$'s variance that is left after $t$ steps,
+# So two steps with two draws have the same law as *one* step with one draw that keeps the fraction
+# $(1-\beta_1)(1-\beta_2)$. Write $\bar\alpha_t$ for the fraction of $x_0$'s variance that is left after $t$ steps,
 #
 # $$\bar\alpha_t = \prod_{s=1}^{t} (1-\beta_s), \qquad \bar\alpha_0 = 1,$$
 #
@@ -171,8 +173,8 @@ check(q_sample)
 #
 # $$q(x_t) = \int q(x_0)\,\mathcal N\big(x_t;\ \sqrt{\bar\alpha_t}\,x_0,\ 1-\bar\alpha_t\big)\,dx_0 .$$
 #
-# Each Gaussian of a mixture stays a Gaussian: $\mathcal N(m_k, v_k)$ becomes
-# $\mathcal N\big(\sqrt{\bar\alpha_t}\,m_k,\ \bar\alpha_t v_k + 1 - \bar\alpha_t\big)$, with its weight unchanged. That
+# Each Gaussian of a mixture stays a Gaussian: $\mathcal N(m_k, V_k)$ becomes
+# $\mathcal N\big(\sqrt{\bar\alpha_t}\,m_k,\ \bar\alpha_t V_k + 1 - \bar\alpha_t\big)$, with its weight unchanged. That
 # is the blue curve. Let us not believe it: do the integral as a plain sum over a fine grid.
 
 # %%
@@ -296,13 +298,13 @@ from scipy.special import ndtr  # Φ, the distribution function of N(0, 1)
 print("   t    mean: walked, exact (error)      variance: walked, exact (error)    distance of distribution functions")
 for t, x in walk.items():
     left = np.prod(1 - betas[:t])
-    m, v = np.sqrt(left) * data.means[:, 0], left * data.covariances[:, 0, 0] + 1 - left  # of each mode
+    m, var = np.sqrt(left) * data.means[:, 0], left * data.covariances[:, 0, 0] + 1 - left  # of each mode
     mean = data.weights @ m
-    variance = data.weights @ (v + m**2) - mean**2
+    variance = data.weights @ (var + m**2) - mean**2
     error_mean = np.sqrt(variance / n)
     error_variance = np.sqrt(np.var((x - mean) ** 2) / n)
     ordered = np.sort(x[:, 0])
-    exact = ndtr((ordered[:, None] - m) / np.sqrt(v)) @ data.weights
+    exact = ndtr((ordered[:, None] - m) / np.sqrt(var)) @ data.weights
     distance = np.max(np.abs(exact - (np.arange(n) + 0.5) / n))
     print(f"{t:5d}   {x.mean():8.4f} {mean:z8.4f} ({error_mean:.4f})       {x.var():8.4f} {variance:8.4f} ({error_variance:.4f})"
           f"           {distance:.4f} < {1.63 / np.sqrt(n):.4f}")  # fmt: skip

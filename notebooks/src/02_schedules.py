@@ -66,9 +66,11 @@ check(snr)
 # %% [markdown]
 # ## Three processes, one ratio
 #
-# In the library a process is an object with `alpha(t)` and `sigma(t)`, $t$ from 0 to 1. Its `time(lam)` finds the time
-# at which $\ln \mathrm{SNR}$ is `lam`. We stop three processes where signal and noise have the same variance, SNR = 1,
-# and give all three the same data and the same draws of noise.
+# In the library a process *is* its two functions, `alpha(t)` and `sigma(t)`, $t$ from 0 to 1. Its `time(lam)` finds the
+# time at which $\ln \mathrm{SNR}$ is `lam`. And `now = process.at(t)` is the process stopped at one time, a **level**: it
+# has the numbers `now.alpha`, `now.sigma`, `now.snr` and `now.log_snr`, and `now.perturb(x0, eps)` is
+# $\alpha x_0 + \sigma\varepsilon$. We stop three processes where signal and noise have the same variance, SNR = 1, and
+# give all three the same data and the same draws of noise.
 #
 # **Predict.** Is the cloud the same in all three? If not, how do they differ?
 
@@ -85,13 +87,14 @@ plane.plot([0, 1.4], [0, 1.4], color=DATA, lw=1)
 plane.text(0.03, 0.13, "SNR = 1", color=DATA, rotation=45, fontsize=9)
 for ax, (name, process) in zip(axes[1:], processes.items(), strict=True):
     line, color = curves[name]
-    at = process.time(np.log(1.0))
+    now = process.at(process.time(np.log(1.0)))
     plane.plot(process.alpha(t), process.sigma(t), line, color=color)
-    plane.plot(process.alpha(at), process.sigma(at), "o", color=color)
-    x = process.perturb(x0, at, eps)  # α x_0 + σ ε
+    plane.plot(now.alpha, now.sigma, "o", color=color)
+    x = now.perturb(x0, eps)  # α x_0 + σ ε
     ax.scatter(x[:, 0], x[:, 1], s=8, color=color, alpha=0.5, linewidths=0)
-    ax.plot(*(process.alpha(at) * data.means).T, "o", color=DATA, mec="white", ms=5)
-    ax.set(title=f"{name}, t = {at:.2f}", xlim=(-3.6, 3.6), ylim=(-3.6, 3.6), xticks=[-2, 0, 2], yticks=[-2, 0, 2])
+    ax.plot(*(now.alpha * data.means).T, "o", color=DATA, mec="white", ms=5)
+    ax.set(title=f"{name}, t = {now.t:.2f}", xlim=(-3.6, 3.6), ylim=(-3.6, 3.6))
+    ax.set(xticks=[-2, 0, 2], yticks=[-2, 0, 2])
     ax.set_box_aspect(1)
 plane.set(title="three paths", xlim=(0, 1.4), ylim=(0, 1.4), xticks=[0, 1], yticks=[0, 1])
 plane.set(xlabel=r"signal $\alpha$", ylabel=r"noise $\sigma$")
@@ -120,9 +123,9 @@ show(
 for lam in (4.0, 0.0, -4.0):
     seen = {}
     for name, process in processes.items():
-        at = process.time(lam)
-        x = process.perturb(x0, at, eps)
-        seen[name] = x / process.alpha(at), td.Oracle(data, process).x0(x, at)
+        now = process.at(process.time(lam))
+        x = now.perturb(x0, eps)
+        seen[name] = x / now.alpha, td.Oracle(data, process).x0(x, now)
     apart = [max(np.max(np.abs(seen[name][i] - seen["VP"][i])) for name in seen) for i in (0, 1)]
     print(f"ln SNR = {lam:4.0f}: largest difference of x/α {apart[0]:.0e}, of the best guesses of x_0 {apart[1]:.0e}")
     assert max(apart) < 1e-10  # rounding, magnified by 1/α
@@ -159,9 +162,9 @@ for lam in (4.0, 0.0, -4.0):
 def cosine_alpha_bar(t, T, s=0.008):
     """ᾱ_t of the cosine schedule, t from 0 to T: a number."""
     ### BEGIN SOLUTION
-    now = np.cos((t / T + s) / (1 + s) * np.pi / 2) ** 2
-    start = np.cos(s / (1 + s) * np.pi / 2) ** 2
-    return now / start
+    f_t = np.cos((t / T + s) / (1 + s) * np.pi / 2) ** 2
+    f_0 = np.cos(s / (1 + s) * np.pi / 2) ** 2
+    return f_t / f_0
     ### END SOLUTION
 
 
@@ -190,7 +193,7 @@ for ax, title in ((left, "chains of 1000 steps"), (right, "in continuous time"))
     ax.axhspan(-5, 5, color=DATA, alpha=0.12, lw=0)
     ax.set(title=title, xlabel="t", xticks=[0, 0.5, 1], ylim=(-15, 15), yticks=[-10, -5, 0, 5, 10])
     ax.legend(loc="upper right", ncols=2, columnspacing=1, handlelength=2.2)
-left.set_xlabel("t (share of the steps)")
+left.set_xlabel("t (fraction of the steps)")
 left.set_ylabel(r"log-SNR $\lambda$ (nats)")
 left.text(0.0, -4.4, "1 % to 99 %\nsignal", color=DATA)
 show(
@@ -209,11 +212,11 @@ show(
 # falls, after a steep start, in a straight line, and the straight path nearly as the cosine.
 
 # %%
-halfway = {name: float(getattr(td.Discrete, name)(T).log_snr(0.5)) for name in chains}
+halfway = {name: getattr(td.Discrete, name)(T).at(0.5).log_snr for name in chains}
 for name in chains:
     chain = getattr(td.Discrete, name)(T)
     lam = chain.log_snr(t)
-    print(f"{name:10s} λ(½) = {halfway[name]:5.2f},  share of steps with |λ| < 5: {np.mean(np.abs(lam) < 5):.0%}, "
+    print(f"{name:10s} λ(½) = {halfway[name]:5.2f},  fraction of steps with |λ| < 5: {np.mean(np.abs(lam) < 5):.0%}, "
           f"below −5: {np.mean(lam < -5):.0%}")  # fmt: skip
 assert halfway["linear"] < -2
 assert abs(halfway["cosine"]) < 0.1
@@ -222,7 +225,7 @@ assert abs(halfway["cosine"]) < 0.1
 # ## What is left at the end
 #
 # To go back we shall start from noise: a draw from $\mathcal N(0, I)$, the **prior**, in place of $x_T$. But $x_T$
-# still holds a share $\bar\alpha_T$ of the data. How wrong is the prior? The natural unit of "how wrong" is the
+# still holds a fraction $\bar\alpha_T$ of the data. How wrong is the prior? The natural unit of "how wrong" is the
 # **Kullback–Leibler divergence** $\mathrm{KL}(q \,\|\, p) = \mathbb E_q[\ln q - \ln p]$, the nats of log-likelihood
 # that one loses by believing $p$ where $q$ is true. It is 0 only if the two agree. Let us compute the **prior gap**
 # of a point $x_0$ in $d$ dimensions,
@@ -230,16 +233,16 @@ assert abs(halfway["cosine"]) < 0.1
 # $$L_T = \mathrm{KL}\big(q(x_T \mid x_0) \,\big\|\, \mathcal N(0, I)\big), \qquad q(x_T \mid x_0) = \mathcal N\big(\sqrt{\bar\alpha_T}\,x_0,\ (1-\bar\alpha_T) I\big).$$
 #
 # Coordinates are independent under both laws, so their nats add up; take one, with $m = \sqrt{\bar\alpha_T}\,x_0$ and
-# $v = 1-\bar\alpha_T$. The two log-densities are
+# $V = 1-\bar\alpha_T$. The two log-densities are
 #
-# $$\ln q = -\tfrac12 \ln 2\pi v - \frac{(x-m)^2}{2v}, \qquad \ln p = -\tfrac12\ln 2\pi - \frac{x^2}{2}.$$
+# $$\ln q = -\tfrac12 \ln 2\pi V - \frac{(x-m)^2}{2V}, \qquad \ln p = -\tfrac12\ln 2\pi - \frac{x^2}{2}.$$
 #
-# Take the expectation under $q$. By definition $\mathbb E_q (x-m)^2 = v$, and $\mathbb E_q\, x^2 = v + m^2$. The
+# Take the expectation under $q$. By definition $\mathbb E_q (x-m)^2 = V$, and $\mathbb E_q\, x^2 = V + m^2$. The
 # $\ln 2\pi$ cancel, and what stays is
 #
-# $$\mathbb E_q[\ln q - \ln p] = -\tfrac12 \ln v - \tfrac12 + \tfrac12\,(v + m^2) = \tfrac12\big(m^2 + v - 1 - \ln v\big).$$
+# $$\mathbb E_q[\ln q - \ln p] = -\tfrac12 \ln V - \tfrac12 + \tfrac12\,(V + m^2) = \tfrac12\big(m^2 + V - 1 - \ln V\big).$$
 #
-# Put $m$ and $v$ back, where $v - 1 = -\bar\alpha_T$, and sum over the $d$ coordinates:
+# Put $m$ and $V$ back, where $V - 1 = -\bar\alpha_T$, and sum over the $d$ coordinates:
 #
 # $$\boxed{\;L_T = \tfrac12\Big(\bar\alpha_T\,\|x_0\|^2 - d\,\bar\alpha_T - d \ln(1-\bar\alpha_T)\Big)\;}$$
 #
@@ -294,7 +297,8 @@ gap = {}
 print("                      ᾱ_T     λ at the end   prior gap, d = 784")
 for name, chain in cases.items():
     gap[name] = chain.prior_gap(x)[0]
-    print(f"{name:16s} {chain.alpha(1.0) ** 2:9.2g} {chain.log_snr(1.0):12.2f}     {gap[name]:12.5f} nats")
+    end = chain.at(1.0)
+    print(f"{name:16s} {end.alpha**2:9.2g} {end.log_snr:12.2f}     {gap[name]:12.5f} nats")
 assert round(gap["T = 1000"], 3) == 0.016
 assert round(gap["T = 100, same β"]) == 177
 
@@ -321,7 +325,7 @@ for name, (marker, color, size, height) in styles.items():
     ax.plot(steps, chain.log_snr(steps), marker, color=color, ms=size)
     ax.text(1.02, height, name, color=color)
 ax.set(
-    xlabel="t (share of the steps)",
+    xlabel="t (fraction of the steps)",
     ylabel=r"log-SNR $\lambda$ (nats)",
     xticks=[0, 0.5, 1],
     xlim=(0, 1.3),
@@ -348,7 +352,7 @@ show(
 # $$\ln\bar\alpha_T = \sum_{i=1}^{T} \ln\Big(1 - \frac{\beta(i/T)}T\Big)
 #   = \underbrace{-\frac1T \sum_i \beta(i/T)}_{\to\ -\int_0^1\beta\,dt} \;-\; \underbrace{\frac1{2T^2} \sum_i \beta(i/T)^2}_{\to\ 0} - \dots$$
 #
-# by $\ln(1-u) = -u - \tfrac12u^2 - \dots$, and likewise up to any time $t$. So the chain tends to
+# by $\ln(1-y) = -y - \tfrac12y^2 - \dots$, and likewise up to any time $t$. So the chain tends to
 # $\bar\alpha(t) = \exp\big(-\int_0^t \beta\big)$. For the linear rate
 # $\beta(t) = \beta_{\min} + (\beta_{\max}-\beta_{\min})\,t$ that is
 #
@@ -371,7 +375,7 @@ C = (20 - 0.1) / 2 + (20**3 - 0.1**3) / (6 * (20 - 0.1))  # ∫β² = (β_max³ 
 sizes, errors = np.array([100, 200, 400, 800, 1600, 3200]), []
 for T in sizes:
     chain = td.Discrete(vp.beta(np.arange(1, T + 1) / T) / T)
-    errors.append(2 * np.log(chain.alpha(1.0) / vp.alpha(1.0)))  # ln ᾱ = 2 ln α
+    errors.append(2 * np.log(chain.at(1.0).alpha / vp.at(1.0).alpha))  # ln ᾱ = 2 ln α
 orders = -np.diff(np.log(np.abs(errors))) / np.log(2)
 print("    T     error of ln ᾱ_T     −C/T     order")
 for T, error, order in zip(sizes, errors, [None, *orders], strict=True):
@@ -385,10 +389,10 @@ assert abs(errors[-1] * sizes[-1] / -C - 1) < 0.01
 #
 # ## Count digits before you count steps
 #
-# Many steps mean small $\beta$, and there a trap waits. The share of noise is $1 - \bar\alpha_t$, and one computes it
-# as one minus a product. But near 1 a floating-point number has no room for small differences: neighbours of 1 in
+# Many steps mean small $\beta$, and there a trap waits. The variance of the noise is $1 - \bar\alpha_t$, and one computes
+# it as one minus a product. But near 1 a floating-point number has no room for small differences: neighbours of 1 in
 # double precision are $2\cdot10^{-16}$ apart, in single precision, which networks use, $10^{-7}$. Two functions exist
-# for this purpose: `log1p(u)` is $\ln(1+u)$ and `expm1(u)` is $e^u - 1$, both without ever forming $1 + u$. So
+# for this purpose: `log1p(y)` is $\ln(1+y)$ and `expm1(y)` is $e^y - 1$, both without ever forming $1 + y$. So
 #
 # $$1 - \bar\alpha_t = -\operatorname{expm1}\Big(\sum_{s\le t} \operatorname{log1p}(-\beta_s)\Big).$$
 #
@@ -445,13 +449,13 @@ show(
 # Our images have 28 × 28 pixels, each image of one brightness $b$, with a little grain: pixel $i$ is
 # $x_{0,i} = b + 0.3\,z_i$ with $b \sim \mathcal N(0, 0.91)$, so each pixel has variance 1. This is one Gaussian law,
 # and Bayes' rule for it takes one line. Along a direction in which the data have the variance $\Lambda$, $x_T$ has the
-# variance $v = \bar\alpha_T\Lambda + 1 - \bar\alpha_T$, and
+# variance $V = \bar\alpha_T\Lambda + 1 - \bar\alpha_T$, and
 #
-# $$q(x_0 \mid x_T) = \mathcal N\Big(\frac{\sqrt{\bar\alpha_T}\,\Lambda}{v}\,x_T,\ \ \frac{\Lambda\,(1-\bar\alpha_T)}{v}\Big)$$
+# $$q(x_0 \mid x_T) = \mathcal N\Big(\frac{\sqrt{\bar\alpha_T}\,\Lambda}{V}\,x_T,\ \ \frac{\Lambda\,(1-\bar\alpha_T)}{V}\Big)$$
 #
 # (the usual regression of one Gaussian on another: the slope is the covariance $\sqrt{\bar\alpha_T}\,\Lambda$ over the
-# variance $v$, and $\Lambda - \bar\alpha_T\Lambda^2/v$ is left over). The unit vector
-# $u = (1, \dots, 1)/28$ carries the brightness, with $\Lambda = 0.91\cdot 784 + 0.09$; all directions across it have
+# variance $V$, and $\Lambda - \bar\alpha_T\Lambda^2/V$ is left over). The unit vector
+# $e = (1, \dots, 1)/28$ carries the brightness, with $\Lambda = 0.91\cdot 784 + 0.09$; all directions across it have
 # $\Lambda = 0.09$.
 #
 # If we draw $x_T$ from its true law and then $x_0$ from $q(x_0 \mid x_T)$, we get the data back exactly, whatever the
@@ -461,7 +465,7 @@ show(
 
 # %%
 d, n = 784, 2000
-u = np.ones(d) / np.sqrt(d)
+e = np.ones(d) / np.sqrt(d)
 
 
 def back_from_noise(rng, left, n):
@@ -469,16 +473,16 @@ def back_from_noise(rng, left, n):
     x = rng.standard_normal((n, d))
     z = rng.standard_normal((n, d))
     x0 = np.zeros((n, d))
-    along, across = lambda a: np.outer(a @ u, u), lambda a: a - np.outer(a @ u, u)
+    along, across = lambda a: np.outer(a @ e, e), lambda a: a - np.outer(a @ e, e)
     for part, variance in ((along, 0.91 * d + 0.09), (across, 0.09)):
-        v = left * variance + 1 - left
-        x0 += np.sqrt(left) * variance / v * part(x) + np.sqrt(variance * (1 - left) / v) * part(z)
+        var = left * variance + 1 - left  # of x_T
+        x0 += np.sqrt(left) * variance / var * part(x) + np.sqrt(variance * (1 - left) / var) * part(z)
     return x0
 
 
 rows = {"data": np.sqrt(0.91) * rng.standard_normal((n, 1)) + 0.3 * rng.standard_normal((n, d))}
 for name in ("T = 1000", "T = 100, β × 10", "T = 100, same β"):
-    rows[name] = back_from_noise(rng, cases[name].alpha(1.0) ** 2, n)
+    rows[name] = back_from_noise(rng, cases[name].at(1.0).alpha ** 2, n)
 
 fig, axes = plt.subplots(4, 1, figsize=(8, 2.9))
 for ax, (name, images) in zip(axes, rows.items(), strict=True):
@@ -514,11 +518,11 @@ show(
 print("                       standard deviation of the brightness     prior gap")
 print("                       measured    exact     (error)            (nats)")
 for name, images in rows.items():
-    variance = 0.91 * d + 0.09  # of the data, along u
+    variance = 0.91 * d + 0.09  # of the data, along e
     if name != "data":
-        left = cases[name].alpha(1.0) ** 2
-        v = left * variance + 1 - left
-        variance = left * variance**2 / v**2 + variance * (1 - left) / v  # x_T has variance 1 along u, not v
+        left = cases[name].at(1.0).alpha ** 2
+        var = left * variance + 1 - left
+        variance = left * variance**2 / var**2 + variance * (1 - left) / var  # x_T has variance 1 along e, not var
     exact = np.sqrt(variance / d)
     measured = np.std(images.mean(axis=1))
     error = exact / np.sqrt(2 * n)
@@ -528,13 +532,13 @@ for name, images in rows.items():
 
 # %% [markdown]
 # $L_T$ is the gap seen from one $x_0$. The law of *all* $x_T$ is closer to the prior than that, and its own gap is
-# known here too, because it is Gaussian: $\tfrac12(v - 1 - \ln v)$ for each direction, by the derivation above with
+# known here too, because it is Gaussian: $\tfrac12(V - 1 - \ln V)$ for each direction, by the derivation above with
 # $m = 0$.
 
 # %%
-left = cases["T = 100, same β"].alpha(1.0) ** 2
-v = left * np.array([0.91 * d + 0.09] + [0.09] * (d - 1)) + 1 - left  # of x_T, in d directions at right angles
-of_all = 0.5 * np.sum(v - 1 - np.log(v))
+left = cases["T = 100, same β"].at(1.0).alpha ** 2
+var = left * np.array([0.91 * d + 0.09] + [0.09] * (d - 1)) + 1 - left  # of x_T, in d directions at right angles
+of_all = 0.5 * np.sum(var - 1 - np.log(var))
 print(f"KL(q(x_T) ‖ N(0, I)) = {of_all:.1f} nats, less than the mean of L_T, {gap['T = 100, same β']:.1f} nats")
 assert of_all < gap["T = 100, same β"]
 

@@ -42,7 +42,7 @@ rng = np.random.default_rng(3)
 #
 # $$\beta_{t|s} = 1 - \frac{\bar\alpha_t}{\bar\alpha_s},$$
 #
-# since the share that is left multiplies. So we can draw steps of every length with the same formula. Take the two
+# since the fractions that are left multiply. So we can draw steps of every length with the same formula. Take the two
 # modes of notebook 1, the paper's schedule, and stand at $x_t = -0.3$ after $t = 300$ steps.
 #
 # **Predict.** Where is the bump of the step narrow and where is it wide? What shape has the product for a short step,
@@ -51,7 +51,7 @@ rng = np.random.default_rng(3)
 # %%
 data = td.GaussianMixture(weights=[0.35, 0.65], means=[[-1.5], [0.8]], covariances=[[[0.02]], [[0.15]]])
 betas = np.linspace(1e-4, 0.02, 1000)
-chain = td.Discrete(betas)  # in the library the step n of T is the time n/T
+chain = td.Discrete(betas)  # in the library the step n of T is the time n/T; chain.at(n/T) has its alpha and sigma
 alpha_bar = np.concatenate([[1.0], np.cumprod(1 - betas)])
 t, x_t = 300, -0.3
 
@@ -64,7 +64,7 @@ for ax, s in zip(axes, (295, 270, 200, 0), strict=True):
     step = np.exp(-((x_t - np.sqrt(1 - beta) * grid) ** 2) / (2 * beta))
     product = step * points
     product /= np.sum(product) * dx  # Bayes' rule on a grid
-    kernel = data.reverse_kernel(np.array([[x_t]]), chain, t / 1000, s / 1000)  # and by formula, see below
+    kernel = data.reverse_kernel(np.array([[x_t]]), chain.at(t / 1000), chain.at(s / 1000))  # by formula, see below
     assert np.allclose(product, np.exp(kernel.log_density(grid[:, None])), rtol=0, atol=1e-11)
     ax.fill_between(grid, points / points.max(), color=DATA, alpha=0.3, lw=0)
     ax.plot(grid, step, "--", color=MODEL, lw=1.8, zorder=3)
@@ -104,15 +104,17 @@ show(
 # %%
 n = 10_000
 times = np.arange(t, -1, -5)
+levels = [chain.at(k / 1000) for k in times]
 x = np.full((n, 1), x_t)
 walkers = [x[:, 0]]
-for now, then in pairwise(times):
-    x = data.reverse_kernel(x, chain, now / 1000, then / 1000).sample(rng, n)
+for now, then in pairwise(levels):
+    x = data.reverse_kernel(x, now, then).sample(rng, n)
     walkers.append(x[:, 0])
 walkers = np.array(walkers)  # (61, n)
 
 tall = np.linspace(-2.6, 2.2, 320)
-fan = [data.reverse_kernel(np.array([[x_t]]), chain, t / 1000, s / 1000).log_density(tall[:, None]) for s in times[1:]]
+start = np.array([[x_t]])
+fan = [data.reverse_kernel(start, levels[0], then).log_density(tall[:, None]) for then in levels[1:]]
 fan = np.exp(np.array(fan)).T  # (320, 60)
 fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.4), sharey=True, width_ratios=[3, 1])
 left.pcolormesh(times[1:], tall, fan / fan.max(axis=0), cmap="cividis", rasterized=True)
@@ -198,8 +200,8 @@ show(
 def posterior_variance(t, betas):
     """β̃_t, the variance of q(x_{t−1}|x_t, x_0): a number, t from 1 to T."""
     ### BEGIN SOLUTION
-    now, before = np.prod(1 - betas[:t]), np.prod(1 - betas[: t - 1])
-    return betas[t - 1] * (1 - before) / (1 - now)
+    left, left_before = np.prod(1 - betas[:t]), np.prod(1 - betas[: t - 1])
+    return betas[t - 1] * (1 - left_before) / (1 - left)
     ### END SOLUTION
 
 
@@ -213,21 +215,23 @@ check(posterior_variance)
 def posterior(x_t, x0, t, betas):
     """The pair of mean (B, D) and variance, a number, of q(x_{t−1}|x_t, x_0); x_t and x0 (B, D), t from 1 to T."""
     ### BEGIN SOLUTION
-    beta, now, before = betas[t - 1], np.prod(1 - betas[:t]), np.prod(1 - betas[: t - 1])
-    mean = (np.sqrt(1 - beta) * (1 - before) * x_t + np.sqrt(before) * beta * x0) / (1 - now)
-    return mean, beta * (1 - before) / (1 - now)
+    beta, left, left_before = betas[t - 1], np.prod(1 - betas[:t]), np.prod(1 - betas[: t - 1])
+    mean = (np.sqrt(1 - beta) * (1 - left_before) * x_t + np.sqrt(left_before) * beta * x0) / (1 - left)
+    return mean, beta * (1 - left_before) / (1 - left)
     ### END SOLUTION
 
 
 check(posterior)
 
 # %% [markdown]
-# The library's `process.posterior` takes any two times, later first. Against it:
+# The library's `td.posterior(now, then)` takes any two levels of a process, the later one first, and gives $c_t$, $c_0$
+# and the variance. Against it:
 
 # %%
 some_x, some_x0 = rng.standard_normal((2, 5, 3))
 answer = posterior(some_x, some_x0, 300, betas)
-mean, variance = chain.posterior(some_x, some_x0, 300 / 1000, 299 / 1000)
+c_t, c_0, variance = td.posterior(chain.at(300 / 1000), chain.at(299 / 1000))
+mean = c_t * some_x + c_0 * some_x0
 if answer is None:
     print("not yet: posterior returns nothing.")
 else:
@@ -279,10 +283,10 @@ else:
 def ddpm_step(x_t, t, eps_hat, z, betas):
     """x_{t−1} from x_t, the guess eps_hat of the noise in it, and fresh noise z, all (B, D); t from 1 to T; σ_t² = β̃_t."""
     ### BEGIN SOLUTION
-    beta, now, before = betas[t - 1], np.prod(1 - betas[:t]), np.prod(1 - betas[: t - 1])
-    x0_hat = (x_t - np.sqrt(1 - now) * eps_hat) / np.sqrt(now)
-    mean = (np.sqrt(1 - beta) * (1 - before) * x_t + np.sqrt(before) * beta * x0_hat) / (1 - now)
-    beta_tilde = beta * (1 - before) / (1 - now)
+    beta, left, left_before = betas[t - 1], np.prod(1 - betas[:t]), np.prod(1 - betas[: t - 1])
+    x0_hat = (x_t - np.sqrt(1 - left) * eps_hat) / np.sqrt(left)
+    mean = (np.sqrt(1 - beta) * (1 - left_before) * x_t + np.sqrt(left_before) * beta * x0_hat) / (1 - left)
+    beta_tilde = beta * (1 - left_before) / (1 - left)
     return mean + np.sqrt(beta_tilde) * z
     ### END SOLUTION
 
@@ -336,16 +340,17 @@ sets = {
 }
 
 
-def reverse_variance(data, process, t, s):
+def reverse_variance(data, now, then):
     """E Var[x_s|x_t] in one dimension, by quadrature over x_t."""
-    x, weights = data.diffused(process.alpha(t), process.sigma(t)).quadrature()
-    return weights @ data.reverse_kernel(x, process, t, s).moments()[1][:, 0, 0]
+    x, weights = data.diffused(now.alpha, now.sigma).quadrature()
+    return weights @ data.reverse_kernel(x, now, then).moments()[1][:, 0, 0]
 
 
 steps = np.arange(1, T + 1)
-beta_tilde = np.array([short.posterior_coefficients(k / T, (k - 1) / T)[2] for k in steps])
+pairs = [(short.at(k / T), short.at((k - 1) / T)) for k in steps]
+beta_tilde = np.array([td.posterior(now, then)[2] for now, then in pairs])
 ratios = {
-    name: np.array([reverse_variance(law, short, k / T, (k - 1) / T) for k in steps]) / short.betas
+    name: np.array([reverse_variance(law, now, then) for now, then in pairs]) / short.betas
     for name, (law, _, _) in sets.items()
 }
 fig, ax = plt.subplots(figsize=(7.5, 3.5))
@@ -390,7 +395,7 @@ assert np.max(ratios["N(0, 25)"]) > 1.4
 for name, ratio in ratios.items():
     assert np.all(ratio <= 1 / (1 - short.betas) + 1e-9), name
     assert np.all(ratio >= beta_tilde / short.betas - 1e-9), name
-paper = np.array([chain.posterior_coefficients(k / 1000, (k - 1) / 1000)[2] for k in range(1, 1001)]) / betas
+paper = (1 - alpha_bar[:-1]) / (1 - alpha_bar[1:])  # β̃_t/β_t
 print(f"the paper's chain: β̃/β is below 0.9 in {np.sum(paper < 0.9)} of 1000 steps, the first ones")
 print(f"20 steps, N(0, 25): up to {np.max(ratios['N(0, 25)']):.2f} β")
 
@@ -398,25 +403,25 @@ print(f"20 steps, N(0, 25): up to {np.max(ratios['N(0, 25)']):.2f} β")
 # ## How Gaussian is a small step?
 #
 # Go back to the product of the step and the density. Write $\ell(x) = \ln q(x_{t-1} = x)$, let $c = x_t/\sqrt{1-\beta}$
-# be the centre of the bump, and measure $x_{t-1} = c + w\,u$ in widths of the bump, $w = \sqrt{\beta/(1-\beta)}$, which
+# be the centre of the bump, and measure $x_{t-1} = c + b\,y$ in widths of the bump, $b = \sqrt{\beta/(1-\beta)}$, which
 # is nearly $\sqrt\beta$ when $\beta$ is small. Up to a constant
 #
-# $$\ln q(x_{t-1}\mid x_t) = -\frac{u^2}2 + w\,\ell'(c)\,u + \frac{w^2}{2}\,\ell''(c)\,u^2 + \frac{w^3}{6}\,\ell'''(c)\,u^3 + \dots$$
+# $$\ln q(x_{t-1}\mid x_t) = -\frac{y^2}2 + b\,\ell'(c)\,y + \frac{b^2}{2}\,\ell''(c)\,y^2 + \frac{b^3}{6}\,\ell'''(c)\,y^3 + \dots$$
 #
-# The linear term displaces the Gaussian; that is the mean. The quadratic one changes its width by a share of the order
-# $w^2 \approx \beta$. The cubic one is the first that a Gaussian cannot have, and it is as small as $\beta^{3/2}$.
+# The linear term displaces the Gaussian; that is the mean. The quadratic one changes its width by a part of the order
+# $b^2 \approx \beta$. The cubic one is the first that a Gaussian cannot have, and it is as small as $\beta^{3/2}$.
 # **That is why small steps are Gaussian:** over a short distance any smooth $\ln q$ is a straight line, then a
 # parabola.
 #
-# In nats: a density $\varphi(u)\,(1 + \kappa\,h(u))$ with a small $\kappa$ and $h = u^3 - 3u$ (the part of $u^3$ that
+# In nats: a density $\varphi(y)\,(1 + \kappa\,h(y))$ with a small $\kappa$ and $h = y^3 - 3y$ (the part of $y^3$ that
 # changes neither mean nor variance) has the divergence $\tfrac12\kappa^2\,\mathbb E h^2 = 3\kappa^2$ from $\varphi$, as
-# $\ln(1+y) \approx y - \tfrac12 y^2$ and $\mathbb E h^2 = 15 - 18 + 9 = 6$. With
-# $\kappa = w^3\ell'''/6 \approx \beta^{3/2}\ell'''/6$:
+# $\ln(1+a) \approx a - \tfrac12 a^2$ and $\mathbb E h^2 = 15 - 18 + 9 = 6$. With
+# $\kappa = b^3\ell'''/6 \approx \beta^{3/2}\ell'''/6$:
 #
 # $$\mathrm{KL}\big(q(x_{t-1}\mid x_t)\,\big\|\,\text{Gaussian of the same mean and variance}\big) \approx \frac{\beta^3\,\ell'''(c)^2}{12} .$$
 #
 # And if the Gaussian has the right mean, but the true variance is $1+\delta$ times the one it has, it costs
-# $\tfrac12(\delta - \ln(1+\delta)) \approx \tfrac14\delta^2$. For $\beta_t$ that share is of the order $\beta$. For
+# $\tfrac12(\delta - \ln(1+\delta)) \approx \tfrac14\delta^2$. For $\beta_t$ that $\delta$ is of the order $\beta$. For
 # $\tilde\beta_t$ it is of the order $\beta_t/(1-\bar\alpha_t)$: of the order $\beta$ where much noise has been added
 # already, as in the figure below, but about $1/t$ in the first steps of a chain, however small $\beta$ is.
 #
@@ -425,22 +430,20 @@ print(f"20 steps, N(0, 25): up to {np.max(ratios['N(0, 25)']):.2f} β")
 
 # %%
 vp = td.VP()  # the same chain in the limit of many steps, where steps of any size exist
-t_now, here = 0.3, np.array([[-0.3]])
-left_now = vp.alpha(t_now) ** 2
+now, here = vp.at(0.3), np.array([[-0.3]])
 sizes = np.array([0.3, 0.1, 0.03, 0.01, 0.003, 0.001])
 nats = []
 for beta in sizes:
-    before = left_now / (1 - beta)  # ᾱ before the step
-    s = float(vp.time(np.log(before / (1 - before))))
-    kernel = data.reverse_kernel(here, vp, t_now, s)
+    left = now.alpha**2 / (1 - beta)  # ᾱ before the step
+    then = vp.at(vp.time(np.log(left / (1 - left))))
+    kernel = data.reverse_kernel(here, now, then)
     mean, variance = (a.item() for a in kernel.moments())
     y = mean + np.sqrt(variance) * np.linspace(-10, 10, 2001)
     log_q = kernel.log_density(y[:, None])
     weights = np.exp(log_q) * (y[1] - y[0])
-    beta_tilde_now = vp.posterior_coefficients(t_now, s)[2]
     kl = []
-    for v in (variance, beta, beta_tilde_now):  # of Gaussians with the exact mean
-        log_gaussian = -0.5 * np.log(2 * np.pi * v) - (y - mean) ** 2 / (2 * v)
+    for var in (variance, beta, td.posterior(now, then)[2]):  # of Gaussians with the exact mean; the last is β̃
+        log_gaussian = -0.5 * np.log(2 * np.pi * var) - (y - mean) ** 2 / (2 * var)
         kl.append(np.sum(weights * (log_q - log_gaussian)))
     nats.append(kl)
 nats = np.array(nats)  # (6, 3)
@@ -489,7 +492,7 @@ show(
 slopes = np.diff(np.log(nats), axis=0) / np.diff(np.log(sizes))[:, None]
 h = 0.01
 around = here + h * np.array([[-2], [-1], [1], [2]])  # for small β, c is x_t and q(x_{t−1}) is q(x_t)
-ell = data.diffused(vp.alpha(t_now), vp.sigma(t_now)).log_density(around)
+ell = data.diffused(now.alpha, now.sigma).log_density(around)
 third = (-ell[0] + 2 * ell[1] - 2 * ell[2] + ell[3]) / (2 * h**3)  # ℓ''' by differences
 print("slopes from β = 0.01 to 0.003: " + ", ".join(f"{slope:.2f}" for slope in slopes[3]))
 print(f"KL at β = 0.003: {nats[4, 0]:.3g} nats, β³ ℓ'''²/12 = {sizes[4] ** 3 * third**2 / 12:.3g} nats")
@@ -510,8 +513,10 @@ assert abs(price - np.euler_gamma / 2) < 0.02
 # **Ancestral sampling** starts from noise and goes back step by step, from descendant to ancestor. With the exact
 # kernel it should be exact at any number of steps. With a Gaussian it can only be right if there are many. We try both,
 # and three variances for the Gaussian. The library's `ddpm` takes your step of exercise 3.3, and `Oracle` gives it the
-# exact $\hat x_0 = \mathbb E[x_0 \mid x_t]$, so that the only errors left are shape and width of the step. (The
-# schedule is the cosine; on average over the data its prior gap is below $10^{-3}$ nats at each $T$ used here.)
+# exact $\hat x_0 = \mathbb E[x_0 \mid x_t]$, so that the only errors left are shape and width of the step. (`td.sample`
+# draws from the prior, lets `ddpm` walk from step $T$ down to step 1, and ends with the answer $\hat x_0(x_1, 1)$. As
+# $\tilde\beta_1 = 0$, that is the step from 1 to 0. The schedule is the cosine; on average over the data its prior gap is
+# below $10^{-3}$ nats at each $T$ used here.)
 #
 # **Predict.** Four steps. What comes out of the mixture steps, what of the Gaussian ones?
 
@@ -523,8 +528,8 @@ def exact_steps(T):
     """Ancestral sampling with the exact reverse kernel, T steps of the cosine schedule."""
     process = td.Discrete.cosine(T)
     x = rng.standard_normal((n, 1))
-    for k in range(T, 0, -1):
-        x = data.reverse_kernel(x, process, k / T, (k - 1) / T).sample(rng, n)
+    for now, then in pairwise([process.at(k / T) for k in range(T, -1, -1)]):
+        x = data.reverse_kernel(x, now, then).sample(rng, n)
     return x
 
 
@@ -532,17 +537,16 @@ def own_variance_steps(T):
     """The same with the Gaussian of the kernel's own mean and variance at each point."""
     process = td.Discrete.cosine(T)
     x = rng.standard_normal((n, 1))
-    for k in range(T, 0, -1):
-        mean, covariance = data.reverse_kernel(x, process, k / T, (k - 1) / T).moments()
+    for now, then in pairwise([process.at(k / T) for k in range(T, -1, -1)]):
+        mean, covariance = data.reverse_kernel(x, now, then).moments()
         x = mean + np.sqrt(covariance[:, :, 0]) * rng.standard_normal((n, 1))
     return x
 
 
 def ddpm_steps(T, variance):
     """Ancestral sampling with DDPM's step: the exact mean, and "beta" or "beta_tilde"."""
-    process = td.Discrete.cosine(T)
-    x, ts = rng.standard_normal((n, 1)), np.arange(T, -1, -1) / T
-    return td.last(td.ddpm(td.Oracle(data, process), process, x, ts, rng=rng, variance=variance))[1]
+    model = td.Oracle(data, td.Discrete.cosine(T))
+    return td.sample(model, n, sampler=td.ddpm, steps=T, variance=variance, rng=rng)
 
 
 samples = {("exact kernel", T): exact_steps(T) for T in (1, 4)}
@@ -561,13 +565,7 @@ for ax, (kind, T) in zip(axes, shown, strict=True):
     name = "exact steps" if kind == "exact kernel" else r"steps with $\tilde\beta$"
     ax.hist(samples[kind, T][:, 0], bins=104, range=(-2.6, 2.6), density=True, color=color, alpha=0.6)
     ax.plot(grid, np.exp(data.log_density(grid[:, None])), color="black", lw=1.2)
-    ax.set(
-        title=f"{T} {name}",
-        xlabel="$x_0$",
-        yticks=[],
-        ylim=(0, 1.75),
-        xticks=[-2, 0, 2],
-    )
+    ax.set(title=f"{T} {name}", xlabel="$x_0$", yticks=[], ylim=(0, 1.75), xticks=[-2, 0, 2])
 axes[0].set_ylabel("density")
 show(
     fig,
@@ -652,7 +650,7 @@ assert small[-1] < right[-1]
 # A smaller slip is to add noise in the last step too. The posterior says no: $\tilde\beta_1 = 0$, as given $\hat x_0$
 # there is nothing left to draw. With $\sigma_1^2 = \beta_1$ the data of a single point come out with standard deviation
 # $\sqrt{\beta_1} = 0.01$. With images scaled to $[-1, 1]$ a grey level is $2/255 = 0.008$: a grain of about one grey
-# level. `ddpm_step` of the library, like yours, adds none.
+# level. The library, like you, adds none: its samples end with an $\hat x_0$.
 #
 # ## The numbers
 #
@@ -695,11 +693,11 @@ assert abs(table["Gaussian, own", 32][1]) < 4
 
 # %% [markdown]
 # The exact kernel is right with four steps, and even with one. The Gaussian steps fail at few steps and improve as $T$
-# grows: at 128 $\beta$ passes both tests, narrowly, $\tilde\beta$ only that of the distance, and the kernel's own
-# variance passes much sooner, in the order of the slopes 2 and 3. A sampler has only $\beta$ and $\tilde\beta$: the
-# kernel's own variance asks for $\operatorname{Var}[x_0 \mid x_t]$, more than a guess of $x_0$. Mark the signs from
-# $T = 8$ on: with $\tilde\beta$ samples are too sharp and *look* excellent, with $\beta$ they are too blurred; the
-# truth lies between.
+# grows: at 128 both $\beta$ and $\tilde\beta$ pass the test of the distance, but not that of $\ln q$, which $\beta$ just
+# fails. The kernel's own variance passes both much sooner, in the order of the slopes 2 and 3. But a sampler has only
+# $\beta$ and $\tilde\beta$: the kernel's own variance asks for $\operatorname{Var}[x_0 \mid x_t]$, more than a guess of
+# $x_0$. Mark the signs from $T = 8$ on: with $\tilde\beta$ samples are too sharp and *look* excellent, with $\beta$ they
+# are too blurred; the truth lies between.
 #
 # Two more laws. The walkers of the second figure against the single big move; and, exact to rounding, each variance on
 # the data for which it is right, at $T = 10$, where steps are long (and on the other data, for which it is not). On a
@@ -707,23 +705,24 @@ assert abs(table["Gaussian, own", 32][1]) < 4
 # $V_{t-1} = c_t^2\,V_t + \sigma_t^2$. We compare the variance of $x_1$, one step before the end, with the true one.
 
 # %%
-big = data.reverse_kernel(np.array([[x_t]]), chain, 0.3, 0.0)
+big = data.reverse_kernel(np.array([[x_t]]), chain.at(0.3), chain.at(0.0))
 apart = distance(walkers[-1], big)
 print(f"60 small moves against one big move: distance {apart:.4f} < {1.63 / np.sqrt(10_000):.4f}\n")
 assert apart < 1.63 / np.sqrt(10_000)
 
 T = 10
 process = td.Discrete.cosine(T)
+levels = [process.at(k / T) for k in range(T + 1)]
 print("T = 10: variance of x_1 / the true one")
 print("noise        one point      N(0, 1)")
 for name in ("β̃", "β"):
-    on_point, on_normal = float(process.sigma(1.0) ** 2), 1.0
+    on_point, on_normal = levels[T].sigma ** 2, 1.0
     for k in range(T, 1, -1):
-        c_t, _, var = process.posterior_coefficients(k / T, (k - 1) / T)
+        c_t, _, var = td.posterior(levels[k], levels[k - 1])
         beta = process.betas[k - 1]
         noise = var if name == "β̃" else beta
         on_point, on_normal = c_t**2 * on_point + noise, (1 - beta) * on_normal + noise
-    on_point /= process.sigma(1 / T) ** 2
+    on_point /= levels[1].sigma ** 2
     print(f"{name:6s} {on_point:15.6f} {on_normal:12.6f}")
     assert abs((on_point if name == "β̃" else on_normal) - 1) < 1e-12
 

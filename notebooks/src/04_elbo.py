@@ -48,13 +48,14 @@ rng = np.random.default_rng(4)
 # On a line, with few steps, we can do it: $T$ products of a matrix and a vector on a grid of points. So take the
 # two-mode mixture of notebook 1, a chain of $T = 8$ steps, and the best guess there is,
 # $\hat x_0 = \mathbb E[x_0 \mid x_t]$. The library's `Oracle` knows it exactly for mixtures. (In the library $t$ is a
-# number in $[0, 1]$: step $n$ of $T$ is the time $n/T$.)
+# number in $[0, 1]$: step $n$ of $T$ is the time $n/T$. A list of times, `ts`, holds those of $x_T, \dots, x_1$; the data
+# themselves, at time 0, come after the last.)
 
 # %%
 data = td.GaussianMixture(weights=[0.35, 0.65], means=[[-1.5], [0.8]], covariances=[[[0.02]], [[0.15]]])
 short = td.Discrete.cosine(8)
 oracle = td.Oracle(data, short)
-ts = np.arange(8, -1, -1) / 8  # 1, 7/8, …, 1/8, 0
+ts = np.arange(8, 0, -1) / 8  # 1, 7/8, …, 1/8
 
 
 def normal(x, mean, var):
@@ -65,12 +66,13 @@ def normal(x, mean, var):
 line = np.linspace(-9, 9, 1801)[:, None]
 dx = line[1, 0] - line[0, 0]
 p = normal(line[:, 0], 0, 1)  # p(x_T)
-for t, s in pairwise(ts):
-    x0_hat = oracle.x0(line, t)
-    if s > 0:
-        mean, var = short.posterior(line, x0_hat, t, s)
+for now, then in pairwise([short.at(t) for t in (*ts, 0.0)]):
+    x0_hat = oracle.x0(line, now)
+    if then.t > 0:
+        c_t, c_0, var = td.posterior(now, then)
+        mean = c_t * line + c_0 * x0_hat
     else:
-        mean, var = x0_hat, (short.sigma(t) / short.alpha(t)) ** 2
+        mean, var = x0_hat, (now.sigma / now.alpha) ** 2
     p = normal(line, mean.T, var) @ p * dx  # p(x_s) = ∫ p(x_s | x_t) p(x_t) dx_t: a row for each x_s, a column for x_t
 print(f"the model's density integrates to {np.sum(p) * dx:.12f}")
 assert abs(np.sum(p) * dx - 1) < 1e-9
@@ -103,7 +105,7 @@ assert abs(np.sum(p) * dx - 1) < 1e-9
 n = 20_000
 point = 0.8
 path = td.forward_path(short, np.full((n, 1), point), ts, rng)  # x_8, …, x_0, each (n, 1)
-ratio = td.path_log_ratio(oracle, short, path, ts)  # ln p(x_{0:T}) − ln q(x_{1:T} | x_0) of each path, (n,)
+ratio = td.path_log_ratio(oracle, path, ts)  # ln p(x_{0:T}) − ln q(x_{1:T} | x_0) of each path, (n,)
 log_p = np.interp(point, line[:, 0], np.log(p))
 elbo_error = ratio.std() / np.sqrt(n)
 weight = np.exp(ratio)
@@ -115,7 +117,7 @@ z = np.linspace(-7.5, 7.5, 31)
 gauss = np.exp(-(z**2) / 2) / np.sum(np.exp(-(z**2) / 2))
 where = np.linspace(-2.2, 2.2, 89)[:, None]
 noise = np.broadcast_to(np.tile(z, len(where))[:, None], (8, len(where) * len(z), 1))
-parts = td.elbo(oracle, short, np.repeat(where, len(z), axis=0), ts, noise=noise)
+parts = td.elbo(oracle, np.repeat(where, len(z), axis=0), ts, noise=noise)
 bound = -parts.nats.reshape(len(where), len(z)) @ gauss
 
 fig, (ax, right) = plt.subplots(1, 2, figsize=(9, 3.3))
@@ -144,7 +146,7 @@ show(fig, "Left: a histogram of log-ratios with a long tail to low values; a das
 # *What to see:* left, the mean of the logarithms (orange, dashed) lies below the logarithm of the mean (blue, the
 # integral on the grid): nearly half of the paths are above the blue line, and a long tail is far below it. Right, so it
 # is at every $x_0$; the shaded gap is the KL divergence of the two laws of paths. Dotted is $\ln q(x_0)$ of the data:
-# eight Gaussian steps make a poor model even with the best of guesses, and notebook 3 told why.
+# eight Gaussian steps make a poor model even with the best of guesses, and notebook 3 said why.
 #
 # The logarithm of the mean of $p/q$ over these paths should be $\ln p(x_0)$ itself. It is, within its error:
 
@@ -162,7 +164,7 @@ assert ratio.mean() < log_p - 4 * elbo_error
 # up the log-ratios of $D$ paths makes a path in $D$ dimensions:
 
 # %%
-print("    D    ln of the mean of p/q, per coordinate    share of the luckiest of 20,000 paths")
+print("    D    ln of the mean of p/q, per coordinate    weight of the luckiest of 20,000 paths")
 for d in (1, 16, 256):
     many = np.sum([rng.choice(ratio, n) for _ in range(d)], axis=0)
     weight = np.exp(many - many.max())
@@ -250,8 +252,8 @@ assert np.allclose(as_defined, as_telescoped, rtol=1e-12)
 #
 # $$\mathrm{KL} = \frac12\left(\ln\frac{v_2}{v_1} + \frac{v_1 + (m_1-m_2)^2}{v_2} - 1\right).$$
 #
-# Independent coordinates add. If $v_1 = v_2 = v$, all that is left is $(m_1 - m_2)^2/2v$: **between Gaussians of
-# equal variance, KL is a squared distance of means.** That is where the squared error comes from.
+# Independent coordinates add. If $v_1 = v_2$, all that is left is $(m_1 - m_2)^2/2v_2$: **between Gaussians of equal
+# variance, KL is a squared distance of means.** That is where the squared error comes from.
 #
 # ### Exercise 4.1: the KL of two Gaussians
 
@@ -288,7 +290,7 @@ check(prior_kl)
 # %% [markdown]
 # ## A step costs a squared error
 #
-# In $L_{t-1}$ both Gaussians have the variance $\tilde\beta_t$ and the same share of $x_t$ in their means. The means
+# In $L_{t-1}$ both Gaussians have the variance $\tilde\beta_t$ and the same $c_t\,x_t$ in their means. The means
 # differ by $c_0\,(x_0 - \hat x_0)$ alone, with $c_0 = \sqrt{\bar\alpha_{t-1}}\,\beta_t/(1-\bar\alpha_t)$ from
 # notebook 3. With $\tilde\beta_t = \beta_t(1-\bar\alpha_{t-1})/(1-\bar\alpha_t)$,
 #
@@ -378,15 +380,15 @@ weights0 = np.outer(data.weights, gauss).ravel()
 def all_terms(process, ts, data_nodes=x0, data_weights=weights0, law=data):
     """L_T, (L_{T−1}, …, L_1), L_0 with the exact denoiser: the mean over ε and over the data, on nodes."""
     rows = np.repeat(data_nodes, len(z), axis=0)
-    noise = np.broadcast_to(np.tile(z, len(data_nodes))[:, None], (len(ts) - 1, len(rows), 1))
-    parts = td.elbo(td.Oracle(law, process), process, rows, ts, noise=noise)
+    noise = np.broadcast_to(np.tile(z, len(data_nodes))[:, None], (len(ts), len(rows), 1))
+    parts = td.elbo(td.Oracle(law, process), rows, ts, noise=noise)
     weights = np.outer(data_weights, gauss).ravel()
     return weights @ parts.prior, weights @ parts.diffusion, weights @ parts.reconstruction
 
 
 entropy, _ = data.entropy()
 chain = td.Discrete(betas)
-L_T, steps, L_0 = all_terms(chain, np.arange(T, -1, -1) / T)
+L_T, steps, L_0 = all_terms(chain, np.arange(T, 0, -1) / T)
 L = steps[::-1]  # L[k − 1] is L_k
 total = L_T + L.sum() + L_0
 print(f"L_T {L_T:.6f} + sum of the steps {L.sum():.4f} + L_0 {L_0:.4f} = {total:.4f} nats; entropy {entropy:.4f}")
@@ -440,38 +442,34 @@ show(fig, "Left: the price of each step on logarithmic axes, falling from 0.6 na
 # kernel that its Gaussian misses. For our mixture the true kernel is known. Draw paths and see which steps pay:
 
 # %%
-few = np.arange(100, -1, -1) / T  # the times of the steps t = 100, …, 1
-path = td.forward_path(chain, data.sample(rng, n), few, rng)
+few = np.arange(100, 0, -1) / T  # the times of the steps t = 100, …, 1
+path = td.forward_path(chain, data.sample(rng, n), few, rng)  # x_100, …, x_0
+levels = [chain.at(t) for t in (*few, 0.0)]
 perfect = td.Oracle(data, chain)
-missed = []  # ln q(x_{t−1} | x_t) − ln p(x_{t−1} | x_t), for n pairs at each step
-for (now, x_now), (then, x_then) in pairwise(zip(few, path, strict=True)):
+lost = []  # ln q(x_{t−1} | x_t) − ln p(x_{t−1} | x_t), for n pairs at each step
+for (now, x_now), (then, x_then) in pairwise(zip(levels, path, strict=True)):
     x0_hat = perfect.x0(x_now, now)
-    if then > 0:
-        mean, var = chain.posterior(x_now, x0_hat, now, then)
+    if then.t > 0:
+        c_t, c_0, var = td.posterior(now, then)
+        mean = c_t * x_now + c_0 * x0_hat
     else:
-        mean, var = x0_hat, (chain.sigma(now) / chain.alpha(now)) ** 2
-    true = data.reverse_kernel(x_now, chain, now, then).log_density(x_then)
-    missed.append(true - log_normal(x_then, mean, var)[:, 0])
-missed = np.array(missed[::-1])  # (100, n): t = 1, …, 100
+        mean, var = x0_hat, (now.sigma / now.alpha) ** 2
+    true = data.reverse_kernel(x_now, now, then).log_density(x_then)
+    lost.append(true - log_normal(x_then, mean, var)[:, 0])
+lost = np.array(lost[::-1])  # (100, n): t = 1, …, 100
 
-for name, some in {
-    "1": missed[:1],
-    "2": missed[1:2],
-    "3–10": missed[2:10],
-    "11–100": missed[10:],
-    "1–100": missed,
-}.items():
+for name, some in {"1": lost[:1], "2": lost[1:2], "3–10": lost[2:10], "11–100": lost[10:], "1–100": lost}.items():
     nats = some.sum(axis=0)
     error = nats.std() / np.sqrt(n)
-    print(f"steps t = {name:6s} miss {nats.mean():.4f} ± {error:.4f} nats")
+    print(f"steps t = {name:6s} lose {nats.mean():.4f} ± {error:.4f} nats")
 print(f"the bound − the entropy  {total - entropy:.4f} nats")
 assert abs(nats.mean() - (total - entropy)) < 4 * error
 
 # %% [markdown]
-# All 0.44 nats, within the error, are missed in the first hundred steps. The guess is not to blame, it is perfect. But
+# All 0.44 nats, within the error, are lost in the first hundred steps. The guess is not to blame, it is perfect. But
 # the true kernels have a larger variance than $\tilde\beta_t$ (notebook 3), and where one step more than doubles the
 # signal-to-noise ratio, as that from $t = 2$ to $1$ ($w_2 = 0.5997$ is half of 2.20 − 1), it costs most. (The step
-# $t = 1$ misses nothing: it alone has the variance $\sigma_1^2/\alpha_1^2$, and across 0.01 the data's density is
+# $t = 1$ loses nothing: it alone has the variance $\sigma_1^2/\alpha_1^2$, and across 0.01 the data's density is
 # flat.) A finer schedule of the same shape would not help there: its step from 2 to 1 again about doubles the SNR.
 # Steps that are small *in log-SNR* should, so in the next section we space them evenly in $\lambda$ between two fixed
 # ends.
@@ -502,8 +500,8 @@ snr = np.linspace(1e-3, 8, 100)
 curve = np.array([mmse(each) for each in snr])
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
 for ax, count in zip(axes, (30, 120), strict=True):
-    ts = td.grids.log_snr(vp, count, to_zero=True)  # equal steps of λ from −10 to 14, then t = 0, the step of L_0
-    ends = np.exp(vp.log_snr(ts[:-1]))  # SNR_T < … < SNR_1
+    ts = td.grids.even_log_snr(vp, count - 1)  # T times at equal steps of λ, from −10 to 14; the last is that of L_0
+    ends = vp.at(ts).snr  # SNR_T < … < SNR_1
     ends = ends[(ends < 20) & (ends > 1e-3)]  # those that the figure shows
     high = np.array([mmse(each) for each in ends[:-1]])
     ax.bar(ends[:-1], high, np.diff(ends), align="edge", color=MODEL, alpha=0.3, edgecolor=MODEL, lw=0.7)
@@ -531,7 +529,7 @@ show(fig, "A falling curve, the mmse against the signal-to-noise ratio, under a 
 # **Predict.** If $\mathrm{SNR}_1$ is huge and $\mathrm{SNR}_T$ tiny, what will $L_T$ + half the integral + $L_0$ be?
 
 # %%
-lam = np.linspace(float(vp.log_snr(vp.t_max)), float(vp.log_snr(vp.t_min)), 241)  # log-SNR, from noise to data
+lam = np.linspace(vp.at(vp.t_max).log_snr, vp.at(vp.t_min).log_snr, 241)  # log-SNR, from noise to data
 height = np.array([np.exp(each) * mmse(np.exp(each)) for each in lam])  # times SNR, as dSNR = SNR dλ
 d_lam = lam[1] - lam[0]
 simpson = np.r_[1, np.tile([4, 2], 119), 4, 1] * d_lam / 3
@@ -540,7 +538,7 @@ integral = 0.5 * simpson @ height
 counts = [20, 40, 80, 160, 320]
 sums = []
 for count in tqdm(counts):
-    prior, steps, reconstruction = all_terms(vp, td.grids.log_snr(vp, count, to_zero=True))
+    prior, steps, reconstruction = all_terms(vp, td.grids.even_log_snr(vp, count - 1))
     sums.append(steps.sum())
 sums = np.array(sums)
 limit = prior + integral + reconstruction  # L_T and L_0 are the same for each T, as the ends of the grid are
@@ -583,30 +581,31 @@ show(fig, "Left: −ELBO falls from 6.5 nats at T = 20 towards the entropy line 
 #
 # A constant! Jensen's inequality loses nothing.
 #
-# **Predict.** Take Gaussian data, $\mathcal N(m, v)$, and $T = 1$: one single step from $x_1$ to the data. Can its
+# **Predict.** Take Gaussian data, $\mathcal N(m, V_0)$, and $T = 1$: one single step from $x_1$ to the data. Can its
 # bound be the exact log-likelihood?
 #
 # If the data are Gaussian, the true steps are Gaussian too, for any $T$ and any schedule. Write
-# $V_t = \alpha_t^2 v + \sigma_t^2$ for the variance of $x_t$. Then $q(x_{t-1} \mid x_t)$ has the mean of the posterior
+# $V_t = \alpha_t^2 V_0 + \sigma_t^2$ for the variance of $x_t$. Then $q(x_{t-1} \mid x_t)$ has the mean of the posterior
 # with $\hat x_0 = \mathbb E[x_0 \mid x_t]$, as always, and the variance $\beta_t V_{t-1}/V_t$, from precisions that
 # add:
 # $1/V_{t-1} + (1-\beta_t)/\beta_t = \big(\beta_t + (1-\beta_t) V_{t-1}\big)/(\beta_t V_{t-1}) = V_t/(\beta_t V_{t-1})$.
 
 # %%
-gaussian = td.GaussianMixture([1.0], [[0.7]], [[[0.3]]])  # m = 0.7, v = 0.3
+gaussian = td.GaussianMixture([1.0], [[0.7]], [[[0.3]]])  # m = 0.7, V_0 = 0.3
 three = np.array([[-1.0], [0.2], [1.5]])  # three points x_0
 truth = gaussian.log_density(three)
 print("   T    |ln p/q − ln q(x_0)|, the largest of 3 × 1000 paths    |ELBO − ln q(x_0)|, mean over ε on nodes")
 for count in (1, 3, 50):
     process = td.Discrete.cosine(count) if count > 1 else td.Discrete([0.9])
-    times = np.arange(count, -1, -1) / count
+    times = np.arange(count, 0, -1) / count
     exact = td.Oracle(gaussian, process)
-    V = process.alpha(times) ** 2 * 0.3 + process.sigma(times) ** 2  # V_T, …, V_0
+    levels = process.at([*times, 0.0])
+    V = levels.alpha**2 * 0.3 + levels.sigma**2  # V_T, …, V_0
     options = {"variance": process.betas[::-1] * V[1:] / V[:-1], "prior": lambda x, e=exact: e.log_density(x, 1.0)}
     rows = np.repeat(three, 1000, axis=0)
-    ratios = td.path_log_ratio(exact, process, td.forward_path(process, rows, times, rng), times, **options)
+    ratios = td.path_log_ratio(exact, td.forward_path(process, rows, times, rng), times, **options)
     nodes = np.broadcast_to(np.tile(z, 3)[:, None], (count, 3 * len(z), 1))
-    nats = td.elbo(exact, process, np.repeat(three, len(z), axis=0), times, noise=nodes, **options).nats
+    nats = td.elbo(exact, np.repeat(three, len(z), axis=0), times, noise=nodes, **options).nats
     by_paths = np.max(np.abs(ratios - np.repeat(truth, 1000)))
     by_terms = np.max(np.abs(-nats.reshape(3, -1) @ gauss - truth))
     print(f"{count:4d}    {by_paths:.1e} {by_terms:58.1e}")
@@ -640,7 +639,7 @@ ax.plot(middle, w_snr / width / np.sum(w_snr), color=EXACT)
 ax.plot(middle, 1 / width / len(width), color=MODEL, ls="--")
 ax.text(-9.9, 0.042, "the bound", color=EXACT)
 ax.text(0.6, 0.098, "$L_{simple}$", color=MODEL)
-ax.set(xlabel="log-SNR λ (nats): noise on the left, data on the right", ylabel="share of weight\nper nat of log-SNR",
+ax.set(xlabel="log-SNR λ (nats): noise on the left, data on the right", ylabel="fraction of the weight\nper nat of log-SNR",
        ylim=(0, 0.12), xticks=[-10, -5, 0, 5])  # fmt: skip
 show(fig, "Weight against log-SNR. The bound's is nearly flat, rising a little at the right end; that of L_simple is a broad "
      "hump over the noisy half that is almost zero on the right.")  # fmt: skip
@@ -667,16 +666,16 @@ show(fig, "Weight against log-SNR. The bound's is nearly flat, rising a little a
 # chain has 200 steps.
 
 # %%
-levels = (-1 + 2 * np.arange(3, 256, 8) / 255)[:, None]  # 32 of the 256
-share = np.exp(data.log_density(2.4 * levels))  # the mixture, squeezed into [−1, 1]
-share /= share.sum()
-pixels = td.GaussianMixture(share, levels, np.zeros((32, 1, 1)))  # no width: exactly these levels
-times = td.grids.log_snr(vp, 200, to_zero=True)
-parts = td.elbo(td.Oracle(pixels, vp), vp, np.repeat(levels, 50, axis=0), times, rng, decoder="bins")
+greys = (-1 + 2 * np.arange(3, 256, 8) / 255)[:, None]  # 32 of the 256
+chance = np.exp(data.log_density(2.4 * greys))  # the mixture, squeezed into [−1, 1]
+chance /= chance.sum()
+pixels = td.GaussianMixture(chance, greys, np.zeros((32, 1, 1)))  # no width: exactly these levels
+times = td.grids.even_log_snr(vp, 199)
+parts = td.elbo(td.Oracle(pixels, vp), np.repeat(greys, 50, axis=0), times, rng, decoder="bins")
 bits = parts.bits_per_dim.reshape(32, 50)  # 50 draws for each level
-mean, error = share @ bits.mean(axis=1), np.sqrt(share**2 @ bits.var(axis=1, ddof=1) / 50)
-least = -share @ np.log2(share)
-reconstruction = share @ parts.reconstruction.reshape(32, 50).mean(axis=1) / np.log(2)
+mean, error = chance @ bits.mean(axis=1), np.sqrt(chance**2 @ bits.var(axis=1, ddof=1) / 50)
+least = -chance @ np.log2(chance)
+reconstruction = chance @ parts.reconstruction.reshape(32, 50).mean(axis=1) / np.log(2)
 print(f"bits per dimension: bound {mean:.2f} ± {error:.2f}, of which L_0 {reconstruction:.4f}; entropy {least:.2f}")
 stretched = data.diffused(10, 0).entropy()[0]  # the law of 10 x_0
 print(f"entropy of the mixture stretched by 10: {stretched:.4f} nats, which is {stretched - entropy:.4f} more")
@@ -736,7 +735,7 @@ assert nll["perfect"][0] < entropy < total < total - L_0
 # What this notebook claims, against exact truth, and the difference that is allowed, with the reason.
 
 # %%
-snr_grid = np.exp(vp.log_snr(td.grids.log_snr(vp, 40, to_zero=True)[:-1]))
+snr_grid = vp.at(td.grids.even_log_snr(vp, 39)).snr
 rectangles = 0.5 * np.sum(np.diff(snr_grid) * [mmse(each) for each in snr_grid[:-1]])
 order = np.log2(gaps[-2] / gaps[-1])
 rows = [
@@ -760,7 +759,7 @@ assert np.all(np.diff(gaps) < 0)  # a bound, and tighter with each doubling
 # - $\ln p(x_0)$ is out of reach; the ELBO is below it by a KL divergence of paths, and tight where the steps are exact.
 # - $-\mathrm{ELBO} = L_T + \sum L_{t-1} + L_0$, and $L_{t-1} = \frac12(\mathrm{SNR}_{t-1} - \mathrm{SNR}_t)\,\mathbb E\|x_0 -
 #   \hat x_0\|^2 = w_t\,\mathbb E\|\varepsilon - \hat\varepsilon\|^2$.
-# - Averaged over the data, the bound exceeds the entropy by the sum of the nats that single steps, and the prior, miss.
+# - Averaged over the data, the bound exceeds the entropy by the sum of the nats that single steps, and the prior, lose.
 # - With the best denoiser the bound is a staircase over the mmse; with twice the steps, even in log-SNR between fixed ends,
 #   its gap halves. As the ends go to data and noise its limit is the entropy.
 # - $L_\text{simple}$ drops the weights. Train with it if you like; never report it as a likelihood.

@@ -46,7 +46,7 @@ rng = np.random.default_rng(5)
 #
 # Look at it on a line, with the two-mode mixture of notebook 1, whose conditional means the library's `Oracle` knows
 # exactly. (In the library $t$ is a number from 0, the data, to 1, noise; `process.time(λ)` is the time at which
-# the log-SNR $\lambda = \ln \alpha^2/\sigma^2$ has a given value.)
+# the log-SNR $\lambda = \ln \alpha^2/\sigma^2$ has a given value. A model takes a time, or a level, `process.at(t)`.)
 #
 # **Predict.** At large positive $x$, is the noise more likely positive or negative? And what is the best guess half way
 # between the two modes?
@@ -56,21 +56,20 @@ line = td.GaussianMixture(weights=[0.35, 0.65], means=[[-1.5], [0.8]], covarianc
 process = td.VP()
 oracle = td.Oracle(line, process)  # oracle(x, t) is ε*(x), oracle.x0(x, t) is E[x_0 | x]
 
-t = float(process.time(2.0))
-alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
+now = process.at(process.time(2.0))
 x0, eps = line.sample(rng, 200_000), rng.standard_normal((200_000, 1))
-x = alpha * x0 + sigma * eps
+x = now.alpha * x0 + now.sigma * eps
 
 edges = np.linspace(-2.4, 2.2, 47)
 centres, which = (edges[:-1] + edges[1:]) / 2, np.digitize(x[:, 0], edges)
 means = np.array([eps[which == i, 0].mean() for i in range(1, len(edges))])
-miss = (eps - oracle(x, t))[:, 0]  # its mean in each bin, in standard errors, comes back in "The numbers":
-off = [miss[which == i].mean() / miss[which == i].std() * np.sum(which == i) ** 0.5 for i in range(1, len(edges))]
+errors = (eps - oracle(x, now))[:, 0]  # their mean in each bin, in standard errors, comes back in "The numbers":
+off = [errors[which == i].mean() / errors[which == i].std() * np.sum(which == i) ** 0.5 for i in range(1, len(edges))]
 
 grid = np.linspace(-2.4, 2.2, 400)[:, None]
 fig, ax = plt.subplots(figsize=(7, 3.2))
 ax.scatter(x[:1500, 0], eps[:1500, 0], s=10, color=DATA, alpha=0.6, linewidths=0)
-ax.plot(grid, oracle(grid, t), color=EXACT)
+ax.plot(grid, oracle(grid, now), color=EXACT)
 ax.plot(centres, means, color=MODEL, marker="o", ms=4, ls="none")
 ax.text(0.35, -2.9, "pairs (x, ε)", color=DATA)
 ax.text(-0.95, 2.3, "exact E[ε | x]", color=EXACT)
@@ -98,7 +97,7 @@ show(fig, "A cloud of pairs of noisy point and noise in two slanted bands, one f
 # $q(x_0)\,\mathcal N(x;\ \alpha x_0,\ \sigma^2 I)/q_t(x)$ is Bayes' rule for $q(x_0 \mid x)$, so it is a conditional
 # mean, and $x - \alpha x_0 = \sigma\varepsilon$:
 #
-# $$\boxed{\;s(x, t) := \nabla_x \ln q_t(x) = -\frac{\mathbb E[\varepsilon \mid x_t = x]}{\sigma}, \qquad\text{so}\qquad \varepsilon^*(x, t) = -\sigma\,s(x, t)\;}$$
+# $$\boxed{\;\nabla_x \ln q_t(x) = -\frac{\mathbb E[\varepsilon \mid x_t = x]}{\sigma}, \qquad\text{so}\qquad \varepsilon^*(x, t) = -\sigma\,\nabla_x \ln q_t(x)\;}$$
 #
 # The gradient of a log-density with respect to its argument is called the **score**. It points to where data are
 # denser; it knows nothing of normalising constants. Mind what it is a gradient in: some notes print
@@ -124,16 +123,16 @@ check(score_from_eps)
 
 # %%
 h = 1e-5
-slope = (oracle.log_density(grid + h, t) - oracle.log_density(grid - h, t)) / (2 * h)
-difference = np.max(np.abs(slope - (-oracle(grid, t)[:, 0] / sigma)))
+slope = (oracle.log_density(grid + h, now) - oracle.log_density(grid - h, now)) / (2 * h)
+difference = np.max(np.abs(slope - (-oracle(grid, now)[:, 0] / now.sigma)))
 print(f"largest difference between the slope of ln q and −ε*/σ on 400 points: {difference:.1e}")
 assert difference < 1e-7  # h² for the formula, 1e-16/h for rounding
 
 # %% [markdown]
 # ## The picture to remember
 #
-# In the plane the score is a field of arrows. Here are two moons, a mixture of 32 Gaussians, from little noise to
-# much. All arrows are $-\varepsilon^* = \sigma s$: the noise that the perfect network sees, turned around; their
+# In the plane the score is a field of arrows. Here are two moons, a mixture of 32 Gaussians, from little noise to much.
+# All arrows are $-\varepsilon^* = \sigma\,\nabla\ln q_t$: the noise that the perfect network sees, turned around; their
 # lengths are compressed to the square root, so that the short ones can be seen, and can be compared within a panel.
 #
 # **Predict.** Where will the arrows point when the noise is much larger than the data?
@@ -146,16 +145,16 @@ fine = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
 coarse = np.stack(np.meshgrid(np.linspace(-2.4, 2.4, 11), np.linspace(-2.4, 2.4, 11)), axis=-1).reshape(-1, 2)
 
 
-def compressed(v):
-    """The arrows v (B, 2) with the root of their length, the longest with length 1."""
-    length = np.hypot(*v.T)[:, None]
-    return v / np.sqrt(length * length.max())
+def compressed(arrows):
+    """The arrows (B, 2) with the root of their length, the longest with length 1."""
+    length = np.hypot(*arrows.T)[:, None]
+    return arrows / np.sqrt(length * length.max())
 
 
 fig, axes = plt.subplots(1, 4, figsize=(8.2, 2.5))
 for ax, lam in zip(axes, (5, 2, 0, -4), strict=True):
-    t = float(process.time(lam))
-    density = np.exp(model.log_density(fine, t)).reshape(140, 140)
+    now = process.at(process.time(lam))
+    density = np.exp(model.log_density(fine, now)).reshape(140, 140)
     ax.contourf(
         side,
         side,
@@ -164,7 +163,7 @@ for ax, lam in zip(axes, (5, 2, 0, -4), strict=True):
         cmap="cividis",
         antialiased=False,
     )
-    arrows = compressed(-model(coarse, t))
+    arrows = compressed(-model(coarse, now))
     style = {"angles": "xy", "scale_units": "xy", "scale": 1.9, "width": 0.009, "headwidth": 4}
     ax.quiver(*coarse.T, *arrows.T, color="white", ec="black", lw=0.4, **style)
     ax.set(xticks=[], yticks=[], xlabel="$x_1$", xlim=(-2.7, 2.7), ylim=(-2.7, 2.7), aspect="equal")
@@ -188,9 +187,9 @@ fig, ax = plt.subplots(figsize=(3, 3.1))
 
 def frame(lam):
     """A level line of the density and the arrows of the score, at one log-SNR."""
-    t = float(process.time(lam))
-    density = np.exp(model.log_density(fine, t)).reshape(70, 70)
-    arrows = compressed(-model(small, t))
+    now = process.at(process.time(lam))
+    density = np.exp(model.log_density(fine, now)).reshape(70, 70)
+    arrows = compressed(-model(small, now))
     ax.clear()
     ax.contourf(side, side, density / density.max(), levels=[0.2, 1], colors=["#d9d9d9"], antialiased=False)
     ax.quiver(
@@ -209,10 +208,11 @@ show(FuncAnimation(fig, frame, frames=[*np.linspace(-4, 5, 22), 5, 5, 5], interv
 #
 # ## Tweedie's formula, in two lines
 #
-# Take the mean of $x = \alpha x_0 + \sigma\varepsilon$ given $x$, and put in $\mathbb E[\varepsilon \mid x] = -\sigma s$:
+# Take the mean of $x = \alpha x_0 + \sigma\varepsilon$ given $x$, and put in
+# $\mathbb E[\varepsilon \mid x] = -\sigma\,\nabla\ln q_t(x)$:
 #
-# $$x = \alpha\,\mathbb E[x_0 \mid x] + \sigma\,\mathbb E[\varepsilon \mid x] = \alpha\,\mathbb E[x_0 \mid x] - \sigma^2 s(x, t)
-#   \qquad\Longrightarrow\qquad \boxed{\;\mathbb E[x_0 \mid x] = \frac{x + \sigma^2\,s(x, t)}{\alpha}\;}$$
+# $$x = \alpha\,\mathbb E[x_0 \mid x] + \sigma\,\mathbb E[\varepsilon \mid x] = \alpha\,\mathbb E[x_0 \mid x] - \sigma^2\,\nabla\ln q_t(x)
+#   \qquad\Longrightarrow\qquad \boxed{\;\mathbb E[x_0 \mid x] = \frac{x + \sigma^2\,\nabla\ln q_t(x)}{\alpha}\;}$$
 #
 # To denoise, go up the log-density by $\sigma^2$ times its gradient, and undo the shrinking [Efron 2011,
 # [Tweedie's formula](https://doi.org/10.1198/jasa.2011.tm11181)].
@@ -237,11 +237,12 @@ check(tweedie)
 
 # %%
 chain = td.Discrete.linear(1000)
-points = moons.sample(rng, 5)
+on_chain = td.Oracle(moons, chain)
 step = 300
-noisy = chain.perturb(points, step / 1000, rng.standard_normal((5, 2)))
-answer = tweedie(noisy, step, td.score(td.Oracle(moons, chain), chain, noisy, step / 1000), chain.betas)
-exact = td.Oracle(moons, chain).x0(noisy, step / 1000)
+now = chain.at(step / 1000)
+noisy = now.perturb(moons.sample(rng, 5), rng.standard_normal((5, 2)))
+answer = tweedie(noisy, step, td.score(on_chain, noisy, now), chain.betas)
+exact = on_chain.x0(noisy, now)
 if answer is None:
     print("not yet: exercise 5.2")
 else:
@@ -261,10 +262,10 @@ judge = td.Oracle(ring, process)
 cloud = ring.sample(rng, 1500)
 fig, axes = plt.subplots(1, 3, figsize=(8.4, 3.3))
 surprise = {}
-t = float(process.time(-1.0))
+now = process.at(process.time(-1.0))
 one = np.array([[0.55, 0.4]])
-possible = ring.posterior(np.repeat(one, 60, axis=0), process.alpha(t), process.sigma(t)).sample(rng, 60)
-mean = judge.x0(one, t)
+possible = ring.posterior(np.repeat(one, 60, axis=0), now.alpha, now.sigma).sample(rng, 60)
+mean = judge.x0(one, now)
 axes[0].scatter(*cloud[:400].T, s=5, color=DATA, alpha=0.5, linewidths=0)
 for end in possible:
     axes[0].plot([one[0, 0], end[0]], [one[0, 1], end[1]], color=DATA, lw=0.4, alpha=0.6)
@@ -273,9 +274,9 @@ axes[0].scatter(*one.T, s=90, color="k", marker="x")
 axes[0].scatter(*mean.T, s=200, color=EXACT, marker="*", zorder=3)
 axes[0].set_title(r"one noisy point, $\lambda = -1$")
 for ax, lam in zip(axes[1:], (-1, 3), strict=True):
-    t = float(process.time(lam))
-    noisy = process.perturb(cloud, t, rng.standard_normal(cloud.shape))
-    guess = judge.x0(noisy, t)
+    now = process.at(process.time(lam))
+    noisy = now.perturb(cloud, rng.standard_normal(cloud.shape))
+    guess = judge.x0(noisy, now)
     surprise[lam] = -ring.log_density(guess).mean()
     ax.scatter(*cloud[:400].T, s=5, color=DATA, alpha=0.5, linewidths=0)
     ax.scatter(*guess[:500].T, s=9, color=EXACT, alpha=0.6, linewidths=0)
@@ -309,20 +310,22 @@ assert surprise[-1] > entropy + 10
 # ## How can one learn a score that nobody knows?
 #
 # One would like to fit a model $s_\theta$ to the score by **explicit score matching**,
-# $J_E(\theta) = \mathbb E\|s_\theta(x) - s(x)\|^2$. For real data $s$ is unknown. What is known is the pair
-# $(x, \varepsilon)$, and $-\varepsilon/\sigma$ is the score of the kernel that $x$ came from. **Denoising score
-# matching** fits that, $J_D(\theta) = \mathbb E\|s_\theta(x) + \varepsilon/\sigma\|^2$. Expand both squares. The first:
+# $J_E(\theta) = \mathbb E\|s_\theta(x) - \nabla\ln q_t(x)\|^2$. For real data $\nabla\ln q_t$ is unknown. What is known
+# is the pair $(x, \varepsilon)$, and $-\varepsilon/\sigma$ is the score of the kernel that $x$ came from. **Denoising
+# score matching** fits that, $J_D(\theta) = \mathbb E\|s_\theta(x) + \varepsilon/\sigma\|^2$. Expand both squares. The
+# first:
 #
 # $$J_D = \mathbb E\|s_\theta\|^2 + \tfrac{2}{\sigma} \mathbb E[s_\theta(x) \cdot \varepsilon] + \tfrac{1}{\sigma^2} \mathbb E\|\varepsilon\|^2 .$$
 #
 # The last mean is $d$, one for each coordinate. In the middle take the mean given $x$ first, where $s_\theta(x)$ is a
 # constant:
-# $\mathbb E[s_\theta(x) \cdot \varepsilon] = \mathbb E\big[s_\theta(x) \cdot \mathbb E[\varepsilon \mid x]\big] = -\sigma\,\mathbb E[s_\theta(x) \cdot s(x)]$.
+# $\mathbb E[s_\theta(x) \cdot \varepsilon] = \mathbb E\big[s_\theta(x) \cdot \mathbb E[\varepsilon \mid x]\big] = -\sigma\,\mathbb E[s_\theta(x) \cdot \nabla\ln q_t(x)]$.
 # So
 #
-# $$J_D = \mathbb E\|s_\theta\|^2 - 2\,\mathbb E[s_\theta \cdot s] + \tfrac{d}{\sigma^2}, \qquad J_E = \mathbb E\|s_\theta\|^2 - 2\,\mathbb E[s_\theta \cdot s] + \mathbb E\|s\|^2,$$
+# $$J_D = \mathbb E\|s_\theta\|^2 - 2\,\mathbb E[s_\theta \cdot \nabla\ln q_t] + \tfrac{d}{\sigma^2}, \qquad
+#   J_E = \mathbb E\|s_\theta\|^2 - 2\,\mathbb E[s_\theta \cdot \nabla\ln q_t] + \mathbb E\|\nabla\ln q_t\|^2,$$
 #
-# $$\boxed{\;J_D(\theta) = J_E(\theta) + \tfrac{d}{\sigma^2} - \mathbb E\|s\|^2 \qquad \text{for any } s_\theta\;}$$
+# $$\boxed{\;J_D(\theta) = J_E(\theta) + \tfrac{d}{\sigma^2} - \mathbb E\|\nabla\ln q_t\|^2 \qquad \text{for any } s_\theta\;}$$
 #
 # [Vincent 2011]. The two differ by a constant, so they have the same gradient in $\theta$ and the same minimiser. With
 # $s_\theta = -\hat\varepsilon/\sigma$, $\sigma^2 J_D = \mathbb E\|\varepsilon - \hat\varepsilon\|^2$ is the loss of a
@@ -332,8 +335,8 @@ assert surprise[-1] > entropy + 10
 # a mean over $x$: two different sums, both over fine grids.
 
 # %%
-t = float(process.time(1.0))
-alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
+now = process.at(process.time(1.0))
+alpha, sigma = now.alpha, now.sigma
 z = np.linspace(-8, 8, 81)
 gauss = np.exp(-(z**2) / 2) / np.sum(np.exp(-(z**2) / 2))  # E f(ε) = Σ gauss f(z)
 x0 = (
@@ -341,25 +344,26 @@ x0 = (
 )  # (2, 81, 1): modes, nodes, and one axis for ε
 x_pair, eps_pair = alpha * x0 + sigma * z, np.broadcast_to(z, (2, 81, 81))
 weight = line.weights[:, None, None] * gauss[:, None] * gauss
-y, weight_y = oracle.at(t).quadrature()  # oracle.at(t) is the mixture q_t: points x of it, and their weights
-s = oracle.at(t).score(y)
+marginal = oracle.marginal(now)  # the mixture q_t
+y, weight_y = marginal.quadrature()  # points x of it, and their weights
+score = marginal.score(y)
 
 guesses = {
-    "the true score": lambda x: oracle.at(t).score(x),
+    "the true score": lambda x: marginal.score(x),
     "0, no idea": lambda x: 0 * x,
     "−x, as if data were N(0, 1)": lambda x: -x,
     "−tanh(3x), made up": lambda x: -np.tanh(3 * x),
-    "the true score, wrong sign": lambda x: -oracle.at(t).score(x),
+    "the true score, wrong sign": lambda x: -marginal.score(x),
 }
-constant = 1 / sigma**2 - weight_y @ (s[:, 0] ** 2)
+constant = 1 / sigma**2 - weight_y @ (score[:, 0] ** 2)
 print("score                            denoising    explicit    difference")
 for name, guess in guesses.items():
     values = guess(x_pair.reshape(-1, 1)).reshape(x_pair.shape)
     denoising = np.sum(weight * (values + eps_pair / sigma) ** 2)
-    explicit = weight_y @ ((guess(y) - s)[:, 0] ** 2)
+    explicit = weight_y @ ((guess(y) - score)[:, 0] ** 2)
     print(f"{name:30s} {denoising:11.6f} {explicit:11.6f}   {denoising - explicit:11.6f}")
     assert abs(denoising - explicit - constant) < 1e-6  # what quadrature of scores is good for
-print(f"{'d/σ² − E‖s‖²':30s} {'':25s} {constant:11.6f}")
+print(f"{'d/σ² − E‖∇ ln q‖²':30s} {'':25s} {constant:11.6f}")
 
 # %% [markdown]
 # ## The floor of the loss
@@ -367,7 +371,7 @@ print(f"{'d/σ² − E‖s‖²':30s} {'':25s} {constant:11.6f}")
 # For the true score $J_E = 0$, and what remains of the loss is the constant times $\sigma^2$. It is the first term of
 # this notebook's first box, now with a value:
 #
-# $$\min_f \mathbb E\|\varepsilon - f(x)\|^2 = d - \sigma^2\,\mathbb E\|s(x, t)\|^2 .$$
+# $$\min_f \mathbb E\|\varepsilon - f(x)\|^2 = d - \sigma^2\,\mathbb E\|\nabla\ln q_t(x)\|^2 .$$
 #
 # The same from Pythagoras: $\mathbb E\|\varepsilon\|^2 = d$ splits into the floor and $\mathbb E\|\varepsilon^*\|^2$.
 # And since $x_0 - \mathbb E[x_0 \mid x] = -\frac\sigma\alpha (\varepsilon - \varepsilon^*)$, the least error of a guess
@@ -378,16 +382,16 @@ print(f"{'d/σ² − E‖s‖²':30s} {'':25s} {constant:11.6f}")
 
 # %%
 lam = np.linspace(-8, 9, 69)
-floor = judge.floor(process.time(lam))  # 1 − σ² E‖s‖²/d, by quadrature
+floor = judge.floor(process.time(lam))  # 1 − σ² E‖∇ ln q‖²/d, by quadrature
 gaussian = 1 / (1 + np.exp(-lam))  # N(0, I): d − σ² E‖x‖² = d α², and α² = sigmoid(λ)
 
 n = 40_000
 dots = np.arange(-7, 9, 2)
 measured, errors = [], []
 for each in dots:
-    t = float(process.time(each))
+    now = process.at(process.time(each))
     x0, eps = ring.sample(rng, n), rng.standard_normal((n, 2))
-    loss = np.mean((eps - judge(process.perturb(x0, t, eps), t)) ** 2, axis=1)
+    loss = np.mean((eps - judge(now.perturb(x0, eps), now)) ** 2, axis=1)
     measured.append(loss.mean())
     errors.append(loss.std() / np.sqrt(n))
 measured, errors = np.array(measured), np.array(errors)
@@ -397,7 +401,7 @@ ax.plot(lam, gaussian, color=DATA, ls=":")
 ax.plot(lam, floor, color=EXACT)
 ax.plot(dots, measured, color=MODEL, marker="o", ms=6, ls="none")
 ax.text(0.75, 0.86, "$\\mathcal{N}(0, I)$", color=DATA, ha="right")
-ax.text(5.7, 0.62, "ring of eight:\n$1 - \\sigma^2 E\\Vert s\\Vert^2/d$", color=EXACT)
+ax.text(5.9, 0.55, "ring of eight:\n$1 - \\sigma^2 E\\Vert\\nabla\\ln q\\Vert^2/d$", color=EXACT)
 ax.text(-7.8, 0.12, "measured loss of the\nperfect denoiser", color=MODEL)
 ax.set(
     xlabel="log-SNR λ (nats): noise on the left, data on the right",
@@ -409,10 +413,10 @@ show(fig, "The least loss against log-SNR. For a Gaussian it rises in one smooth
      "dips to 0.36 near 3, and rises to 1. Measured dots lie on it.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* on the far left $x$ *is* the noise, and seeing it is easy. On the far right the noise is finer than
-# the data's own width, and cannot be told from it: the loss is 1, as if one always answered 0. In between the ring
+# *What to see:* on the far left $x$ *is* the noise, and seeing it is easy. On the far right the noise is finer than the
+# data's own width, and cannot be distinguished from it: the loss is 1, as if one always answered 0. In between the ring
 # has a story. The hump is doubt about *which* mode. In the dip ($\lambda \approx 3$) the mode is known and its width
-# still negligible, so most of the noise can be told. Dots are the mean loss of the perfect denoiser on 40,000 points,
+# still negligible, so most of the noise can be seen. Dots are the mean loss of the perfect denoiser on 40,000 points,
 # larger than their standard errors.
 #
 # Two lessons. A training loss on its own says nothing: what counts is the *excess* over the floor. And losses under
@@ -428,8 +432,8 @@ show(fig, "The least loss against log-SNR. For a Gaussian it rises in one smooth
 # |---|---|---|---|---|
 # | noise $\varepsilon$ | $F$ | exercise 5.3 | $1$ | $\sigma/\alpha$ |
 # | data $x_0$ | exercise 5.4 | $F$ | $\alpha/\sigma$ | $1$ |
-# | velocity $v$ | $\sigma x_t + \alpha F$ | $\alpha x_t - \sigma F$ | $\alpha$ | $\sigma$ |
-# | score $s$ | $-\sigma F$ | $(x_t + \sigma^2 F)/\alpha$ | $\sigma$ | $\sigma^2/\alpha$ |
+# | $v$ | $\sigma x_t + \alpha F$ | $\alpha x_t - \sigma F$ | $\alpha$ | $\sigma$ |
+# | score $\nabla\ln q_t$ | $-\sigma F$ | $(x_t + \sigma^2 F)/\alpha$ | $\sigma$ | $\sigma^2/\alpha$ |
 #
 # All maps are affine in $F$, so they also turn conditional means into conditional means. (For $v$: with
 # $\alpha = \cos\varphi$ and $\sigma = \sin\varphi$, $(x_t, v)$ is $(x_0, \varepsilon)$ turned by the angle $\varphi$;
@@ -465,12 +469,12 @@ def eps_from_x0(x_t, t, x0, betas):
 check(eps_from_x0)
 
 # %% [markdown]
-# ### Exercise 5.5: the velocity
+# ### Exercise 5.5: v
 
 
 # %%
 def v_from_x0_eps(t, x0, eps, betas):
-    """The velocity v at step t, from 1 to T; x0, eps and v are (B, D)."""
+    """v = α ε − σ x_0 at step t, from 1 to T; x0, eps and v are (B, D)."""
     ### BEGIN SOLUTION
     left = np.prod(1 - betas[:t])
     return np.sqrt(left) * eps - np.sqrt(1 - left) * x0
@@ -488,18 +492,17 @@ check(v_from_x0_eps)
 
 # %%
 lam = np.linspace(-12, 12, 200)
-alpha, sigma = 1 / np.sqrt(1 + np.exp(-lam)), 1 / np.sqrt(1 + np.exp(lam))
+cosine = td.Cosine()  # reaches further into the noise than VP
+now = cosine.at(cosine.time(lam))  # a level with 200 times: now.alpha and now.sigma are (200,)
 styles = {"eps": ("#0072B2", "-"), "x0": ("#D55E00", "--"), "v": ("#000000", "-."), "score": ("#009E73", ":")}
 names = {"eps": "ε", "x0": "$x_0$", "v": "v", "score": "score"}
 fig, axes = plt.subplots(1, 2, figsize=(7.8, 2.9), sharey=True)  # an answer is a x + b F; convert(…)[1] is b
 for ax, convert, what in (
-    (axes[0], td.denoisers.to_x0, "$\\hat x_0$"),
-    (axes[1], td.denoisers.to_eps, "$\\hat\\varepsilon$"),
+    (axes[0], td.predictions.to_x0, "$\\hat x_0$"),
+    (axes[1], td.predictions.to_eps, "$\\hat\\varepsilon$"),
 ):
     for kind, (color, ls) in styles.items():
-        ax.semilogy(
-            lam, np.abs(convert(kind, alpha, sigma)[1] * np.ones_like(lam)), color=color, ls=ls, label=names[kind]
-        )
+        ax.semilogy(lam, np.abs(convert(kind, now)[1] * np.ones_like(lam)), color=color, ls=ls, label=names[kind])
     ax.set(xlabel="log-SNR λ: noise left, data right", title=f"in {what}", ylim=(1e-3, 1e3), xticks=[-10, -5, 0, 5, 10])
     ax.axhline(1, color=DATA, lw=0.5)
 axes[0].set_ylabel("an error of 1 becomes")
@@ -532,9 +535,9 @@ assert round((x - sigma * 0.3) / alpha, 3) == 0.907
 # ## Break it
 #
 # **A dropped $\sigma$.** "The network predicts the score up to sign" is a sentence one hears. Suppose somebody takes
-# $s = -\hat\varepsilon$, without the division by $\sigma$. `check` notices; would you, from the samples? We give the
-# perfect denoiser to a sampler of notebook 8 (50 steps from noise to data), and then again with the mistake, which
-# makes of every $\hat\varepsilon$ a $\sigma\hat\varepsilon$.
+# $-\hat\varepsilon$ for the score, without the division by $\sigma$. `check` notices; would you, from the samples? We
+# give the perfect denoiser to a sampler of notebook 8 (50 steps from noise to data), and then again with the mistake,
+# which makes of every $\hat\varepsilon$ a $\sigma\hat\varepsilon$.
 #
 # **Predict.** Which part of the picture survives: the large shape, or the detail?
 
@@ -548,21 +551,25 @@ def without_sigma(t, eps, betas):
 print(check(without_sigma, "score_from_eps"))
 
 
-class Dropped(td.denoisers.Around):
-    """The denoiser of somebody who takes s = −ε̂, and then ε̂ = −σs. (Around keeps self.model and its process.)"""
+class Dropped(td.denoisers.Wrapper):
+    """The denoiser of somebody who takes −ε̂ for the score, and then −σ score for ε̂. (Wrapper keeps self.model.)"""
 
     def __call__(self, x, t):
-        return self.process.sigma(t) * self.model(x, t)
+        return self.process.at(t, like=x).sigma * self.model(x, t)
 
     def x0(self, x, t):
-        return td.denoisers.x0_from_eps(self.process, x, t, self(x, t))
+        return td.predictions.x0_from_eps(x, self(x, t), self.process.at(t, like=x))
 
 
-right = td.sample(judge, process, 1500, sampler=td.ddim, steps=50, rng=rng)
-wrong = td.sample(Dropped(judge), process, 1500, sampler=td.ddim, steps=50, rng=rng)
+right = td.sample(judge, 1500, sampler=td.ddim, steps=50, rng=rng)
+wrong = td.sample(Dropped(judge), 1500, sampler=td.ddim, steps=50, rng=rng)
 fig, axes = plt.subplots(1, 2, figsize=(6, 3.5))
 for ax, cloud, color, title in zip(
-    axes, (right, wrong), (EXACT, MODEL), ("$s = -\\hat\\varepsilon/\\sigma$", "$s = -\\hat\\varepsilon$"), strict=True
+    axes,
+    (right, wrong),
+    (EXACT, MODEL),
+    ("score $-\\hat\\varepsilon/\\sigma$", "score $-\\hat\\varepsilon$"),
+    strict=True,
 ):
     ax.scatter(*cloud.T, s=9, color=color, alpha=0.5, linewidths=0)
     ax.set(xlim=(-2.7, 2.7), ylim=(-2.7, 2.7), aspect="equal", title=title)
@@ -580,19 +587,20 @@ show(
 # %%
 print("log-SNR      least error    σ dropped    wrong sign   (per coordinate)")
 for each in (-6, -2, 2, 4, 6):
-    t = float(process.time(each))
+    now = process.at(process.time(each))
     x0, eps = ring.sample(rng, n), rng.standard_normal((n, 2))
-    x = process.perturb(x0, t, eps)
-    alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
-    s = judge.at(t).score(x)
-    least, dropped, flipped = (np.mean((x0 - (x + sigma**2 * score) / alpha) ** 2) for score in (s, sigma * s, -s))
+    x = now.perturb(x0, eps)
+    true = judge.marginal(now).score(x)
+    least, dropped, flipped = (
+        np.mean((x0 - (x + now.sigma**2 * score) / now.alpha) ** 2) for score in (true, now.sigma * true, -true)
+    )
     print(f"{each:7d} {least:16.4f} {dropped / least:10.2f} × {flipped / least:11.2f} ×")
     assert least < dropped < flipped
 
 # %% [markdown]
 # Without the $\sigma$ a single answer has, at worst in this table, twice the least possible error, and at high noise
 # nobody could tell. Yet the samples are ruined, and more steps would not mend them: at low noise each step removes only
-# the share $\sigma$ of the noise that it should, and the path ends elsewhere. With the wrong sign a single answer is
+# the fraction $\sigma$ of the noise that it should, and the path ends elsewhere. With the wrong sign a single answer is
 # off by up to 1,600 times the least error; that one you notice.
 #
 # **"The loss should reach 0."** It cannot: the floor. If yours, averaged over many batches, does get below it, that is
@@ -600,16 +608,16 @@ for each in (-6, -2, 2, 4, 6):
 # and on fresh ones.
 
 # %%
-t = float(process.time(4.0))
+now = process.at(process.time(4.0))
 few = ring.sample(rng, 20)
 parrot = td.Oracle(few, process)  # of points: a mixture whose modes have no width
 loss = {}
 for name, clean in {"its 20 points": np.repeat(few, 500, axis=0), "fresh points": ring.sample(rng, 10_000)}.items():
     eps = rng.standard_normal(clean.shape)
-    loss[name] = np.mean((eps - parrot(process.perturb(clean, t, eps), t)) ** 2)
+    loss[name] = np.mean((eps - parrot(now.perturb(clean, eps), now)) ** 2)
     print(f"loss per coordinate on {name:13s} {loss[name]:.3f}")
-print(f"the floor for the ring              {judge.floor(t):.3f}")
-assert loss["its 20 points"] < judge.floor(t) < loss["fresh points"]
+print(f"the floor for the ring              {judge.floor(now.t):.3f}")
+assert loss["its 20 points"] < judge.floor(now.t) < loss["fresh points"]
 
 # %% [markdown]
 # Below the floor on what it has seen, above it on what it has not: it has learned the points by heart. Notebook 11 is
@@ -625,11 +633,11 @@ assert loss["its 20 points"] < judge.floor(t) < loss["fresh points"]
 # %%
 print("log-SNR    loss measured    standard error    floor      mmse · SNR     (per coordinate)")
 for each, found, error in zip(dots, measured, errors, strict=True):
-    t = float(process.time(each))
-    exact = judge.floor(t)
-    x, w = judge.at(t).quadrature()
-    covariance = ring.x0_posterior(x, process.alpha(t), process.sigma(t))[1]
-    mmse = w @ np.trace(covariance, axis1=1, axis2=2) / 2
+    now = process.at(process.time(each))
+    exact = judge.floor(now.t)
+    x, weights = judge.marginal(now).quadrature()
+    covariance = ring.x0_posterior(x, now.alpha, now.sigma)[1]
+    mmse = weights @ np.trace(covariance, axis1=1, axis2=2) / 2
     print(f"{each:7d} {found:16.4f} {error:17.4f} {exact:10.4f} {np.exp(each) * mmse:13.4f}")
     assert abs(found - exact) < 4 * error
     assert abs(np.exp(each) * mmse - exact) < 1e-5  # quadrature
@@ -650,9 +658,10 @@ assert np.max(np.abs(off)) < 4
 #
 # - The best answer to a squared loss is a conditional mean; the perfect network outputs
 #   $\mathbb E[\varepsilon \mid x_t] = -\sigma\,\nabla_x \ln q_t(x_t)$.
-# - Tweedie: $\mathbb E[x_0 \mid x_t] = (x_t + \sigma^2 s)/\alpha$. It is an average, and need not look like data.
+# - Tweedie: $\mathbb E[x_0 \mid x_t] = \big(x_t + \sigma^2\,\nabla\ln q_t(x_t)\big)/\alpha$. It is an average, and need
+#   not look like data.
 # - Denoising score matching is score matching plus a constant, for every model; the constant makes the floor
-#   $d - \sigma^2 \mathbb E\|s\|^2$.
+#   $d - \sigma^2\,\mathbb E\|\nabla\ln q_t\|^2$.
 # - $\varepsilon$, $x_0$, $v$ and the score say the same, but not equally loudly: mind $\alpha \to 0$ and $\sigma \to 0$.
 #
 # **Next:** [6. Backpropagation by hand](06_backpropagation.ipynb). We know what to learn. Can we trust the gradient

@@ -33,14 +33,14 @@ rng = np.random.default_rng(6)
 # ## What a gradient is
 #
 # Write $\langle a, b\rangle = \sum_i a_i b_i$ for arrays of one shape, whatever that shape is. Let a **layer** turn $x$
-# into $y = f(x)$, and let a number, the loss $L$, be computed from $y$. Suppose somebody has told us how $L$ depends on
+# into $y = f(x)$, and let a number, the loss $L$, be computed from $y$. Suppose that we know already how $L$ depends on
 # $y$: the array $dy = \partial L/\partial y$, of the shape of $y$. (It is one symbol; we write $dx$ for
-# $\partial L/\partial x$ in the same way.) Move $x$ by a small $u$. To first order
+# $\partial L/\partial x$ in the same way.) Move $x$ by a small $z$. To first order
 #
-# $$y \text{ moves by } Ju, \qquad L \text{ moves by } \langle dy, Ju\rangle = \langle J^\top dy, u\rangle,$$
+# $$y \text{ moves by } Jz, \qquad L \text{ moves by } \langle dy, Jz\rangle = \langle J^\top dy, z\rangle,$$
 #
 # where $J$ is the matrix of the derivatives of $y$ by $x$, both read as long vectors. The gradient $dx$ is *defined* by
-# $L$ moving by $\langle dx, u\rangle$ for every $u$, so
+# $L$ moving by $\langle dx, z\rangle$ for every $z$, so
 #
 # $$\boxed{\;dx = J^\top dy\;}$$
 #
@@ -113,16 +113,17 @@ assert abs(dx[3, 1] - by_difference) < 1e-6 * abs(dx[3, 1])
 #
 # ### Linear
 #
-# $y = xW + b$ with rows $x$ (B, n), $W$ (n, m), $b$ (m,). Move all three by $u$, $U$ and $z$. To first order $y$ moves
-# by $uW + xU + z$, and $L$ by
+# $y = xW + b$ with rows $x$ (B, n), $W$ (n, m), $b$ (m,). Move all three by $z$, $Z$ and $\zeta$. To first order $y$
+# moves by $zW + xZ + \zeta$, and $L$ by
 #
-# $$\langle dy,\ uW\rangle + \langle dy,\ xU\rangle + \langle dy,\ z\rangle
-#   = \langle \underbrace{dy\,W^\top}_{dx},\ u\rangle + \langle \underbrace{x^\top dy}_{dW},\ U\rangle
-#   + \Big\langle \underbrace{\textstyle\sum_{\text{rows}} dy}_{db},\ z\Big\rangle .$$
+# $$\langle dy,\ zW\rangle + \langle dy,\ xZ\rangle + \langle dy,\ \zeta\rangle
+#   = \langle \underbrace{dy\,W^\top}_{dx},\ z\rangle + \langle \underbrace{x^\top dy}_{dW},\ Z\rangle
+#   + \Big\langle \underbrace{\textstyle\sum_{\text{rows}} dy}_{db},\ \zeta\Big\rangle .$$
 #
 # The first two use $\langle A, BC\rangle = \operatorname{tr}(A^\top BC)$, in which factors may be turned around in a
-# circle: $\langle A, BC\rangle = \langle AC^\top, B\rangle = \langle B^\top A, C\rangle$. The third pairs $dy$ with $z$
-# repeated in *every* row, so every row contributes. There is no mean over the batch: $L$ has it already, in $dy$.
+# circle: $\langle A, BC\rangle = \langle AC^\top, B\rangle = \langle B^\top A, C\rangle$. The third pairs $dy$ with
+# $\zeta$ repeated in *every* row, so every row contributes. There is no mean over the batch: $L$ has it already, in
+# $dy$.
 #
 # ### Exercise 6.1: the backward pass of a linear layer
 
@@ -177,18 +178,18 @@ check(silu_backward)
 # $$y = \frac{c}{r}, \qquad r = \sqrt{\overline{c^2} + \epsilon},$$
 #
 # with a bar for the mean over the row, and a small $\epsilon$ against division by 0 (the noise is written
-# $\varepsilon$) [[Ba et al. 2016](https://arxiv.org/abs/1607.06450)]. Move $x$ by $u$, step by step:
+# $\varepsilon$) [[Ba et al. 2016](https://arxiv.org/abs/1607.06450)]. Move $x$ by $z$, step by step:
 #
-# 1. $c$ moves by $u - \bar u$.
-# 2. $r^2 = \overline{c^2} + \epsilon$ moves by $2\,\overline{c\,(u - \bar u)} = 2\,\overline{c\,u}$, since
-#    $\overline{c\,\bar u} = \bar c\,\bar u = 0$. And $r^2$ moves by $2r$ times what $r$ moves by. So $r$ moves by
-#    $\overline{c\,u}/r = \overline{y\,u}$.
+# 1. $c$ moves by $z - \bar z$.
+# 2. $r^2 = \overline{c^2} + \epsilon$ moves by $2\,\overline{c\,(z - \bar z)} = 2\,\overline{c\,z}$, since
+#    $\overline{c\,\bar z} = \bar c\,\bar z = 0$. And $r^2$ moves by $2r$ times what $r$ moves by. So $r$ moves by
+#    $\overline{c\,z}/r = \overline{y\,z}$.
 # 3. $y = c/r$ moves by
-#    $\dfrac{u - \bar u}{r} - \dfrac{c}{r^2}\,\overline{y\,u} = \dfrac1r\,\big(u - \bar u - y\,\overline{y\,u}\big)$.
+#    $\dfrac{z - \bar z}{r} - \dfrac{c}{r^2}\,\overline{y\,z} = \dfrac1r\,\big(z - \bar z - y\,\overline{y\,z}\big)$.
 #
 # As a matrix, with $\mathbf 1$ for the vector of ones,
 # $J = \frac1r\big(I - \tfrac1n \mathbf 1\mathbf 1^\top - \tfrac1n\,y\,y^\top\big)$. It is **symmetric**, $J^\top = J$,
-# so the pullback is the same formula with $dy$ in the place of $u$:
+# so the pullback is the same formula with $dy$ in the place of $z$:
 #
 # $$\boxed{\;dx = \frac{1}{r}\,\Big(dy - \overline{dy} - y\;\overline{y\,dy}\Big)\;}$$
 #
@@ -238,18 +239,18 @@ theta = network.init(rng, dtype=np.float64)
 theta += 0.1 * rng.standard_normal(network.size)  # init leaves some layers at 0: give every layer something to do
 
 x0 = td.toys.moons32().sample(rng, 32)
-t = process.sample_times(rng, 32)
+now = process.at(process.sample_times(rng, 32), like=x0)  # a time for each point: now.alpha is a column, (32, 1)
 eps = rng.standard_normal((32, 2))
-x_t = process.perturb(x0, t, eps)
+x_t = now.perturb(x0, eps)
 
 
 def loss(theta):
     """The loss by its definition."""
-    eps_hat = td.NetworkDenoiser(network, theta, process)(x_t, t)
+    eps_hat = td.NetworkDenoiser(network, theta, process)(x_t, now)
     return np.mean((eps - eps_hat) ** 2)
 
 
-value, g = td.objective.loss_and_grad(network, process, theta, x0, t, eps)
+value, g = td.objective.loss_and_grad(network, theta, now, x0, eps)
 print(f"{network.size:,} parameters; the loss is {loss(theta):.15f} by definition, {value:.15f} beside its gradient")
 assert abs(loss(theta) - value) < 1e-12
 
@@ -257,26 +258,26 @@ assert abs(loss(theta) - value) < 1e-12
 # ## Is it right?
 #
 # A gradient of thousands of numbers looks like noise. One cannot *see* that it is right. But we know what it claims:
-# for every direction $u$,
+# for every direction $z$,
 #
-# $$\langle g, u\rangle = \frac{d}{dh}\,L(\theta + hu)\Big|_{h=0}.$$
+# $$\langle g, z\rangle = \frac{d}{dh}\,L(\theta + hz)\Big|_{h=0}.$$
 #
-# The right side needs no backpropagation, only the loss. Take *one* random $u$ of length 1. If $g$ is off by $e$, the
-# two sides differ by $\langle e, u\rangle$, which is 0 only for $u$ at right angles to $e$, and a random $u$ is that
+# The right side needs no backpropagation, only the loss. Take *one* random $z$ of length 1. If $g$ is off by $e$, the
+# two sides differ by $\langle e, z\rangle$, which is 0 only for $z$ at right angles to $e$, and a random $z$ is that
 # with probability 0. So **one number tests all parameters at once**, at this $\theta$ and on this batch. (A layer whose
 # weights are 0 hides the mistakes of those before it; hence the perturbed $\theta$ above.) It remains to differentiate
 # by $h$, a single real variable. Three ways:
 #
-# - **One-sided difference**, $\big(L(\theta + hu) - L(\theta)\big)/h$. By Taylor's formula it is off by about
+# - **One-sided difference**, $\big(L(\theta + hz) - L(\theta)\big)/h$. By Taylor's formula it is off by about
 #   $\tfrac h2 L''$. But both losses are rounded, each by about $10^{-16} L$, and what rounding does to their difference
 #   is divided by $h$: $\tfrac h2 |L''| + 10^{-16} |L|/h$. Small $h$ hurts as large $h$ does.
-# - **Central difference**, $\big(L(\theta + hu) - L(\theta - hu)\big)/2h$. Even terms cancel:
+# - **Central difference**, $\big(L(\theta + hz) - L(\theta - hz)\big)/2h$. Even terms cancel:
 #   $\tfrac{h^2}{6} |L'''| + 10^{-16} |L|/h$.
-# - **Complex step**, $\operatorname{Im} L(\theta + ihu)/h$, with $i^2 = -1$. Where $L$ is made of analytic functions,
+# - **Complex step**, $\operatorname{Im} L(\theta + ihz)/h$, with $i^2 = -1$. Where $L$ is made of analytic functions,
 #   Taylor's formula holds for the complex number $ih$ as well:
 #
-# $$L(\theta + ihu) = L + ih\,L' - \tfrac{h^2}{2} L'' - \tfrac{ih^3}{6} L''' + \dots \qquad\Longrightarrow\qquad
-#   \frac{\operatorname{Im} L(\theta + ihu)}{h} = L' - \tfrac{h^2}{6} L''' + \dots$$
+# $$L(\theta + ihz) = L + ih\,L' - \tfrac{h^2}{2} L'' - \tfrac{ih^3}{6} L''' + \dots \qquad\Longrightarrow\qquad
+#   \frac{\operatorname{Im} L(\theta + ihz)}{h} = L' - \tfrac{h^2}{6} L''' + \dots$$
 #
 # The value sits in the real part, the derivative in the imaginary part. **Nothing is subtracted**, so nothing cancels.
 #
@@ -284,15 +285,15 @@ assert abs(loss(theta) - value) < 1e-12
 # the minimum of $h + 10^{-16}/h$ and of $h^2 + 10^{-16}/h$.) And the complex step at $h = 10^{-200}$?
 
 # %%
-u = rng.standard_normal(network.size)
-u /= np.linalg.norm(u)
-claim = g @ u
+z = rng.standard_normal(network.size)
+z /= np.linalg.norm(z)
+claim = g @ z
 
 steps = np.logspace(0, -16, 65)
-one_sided = np.array([(loss(theta + h * u) - loss(theta)) / h for h in steps])
-central = np.array([(loss(theta + h * u) - loss(theta - h * u)) / (2 * h) for h in steps])
+one_sided = np.array([(loss(theta + h * z) - loss(theta)) / h for h in steps])
+central = np.array([(loss(theta + h * z) - loss(theta - h * z)) / (2 * h) for h in steps])
 small_steps = np.logspace(-0.5, -300, 150)
-complex_step = np.array([loss(theta + 1j * h * u).imag / h for h in small_steps])
+complex_step = np.array([loss(theta + 1j * h * z).imag / h for h in small_steps])
 
 
 def error(estimate):
@@ -302,7 +303,7 @@ def error(estimate):
 
 fig, (far, ax) = plt.subplots(1, 2, figsize=(8.4, 3.6), sharey=True, width_ratios=(1, 2.6))
 far.loglog(small_steps, error(complex_step), ".", color=EXACT, ms=4)
-again = np.array([loss(theta + 1j * h * u).imag / h for h in steps[2:]])  # where the differences are
+again = np.array([loss(theta + 1j * h * z).imag / h for h in steps[2:]])  # where the differences are
 ax.loglog(steps[2:], error(again), ".-", color=EXACT, lw=1.2, ms=5)
 ax.loglog(steps, error(one_sided), color=MODEL, lw=1.8)
 ax.loglog(steps, error(central), "--", color=DATA, lw=1.8)
@@ -342,7 +343,7 @@ print(f"complex step      {small_steps[at]:10.1e}     {error(complex_step)[at]:.
 
 # %% [markdown]
 # With all constants 1 the differences would be best at $h = 10^{-8}$ and $4\cdot10^{-6}$, with errors of
-# $2\cdot10^{-8}$ and $4\cdot10^{-11}$. Along $u$ this loss bends less than it slopes, so both are best at a larger $h$
+# $2\cdot10^{-8}$ and $4\cdot10^{-11}$. Along $z$ this loss bends less than it slopes, so both are best at a larger $h$
 # and do a little better.
 #
 # ### What breaks it
@@ -373,41 +374,42 @@ for name, f, at, true in cases:
 #
 # ## Find the culprit
 #
-# Two more tests cost nothing now. If the number is wrong, let $u$ move the parameters of *one layer* and stay 0
-# elsewhere: that says which layer. For a standard normal $u$ the difference $\langle e, u\rangle$ has the standard
+# Two more tests cost nothing now. If the number is wrong, let $z$ move the parameters of *one layer* and stay 0
+# elsewhere: that says which layer. For a standard normal $z$ the difference $\langle e, z\rangle$ has the standard
 # deviation $\|e\|$, so divided by $\|g\|$ it says how large the error is, too. And likelihoods (notebook 10) need
 # pullbacks to $x$, not to $\theta$. For them there is the **dot-product test**: with the derivative $J$ of
 # $\hat\varepsilon$ by $x$,
 #
-# $$\langle Jv, w\rangle = \langle v, J^\top w\rangle \qquad\text{for all } v, w.$$
+# $$\langle Jz, u\rangle = \langle z, J^\top u\rangle \qquad\text{for all } z, u.$$
 #
-# $Jv$ comes forward, by a complex step; $J^\top w$ comes backward, by the pullback (`vjp` in code). Random $v$ and
-# $w$ test all of $J$.
+# $Jz$ comes forward, by a complex step; $J^\top u$ comes backward, by the pullback: `model.linearize(x, t)` gives
+# $\hat\varepsilon$ and `pull`, and `pull(u)` is $J^\top u$. Random $z$ and $u$ test all of $J$.
 
 
 # %%
-def by_complex_step(f, x, v, h=1e-30):
-    """d/dh f(x + h v) at h = 0."""
-    return np.imag(f(x + 1j * h * v)) / h
+def by_complex_step(f, x, z, h=1e-30):
+    """d/dh f(x + h z) at h = 0."""
+    return np.imag(f(x + 1j * h * z)) / h
 
 
 def by_layer(network, theta):
-    """For each layer |⟨g, u⟩ − truth|/‖g‖, for a standard normal u that moves this layer alone."""
-    g = td.objective.loss_and_grad(network, process, theta, x0, t, eps)[1]
+    """For each layer |⟨g, z⟩ − truth|/‖g‖, for a standard normal z that moves this layer alone."""
+    g = td.objective.loss_and_grad(network, theta, now, x0, eps)[1]
     errors = {}
     for name, piece in network.split(np.arange(network.size)).items():  # the indices of each layer's parameters
-        u = np.zeros(network.size)
-        u[piece] = np.random.default_rng(0).standard_normal(len(piece))
-        errors[name] = abs(g @ u - by_complex_step(loss, theta, u)) / np.linalg.norm(g[piece])
+        z = np.zeros(network.size)
+        z[piece] = np.random.default_rng(0).standard_normal(len(piece))
+        errors[name] = abs(g @ z - by_complex_step(loss, theta, z)) / np.linalg.norm(g[piece])
     return errors
 
 
 healthy = by_layer(network, theta)
 model = td.NetworkDenoiser(network, theta, process)
-v, w = rng.standard_normal((2, 32, 2))
-forth = np.sum(by_complex_step(lambda x: model(x, t), x_t, v) * w)
-back = np.sum(v * model.vjp(x_t, t, w))
-print(f"⟨Jv, w⟩ = {forth:.14f}\n⟨v, Jᵀw⟩ = {back:.14f}")
+_, pull = model.linearize(x_t, now)
+z, u = rng.standard_normal((2, 32, 2))
+forth = np.sum(by_complex_step(lambda x: model(x, now), x_t, z) * u)
+back = np.sum(z * pull(u))
+print(f"⟨Jz, u⟩ = {forth:.14f}\n⟨z, Jᵀu⟩ = {back:.14f}")
 
 # %% [markdown]
 # ## Break it
@@ -456,7 +458,7 @@ for errors, color, marker in ((healthy, EXACT, "o"), (broken, MODEL, "D")):
         [max(errors[name], 1e-17) for name in names], range(len(names)), marker, color=color, ms=size, mfc=face
     )
 bars.set(yticks=range(len(names)), yticklabels=names, xlim=(3e-18, 10), xticks=[1e-16, 1e-12, 1e-8, 1e-4, 1])
-bars.set(xlabel="|⟨g, u⟩ − truth| / ‖g‖, layer by layer")
+bars.set(xlabel="|⟨g, z⟩ − truth| / ‖g‖, layer by layer")
 bars.minorticks_off()
 bars.invert_yaxis()
 bars.text(2e-14, 4.1, "right gradient", color=EXACT)
@@ -487,10 +489,10 @@ print(f"worst layer: {max(healthy.values()):.1e} with all terms, {max(broken.val
 # ## Down the hill: Adam
 #
 # With $g_k$ the gradient at step $k$, plain **gradient descent** (SGD, *stochastic*, where each $g_k$ comes from
-# another batch) is $\theta \leftarrow \theta - \eta\,g_k$ with a rate $\eta$ (`lr` in code). Where the loss is steep
-# in one direction and flat in another, one rate cannot suit both: on $\tfrac12\kappa\,\theta_j^2$ a step multiplies
-# $\theta_j$ by $1 - \eta\kappa$, so $\eta$ must stay below $2/\kappa$ of the steepest direction, and the flattest
-# then crawls.
+# another batch) is $\theta \leftarrow \theta - \mathrm{lr}\,g_k$ with a rate $\mathrm{lr}$. Where the loss is steep in
+# one direction and flat in another, one rate cannot suit both: on $\tfrac12\kappa\,\theta_j^2$ a step multiplies
+# $\theta_j$ by $1 - \mathrm{lr}\,\kappa$, so $\mathrm{lr}$ must stay below $2/\kappa$ of the steepest direction, and
+# the flattest then crawls.
 #
 # **Adam** gives each parameter a scale of its own: it steps along the average gradient, divided by the gradient's
 # typical size. Both are running averages,
@@ -503,16 +505,16 @@ print(f"worst layer: {max(healthy.values()):.1e} with all terms, {max(broken.val
 # removes the bias, and likewise for $\nu$:
 #
 # $$\hat\mu_k = \frac{\mu_k}{1-b_1^{\,k}}, \qquad \hat\nu_k = \frac{\nu_k}{1-b_2^{\,k}}, \qquad
-#   \boxed{\;\theta \leftarrow \theta - \eta\,\frac{\hat\mu_k}{\sqrt{\hat\nu_k} + \epsilon}\;}$$
+#   \boxed{\;\theta \leftarrow \theta - \mathrm{lr}\,\frac{\hat\mu_k}{\sqrt{\hat\nu_k} + \epsilon}\;}$$
 #
 # Three consequences, which the last table checks:
 #
-# - **The first step** has $\hat\mu_1 = g$ and $\hat\nu_1 = g^2$: it is $-\eta\,g/(|g|+\epsilon)$, a step of length
-#   $\eta$ in every parameter, whatever the size of its gradient as long as $|g| \gg \epsilon$. (If $\nu$ alone were not corrected, it would be 10
-#   times too long at $b_2 = 0.99$.)
+# - **The first step** has $\hat\mu_1 = g$ and $\hat\nu_1 = g^2$: it is $-\mathrm{lr}\,g/(|g|+\epsilon)$, a step of
+#   length $\mathrm{lr}$ in every parameter, whatever the size of its gradient as long as $|g| \gg \epsilon$. (If $\nu$
+#   alone were not corrected, it would be 10 times too long at $b_2 = 0.99$.)
 # - **A constant gradient** gives $\hat\mu_k = g$ and $\hat\nu_k = g^2$ forever: after $k$ steps $\theta$ has moved by
-#   $-k\,\eta\,\mathrm{sign}(g)$. Where gradients contradict each other $\hat\mu$ is small beside $\sqrt{\hat\nu}$, and steps
-#   are shorter.
+#   $-k\,\mathrm{lr}\,\mathrm{sign}(g)$. Where gradients contradict each other $\hat\mu$ is small beside
+#   $\sqrt{\hat\nu}$, and steps are shorter.
 # - **Scale does not matter**: $c\,g$ in place of $g$, $c > 0$, multiplies $\hat\mu$ and $\sqrt{\hat\nu}$ by $c$, and
 #   the step stays, but for $\epsilon$.
 #
@@ -523,7 +525,7 @@ print(f"worst layer: {max(healthy.values()):.1e} with all terms, {max(broken.val
 
 # %%
 def adam_step(theta, grad, mu, nu, count, lr, b1, b2, eps):
-    """(theta, mu, nu) after step number count = 1, 2, …; arrays of one shape; lr is η, eps is ϵ, outside the root."""
+    """(theta, mu, nu) after step number count = 1, 2, …; arrays of one shape; eps is ϵ, outside the root."""
     ### BEGIN SOLUTION
     mu = b1 * mu + (1 - b1) * grad
     nu = b2 * nu + (1 - b2) * grad**2
@@ -641,9 +643,9 @@ check(ema_update)
 
 # %% [markdown]
 # How much does it calm? Let $\theta$ tremble as SGD does at the bottom of $\tfrac12\theta^2$, where every gradient has
-# a noise $\xi$ of variance 1: $\theta \leftarrow \theta - \eta\,(\theta + \xi) = a\,\theta - \eta\,\xi$ with
-# $a = 1 - \eta$. Values that are $l$ steps apart then have the correlation $a^l$, and the variance of the average, with
-# its weights $(1-\rho)\,\rho^{\,i}$ at the age $i$, is that of $\theta$ times
+# a noise $\xi$ of variance 1: $\theta \leftarrow \theta - \mathrm{lr}\,(\theta + \xi) = a\,\theta - \mathrm{lr}\,\xi$
+# with $a = 1 - \mathrm{lr}$. Values that are $l$ steps apart then have the correlation $a^l$, and the variance of the
+# average, with its weights $(1-\rho)\,\rho^{\,i}$ at the age $i$, is that of $\theta$ times
 #
 # $$(1-\rho)^2 \sum_{i,j\ge 0} \rho^{\,i+j}\,a^{|i-j|} = (1-\rho)^2\cdot\frac{1}{1-\rho^2}\Big(1 + 2\sum_{l\ge1} (a\rho)^l\Big) = \frac{1-\rho}{1+\rho}\cdot\frac{1+a\rho}{1-a\rho}.$$
 
@@ -697,12 +699,12 @@ for each in thetas[1:]:
 unrolled = 0.9**k * thetas[0] + 0.1 * (0.9 ** np.arange(k - 1, -1, -1)) @ thetas[1:]
 
 directions = rng.standard_normal((20, network.size))
-truths = np.array([by_complex_step(loss, theta, u) for u in directions])
+truths = np.array([by_complex_step(loss, theta, z) for z in directions])
 worst = np.max(np.abs(directions @ g - truths)) / np.linalg.norm(g)
 
 table = [
-    ("⟨g, u⟩ against the complex step, worst of 20 directions", worst, 1e-13),
-    ("⟨Jv, w⟩ against ⟨v, Jᵀw⟩", abs(forth / back - 1), 1e-12),
+    ("⟨g, z⟩ against the complex step, worst of 20 directions", worst, 1e-13),
+    ("⟨Jz, u⟩ against ⟨z, Jᵀu⟩", abs(forth / back - 1), 1e-12),
     ("Adam's first step against −lr g/(|g| + ε)", np.max(np.abs(first - exact_first)), 1e-14),
     (
         "Adam after 50 equal gradients against −50 lr sign(g)",

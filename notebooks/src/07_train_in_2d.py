@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 
 import tinydiff as td
 from tinydiff.check import check
+from tinydiff.learned.targets import batch_means
 from tinydiff.plotting import DATA, EXACT, MODEL, show
 
 plt.style.use("tinydiff.course")
@@ -38,7 +39,7 @@ oracle = td.Oracle(data, process)  # the perfect denoiser ε*(x, t) = E[ε | x_t
 # **The point** is divided by $\sqrt{\alpha^2 + \sigma^2}$, so that for data of variance 1 its coordinates have variance 1
 # at every $t$. Here $\alpha^2 + \sigma^2 = 1$ already, and nothing happens.
 #
-# **The noise level** is told as the log-SNR $\lambda = \ln\,(\alpha^2/\sigma^2)$, which is what the perfect answer
+# **The noise level** is given as the log-SNR $\lambda = \ln\,(\alpha^2/\sigma^2)$, which is what the perfect answer
 # depends on (notebook 2), from 14, nearly clean, to $-10$, nearly noise. One number among others is easily
 # overlooked, and a small network can hardly change its answer fast along it. So $\lambda$ enters as **Fourier
 # features**, the sine and cosine of $\omega\lambda$ for 16 frequencies $\omega$, spaced geometrically,
@@ -93,10 +94,10 @@ show(
 )
 
 # %% [markdown]
-# *What to see:* the columns of the left picture are what the network is told (with the cosines beside). On the right,
+# *What to see:* the columns of the left picture are what the network is given (with the cosines beside). On the right,
 # levels a fraction of a nat apart look alike to it, and levels several nats apart do not.
 #
-# **The answer** is neither $\varepsilon$ nor $x_0$, but notebook 5's velocity, $F_\theta = \hat v$:
+# **The answer** is neither $\varepsilon$ nor $x_0$, but notebook 5's $v$, $F_\theta = \hat v$:
 #
 # $$v = \alpha\,\varepsilon - \sigma\,x_0, \qquad\text{then}\qquad x_0 = \alpha\,x_t - \sigma\,v, \quad \varepsilon = \sigma\,x_t + \alpha\,v
 #   \qquad\text{where } \alpha^2 + \sigma^2 = 1 .$$
@@ -155,9 +156,9 @@ adam = td.Adam(lr=2e-3)
 memory, losses = adam.init(theta), []
 for _ in tqdm(range(300), leave=False):
     x0 = data.sample(loop_rng, 256).astype(np.float32)
-    t = process.sample_times(loop_rng, 256)
+    now = process.at(process.sample_times(loop_rng, 256), like=x0)
     eps = loop_rng.standard_normal(x0.shape, dtype=np.float32)
-    loss, gradient = td.objective.loss_and_grad(network, process, theta, x0, t, eps)
+    loss, gradient = td.objective.loss_and_grad(network, theta, now, x0, eps)
     move, memory = adam.update(gradient, memory)
     theta = theta + move
     losses.append(loss)
@@ -181,12 +182,12 @@ print(
 # %%
 def uniform(schedule):
     """Times and weights for means over a uniform t: midpoints in √t, which crowd at 0, where the floor is steep."""
-    u = (np.arange(50) + 0.5) / 50
-    return schedule.t_min + (schedule.t_max - schedule.t_min) * u**2, 2 * u / 50
+    root = (np.arange(50) + 0.5) / 50
+    return schedule.t_min + (schedule.t_max - schedule.t_min) * root**2, 2 * root / 50
 
 
 times, weights = uniform(process)
-linear = weights @ process.alpha(times) ** 2
+linear = weights @ process.at(times).alpha ** 2
 floor = weights @ oracle.floor(times)
 
 fig, ax = plt.subplots(figsize=(7.4, 2.9))
@@ -254,7 +255,7 @@ tests = (
     lambda x: np.sin(3 * x),
     lambda x: x[:, ::-1] * np.sum(x * x, axis=1, keepdims=True),
 )
-spread, worst_z = {}, 0.0
+spread, worst = {}, 0.0
 print(
     "   t   variance of the target: single (floor)   from the batch   largest mean of (target − ε*) f, in standard errors"
 )
@@ -262,15 +263,16 @@ for t in t_fixed:
     square, mean = [], []
     for _ in range(batches):
         x0, eps = data.sample(rng, size), rng.standard_normal((size, 2))
-        x_t = process.perturb(x0, t, eps)
-        eps_star = oracle(x_t, t)
-        eps_bar = td.objective.batch_means(process, x0, np.full(size, t), eps)[1]
+        now = process.at(np.full(size, t), like=x0)  # one level for each row, as in training
+        x_t = now.perturb(x0, eps)
+        eps_star = oracle(x_t, now)
+        eps_bar = batch_means(now, x0, eps)[1]
         square.append([np.mean((eps - eps_star) ** 2), np.mean((eps_bar - eps_star) ** 2)])
         mean.append([np.mean((eps_bar - eps_star) * f(x_t)) for f in tests])
     single, batch = spread[t] = np.mean(square, axis=0)
-    z = np.max(np.abs(np.mean(mean, axis=0)) / (np.std(mean, axis=0, ddof=1) / np.sqrt(batches)))
-    worst_z = max(worst_z, z)
-    print(f"{t:5.2f} {single:32.4f} ({oracle.floor(t):.4f}) {batch:15.5f} {z:26.1f}")
+    off = np.max(np.abs(np.mean(mean, axis=0)) / (np.std(mean, axis=0, ddof=1) / np.sqrt(batches)))
+    worst = max(worst, off)
+    print(f"{t:5.2f} {single:32.4f} ({oracle.floor(t):.4f}) {batch:15.5f} {off:26.1f}")
 
 # %% [markdown]
 # No bias beyond the standard errors, and a variance that is twenty to five hundred times less. (In the limit of a
@@ -290,7 +292,7 @@ steps = 800
 
 def trained(network, seed=71):
     """The denoiser of the averaged parameters after training."""
-    states = td.train(network, process, data, steps=steps, batch=512, rng=np.random.default_rng(seed))
+    states = td.train(network, process, data, steps=steps, batch=512, rng=seed)
     state = td.last(tqdm(states, total=steps, leave=False))
     return td.NetworkDenoiser(network, state.ema, process)
 
@@ -319,7 +321,7 @@ floors = oracle.floor(ts)
 
 def per_time(model):
     """(loss, excess) at each of the times, (37, 2); the same points for every model."""
-    return np.array([td.denoising(model, oracle, t, n=4000, rng=np.random.default_rng(72)) for t in ts])
+    return np.array([td.denoising(model, oracle, t, n=4000, rng=72) for t in ts])
 
 
 measured, measured_first = per_time(model), per_time(first_try)
@@ -354,10 +356,11 @@ show(
 # %% [markdown]
 # *What to see:* on the left nothing: the orange line lies on the blue band, whatever there is to tell. (The dip of the
 # floor is where the modes have parted: which one a point came from is mostly known, and so most of its noise can be
-# told. Further right the noise is smaller than a mode, and hides in it.) The right panel tells. The excess is largest
-# around $\lambda = 4$, where the modes have just parted and, between them, the field turns around within a short way.
-# There the ten-line loop is off by as much as the floor itself: it doubles the loss. And note the far left, where it is
-# the *better* one: with $t$ uniform it spent half of its points below $\lambda = -2.5$, where there is little to learn.
+# seen. Further right the noise is smaller than a mode, and hides in it.) The right panel shows more. The excess is
+# largest around $\lambda = 4$, where the modes have just parted and, between them, the field turns around within a
+# short way. There the ten-line loop is off by as much as the floor itself: it doubles the loss. And note the far left,
+# where it is the *better* one: with $t$ uniform it spent half of its points below $\lambda = -2.5$, where there is
+# little to learn.
 
 # %% [markdown]
 # ## Good in which place?
@@ -379,7 +382,7 @@ for ax, t in zip(axes, (0.4, 0.15, 0.05), strict=True):
     ax.quiver(*near.T, *learned.T, color=MODEL, width=0.006, headwidth=4, **scale)
     off = np.sqrt(np.mean((learned - exact) ** 2) / np.mean(exact**2))
     ax.set(aspect="equal", xticks=[], yticks=[], xlim=(-2.1, 2.1), ylim=(-2.1, 2.1))
-    ax.set_title(f"t = {t} (λ = {process.log_snr(t):.1f}),\noff by {off:.1%}".replace("-", "−"))
+    ax.set_title(f"t = {t} (λ = {process.at(t).log_snr:.1f}),\noff by {off:.1%}".replace("-", "−"))
     ax.spines[:].set_visible(False)
 axes[0].set_ylabel("blue exact, orange learned")
 show(
@@ -395,12 +398,13 @@ show(
 #
 # ## The samples
 #
-# `td.sample` goes from noise to data with a denoiser, here in 50 steps; notebook 8 is about how.
+# `td.sample` goes from noise to data with a denoiser, here in 50 steps, each with one evaluation of it; notebook 8 is
+# about how.
 
 # %%
 n = 2000
-samples = td.sample(model, process, n, steps=50, rng=np.random.default_rng(73))
-early = td.sample(first_try, process, n, steps=50, rng=np.random.default_rng(73))
+samples = td.sample(model, n, steps=50, rng=73)
+early = td.sample(first_try, n, steps=50, rng=73)
 true = data.sample(rng, n)
 fig, axes = plt.subplots(1, 3, figsize=(8.6, 2.9))
 for ax, x, color, title in zip(
@@ -439,12 +443,12 @@ show(
 # %%
 kl = {}
 for name, denoiser, points in (("perfect", oracle, 200), ("ten lines", first_try, 400), ("td.train", model, 1000)):
-    kl[name] = td.kl_from_truth(denoiser, process, data, n=points, rng=np.random.default_rng(74))
+    kl[name] = td.kl_from_truth(denoiser, data, n=points, rng=74)
     print(f"KL(data ‖ model), {name:10s} {kl[name][0]:8.4f} ± {kl[name][1]:.4f} nats")
 
 # %% [markdown]
-# A nat is large: the ten lines pay about one of them for every point. `td.train` pays about three hundredths: a share
-# of its density lies between the modes, and is missing in them. That looks like 0 and is not: it is four standard errors
+# A nat is large: the ten lines pay about one of them for every point. `td.train` pays about three hundredths: a part of
+# its density lies between the modes, and is missing in them. That looks like 0 and is not: it is four standard errors
 # away. The perfect denoiser's is negative, which no KL is: what it shows is the error of the solver and of the sampling.
 #
 # ## Two more ways to be fooled
@@ -538,7 +542,7 @@ assert np.max(equal["true"]) < np.min(equal["half"])
 #
 # On some slides a comma is lost,
 # $\hat\varepsilon_\theta(\sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\varepsilon\;t)$, and with it the time. What
-# if the network is not told the noise level? Two lines: it sees $\lambda = 0$ whatever the truth. Everything else
+# if the network is not given the noise level? Two lines: it sees $\lambda = 0$ whatever the truth. Everything else
 # stays, the seed too, and its one answer $\hat v$ is still turned into $\hat\varepsilon$ with the right $\alpha$ and
 # $\sigma$.
 #
@@ -547,7 +551,7 @@ assert np.max(equal["true"]) < np.min(equal["half"])
 
 # %%
 class Timeless(td.TimeMLP):
-    """A network that is told nothing of the noise level."""
+    """A network that does not see the noise level."""
 
     def __call__(self, theta, x, lam, labels=None):
         return super().__call__(theta, x, 0 * lam, labels)
@@ -555,7 +559,7 @@ class Timeless(td.TimeMLP):
 
 timeless = trained(Timeless(dim=2, blocks=5))
 measured_timeless = per_time(timeless)
-lost = td.sample(timeless, process, n, steps=50, rng=np.random.default_rng(73))
+lost = td.sample(timeless, n, steps=50, rng=73)
 
 # %%
 fig, (ax, cloud) = plt.subplots(1, 2, figsize=(8, 3.2), width_ratios=(1.6, 1))
@@ -574,11 +578,11 @@ cloud.scatter(*lost.T, s=14, color="black", alpha=0.4, linewidths=0)
 cloud.set(xlim=(-2, 2), ylim=(-2, 2), xticks=[], yticks=[], aspect="equal", title="sampled without the time")
 cloud.spines[:].set_visible(False)
 ax.text(-7.8, 0.3, "floor", color=EXACT)
-ax.text(-2, 0.012, "time not told", ha="left", va="top")
-ax.text(10, 1.5e-4, "time told", color=MODEL, ha="right")
+ax.text(-2, 0.012, "without the time", ha="left", va="top")
+ax.text(10, 1.5e-4, "with the time", color=MODEL, ha="right")
 show(
     fig,
-    "Left: the excess with the noise level told and without it, along the log-SNR: without it, it is many "
+    "Left: the excess of a network with the noise level and of one without it, along the log-SNR: without it is many "
     "times larger nearly everywhere, up to several hundred times. Right: samples of the network without it, eight points that are "
     "far too sharp, with strays between them.",
 )
@@ -601,7 +605,7 @@ n_check = 20_000
 print("   t       loss    floor + excess   difference (standard error)")
 for t in (0.05, 0.15, 0.4):
     x0, eps = data.sample(rng, n_check), rng.standard_normal((n_check, 2))
-    x_t = process.perturb(x0, t, eps)
+    x_t = process.at(t).perturb(x0, eps)
     eps_hat, eps_star = model(x_t.astype(np.float32), t), oracle(x_t, t)
     loss, excess = np.mean((eps - eps_hat) ** 2, axis=1), np.mean((eps_hat - eps_star) ** 2, axis=1)
     difference = loss - excess - oracle.floor(t)
@@ -615,7 +619,7 @@ for t in (0.05, 0.15, 0.4):
 # Now the models side by side. $L_{\text{simple}}$ is the floor plus the excess, averaged over $t$.
 
 # %%
-kl["no time"] = td.kl_from_truth(timeless, process, data, n=300, rng=np.random.default_rng(74))
+kl["no time"] = td.kl_from_truth(timeless, data, n=300, rng=74)
 print(
     f"model          L_simple     of it excess     KL of the flow         −ln q of its samples (entropy {entropy:.3f})"
 )
@@ -635,7 +639,7 @@ assert -4 * kl["td.train"][1] < kl["td.train"][0] < 0.1  # at most a tenth of wh
 assert kl["ten lines"][0] > kl["td.train"][0] + 4 * kl["ten lines"][1]
 assert abs(nll["true"][0] - td.toys.FLOORS["ring8"]) < 4 * nll["true"][1]
 assert abs(nll["one point of one mode"][0] - (td.toys.FLOORS["ring8"] - 1)) < 1e-3  # the modes hardly overlap
-assert worst_z < 4  # the batch's target has no bias
+assert worst < 4  # the batch's target has no bias
 assert all(batch < single / 5 for single, batch in spread.values())
 assert np.mean(draws["half"]) < np.max(draws["true"])
 assert np.max(scores["half"]) < np.min(scores["true"])

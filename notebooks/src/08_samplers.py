@@ -32,7 +32,7 @@ betas = np.linspace(1e-4, 0.02, T)  # β_t is betas[t − 1]
 alpha_bar = np.concatenate([[1.0], np.cumprod(1 - betas)])  # ᾱ_t is alpha_bar[t]
 chain = td.Discrete(betas)  # the same chain in the library, where step t of T is the time t/T
 data = td.toys.ring8()  # eight narrow modes on a circle
-model = td.Oracle(data, chain)  # model(x, t/T) is ε*, model.x0(x, t/T) is E[x_0 | x_t = x]
+model = td.Oracle(data, chain)  # the exact denoiser: model(x, t/T) is ε*, model.x0(x, t/T) is E[x_0 | x_t = x]
 
 # %% [markdown]
 # ## From the posterior to a sampler
@@ -100,9 +100,9 @@ check(ddpm_step)
 #
 # The true $q(x_s \mid x_t, x_0)$ must be a member: it is Gaussian, the chain has those marginals, and its mean is
 # linear, $a\,x_t + b\,x_0 = (b + a\sqrt{\bar\alpha_t})\,x_0 + a\sqrt{1-\bar\alpha_t}\,\varepsilon$, so
-# $k = a\sqrt{1-\bar\alpha_t}$. A jump from $t$ to $s$ keeps the share $\bar\alpha_t/\bar\alpha_s$. So it is one step
-# with $\beta = 1 - \bar\alpha_t/\bar\alpha_s$, the **$\beta$ of the stride**, and by the formula for $\tilde\beta_t$
-# its variance is
+# $k = a\sqrt{1-\bar\alpha_t}$. On the way up from $s$ to $t$ the signal's square shrinks by the factor
+# $\bar\alpha_t/\bar\alpha_s$. So this stride is one step of noising with $\beta = 1 - \bar\alpha_t/\bar\alpha_s$, the
+# **$\beta$ of the stride**, and by the formula for $\tilde\beta_t$ the variance on the way down is
 #
 # $$\tilde\beta_{t \to s} = \Big(1 - \frac{\bar\alpha_t}{\bar\alpha_s}\Big)\,\frac{1-\bar\alpha_s}{1-\bar\alpha_t} .$$
 #
@@ -147,14 +147,15 @@ print("   t   posterior     ε form      score form   DDIM, η = 1   largest dif
 x0, eps = data.sample(rng, 1000), rng.standard_normal((1000, 2))
 for t in (1, 2, 10, 100, 500, 1000):
     beta, x = betas[t - 1], np.sqrt(alpha_bar[t]) * x0 + np.sqrt(1 - alpha_bar[t]) * eps
-    eps_hat, x0_hat, score = model(x, t / T), model.x0(x, t / T), model.at(t / T).score(x)
+    eps_hat, x0_hat, score = model(x, t / T), model.x0(x, t / T), model.marginal(t / T).score(x)
+    now, then = chain.at(t / T), chain.at((t - 1) / T)  # two levels: now.alpha is √ᾱ_t, now.sigma is √(1 − ᾱ_t)
     c_t = np.sqrt(1 - beta) * (1 - alpha_bar[t - 1]) / (1 - alpha_bar[t])
     c_0 = np.sqrt(alpha_bar[t - 1]) * beta / (1 - alpha_bar[t])
     means = [
         c_t * x + c_0 * x0_hat,
         (x - beta / np.sqrt(1 - alpha_bar[t]) * eps_hat) / np.sqrt(1 - beta),
         (x + beta * score) / np.sqrt(1 - beta),
-        td.ddim_step(chain, x, x0_hat, t / T, (t - 1) / T, 0 * x, eta=1.0),  # z = 0
+        td.ddim_step(x, x0_hat, now, then, 0 * x, eta=1.0),  # z = 0
     ]
     apart = np.max(np.ptp(means, axis=0))
     print(f"{t:4d}  " + "  ".join(f"{mean[0, 0]:11.8f}" for mean in means) + f"   {apart:.0e}")
@@ -163,16 +164,28 @@ for t in (1, 2, 10, 100, 500, 1000):
 # %% [markdown]
 # ## One seed, three samplers
 #
+# A sampler of the library, such as `td.ddim`, walks along the times that it is given and yields a pair of time and points
+# at each of them. The time 0 is never among them, since the step to $s = 0$ needs no sampler: there $\bar\alpha_s = 1$,
+# so that $d = 0$ and $k = 0$, and what is left of the step is $\hat x_0$, the denoiser's answer. So every member of the
+# family ends on the answer at the last time, and a walk over $N$ times is, with its answer, $N$ steps.
+#
 # **Predict.** Four points of noise, and for each the three samplers $\eta = 0$, ½ and 1, with the same draws $z$. Will
 # the four end at the same modes in all three? Write it down before you run the next cell.
 
 # %%
 start = np.array([[0.3, 0.45], [1.9, -1.3], [-1.0, 2.0], [-0.9, -0.55]])
 inks = ["#0072B2", "#D55E00", "#000000", "#CC79A7"]
-strided = np.arange(T, -1, -10) / T  # 100 steps of the chain's 1000: 1000, 990, …, 0
+strided = np.arange(T, 0, -10) / T  # a hundred of the chain's thousand times: 1000, 990, …, 10
 side = np.linspace(-2.6, 2.6, 121)
 plane = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
 density = np.exp(data.log_density(plane)).reshape(121, 121)
+
+
+def walk(model, start, ts, **options):
+    """The points of td.ddim at each of the N falling times, and after them the answer x̂_0: (N + 1, B, D)."""
+    path = list(td.ddim(model, start, ts, **options))
+    t, x = path[-1]
+    return np.array([*(points for _, points in path), model.x0(x, t)])
 
 
 def backdrop(ax, title, reach=2.1):
@@ -184,7 +197,7 @@ def backdrop(ax, title, reach=2.1):
 
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.1))
 for ax, eta in zip(axes, (0.0, 0.5, 1.0), strict=True):
-    path = np.array([x for _, x in td.ddim(model, chain, start, strided, rng=np.random.default_rng(3), eta=eta)])
+    path = walk(model, start, strided, rng=3, eta=eta)
     backdrop(ax, rf"$\eta$ = {eta:g}", reach=3.2)
     for i, ink in enumerate(inks):
         if eta == 0 or i < 2:  # the paths of two are enough to see how they go
@@ -204,18 +217,18 @@ show(fig, "Three panels with the same four open circles and four dots on modes o
 
 # %%
 one = np.tile(start[1:2], (300, 1))
-share = {}
+same_side = {}
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.5))
 for ax, eta in zip(axes, (0.0, 0.5, 1.0), strict=True):
-    ends = td.last(td.ddim(model, chain, one, strided, rng=rng, eta=eta))[1]
-    share[eta] = np.mean(ends @ start[1] > 0)
-    backdrop(ax, rf"$\eta$ = {eta:g}: {share[eta]:.0%} on the start's side")
+    ends = walk(model, one, strided, rng=rng, eta=eta)[-1]
+    same_side[eta] = np.mean(ends @ start[1] > 0)
+    backdrop(ax, rf"$\eta$ = {eta:g}: {same_side[eta]:.0%} on the start's side")
     ax.scatter(*ends.T, s=30 if eta > 0 else 300, color=MODEL, alpha=0.7, linewidths=0)
     ax.plot(*start[1], "o", color="white", mec="black", ms=8, mew=1.5)
 show(fig, "Where 300 runs from one start end: with eta = 0 all in one point; with eta = 0.5 in all modes, more of them on "
      "the side of the start; with eta = 1 in all eight modes alike.")  # fmt: skip
-assert share[0.0] == 1
-assert abs(share[1.0] - 0.5) < 4 * np.sqrt(0.25 / 300)  # four standard errors
+assert same_side[0.0] == 1
+assert abs(same_side[1.0] - 0.5) < 4 * np.sqrt(0.25 / 300)  # four standard errors
 
 # %% [markdown]
 # *What to see:* at $\eta = 1$ the start is forgotten, and all eight modes are reached, half of the runs on either side
@@ -231,8 +244,8 @@ assert abs(share[1.0] - 0.5) < 4 * np.sqrt(0.25 / 300)  # four standard errors
 # $$x_t = \cos\varphi\;\hat x_0 + \sin\varphi\;\hat\varepsilon, \qquad
 #   v = \cos\varphi\;\hat\varepsilon - \sin\varphi\;\hat x_0 .$$
 #
-# The second, the **velocity** of notebook 5, is the derivative of the first by $\varphi$, with $\hat x_0$ and
-# $\hat\varepsilon$ held fixed. A DDIM step with $\eta = 0$ goes to
+# The second, the $v$ of notebook 5, is the derivative of the first by $\varphi$, with $\hat x_0$ and $\hat\varepsilon$
+# held fixed: the velocity of the turn. A DDIM step with $\eta = 0$ goes to
 # $\cos\varphi_s\,\hat x_0 + \sin\varphi_s\,\hat\varepsilon$ at a smaller angle $\varphi_s = \varphi - \delta$. By the
 # addition theorems
 #
@@ -246,13 +259,13 @@ assert abs(share[1.0] - 0.5) < 4 * np.sqrt(0.25 / 300)  # four standard errors
 # 2022](https://arxiv.org/abs/2202.00512), App. D]. ($\hat x_0$ and $\hat\varepsilon$ need not be at right angles in
 # space, so the length of $x$ may change. In the next section it does.)
 #
-# ### Exercise 8.3: the velocity
+# ### Exercise 8.3: the velocity of the turn
 #
-# It is the $v$ of exercise 5.5, here the velocity of the turn: the formula for $x_t$ with the angle $\varphi + 90°$.
+# It is the $v$ of exercise 5.5, once more: the formula for $x_t$ with the angle $\varphi + 90°$ in place of $\varphi$.
 
 
 # %%
-def velocity(t, x0, eps, betas):
+def v_from_x0_eps(t, x0, eps, betas):
     """v = √ᾱ_t ε − √(1 − ᾱ_t) x_0; x0 and eps (B, D)."""
     ### BEGIN SOLUTION
     left = np.prod(1 - betas[:t])
@@ -260,7 +273,7 @@ def velocity(t, x0, eps, betas):
     ### END SOLUTION
 
 
-check(velocity, "v_from_x0_eps")
+check(v_from_x0_eps)
 
 # %% [markdown]
 # The rotation and the library's DDIM, on a long stride:
@@ -272,7 +285,8 @@ eps_hat, x0_hat = model(x, t / T), model.x0(x, t / T)
 v = np.sqrt(alpha_bar[t]) * eps_hat - np.sqrt(1 - alpha_bar[t]) * x0_hat
 delta = np.arccos(np.sqrt(alpha_bar[t])) - np.arccos(np.sqrt(alpha_bar[s]))
 turned = np.cos(delta) * x - np.sin(delta) * v
-apart = np.max(np.abs(turned - td.ddim_step(chain, x, x0_hat, t / T, s / T, 0 * x)))
+by_library = td.ddim_step(x, x0_hat, chain.at(t / T), chain.at(s / T), 0 * x)  # η = 0 unless it is given
+apart = np.max(np.abs(turned - by_library))
 print(f"a turn by {np.degrees(delta):.1f} degrees; it differs from DDIM by {apart:.0e}")
 assert apart < 1e-12
 
@@ -284,7 +298,7 @@ assert apart < 1e-12
 #
 # $$v = \cos\varphi\,\sin\varphi\,x - \sin\varphi\,\cos\varphi\,x = 0 .$$
 #
-# The velocity is nought: nothing has to move. Yet a step of DDIM gives $x_s = \cos\delta\;x_t$, a little too short.
+# Nothing has to move: $v$ is nought. Yet a step of DDIM gives $x_s = \cos\delta\;x_t$, a little too short.
 #
 # **Predict.** The variance of the samples, which should be 1, with 10 steps of equal angles? With 100?
 #
@@ -297,7 +311,7 @@ even = td.Cosine()  # α = cos(πt/2), σ = sin(πt/2): equal steps in t are equ
 normal = td.Oracle(td.GaussianMixture(weights=[1.0], means=[[0.0]], covariances=[[[1.0]]]), even)
 noise = rng.standard_normal((10_000, 1))
 counts = np.array([1, 2, 3, 5, 10, 20, 50, 100])
-measured = [td.last(td.ddim(normal, even, noise, np.linspace(1, 0, N + 1)))[1].var() for N in counts]
+measured = [walk(normal, noise, np.linspace(1, 0, N + 1)[:-1])[-1].var() for N in counts]
 
 fig, ax = plt.subplots(figsize=(7, 3.2))
 N = np.arange(1, 121)
@@ -325,8 +339,8 @@ show(fig, "The variance of DDIM's samples against the number of steps: it rises 
 # How good are such samples, and which $\eta$ is best?
 #
 # On Gaussian data we need no samples to answer. There $\hat x_0$ is linear in $x$, every step is affine, and the
-# variance of the output is a number that we follow from step to step: with gain $g$ and noise $d$,
-# $V_s = g^2 V_t + d^2$. The law of the samples is then known, and so is its Kullback–Leibler divergence from the data:
+# variance of the output is a number that we follow from step to step,
+# $V_s = \text{gain}^2\,V_t + \text{noise}^2$. The law of the samples is then known, and so is its Kullback–Leibler divergence from the data:
 # $\frac12(r - 1 - \ln r)$ nats, with $r$ the ratio of their variances. We take data of standard deviation 0.2.
 
 
@@ -381,32 +395,32 @@ print("from 200 to 400 steps:", ", ".join(f"η = {eta:g}, {kl[eta][-2] / kl[eta]
 # as $1/N^2$: the variance is off by something like $1/N$, and the divergence is quadratic in that.
 #
 # On the ring we must sample. There we measure the **energy distance**
-# $2\,\mathbb E\|X-Y\| - \mathbb E\|X-X'\| - \mathbb E\|Y-Y'\|$ between samples $X$ and data $Y$ ($X'$ and $Y'$ are
-# drawn once more): 0 only for equal laws, and a little more for two finite samples of one law.
+# $2\,\mathbb E\|X-Y\| - \mathbb E\|X-X'\| - \mathbb E\|Y-Y'\|$ between 400 samples $X$ and 2,000 points of the data $Y$
+# ($X'$ and $Y'$ are drawn once more): 0 only for equal laws, and a little more for two finite samples of one law.
 
 # %%
 n = 400
-true = data.sample(rng, n)
-baseline = [td.energy_distance(data.sample(rng, n), data.sample(rng, n)) for _ in range(20)]
+true = data.sample(rng, 2000)
+baseline = [td.energy_distance(data.sample(rng, n), true) for _ in range(20)]
 starts = rng.standard_normal((n, 2))
 fig, axes = plt.subplots(2, 4, figsize=(9, 4.8))
 distance = {}
 for row, eta in zip(axes, (0.0, 1.0), strict=True):
     for ax, N in zip(row, (5, 10, 20, 50), strict=True):
-        x = td.last(td.ddim(model, chain, starts, every(N) / T, rng=rng, eta=eta))[1]
+        x = walk(model, starts, every(N)[:-1] / T, rng=rng, eta=eta)[-1]
         distance[eta, N] = td.energy_distance(x, true)
-        backdrop(ax, rf"$\eta$ = {eta:g}, N = {N}: {distance[eta, N]:.2f}")
+        backdrop(ax, rf"$\eta$ = {eta:g}, N = {N}: {distance[eta, N]:.3f}")
         ax.scatter(*x.T, s=14, color=MODEL, alpha=0.5, linewidths=0)
 show(fig, "Eight clouds of samples over the ring of eight modes, for 5, 10, 20 and 50 steps, above without noise, below with "
      "DDPM's. With 5 steps they are smeared inside the ring; with 20 they lie in the modes, and are narrower than "
      "these.")  # fmt: skip
-print(f"two samples of the data, 20 times: mean {np.mean(baseline):.3f}, largest {np.max(baseline):.3f}")
-assert all(distance[eta, 5] > np.max(baseline) for eta in (0.0, 1.0))
+print(f"{n} points of the data, drawn 20 times: mean {np.mean(baseline):.3f}, largest {np.max(baseline):.3f}")
+assert all(distance[eta, 5] > 2 * np.max(baseline) for eta in (0.0, 1.0))
 assert all(distance[eta, 5] > 2 * distance[eta, 50] for eta in (0.0, 1.0))
 
 # %% [markdown]
 # *What to see:* five steps lose the way, ten find the ring and twenty the modes. The numbers are energy distances to
-# data. Only five steps stand out from what two samples of the data differ by. Yet look how the points at $N = 20$ crowd
+# data. Those of five steps are far above what fresh points of the data have themselves, those of ten a little. Yet look how the points at $N = 20$ crowd
 # in the middle of the grey discs: that is the shrinking.
 #
 # The $\tilde\beta$ of $\eta = 1$ is not the only noise for a chain: the next table has the other choice, the $\beta$ of
@@ -592,11 +606,12 @@ for name, step, N in [
 claims = []
 for eta in (0.0, 0.5, 1.0):  # the squares of ε's and z's coefficients, read off a step with x_0 = 0
     one, zero = np.ones((1, 1)), np.zeros((1, 1))
-    k = td.ddim_step(chain, np.sqrt(1 - alpha_bar[600]) * one, zero, 0.6, 0.35, zero, eta).item()
-    d = td.ddim_step(chain, zero, zero, 0.6, 0.35, one, eta).item()
+    now, then = chain.at(0.6), chain.at(0.35)
+    k = td.ddim_step(now.sigma * one, zero, now, then, zero, eta).item()
+    d = td.ddim_step(zero, zero, now, then, one, eta).item()
     claims.append((f"k² + d², from t = 600 to s = 350, η = {eta:g}", k**2 + d**2, 1 - alpha_bar[350], 1e-12))
 for N in (2, 10, 100):
-    x = td.last(td.ddim(normal, even, np.ones((1, 1)), np.linspace(1, 0, N + 1)))[1].item()
+    x = walk(normal, np.ones((1, 1)), np.linspace(1, 0, N + 1)[:-1])[-1].item()
     claims.append((f"squared length after {N} equal angles", x**2, np.cos(np.pi / (2 * N)) ** (2 * N), 1e-12))
 spread = measured[list(counts).index(10)]
 exact = np.cos(np.pi / 20) ** 20

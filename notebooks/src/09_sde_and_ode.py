@@ -42,22 +42,24 @@ process = td.VP()
 # $$\boxed{\;dx = -\tfrac12\,\beta(t)\,x\,dt + \sqrt{\beta(t)}\;dw\;}$$
 #
 # This is a **stochastic differential equation** (SDE), called variance preserving [Song et al. 2021, §3.4]. The part
-# before $dt$ is its **drift**, $\sqrt\beta$ its **diffusion**. You may always read it as the line above it, with a
-# small $dt$: that reading, as an algorithm, is the **Euler–Maruyama method**.
+# before $dt$ is its **drift**, here $f x$ with the rate $f = -\tfrac12\beta$, and $g = \sqrt\beta$ is its **diffusion**.
+# You may always read it as the line above it, with a small $dt$: that reading, as an algorithm, is the
+# **Euler–Maruyama method**.
 #
 # The library's `td.VP()` has $\beta(t) = 0.1 + 19.9\,t$, with signal $\alpha = e^{-\frac12\int_0^t\beta}$ and noise
-# $\sigma^2 = 1 - \alpha^2$. Notebook 2 measured that chains tend to it: at the end $\ln\bar\alpha$ is off in proportion
-# to $1/T$.
+# $\sigma^2 = 1 - \alpha^2$. At a time $t$ all of these are numbers of one level, `now = process.at(t)`: `now.alpha`,
+# `now.sigma`, `now.f` and `now.g2`, which is $g^2$. Notebook 2 measured that chains tend to this process: at the end
+# $\ln\bar\alpha$ is off in proportion to $1/T$.
 #
 # ### Exercise 9.1: one step of Euler–Maruyama
 #
-# For any drift $f(x, t)$ and any diffusion $g(t)$, from $t$ to $s$. On the way back $s$ is the earlier time, so that
-# $s - t$ is negative. The drift feels that sign. The noise does not: a variance is a length of time.
+# For any drift, here a function `f(x, t)`, and any diffusion `g(t)`, from $t$ to $s$. On the way back $s$ is the earlier
+# time, so that $s - t$ is negative. The drift feels that sign. The noise does not: a variance is a length of time.
 
 
 # %%
 def euler_maruyama_step(f, g, x, t, s, z):
-    """x_s from x = x_t; f(x, t) is the drift (B, D), g(t) the diffusion, a number; z ~ N(0, I), (B, D)."""
+    """x_s from x = x_t; f(x, t) is all of the drift (B, D), g(t) the diffusion, a number; z ~ N(0, I), (B, D)."""
     ### BEGIN SOLUTION
     return x + (s - t) * f(x, t) + np.sqrt(abs(s - t)) * g(t) * z
     ### END SOLUTION
@@ -66,27 +68,28 @@ def euler_maruyama_step(f, g, x, t, s, z):
 check(euler_maruyama_step)
 
 # %% [markdown]
-# ## What pulls where
+# ## What drives points where
 #
-# Our data are two modes on a line, one narrow and one wide, and the exact score $s = \partial_x \ln q_t(x)$. Often one
-# reads that the drift pulls points towards a mode. Let us look: the forward drift $-\tfrac12\beta x$, and the score,
-# scaled by $\tfrac12\beta$ so that both are velocities.
+# Our data are two modes on a line, one narrow and one wide. Here $\nabla$ is the derivative by $x$, and the exact score
+# is $\nabla\ln q_t(x)$. Often one reads that the drift carries points towards a mode. Let us look: the forward drift
+# $-\tfrac12\beta x$, and the score, scaled by $\tfrac12\beta$ so that both are velocities.
 #
 # **Predict.** Where is each of the two curves zero?
 
 # %%
 data = td.GaussianMixture(weights=[0.35, 0.65], means=[[-1.5], [0.8]], covariances=[[[0.02]], [[0.15]]])
-model = td.Oracle(data, process)  # model.at(t) is q_t, with log_density and score
+model = td.Oracle(data, process)  # model.marginal(t) is q_t, with log_density and score
 t = 0.1
 line = np.linspace(-2.6, 2.6, 401)[:, None]
-pull, push = -0.5 * process.beta(t) * line, 0.5 * process.beta(t) * model.at(t).score(line)
+beta = process.beta(t)
+drift, scaled_score = -0.5 * beta * line, 0.5 * beta * model.marginal(t).score(line)
 
 fig, ax = plt.subplots(figsize=(7.5, 3.2))
 density = np.exp(model.log_density(line, t))
 ax.fill_between(line[:, 0], 9 * density - 9, -9, color=DATA, alpha=0.25, lw=0)
 ax.axhline(0, color=DATA, lw=0.8)
-ax.plot(line, pull, color="#000000", ls="--")
-ax.plot(line, push, color=EXACT)
+ax.plot(line, drift, color="#000000", ls="--")
+ax.plot(line, scaled_score, color=EXACT)
 ax.text(1.75, -3.9, "forward drift", color="#000000")
 ax.text(-1.85, 6.0, "score × β/2", color=EXACT)
 ax.text(0.25, -8.4, "$q_t$, t = 0.1", color="#4a4a4a")
@@ -95,42 +98,55 @@ show(fig, "Two curves over the two-mode density: the forward drift is a falling 
      "through zero at each mode and rises through zero between them.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* the drift knows nothing of the data. It pulls towards the origin, where there is no mode. It is the *score*
+# *What to see:* the drift knows nothing of the data. It leads to the origin, where there is no mode. It is the *score*
 # that points to modes: positive to the left of each, negative to the right.
 #
 # ## How a density moves
 #
-# Points obey $dx = f\,dt + g\,dw$, here with $f = -\tfrac12\beta x$, $g = \sqrt\beta$. What does their density $q_t$
+# Points obey $dx = f x\,dt + g\,dw$, here with $f = -\tfrac12\beta$, $g = \sqrt\beta$. What does their density $q_t$
 # do? Take a smooth test function $\phi$ that vanishes far out, and ask how its mean changes. To second order
 # $\phi(x + dx) = \phi + \phi'\,dx + \tfrac12\phi''\,dx^2$. Given $x_t$, the mean of $dw$ is 0 and that of $dw^2$ is
 # $dt$; all else in $dx^2$ is smaller than $dt$. So
 #
-# $$\frac{d}{dt}\,\mathbb E\,\phi(x_t) = \mathbb E\big[f\,\phi' + \tfrac12 g^2\,\phi''\big],
+# $$\frac{d}{dt}\,\mathbb E\,\phi(x_t) = \mathbb E\big[f x\,\phi' + \tfrac12 g^2\,\phi''\big],
 #   \qquad\text{that is}\qquad
-#   \int \phi\;\partial_t q = \int \big(f\,\phi' + \tfrac12 g^2\,\phi''\big)\,q .$$
+#   \int \phi\;\partial_t q = \int \big(f x\,\phi' + \tfrac12 g^2\,\phi''\big)\,q .$$
 #
 # Integrate by parts, once in the first term and twice in the second; nothing comes from the ends, where $\phi$ is 0. The
 # derivatives move from $\phi$ to the rest. As the result holds for every $\phi$, it holds without it:
 #
-# $$\boxed{\;\partial_t q = -\,(f q)' + \tfrac12\,g^2\,q''\;}$$
+# $$\boxed{\;\partial_t q = -\,\nabla(f x\,q) + \tfrac12\,g^2\,\nabla^2 q\;}$$
 #
 # the **Fokker–Planck equation**. The first term carries the density along, the second spreads it. (In more dimensions:
-# the divergence of $fq$, the Laplacian of $q$.) Divide by $q$, and use $q' = s\,q$ and so $q'' = (s' + s^2)\,q$:
+# the divergence of $f x\,q$, the Laplacian of $q$.) Divide by $q$, and use $\nabla q = q\,\nabla\ln q$ and so
+# $\nabla^2 q = q\,\big(\nabla^2\ln q + (\nabla\ln q)^2\big)$:
 #
-# $$\partial_t \ln q = -f' - f s + \tfrac12\,g^2\,(s' + s^2).$$
+# $$\partial_t \ln q = -f - f x\,\nabla\ln q + \tfrac12\,g^2\,\big(\nabla^2\ln q + (\nabla\ln q)^2\big).$$
 #
 # Let us not believe it. The left side we get by a **complex step** (notebook 6): $\operatorname{Im} F(t + ih)/h$ is
-# $F'(t)$ to full precision for $h = 10^{-30}$. We get $s'$ in the same way.
+# $F'(t)$ to full precision for $h = 10^{-30}$. We get $\nabla^2\ln q$, the slope of the score, in the same way.
 
 # %%
 h = 1e-30
+
+
+def rate(x, t):
+    """∂_t ln q_t(x), (B,), by a complex step in t; x (B, 1)."""
+    later = t + 1j * h
+    return data.diffused(process.alpha(later), process.sigma(later)).log_density(x).imag / h
+
+
+def score_and_slope(x, t):
+    """∇ ln q_t(x) and ∇² ln q_t(x), both (B,); x (B, 1)."""
+    q = model.marginal(t)
+    return q.score(x)[:, 0], q.score(x + 1j * h)[:, 0].imag / h
+
+
 print("   t    mean of |∂_t ln q|    largest difference of the two sides / largest |∂_t ln q|")
 for t in (0.02, 0.1, 0.3, 0.6):
-    left = model.log_density(line, t + 1j * h).imag / h
-    q = model.at(t)
-    score, slope = q.score(line)[:, 0], q.score(line + 1j * h)[:, 0].imag / h
-    beta, x = process.beta(t), line[:, 0]
-    right = 0.5 * beta + 0.5 * beta * x * score + 0.5 * beta * (slope + score**2)
+    left, (score, slope) = rate(line, t), score_and_slope(line, t)
+    now, x = process.at(t), line[:, 0]
+    right = -now.f - now.f * x * score + 0.5 * now.g2 * (slope + score**2)
     apart = np.max(np.abs(left - right)) / np.max(np.abs(left))
     print(f"{t:5.2f}   {np.mean(np.abs(left)):12.4f}          {apart:.0e}")
     assert apart < 1e-11  # rounding: terms much larger than their sum cancel at large t
@@ -140,71 +156,77 @@ for t in (0.02, 0.1, 0.3, 0.6):
 #
 # Look at the spreading term once more, and write it with the score:
 #
-# $$\tfrac12\,g^2\,q'' = \big(\tfrac12\,g^2\,q'\big)' = \big(\tfrac12\,g^2\,s\,q\big)' .$$
+# $$\tfrac12\,g^2\,\nabla^2 q = \nabla\big(\tfrac12\,g^2\,\nabla q\big) = \nabla\big(\tfrac12\,g^2\,(\nabla\ln q)\,q\big) .$$
 #
-# It has the form of a carrying term! Noise acts on the *density* exactly as a velocity $-\tfrac12 g^2 s$, away from where
-# points crowd. So Fokker–Planck may be read in another way, with no noise in it:
+# It has the form of a carrying term! Noise acts on the *density* exactly as a velocity $-\tfrac12 g^2\,\nabla\ln q$, away
+# from where points crowd. So Fokker–Planck may be read in another way, with no noise in it:
 #
-# $$\partial_t q = -\big((f - \tfrac12 g^2 s)\,q\big)' .$$
+# $$\partial_t q = -\nabla\big((f x - \tfrac12 g^2\,\nabla\ln q)\,q\big) .$$
 #
 # That is how a density moves whose points obey (Fokker–Planck with $g = 0$; that the equation has one solution from a
 # given start is used, not shown)
 #
-# $$\boxed{\;\frac{dx}{dt} = f - \tfrac12\,g^2\,s\;}$$
+# $$\boxed{\;\frac{dx}{dt} = f x - \tfrac12\,g^2\,\nabla\ln q\;}$$
 #
 # This ODE is the **probability flow**. An ODE may be run in either direction, so here is a way from noise to data [Song
 # et al. 2021, §4.3].
 #
-# And we may trade only *some* noise for drift, or more than all of it. Add and subtract $\tfrac12\lambda^2 g^2 q''$,
-# for any number $\lambda \ge 0$ (a knob; not the log-SNR):
+# And we may trade only *some* noise for drift, or more than all of it. Add and subtract $\tfrac12\eta^2 g^2\,\nabla^2 q$,
+# for any number $\eta \ge 0$:
 #
-# $$\partial_t q = -\Big(\big[f - \tfrac12(1+\lambda^2)\,g^2 s\big]\,q\Big)' - \tfrac12\,\lambda^2 g^2\,q'' .$$
+# $$\partial_t q = -\nabla\Big(\big[f x - \tfrac12(1+\eta^2)\,g^2\,\nabla\ln q\big]\,q\Big) - \tfrac12\,\eta^2 g^2\,\nabla^2 q .$$
 #
 # The last term has the wrong sign for a forward process. Run time backwards, $\tau = 1 - t$, and both signs flip:
 # the drift is walked the other way, and the noise spreads as it should. So, for $dt < 0$,
 #
-# $$\boxed{\;dx = \big[f - \tfrac12\,(1+\lambda^2)\,g^2\,s\big]\,dt + \lambda\,g\,d\bar w\;}$$
+# $$\boxed{\;dx = \big[f x - \tfrac12\,(1+\eta^2)\,g^2\,\nabla\ln q\big]\,dt + \eta\,g\,d\bar w\;}$$
 #
-# with $\bar w$ a Brownian path in backward time, has the densities $q_t$ for every $\lambda$, if it starts from $q_1$:
+# with $\bar w$ a Brownian path in backward time, has the densities $q_t$ for every $\eta$, if it starts from $q_1$:
 #
-# | $\lambda$ | drift | noise | name |
+# | $\eta$ | drift | noise | name |
 # |---|---|---|---|
-# | 0 | $f - \tfrac12 g^2 s$ | none | probability flow: DDIM, in the limit |
-# | 1 | $f - g^2 s$ | $g\,d\bar w$ | **reverse SDE** [Anderson 1982, [Reverse-time diffusion](https://doi.org/10.1016/0304-4149(82)90051-5)]: DDPM, in the limit |
+# | 0 | $f x - \tfrac12 g^2\,\nabla\ln q$ | none | probability flow: DDIM, in the limit |
+# | 1 | $f x - g^2\,\nabla\ln q$ | $g\,d\bar w$ | **reverse SDE** [Anderson 1982, [Reverse-time diffusion](https://doi.org/10.1016/0304-4149(82)90051-5)]: DDPM, in the limit |
 #
-# (For $\lambda = 1$ more is true: not only the densities agree with the forward process, but the laws of whole paths.)
+# (For $\eta = 1$ more is true: not only the densities agree with the forward process, but the laws of whole paths.)
 #
 # Why DDPM and DDIM? Take a step of each, from $t$ to $t - \Delta$ with a small $\Delta$. DDPM's, in the score form of
 # notebook 8 with $\beta_t = \beta\Delta$, is
 #
-# $$\frac{x + \beta\Delta\,s}{\sqrt{1-\beta\Delta}} + \sqrt{\beta\Delta}\;z
-#   \;\approx\; x + \tfrac12\beta x\,\Delta + \beta s\,\Delta + \sqrt{\beta\Delta}\;z
-#   \;=\; x - (f - g^2 s)\,\Delta + g\,\sqrt\Delta\;z ,$$
+# $$\frac{x + \beta\Delta\,\nabla\ln q}{\sqrt{1-\beta\Delta}} + \sqrt{\beta\Delta}\;z
+#   \;\approx\; x + \tfrac12\beta x\,\Delta + \beta\Delta\,\nabla\ln q + \sqrt{\beta\Delta}\;z
+#   \;=\; x - (f x - g^2\,\nabla\ln q)\,\Delta + g\,\sqrt\Delta\;z ,$$
 #
 # the reverse SDE. DDIM's turns by a small angle $\delta$: it is $x - \delta\,v$, nearly. With
-# $\hat x_0 = (x - \sigma\hat\varepsilon)/\alpha$ and $\hat\varepsilon = -\sigma s$, the velocity is
+# $\hat x_0 = (x - \sigma\hat\varepsilon)/\alpha$ and $\hat\varepsilon = -\sigma\,\nabla\ln q$,
 #
-# $$v = \alpha\hat\varepsilon - \sigma\hat x_0 = \frac{\hat\varepsilon - \sigma x}{\alpha} = -\frac\sigma\alpha\,(x + s) .$$
+# $$v = \alpha\hat\varepsilon - \sigma\hat x_0 = \frac{\hat\varepsilon - \sigma x}{\alpha}
+#   = -\frac\sigma\alpha\,(x + \nabla\ln q) .$$
 #
 # The angle has $\cos\varphi = \alpha$. Differentiated, $-\sigma\,d\varphi/dt = -\tfrac12\beta\alpha$, so
 #
 # $$\delta = \tfrac12\,\beta\,\frac\alpha\sigma\,\Delta .$$
 #
-# Together $x + \tfrac12\beta\,(x + s)\,\Delta = x - (f - \tfrac12 g^2 s)\,\Delta$,
-# the flow. What is left over should be of order $\Delta^2$:
+# Together $x + \tfrac12\beta\,(x + \nabla\ln q)\,\Delta = x - (f x - \tfrac12 g^2\,\nabla\ln q)\,\Delta$, the flow.
+#
+# And what lies between the two ends? A step of DDIM with any $\eta$ adds noise of variance
+# $d^2 = \eta^2\tilde\beta \approx \eta^2\beta\Delta$, as much as a step of the family with the same $\eta$. Its mean should
+# agree with the family's, too, and what is left over should be of order $\Delta^2$:
 
 # %%
-t = 0.3
-f, g2, score = -0.5 * process.beta(t) * line, process.beta(t), model.at(t).score(line)
-print("what is left over, divided by Δ² (largest of 401 points)")
-print("     Δ    DDPM's mean − reverse SDE's    DDIM − flow")
+now = process.at(0.3)
+x0_hat, score = model.x0(line, now), model.marginal(now).score(line)
+print("DDIM's mean − that of the family, divided by Δ² (largest of 401 points)")
+print("     Δ     η = 1 (DDPM)    η = ½    η = 0 (DDIM)")
 left_over = []
 for small in (1e-2, 1e-3, 1e-4):
-    step = lambda eta, s=t - small: td.ddim_step(process, line, model.x0(line, t), t, s, 0 * line, eta)  # noqa: E731
-    ddpm = step(1.0) - (line - small * (f - g2 * score))
-    ddim = step(0.0) - (line - small * (f - 0.5 * g2 * score))
-    left_over.append([np.max(np.abs(ddpm)) / small**2, np.max(np.abs(ddim)) / small**2])
-    print(f"{small:7.4f} {left_over[-1][0]:18.2f} {left_over[-1][1]:21.2f}")
+    then, row = process.at(now.t - small), []
+    for eta in (1.0, 0.5, 0.0):
+        ddim = td.ddim_step(line, x0_hat, now, then, 0 * line, eta)  # its mean, since z = 0
+        family = line - small * (now.f * line - 0.5 * (1 + eta**2) * now.g2 * score)
+        row.append(np.max(np.abs(ddim - family)) / small**2)
+    left_over.append(row)
+    print(f"{small:7.4f} {row[0]:14.2f} {row[1]:10.2f} {row[2]:13.2f}")
 assert np.allclose(left_over[-2], left_over[-1], rtol=0.01)  # the same: of order Δ²
 
 # %% [markdown]
@@ -213,12 +235,12 @@ assert np.allclose(left_over[-2], left_over[-1], rtol=0.01)  # the same: of orde
 #
 # ### Exercise 9.2: the drift of the reverse SDE
 #
-# For the variance preserving SDE, $f = -\tfrac12\beta x$ and $g^2 = \beta$.
+# For the variance preserving SDE, $f = -\tfrac12\beta$ and $g^2 = \beta$.
 
 
 # %%
 def reverse_sde_drift(x, beta, score):
-    """The drift of the reverse SDE, λ = 1; x and score (B, D), beta = β(t), a number."""
+    """The drift of the reverse SDE, η = 1; x and score (B, D), beta = β(t), a number."""
     ### BEGIN SOLUTION
     return -0.5 * beta * x - beta * score
     ### END SOLUTION
@@ -232,7 +254,7 @@ check(reverse_sde_drift)
 
 # %%
 def probability_flow_drift(x, beta, score):
-    """The drift of the probability flow, λ = 0; x and score (B, D), beta = β(t), a number."""
+    """The drift of the probability flow, η = 0; x and score (B, D), beta = β(t), a number."""
     ### BEGIN SOLUTION
     return -0.5 * beta * (x + score)
     ### END SOLUTION
@@ -243,9 +265,9 @@ check(probability_flow_drift)
 # %% [markdown]
 # ## The picture to remember
 #
-# Six points of noise, at the quantiles 0.1, 0.25, …, 0.85 of $q_1$, go down to the data: by the flow, $\lambda = 0$,
-# then with a little noise, $\lambda = 0.4$, and by the reverse SDE, $\lambda = 1$. All random paths share **one**
-# Brownian path $\bar w$, so that whatever is different between them is not luck.
+# Six points of noise, at the quantiles 0.1, 0.25, …, 0.85 of $q_1$, go down to the data: by the flow, $\eta = 0$, then
+# with a little noise, $\eta = 0.4$, and by the reverse SDE, $\eta = 1$. All random paths have **one** Brownian path
+# $\bar w$ in common, so that whatever is different between them is not luck.
 #
 # **Predict.** Six starts and one $\bar w$: where do the six paths of the reverse SDE end? Write it down before you run
 # the next cell.
@@ -254,21 +276,20 @@ check(probability_flow_drift)
 # %%
 def cdf(x, t):
     """F_t(x), the distribution function of q_t; x (B, 1)."""
-    q = model.at(t)
+    q = model.marginal(t)
     return ndtr((x - q.means[:, 0]) / np.sqrt(q.covariances[:, 0, 0])) @ q.weights
 
 
-levels = np.array([0.1, 0.25, 0.4, 0.55, 0.7, 0.85])
+fractions = np.array([0.1, 0.25, 0.4, 0.55, 0.7, 0.85])
 fine = np.linspace(-5, 5, 200_001)[:, None]
-start = np.interp(levels, cdf(fine, 1.0), fine[:, 0])[:, None]
+start = np.interp(fractions, cdf(fine, 1.0), fine[:, 0])[:, None]
 
 ts = process.t_max + (process.t_min - process.t_max) * (1 - np.linspace(1, 0, 601) ** 2)  # finer towards the data
 path = td.brownian_path(rng, np.zeros((1, 1)), ts)  # one path for all: path(t, s) = w_s − w_t, (1, 1)
 # "heun", and "rk45" below, are ways to solve an ODE; notebook 10 explains them
-smooth = np.array([x[:, 0] for _, x in td.probability_flow(model, process, start, ts, method="heun")])
+smooth = np.array([x[:, 0] for _, x in td.probability_flow(model, start, ts, method="heun")])
 jagged = {
-    lam: np.array([x[:, 0] for _, x in td.euler_maruyama(model, process, start, ts, lam=lam, noise=path)])
-    for lam in (0.4, 1.0)
+    eta: np.array([x[:, 0] for _, x in td.euler_maruyama(model, start, ts, eta=eta, noise=path)]) for eta in (0.4, 1.0)
 }
 
 xs, times = np.linspace(-2.8, 2.8, 281), np.linspace(1, 0.004, 300) ** 2
@@ -290,7 +311,7 @@ def backdrop(ax):
 
 
 fig, axes = plt.subplots(2, 1, figsize=(9, 5.4), sharex=True)
-for ax, (lam, paths), name in zip(axes, jagged.items(), ("a little noise", "the reverse SDE"), strict=True):
+for ax, (eta, paths), name in zip(axes, jagged.items(), ("a little noise", "the reverse SDE"), strict=True):
     backdrop(ax)
     ax.plot(np.sqrt(ts), smooth, color=EXACT, lw=2.5)
     ax.plot(np.sqrt(ts), paths, color=MODEL, lw=1)
@@ -298,22 +319,22 @@ for ax, (lam, paths), name in zip(axes, jagged.items(), ("a little noise", "the 
     ax.set(ylabel="x")
     ax.tick_params(labelbottom=True)
     ax.text(0.985, -2.55, "the flow", color=EXACT)
-    ax.text(0.87, -2.55, rf"{name}, $\lambda$ = {lam:g}", color=MODEL)
+    ax.text(0.87, -2.55, rf"{name}, $\eta$ = {eta:g}", color=MODEL)
 axes[1].set_xlabel("time t, on a square-root scale (noise left, data right)")
 show(fig, "The density of x over time as an image, twice: one bell on the left that splits into two dark bands on the right. "
      "Six smooth blue curves run through it without crossing. Above, six orange paths tremble in one rhythm about them; "
      "below, six orange paths from the same starts run together into one.")  # fmt: skip
 print("ends of the flow          ", np.round(smooth[-1], 2))
-for lam, paths in jagged.items():
-    print(f"ends with λ = {lam:g}".ljust(26), np.round(paths[-1], 2))
+for eta, paths in jagged.items():
+    print(f"ends with η = {eta:g}".ljust(26), np.round(paths[-1], 2))
 assert np.ptp(jagged[1.0][-1]) < 0.1 * np.ptp(smooth[-1])
 
 # %% [markdown]
 # *What to see:* the image is the density, darker where it is denser, and it is the same for all. The blue curves part
 # like a river around an island and never cross. With a little noise the paths tremble in one rhythm, and all six end in
 # the upper mode. The reverse SDE goes further: its six paths run together and end in *one* place. Why? At high noise
-# $s \approx -x$, and its drift, walked back, is $-\tfrac12\beta x$. So the differences of paths with one $\bar w$
-# shrink. It forgets the start; where a path ends is written in $\bar w$. A crowd needs a Brownian path for each point.
+# $\nabla\ln q \approx -x$, and its drift, walked back, is $-\tfrac12\beta x$. So the differences of paths with one
+# $\bar w$ shrink. It forgets the start; where a path ends is written in $\bar w$. A crowd needs a Brownian path for each point.
 # Then no path agrees with its blue curve. Does the crowd?
 #
 # ## Curves that keep their quantile
@@ -324,10 +345,10 @@ assert np.ptp(jagged[1.0][-1]) < 0.1 * np.ptp(smooth[-1])
 
 # %%
 print("    t     F_t(x_t) along the six curves                              largest change")
-grid = td.grids.log_snr(process, 5)
-for t, x in td.probability_flow(model, process, start, grid, method="rk45", rtol=1e-11, atol=1e-11):
+grid = td.grids.even_log_snr(process, 5)
+for t, x in td.probability_flow(model, start, grid, method="rk45", rtol=1e-11, atol=1e-11):
     change = np.max(np.abs(cdf(x, t) - cdf(start, 1.0)))
-    print(f"{t:.6f}  " + "  ".join(f"{level:.6f}" for level in cdf(x, t)) + f"   {change:.0e}")
+    print(f"{t:.6f}  " + "  ".join(f"{fraction:.6f}" for fraction in cdf(x, t)) + f"   {change:.0e}")
     assert change < 1e-10
 
 # %% [markdown]
@@ -338,10 +359,10 @@ for t, x in td.probability_flow(model, process, start, grid, method="rk45", rtol
 
 # %%
 n = 10_000
-noise = model.at(1.0).sample(rng, n)
-steps = td.grids.uniform(process, 400)
-by_sde = td.last(td.euler_maruyama(model, process, noise, steps, rng=rng))[1]
-by_ode = td.last(td.probability_flow(model, process, noise, td.grids.uniform(process, 100), method="heun"))[1]
+noise = model.marginal(1.0).sample(rng, n)
+steps = td.grids.even_time(process, 400)
+by_sde = td.last(td.euler_maruyama(model, noise, steps, rng=rng))[1]
+by_ode = td.last(td.probability_flow(model, noise, td.grids.even_time(process, 100), method="heun"))[1]
 
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.1), width_ratios=[1, 1, 0.9])
 exact = np.exp(model.log_density(line, process.t_min))
@@ -356,12 +377,14 @@ axes[2].set(title="from the same start", xlabel="end of the flow", ylabel="end o
 show(fig, "Two histograms of ends, by the SDE and by the flow, both under the exact two-mode density. A third panel "
      "plots the end of the SDE against that of the flow from the same start: four clouds, no relation.")  # fmt: skip
 low, low_ode = by_sde[:, 0] < -0.6, by_ode[:, 0] < -0.6
-share, error = np.mean(low), np.sqrt(np.mean(low) * np.mean(~low))
-print(f"share of the SDE's ends below −0.6\nof all starts                    {share:.3f} ± {error / np.sqrt(n):.3f}")
+fraction, error = np.mean(low), np.sqrt(np.mean(low) * np.mean(~low))
+print(
+    f"fraction of the SDE's ends below −0.6\nof all starts                    {fraction:.3f} ± {error / np.sqrt(n):.3f}"
+)
 for name, chosen in (("below", low_ode), ("above", ~low_ode)):
     given, standard_error = np.mean(low[chosen]), error / np.sqrt(np.sum(chosen))
     print(f"where the flow's is {name} −0.6   {given:.3f} ± {standard_error:.3f}")
-    assert abs(given - share) < 4 * standard_error
+    assert abs(given - fraction) < 4 * standard_error
 
 # %% [markdown]
 # *What to see:* two histograms, one law. On the right, a point for each of the first 1,500 starts: where the flow takes
@@ -370,7 +393,7 @@ for name, chosen in (("below", low_ode), ("above", ~low_ode)):
 #
 # ## Break it
 #
-# **The missing ½.** The flow has $\tfrac12 g^2 s$, the reverse SDE $g^2 s$. Take the SDE's drift, and leave out the
+# **The missing ½.** The flow has $\tfrac12 g^2\,\nabla\ln q$, the reverse SDE $g^2\,\nabla\ln q$. Take the SDE's drift, and leave out the
 # noise (or: write the flow without its ½).
 
 
@@ -381,7 +404,7 @@ def flow_without_the_half(x, beta, score):
 
 
 print(check(flow_without_the_half, "probability_flow_drift"))
-print(f"\nα(1) = {process.alpha(1.0):.4f}")
+print(f"\nα(1) = {process.at(1.0).alpha:.4f}")
 
 # %% [markdown]
 # How wrong is it? On data $\mathcal N(0, 1)$, where the score is $-x$ and the right flow stands still, it says
@@ -389,7 +412,7 @@ print(f"\nα(1) = {process.alpha(1.0):.4f}")
 # at 0. **Predict** what it does to two modes.
 
 # %%
-wrong = np.array([x[:, 0] for _, x in td.euler_maruyama(model, process, start, ts, noise=lambda t, s: 0.0)])
+wrong = np.array([x[:, 0] for _, x in td.euler_maruyama(model, start, ts, noise=lambda t, s: 0.0)])  # η = 1
 
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
 for ax, curves, ink, name in zip(axes, (smooth, wrong), (EXACT, MODEL), ("the flow", "without the ½"), strict=True):
@@ -409,23 +432,27 @@ assert np.ptp(wrong[-1]) < 0.01 * np.ptp(smooth[-1])
 # *What to see:* the curves rush together long before the modes part, and six starts give one sample. The density in the
 # background is no longer theirs.
 #
-# Fokker–Planck sees the mistake at any time, without a sample. For an ODE with drift $\tilde f$ it says
-# $\partial_t \ln q = -\tilde f' - \tilde f s$. The **residual** is what is left over; its root mean square under
+# Fokker–Planck sees the mistake at any time, without a sample. For an ODE with drift $\tilde f(x, t)$ it says
+# $\partial_t \ln q = -\nabla\tilde f - \tilde f\,\nabla\ln q$. The **residual** is what is left over; its root mean square under
 # $q_t$, beside that of $\partial_t \ln q$ itself:
 
 # %%
 print("   t    right drift    without the ½      (residual / signal)")
 ratio = {}
+
+
+def rms(residual, weights):
+    """The root of the weighted mean of the squares."""
+    return np.sqrt(np.sum(weights * residual**2) / np.sum(weights))
+
+
 for t in (0.05, 0.1, 0.2, 0.3, 0.4):
-    q, beta = model.at(t), process.beta(t)
-    weights = np.exp(q.log_density(line))
-    rms = lambda r, w=weights: np.sqrt(np.sum(w * r**2) / np.sum(w))  # noqa: E731
-    signal = model.log_density(line, t + 1j * h).imag / h
-    score, slope = q.score(line)[:, 0], q.score(line + 1j * h)[:, 0].imag / h
+    now, q = process.at(t), np.exp(model.log_density(line, t))
+    signal, (score, slope) = rate(line, t), score_and_slope(line, t)
     ratio[t] = []
-    for share in (0.5, 1.0):  # of g² s in the drift
-        drift, divergence = -0.5 * beta * line[:, 0] - share * beta * score, -0.5 * beta - share * beta * slope
-        ratio[t].append(rms(signal + divergence + drift * score) / rms(signal))
+    for factor in (0.5, 1.0):  # of g² ∇ ln q in the drift
+        drift, divergence = now.f * line[:, 0] - factor * now.g2 * score, now.f - factor * now.g2 * slope
+        ratio[t].append(rms(signal + divergence + drift * score, q) / rms(signal, q))
     print(f"{t:5.2f}      {ratio[t][0]:.0e}          {ratio[t][1]:5.2f}")
     assert ratio[t][0] < 1e-11 < 1 < ratio[t][1]
 
@@ -440,8 +467,9 @@ for t in (0.05, 0.1, 0.2, 0.3, 0.4):
 x, z = noise[:500], rng.standard_normal((400, 500, 1))
 for k in range(60):
     t, dt = steps[k], abs(steps[k + 1] - steps[k])
-    drift = -0.5 * process.beta(t) * x - process.beta(t) * model.at(t).score(x)
-    x = x + dt * drift + np.sqrt(process.beta(t) * dt) * z[k]
+    now = process.at(t)
+    drift = now.f * x - now.g2 * model.marginal(t).score(x)
+    x = x + dt * drift + np.sqrt(now.g2 * dt) * z[k]
 print(f"standard deviation after 60 of 400 steps, dt > 0: {x.std():.1f}    (it should still be about 1)")
 assert x.std() > 3
 
@@ -450,46 +478,44 @@ assert x.std() > 3
 #
 # ## The numbers
 #
-# First the family: the Fokker–Planck residual for four $\lambda$, at $t = 0.1$, relative to $\partial_t \ln q$. Then
+# First the family: the Fokker–Planck residual for four $\eta$, at $t = 0.1$, relative to $\partial_t \ln q$. Then
 # the crowds, against the exact law at the end, with standard errors; $D$ is the largest distance between the
 # distribution function of the ends and the exact one. If the law is right, $D$ stays below $1.63/\sqrt n$ in 99 % of
 # all cases.
 
 # %%
-t = 0.1
-q, beta, x = model.at(t), process.beta(t), line[:, 0]
-score, slope = q.score(line)[:, 0], q.score(line + 1j * h)[:, 0].imag / h
-signal = model.log_density(line, t + 1j * h).imag / h
-for lam in (0.0, 0.5, 1.0, 2.0):
-    share = 0.5 * (1 + lam**2)
-    drift, divergence = -0.5 * beta * x - share * beta * score, -0.5 * beta - share * beta * slope
-    right = -divergence - drift * score - 0.5 * lam**2 * beta * (slope + score**2)
+now, x = process.at(0.1), line[:, 0]
+signal, (score, slope) = rate(line, now.t), score_and_slope(line, now.t)
+for eta in (0.0, 0.5, 1.0, 2.0):
+    factor = 0.5 * (1 + eta**2)
+    drift, divergence = now.f * x - factor * now.g2 * score, now.f - factor * now.g2 * slope
+    right = -divergence - drift * score - 0.5 * eta**2 * now.g2 * (slope + score**2)
     apart = np.max(np.abs(signal - right)) / np.max(np.abs(signal))
-    print(f"λ = {lam:3.1f}: residual {apart:.0e}")
+    print(f"η = {eta:3.1f}: residual {apart:.0e}")
     assert apart < 1e-12
 
-q = model.at(process.t_min)
-m, v = q.means[:, 0], q.covariances[:, 0, 0]
-mean = q.weights @ m
-variance = q.weights @ (v + m**2) - mean**2
+q = model.marginal(process.t_min)
+means, variances = q.means[:, 0], q.covariances[:, 0, 0]
+mean = q.weights @ means
+variance = q.weights @ (variances + means**2) - mean**2
 left_mode = cdf(np.array([[-0.6]]), process.t_min)[0]
-half = td.last(td.euler_maruyama(model, process, noise, steps, rng=rng, lam=0.5))[1]
-shared = {"exact": (mean, variance, left_mode), "reverse SDE": by_sde, "λ = ½": half, "probability flow": by_ode}
-print(f"\n{'':18s}mean              variance          share below −0.6    D")
-for name, ends in shared.items():
+half = td.last(td.euler_maruyama(model, noise, steps, rng=rng, eta=0.5))[1]
+crowds = {"exact": (mean, variance, left_mode), "reverse SDE": by_sde, "η = ½": half, "probability flow": by_ode}
+print(f"\n{'':18s}mean              variance          fraction < −0.6     D")
+for name, ends in crowds.items():
     if name == "exact":
         print(f"{name:17s}{mean:7.4f}           {variance:7.4f}           {left_mode:7.4f}")
         continue
     se_mean, se_variance = np.sqrt(variance / n), np.sqrt(np.var((ends - mean) ** 2) / n)
-    se_share = np.sqrt(left_mode * (1 - left_mode) / n)
+    se_fraction = np.sqrt(left_mode * (1 - left_mode) / n)
     ordered = np.sort(ends[:, 0])
     D = np.max(np.abs(cdf(ordered[:, None], process.t_min) - (np.arange(n) + 0.5) / n))
-    share = np.mean(ends < -0.6)
-    print(f"{name:17s}{ends.mean():7.4f} ({se_mean:.4f})  {ends.var():7.4f} ({se_variance:.4f})  {share:7.4f} ({se_share:.4f})"
+    fraction = np.mean(ends < -0.6)
+    print(f"{name:17s}{ends.mean():7.4f} ({se_mean:.4f})  {ends.var():7.4f} ({se_variance:.4f})  {fraction:7.4f} ({se_fraction:.4f})"
           f"    {D:.4f} < {1.63 / np.sqrt(n):.4f}")  # fmt: skip
     assert abs(ends.mean() - mean) < 4 * se_mean
     assert abs(ends.var() - variance) < 4 * se_variance
-    assert abs(share - left_mode) < 4 * se_share
+    assert abs(fraction - left_mode) < 4 * se_fraction
     assert np.sqrt(n) * D < 1.63
 correlation = np.corrcoef(by_sde[:, 0], by_ode[:, 0])[0, 1]
 print(f"\ncorrelation of the two ends of one start: {correlation:.3f}, standard error {1 / np.sqrt(n):.3f}")
@@ -499,9 +525,9 @@ assert abs(correlation) < 4 / np.sqrt(n)
 # ## What you know now
 #
 # - DDPM's noising chain, in ever smaller steps, is the SDE $dx = -\tfrac12\beta x\,dt + \sqrt\beta\,dw$.
-# - Fokker–Planck says how its density moves. On a density, noise acts as the velocity $-\tfrac12 g^2 s$.
-# - So there is a family with the same densities: the flow ($\lambda = 0$), the reverse SDE ($\lambda = 1$), and all others.
-# - The drift pulls to the origin; the score points to the modes. The flow has the ½, the reverse SDE has not, and $dt < 0$.
+# - Fokker–Planck says how its density moves. On a density, noise acts as the velocity $-\tfrac12 g^2\,\nabla\ln q$.
+# - So there is a family with the same densities: the flow ($\eta = 0$), the reverse SDE ($\eta = 1$), and all others.
+# - The drift leads to the origin; the score points to the modes. The flow has the ½, the reverse SDE has not, and $dt < 0$.
 # - The flow keeps quantiles, so each of its paths has an exact answer.
 #
 # **Next:** [10. Solvers and likelihood](10_solvers_and_likelihood.ipynb). The flow is an ordinary differential

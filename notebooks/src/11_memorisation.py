@@ -104,7 +104,8 @@ else:
 # ## Sampling with it
 #
 # From here on $t$ is the library's time, from 0, the data, to 1. Take 60 training points of the two moons, the
-# empirical denoiser, and DDIM.
+# empirical denoiser, and DDIM. `td.trajectory` draws noise and yields the points at each time of the walk, and last the
+# answer $\hat x_0$, which `td.sample` returns alone.
 #
 # **Predict.** Where do the samples go?
 #
@@ -117,8 +118,7 @@ truth = td.Oracle(data, process)  # the exact denoiser of the density
 perfect = td.Oracle(seen, process)  # the exact denoiser of the 60 points
 
 n = 500
-ts = td.grids.log_snr(process, 60, to_zero=True)
-path = list(td.ddim(perfect, process, process.prior(rng, n, perfect.like), ts))
+path = list(td.trajectory(perfect, n, steps=60, rng=rng))  # of DDIM: the prior, the walk, and the answer at t = 0
 ratios = np.array([process.sigma(t) / process.alpha(t) for t, _ in path])
 
 fig, axes = plt.subplots(1, 4, figsize=(9, 2.7), sharex=True, sharey=True)
@@ -211,18 +211,18 @@ def neighbours(points, ratio, most=200):
 
 
 def two_left(curve):
-    """The noise σ/α at which the curve of n_eff passes 2, on the line between two levels."""
+    """The noise σ/α at which the curve of n_eff passes 2, on the line between two that were tried."""
     k = np.argmax(curve > 2)
-    return np.exp(np.interp(np.log(2), np.log(curve[k - 1 : k + 1]), np.log(levels[k - 1 : k + 1])))
+    return np.exp(np.interp(np.log(2), np.log(curve[k - 1 : k + 1]), np.log(tried[k - 1 : k + 1])))
 
 
-levels = np.geomspace(0.002, 30, 28)  # σ/α
+tried = np.geomspace(0.002, 30, 28)  # σ/α
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.3), sharey=True)
 collapse = {}
 for D, ls in ((2, "-"), (16, "--"), (128, ":")):
     cloud = rng.standard_normal((1000, D))
-    curve = np.array([neighbours(cloud, ratio) for ratio in levels])
-    axes[1].loglog(levels, curve, color=MODEL, ls=ls)
+    curve = np.array([neighbours(cloud, ratio) for ratio in tried])
+    axes[1].loglog(tried, curve, color=MODEL, ls=ls)
     predicted = (1000 ** (2 / D) - 1) ** -0.5
     axes[1].plot(predicted, 1, "^", color=EXACT, ms=9, clip_on=False, zorder=5)
     x, y, side = {2: (0.07, 25, "right"), 16: (0.95, 8, "right"), 128: (5, 8, "left")}[D]
@@ -230,8 +230,8 @@ for D, ls in ((2, "-"), (16, "--"), (128, ":")):
     collapse[D] = two_left(curve), predicted
 for count, ls in ((100, ":"), (1000, "--"), (10_000, "-")):
     cloud = data.sample(rng, count)
-    curve = np.array([neighbours(cloud, ratio) for ratio in levels])
-    axes[0].loglog(levels, curve, color=MODEL, ls=ls)
+    curve = np.array([neighbours(cloud, ratio) for ratio in tried])
+    axes[0].loglog(tried, curve, color=MODEL, ls=ls)
     print(f"two moons, {count:6,} points: two neighbours are left at σ/α = {two_left(curve):.3f}")
     axes[0].text(33, count, f"{count:,}", color=MODEL, va="center")
 axes[0].set(ylabel="effective neighbours", title="two moons, N points")
@@ -289,7 +289,7 @@ noise = rng.standard_normal(old.shape)  # the same for all
 
 def losses(model, x0):
     """E‖ε − ε̂‖²/D at each of the times, (21,)."""
-    return np.array([np.mean((noise - model(process.perturb(x0, t, noise), t)) ** 2) for t in times])
+    return np.array([np.mean((noise - model(process.at(t).perturb(x0, noise), t)) ** 2) for t in times])
 
 
 on_seen, on_new = losses(perfect, old), losses(perfect, new)
@@ -351,10 +351,10 @@ print(f"    on new points        {apparent_kl(on_new):7.2f}")
 #
 # A sample can be suspected of being a copy if it is nearer to a training point than it should be. How near is that?
 # Compare with points that were *held out*: draw as many, and ask of each sample whether it is nearer to a training
-# point or to a held-out one. True samples cannot tell the two sets apart: over many pairs of sets their share of
-# "training" is ½ on average. Copies have 1. But one pair of sets has luck of its own, which all rows share and ± does
-# not count. So compare with the row of true points, not with ½. `td.memorisation` measures the share, `td.nearest` the
-# distance.
+# point or to a held-out one. True samples cannot tell the two sets apart: over many pairs of sets the fraction of them
+# that is nearer to training points is ½ on average. Of copies it is 1. But one pair of sets has luck of its own, which
+# is in all rows and which ± does not count. So compare with the row of true points, not with ½. `td.memorisation`
+# measures the fraction, `td.nearest` the distance.
 #
 # Now let a *trained* network stand beside the perfect model: a small one, the same 60 points, 1,500 steps. On the way
 # we keep what it was after some hundreds. It too is sampled with DDIM, in 40 steps.
@@ -368,12 +368,12 @@ for state in tqdm(td.train(network, process, seen, steps=steps, batch=128, rng=r
 
 drawn = {"perfect model": samples, "new true points": data.sample(rng, n)}
 for step in (200, 600, 1500):
-    drawn[f"network, {step} steps"] = td.sample(checkpoints[step], process, n, steps=40, rng=rng)
+    drawn[f"network, {step} steps"] = td.sample(checkpoints[step], n, steps=40, rng=rng)
 print(f"the network has {network.size:,} parameters")
 print("                      nearer to a training point    median distance to the nearest of them")
 for name, x in drawn.items():
-    share, error = td.memorisation(x, seen, unseen)
-    print(f"{name:20s}        {share:.3f} ± {error:.3f}                {np.median(td.nearest(x, seen)[1]):.3f}")
+    fraction, error = td.memorisation(x, seen, unseen)
+    print(f"{name:20s}        {fraction:.3f} ± {error:.3f}                {np.median(td.nearest(x, seen)[1]):.3f}")
 
 # %%
 fig, axes = plt.subplots(1, 4, figsize=(9, 2.7), sharex=True, sharey=True)
@@ -390,8 +390,8 @@ show(fig, "Four clouds with the 60 training points as rings: after 200 steps two
 # %% [markdown]
 # *What to see:* after 200 steps the moons are blurred, and the samples twice as far from the training points (rings) as
 # true points are. After 600 neither number tells them from true points; the eye does, for some still stray between the
-# moons, which a share and a median do not see. After 1,500 they are nearer to the training points than true points are,
-# in distance and in share: the network has begun to memorise. It is still far from the perfect model.
+# moons, which a fraction and a median do not see. After 1,500 they are nearer to the training points than true points
+# are, in distance and in number: the network has begun to memorise. It is still far from the perfect model.
 #
 # Its loss says the same. Here is the area between loss and floor during training, on the 60 points and on new ones:
 
@@ -435,8 +435,8 @@ show(fig, "The area between loss and floor against training steps. Both curves f
 #   shifted answer). A denoiser in closed form with just these two, made of the training points, predicts the samples of
 #   trained networks well.
 #
-# So a diffusion model generalises only where it misses the minimiser of its loss, and misses it in the right way. Which
-# way that is, our experiment does not decide.
+# So a diffusion model generalises only where it does not reach the minimiser of its loss, and stays away from it in the
+# right way. Which way that is, our experiment does not decide.
 #
 # ## More points
 #
@@ -451,7 +451,7 @@ rates = {}
 fig, ax = plt.subplots(figsize=(7.5, 3.3))
 for noise_level, marker in ((0.0, "o"), (3.0, "s"), (6.0, "D")):
     t = float(process.time(noise_level))
-    x = process.perturb(data.sample(rng, 100), t, rng.standard_normal((100, 2)))
+    x = process.at(t).perturb(data.sample(rng, 100), rng.standard_normal((100, 2)))
     exact = truth(x, t)
     error = np.zeros(len(sizes))
     for k, size in enumerate(sizes):
@@ -504,7 +504,7 @@ for name, (a, b) in report.items():
     print(f"{name:20s}{a:6.2f}{entropy + a:17.2f}{b:9.2f}{entropy + b:17.2f}")
 luck = []  # the standard error of the last row, on the 60 training points and on the new ones
 for x0, groups in ((old, N), (new, len(new))):
-    each = [np.sum((noise - truth(process.perturb(x0, t, noise), t)) ** 2, axis=1) / 2 for t in times]
+    each = [np.sum((noise - truth(process.at(t).perturb(x0, noise), t)) ** 2, axis=1) / 2 for t in times]
     areas = np.trapezoid(each, lam, axis=0).reshape(groups, -1).mean(axis=1)  # of each point, up to a constant
     luck.append(areas.std() / np.sqrt(groups))
 print(f"standard error of the last row: {luck[0]:.2f} and {luck[1]:.2f}")
@@ -526,13 +526,13 @@ assert report["perfect model"][1] > report[f"network, {steps} steps"][1] > repor
 # ## The numbers
 
 # %%
-shares = []  # of true points, over many pairs of sets
+fractions = []  # of true points, over many pairs of sets
 for _ in range(1000):
     sets = data.sample(rng, 3 * N)
-    shares.append(td.memorisation(sets[2 * N :], sets[:N], sets[N : 2 * N])[0])
-half, half_error = np.mean(shares), np.std(shares) / np.sqrt(len(shares))
+    fractions.append(td.memorisation(sets[2 * N :], sets[:N], sets[N : 2 * N])[0])
+half, half_error = np.mean(fractions), np.std(fractions) / np.sqrt(len(fractions))
 copies = td.memorisation(samples, seen, unseen)[0]
-print("share of samples nearer to a training point          measured            exact")
+print("fraction of samples nearer to a training point       measured            exact")
 print(f"    perfect model                                     {copies:.3f}              1")
 print(f"    true points, mean over 1,000 pairs of sets        {half:.3f} ± {half_error:.3f}      0.5")
 assert copies == 1
@@ -563,8 +563,8 @@ print(f"\nfor λ > 3 at all {inside.sum()} of {inside.sum()} times: training los
 # - The minimiser of the training loss is known: a softmax average of the training points, and its samples are training points.
 # - The effective number of neighbours $1/\sum w^2$ falls from $N$ to 1; the fall comes at more noise if points are few, and far sooner in high dimension.
 # - Training loss below the floor of the density, test loss above it: that is memorising. Judge a model on points that it has not seen.
-# - A trained network generalises only where it misses the minimiser, and misses it in the right way. Which way, we did
-#   not decide.
+# - A trained network generalises only where it does not reach the minimiser, and stays away from it in the right way.
+#   Which way that is, we did not decide.
 #
 # **Next:** [12. Guidance, then digits](12_guidance_and_digits.ipynb). Two denoisers can be combined into a third. What
 # does that sample?

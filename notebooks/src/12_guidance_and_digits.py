@@ -36,7 +36,7 @@ rng = np.random.default_rng(12)
 #
 # $$q_t(x \mid y) = \frac{q_t(x)\,q_t(y \mid x)}{q(y)} .$$
 #
-# Take the logarithm and the gradient in $x$. The share $q(y)$ does not depend on $x$ and drops out:
+# Take the logarithm and the gradient in $x$. The probability $q(y)$ of the class does not depend on $x$ and drops out:
 #
 # $$\nabla \ln q_t(x \mid y) = \nabla \ln q_t(x) + \nabla \ln q_t(y \mid x). \tag{1}$$
 #
@@ -49,7 +49,7 @@ rng = np.random.default_rng(12)
 #
 # No classifier is left, so this is **classifier-free guidance**. The factor $-\sigma$ turns scores into noise answers,
 # $\varepsilon^* = -\sigma\,\nabla\ln q_t$ (notebook 5). With $\hat\varepsilon(x, t\mid y)$ for the answer of a denoiser
-# that is told the label,
+# that is given the label,
 #
 # $$\boxed{\;\hat\varepsilon_w = (1+w)\,\hat\varepsilon(x, t\mid y) - w\,\hat\varepsilon(x, t)\;}$$
 #
@@ -75,11 +75,11 @@ check(cfg)
 # ## Where everything is known
 #
 # Three overlapping classes in the plane, each a pair of Gaussians. The oracle gives both exact answers,
-# `oracle.given(labels)` and `oracle`; `td.classifier_free` combines them as in the box, and DPM-Solver++ (notebook 10)
-# follows the flow closely in 50 steps. So whatever happens below is guidance itself, not the error of a network or a
+# `oracle.given(labels)` and `oracle`; `td.ClassifierFreeGuidance` is the denoiser that combines them as in the box, and
+# DPM-Solver++ (notebook 10) follows the flow closely in 50 steps. So whatever happens below is guidance itself, not the error of a network or a
 # sampler.
 #
-# From here on we use the library, where $t$ is a float in $[0, 1]$ and $\alpha(t)$, $\sigma(t)$ come from a process.
+# From here on we use the library, where $t$ is a float in $[0, 1]$ and $\alpha$, $\sigma$ are those of a process at $t$.
 #
 # **Predict.** With $w = 3$, will the samples of a class fill its cloud more densely, move, or shrink? Towards where?
 # Sketch it before you run the next cell.
@@ -97,15 +97,22 @@ oracle = td.Oracle(data, process)
 labels = np.repeat(np.arange(3), 700)
 truth = data.given(labels).sample(rng, len(labels))
 noise = process.prior(rng, len(labels), oracle.like)  # x_t at t = 1: N(0, I), an array like the oracle's
-ts = td.grids.log_snr(process, 50, to_zero=True)  # equal steps in log-SNR to t_min, then one to t = 0
-weights = np.array([0.0, 1.0, 3.0])
+ts = td.grids.even_log_snr(process, 49)  # 50 times, equal steps in log-SNR; the answer at the last is the 50th step
+
+
+def samples(model, noise, ts):
+    """What DPM-Solver++(2M) makes of the noise: a walk along ts, and then the answer x̂_0, (B, D)."""
+    t, x = td.last(td.dpm_solver_2m(model, noise, ts))
+    return model.x0(x, t)
+
+
 clouds = [
-    td.last(td.dpm_solver_pp_2m(td.classifier_free(oracle.given(labels), oracle, w), process, noise, ts))[1]
-    for w in tqdm(weights, desc="w")
+    samples(td.ClassifierFreeGuidance(oracle.given(labels), oracle, w), noise, ts)
+    for w in tqdm((0.0, 1.0, 3.0), desc="w")
 ]
 
 fig, axes = plt.subplots(1, 4, figsize=(9.2, 2.7), sharex=True, sharey=True)
-names = ["the data", *(f"guided, w = {w:g}" for w in weights)]
+names = ("the data", "guided, w = 0", "guided, w = 1", "guided, w = 3")
 for ax, x, name in zip(axes, [truth, *clouds], names, strict=True):
     for y, (colour, marker) in enumerate(zip((EXACT, "#E69F00", "#000000"), "o^s", strict=True)):
         ax.scatter(*x[labels == y][::2].T, s=5, c=colour, marker=marker, alpha=0.4, linewidths=0)
@@ -117,7 +124,7 @@ show(fig, "Three overlapping classes in the plane. The samples with w = 0 look l
 
 # %% [markdown]
 # *What to see:* $w = 0$ gives the data. A larger $w$ pushes each class away from where the others are, and it
-# shrinks. Nothing was told to shrink: the push grows with the doubt, and all doubtful places are emptied.
+# shrinks. Nothing in the formula says shrink: the push grows with the doubt, and all doubtful places are emptied.
 #
 # Put numbers to both. How sure is the exact classifier of the label that was asked for, and how wide is a class?
 
@@ -126,8 +133,7 @@ many = np.array([0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0])
 few = slice(None, None, 2)
 sure, wide = [], []
 for w in tqdm(many, desc="w"):
-    guided = td.classifier_free(oracle.given(labels[few]), oracle, w)
-    x = td.last(td.dpm_solver_pp_2m(guided, process, noise[few], ts))[1]
+    x = samples(td.ClassifierFreeGuidance(oracle.given(labels[few]), oracle, w), noise[few], ts)
     p = np.exp(oracle.log_p(x, process.t_min))  # the exact q_t(y | x) at the least noise, (B, 3)
     sure.append(np.mean(p[np.arange(len(x)), labels[few]]))
     wide.append(np.sqrt(np.mean([x[labels[few] == y].var(axis=0).mean() for y in range(3)])))
@@ -149,7 +155,7 @@ for name, row in (("w", many), ("% sure of the label", 100 * sure), ("standard d
 
 # %% [markdown]
 # *What to see:* that is the bargain. The first unit of $w$ lifts the certainty from 81 to 98 percent. The next four
-# units add 2 points, and take nearly the same share of the variety again: 16 percent of the deviation, then 15.
+# units add 2 points, and take nearly as much of the variety again: 16 percent of the deviation, then 15.
 #
 # ## Not the law that the formula suggests
 #
@@ -174,8 +180,7 @@ C = np.array([[0.4, 0.15], [0.15, 0.25]])
 of_class = td.Oracle(td.GaussianMixture([1.0], [m], [C]), process)
 of_all = td.Oracle(td.GaussianMixture([1.0], [[0.0, 0.0]], [np.eye(2)]), process)
 noise = process.prior(rng, 1500, of_all.like)
-ts = td.grids.log_snr(process, 100, to_zero=True)
-x = td.last(td.dpm_solver_pp_2m(td.classifier_free(of_class, of_all, w), process, noise, ts))[1]
+x = samples(td.ClassifierFreeGuidance(of_class, of_all, w), noise, td.grids.even_log_snr(process, 99))
 
 P = (1 + w) * np.linalg.inv(C) - w * np.eye(2)
 tilted_mean, tilted_cov = np.linalg.solve(P, (1 + w) * np.linalg.solve(C, m)), np.linalg.inv(P)
@@ -206,22 +211,22 @@ show(fig, "Two ellipses of two standard deviations, the class and, within it, th
 # times. The tilted laws $q_t(x\mid y)^{1+w} q_t(x)^{-w}$ are each a good law, but they are not the diffusion of their own
 # $t = 0$ member: tilting and diffusing do not commute.
 #
-# In one dimension we can even solve it. Let $p_c = \mathcal N(m, v)$, $p_u = \mathcal N(0, 1)$. The velocity of the
-# probability flow is $f - \frac12 g^2\,\nabla\ln q_t$ (notebook 9). Since $1 + w$ and $-w$ sum to 1, the guided one is
+# In one dimension we can even solve it. Let $p_c = \mathcal N(m, V)$, $p_u = \mathcal N(0, 1)$. The velocity of the
+# probability flow is $f x - \frac12 g^2\,\nabla\ln q_t$ (notebook 9). Since $1 + w$ and $-w$ sum to 1, the guided one is
 # $1 + w$ times that of the class minus $w$ times that of all data. On $p_u$ the flow stands still, and only the first
-# part is left. The class's flow carries its Gaussian $\mathcal N(\alpha m, s^2)$ with
-# $s^2 = \alpha^2 v + 1 - \alpha^2$: a point keeps its $z$ in $x = \alpha m + s z$. So $x$ moves, as $\alpha$ grows from
-# 0 to 1 and with a prime for $d/d\alpha$, by
+# part is left. The class's flow carries its Gaussian $\mathcal N(\alpha m, r^2)$ with
+# $r^2 = \alpha^2 V + 1 - \alpha^2$: a point keeps its place $z$ in $x = \alpha m + r z$. So $x$ moves, as $\alpha$ grows
+# from 0 to 1 and with a prime for $d/d\alpha$, by
 #
-# $$\frac{dx}{d\alpha} = m + \frac{s'}{s}\,(x - \alpha m), \qquad\text{and under guidance}\qquad
-#   \frac{dx}{d\alpha} = (1+w)\Big[m + \frac{s'}{s}\,(x - \alpha m)\Big].$$
+# $$\frac{dx}{d\alpha} = m + \frac{r'}{r}\,(x - \alpha m), \qquad\text{and under guidance}\qquad
+#   \frac{dx}{d\alpha} = (1+w)\Big[m + \frac{r'}{r}\,(x - \alpha m)\Big].$$
 #
-# The distance $\Delta$ of two samples obeys $\Delta'/\Delta = (1+w)\,s'/s$, hence $\Delta \propto s^{1+w}$. From
-# $s = 1$ at the noise to $s = \sqrt v$ at the data,
+# The distance $\Delta$ of two samples obeys $\Delta'/\Delta = (1+w)\,r'/r$, hence $\Delta \propto r^{1+w}$. From
+# $r = 1$ at the noise to $r = \sqrt V$ at the data,
 #
-# $$\text{variance of guided samples} = v^{1+w}, \qquad\text{where the tilted law has } \Big(\tfrac{1+w}{v} - w\Big)^{-1}.$$
+# $$\text{variance of guided samples} = V^{1+w}, \qquad\text{where the tilted law has } \Big(\tfrac{1+w}{V} - w\Big)^{-1}.$$
 #
-# With $v = 0.3$ and $w = 2$: $0.027$ against $0.125$. And the family of notebook 9 has one law no longer: from the same
+# With $V = 0.3$ and $w = 2$: $0.027$ against $0.125$. And the family of notebook 9 has one law no longer: from the same
 # guided score its reverse SDE makes a variance of $0.086$, and more noise leads on towards the tilted $0.125$. The
 # section *The numbers* measures it. What guided samples do follow is analysed by [Bradley & Nakkiran
 # 2024](https://arxiv.org/abs/2408.09000).
@@ -357,7 +362,7 @@ error = {name: [] for name in models}
 eps_error, pictures = [], {}
 for lam in lams:
     t = float(process.time(lam))
-    x_t = process.perturb(x0, t, eps)
+    x_t = process.at(t).perturb(x0, eps)
     answers = {name: model.given(y).x0(x_t, t) for name, model in models.items()}
     for name, answer in answers.items():
         error[name].append(np.mean((answer - x0) ** 2))
@@ -399,15 +404,15 @@ show(fig, "The error of x_0-hat against log-SNR. The noise-predicting network li
 # 2025](https://arxiv.org/abs/2511.13720).
 #
 # Now sample from both. The chain is DDIM with $\eta = 1$ (notebook 8), in equal steps of $\lambda$ up to $\lambda = 3$,
-# from where one step leads to the data.
+# where the answer $\hat x_0$ is the last step.
 
 # %%
-chain = {"steps": 50, "grid": partial(td.grids.log_snr, end=3.0), "eta": 1.0}
+chain = {"steps": 50, "grid": partial(td.grids.even_log_snr, end=3.0), "eta": 1.0}
 labels = np.tile(np.arange(10), 4)
 digits = {}
 for name, w in (("x0", 0.0), ("x0", 1.0), ("eps", 0.0)):
-    guided = td.classifier_free(models[name].given(labels), models[name], w)
-    digits[name, w] = td.sample(guided, process, 40, rng=np.random.default_rng(5), **chain)
+    guided = td.ClassifierFreeGuidance(models[name].given(labels), models[name], w)
+    digits[name, w] = td.sample(guided, 40, rng=5, **chain)
 
 fig, axes = plt.subplots(1, 3, figsize=(9, 2.7))
 titles = ("predicting $x_0$, w = 0", "predicting $x_0$, w = 1", r"predicting $\varepsilon$, w = 0")
@@ -460,8 +465,8 @@ model = load_digits()
 labels = np.tile(np.arange(10), 4)
 full = {}
 for w in tqdm((0.0, 0.5, 1.5), desc="w"):
-    guided = td.classifier_free(model.given(labels), model, w)
-    full[w] = td.sample(guided, process, len(labels), rng=np.random.default_rng(8), **chain)
+    guided = td.ClassifierFreeGuidance(model.given(labels), model, w)
+    full[w] = td.sample(guided, len(labels), rng=8, **chain)
 
 right = {w: read(halved(x)) == labels for w, x in full.items()}
 print("the judge misreads of 40: " + ", ".join(f"{np.sum(~good)} at w = {w:g}" for w, good in right.items()))
@@ -526,10 +531,10 @@ original = unseen.x[rows]
 mask = np.arange(784) < 392  # the upper half
 known = np.tile(original, (5, 1))
 asked = np.concatenate([np.tile(unseen.labels[rows], 3), np.full(12, -1)])  # −1: no label
-ts = chain["grid"](process, 40, to_zero=True)
-start = process.prior(rng, len(known), model.like)
-repaint = td.inpaint(model.given(asked), process, start, ts, known, mask, resamples=5, rng=rng)
-filled = td.last(tqdm(repaint, total=len(ts)))[1]
+steps = 40
+repaint = partial(td.inpaint, known=known, mask=mask, resamples=5)
+path = td.trajectory(model.given(asked), len(known), sampler=repaint, steps=steps, grid=chain["grid"], rng=rng)
+filled = td.last(tqdm(path, total=steps + 1))[1]
 
 masked = np.where(mask, original, -0.6)
 panels = {"digit": [original], "known": [masked], "three with the label": np.split(filled[:18], 3),
@@ -570,8 +575,8 @@ print(f"the judge is right on {p:.0%} ({np.sqrt(p * (1 - p) / 400):.1%}) of 400 
 labels = np.tile(np.arange(10), 20)
 judged = {}
 for w in tqdm((-2.0, -1.0, 0.0, 1.0), desc="w"):  # the wrong sign at w is guidance at −w
-    guided = td.classifier_free(models["x0"].given(labels), models["x0"], w)
-    x = td.sample(guided, process, len(labels), rng=np.random.default_rng(6), **chain)
+    guided = td.ClassifierFreeGuidance(models["x0"].given(labels), models["x0"], w)
+    x = td.sample(guided, len(labels), rng=6, **chain)
     judged[w] = p = np.mean(read(x) == labels)
     print(f"w = {w:4g}: {p:4.0%} ({np.sqrt(p * (1 - p) / 200):.1%}) of 200 samples are of the class that was asked for")
 
@@ -589,17 +594,17 @@ for w in tqdm((-2.0, -1.0, 0.0, 1.0), desc="w"):  # the wrong sign at w is guida
 rho, n = 0.8, 2500
 pair = td.Oracle(td.GaussianMixture([1.0], [[0.0, 0.0]], [[[1.0, rho], [rho, 1.0]]]), process)
 known, mask = np.ones((n, 2)), np.array([True, False])
-ts = td.grids.log_snr(process, 100, to_zero=True)
-begin = process.prior(rng, n, pair.like)
 filled = {}
 for resamples in tqdm((1, 3, 10), desc="resamples"):
-    run = td.inpaint(pair, process, begin, ts, known, mask, resamples=resamples, rng=rng)
-    filled[resamples] = td.last(run)[1][:, 1]
+    repaint = partial(td.inpaint, known=known, mask=mask, resamples=resamples)
+    filled[resamples] = td.sample(pair, n, sampler=repaint, steps=100, rng=rng)[:, 1]
 
-pasted = begin
-for t, s in pairwise(ts):  # one pass, and the known coordinate without its noise
+pasted = process.prior(rng, n, pair.like)
+levels = [process.at(t) for t in td.grids.even_log_snr(process, 99)]
+for now, then in pairwise(levels):  # one pass, and the known coordinate without its noise
     pasted = np.where(mask, known, pasted)
-    pasted = td.ddpm_step(process, pasted, pair.x0(pasted, t), t, s, rng.standard_normal(pasted.shape))
+    pasted = td.ddpm_step(pasted, pair.x0(pasted, now), now, then, rng.standard_normal(pasted.shape))
+pasted = pair.x0(np.where(mask, known, pasted), levels[-1])
 
 print("x_2 given x_1 = 1           mean   (error)   variance (error)")
 rows = {f"RePaint, resamples = {r}": x for r, x in filled.items()} | {"one pass, known unnoised": pasted[:, 1]}
@@ -617,62 +622,61 @@ print(f"{'exact':24s}  {rho:7.3f}            {1 - rho**2:7.3f}")
 # mean did not move (0.77). That takes more rounds: with 40 of them, at 100 steps, 0.79.
 #
 # The row before the last is a surprise: to paste $x_1 = 1$ *without* noise is not the worse of the two in one pass
-# here. It is another approximation, in which the model is told of noise that is not there. A plausible argument is not
-# a measurement.
+# here. It is another approximation, in which the model reckons with noise that is not there. A plausible argument is
+# not a measurement.
 
 # %% [markdown]
 # ## The numbers
 #
-# First, one dimension, where guided flow and tilted law are both known: $m = 1$, $v = 0.3$, $w = 2$. The distance of
-# two samples gave the variance $v^{1+w}$. The mean $\mu(\alpha)$ obeys the same linear equation. From
-# $s^2 = 1 - \alpha^2(1 - v)$ follows $1 - \alpha s'/s = 1/s^2$, so the equation reads
-# $\mu' = (1+w)\,\big[m/s^2 + \mu\,s'/s\big]$, or $(\mu\,s^{-(1+w)})' = (1+w)\,m\,s^{-(3+w)}$. Integrate from $\mu = 0$
-# at $\alpha = 0$ to $\alpha = 1$, where $s = \sqrt v$:
+# First, one dimension, where guided flow and tilted law are both known: $m = 1$, $V = 0.3$, $w = 2$. The distance of
+# two samples gave the variance $V^{1+w}$. The mean $\mu(\alpha)$ obeys the same linear equation. From
+# $r^2 = 1 - \alpha^2(1 - V)$ follows $1 - \alpha r'/r = 1/r^2$, so the equation reads
+# $\mu' = (1+w)\,\big[m/r^2 + \mu\,r'/r\big]$, or $(\mu\,r^{-(1+w)})' = (1+w)\,m\,r^{-(3+w)}$. Integrate from $\mu = 0$
+# at $\alpha = 0$ to $\alpha = 1$, where $r = \sqrt V$:
 #
-# $$\mu(1) = (1+w)\,m\,v^{(1+w)/2}\int_0^1 \big(1 - \alpha^2(1-v)\big)^{-(3+w)/2}\,d\alpha .$$
+# $$\mu(1) = (1+w)\,m\,V^{(1+w)/2}\int_0^1 \big(1 - \alpha^2(1-V)\big)^{-(3+w)/2}\,d\alpha .$$
 #
-# A flow on Gaussians is an affine map, so two paths tell all about it; a third checks. For other members of notebook
-# 9's family, whose $\lambda$ is a knob and not the log-SNR, we integrate mean and variance: the guided score is linear,
-# $b - Px$.
+# A flow on Gaussians is an affine map, so two paths say all about it; a third checks. For other members of notebook
+# 9's family, with their $\eta$, we integrate mean and variance: the guided score is linear, $b - Px$.
 
 # %%
-m, v, w = 1.0, 0.3, 2.0
-of_class = td.Oracle(td.GaussianMixture([1.0], [[m]], [[[v]]]), process)
+m, var, w = 1.0, 0.3, 2.0  # in the text the class's variance is V
+of_class = td.Oracle(td.GaussianMixture([1.0], [[m]], [[[var]]]), process)
 of_all = td.Oracle(td.GaussianMixture([1.0], [[0.0]], [[[1.0]]]), process)
-guided = td.classifier_free(of_class, of_all, w)
+guided = td.ClassifierFreeGuidance(of_class, of_all, w)
 three = np.array([[-1.0], [0.0], [1.0]])
 ends = np.array([process.t_max, process.t_min])
-ran = td.probability_flow(guided, process, three, ends, method="rk45", rtol=1e-9, atol=1e-11)
+ran = td.probability_flow(guided, three, ends, method="rk45", rtol=1e-9, atol=1e-11)
 low, middle, high = td.last(ran)[1][:, 0]
 assert np.isclose(middle, (low + high) / 2, rtol=0, atol=1e-6)
 flow = middle, ((high - low) / 2) ** 2
 
 nodes, node_weights = np.polynomial.legendre.leggauss(60)
 alpha = (nodes + 1) / 2
-integral = np.sum(node_weights / 2 * (1 - alpha**2 * (1 - v)) ** (-(3 + w) / 2))
-formula = (1 + w) * m * v ** ((1 + w) / 2) * integral, v ** (1 + w)
-tilted_variance = 1 / ((1 + w) / v - w)
-tilted = tilted_variance * (1 + w) / v * m, tilted_variance
+integral = np.sum(node_weights / 2 * (1 - alpha**2 * (1 - var)) ** (-(3 + w) / 2))
+formula = (1 + w) * m * var ** ((1 + w) / 2) * integral, var ** (1 + w)
+tilted_variance = 1 / ((1 + w) / var - w)
+tilted = tilted_variance * (1 + w) / var * m, tilted_variance
 
 
-def rates(t, moments, knob):
-    """d/dt of mean and variance of guided samples, under the member λ = knob of notebook 9's family."""
-    a, f, g2 = (float(c(t)) for c in (process.alpha, process.f, process.g2))
-    s2 = a**2 * v + 1 - a**2
-    P, b, half = (1 + w) / s2 - w, (1 + w) * a * m / s2, (1 + knob**2) * g2 / 2
-    return (f + half * P) * moments[0] - half * b, 2 * (f + half * P) * moments[1] - knob**2 * g2
+def rates(t, moments, eta):
+    """d/dt of mean and variance of guided samples, under the member η of notebook 9's family."""
+    now = process.at(t)
+    r2 = now.alpha**2 * var + 1 - now.alpha**2
+    P, b, half = (1 + w) / r2 - w, (1 + w) * now.alpha * m / r2, (1 + eta**2) * now.g2 / 2
+    return (now.f + half * P) * moments[0] - half * b, 2 * (now.f + half * P) * moments[1] - eta**2 * now.g2
 
 
 by_moments = {
-    knob: solve_ivp(rates, ends, (0.0, 1.0), method="LSODA", args=(knob,), rtol=1e-8, atol=1e-10).y[:, -1]
-    for knob in (0.0, 1.0, 10.0)
+    eta: solve_ivp(rates, ends, (0.0, 1.0), method="LSODA", args=(eta,), rtol=1e-8, atol=1e-10).y[:, -1]
+    for eta in (0.0, 1.0, 10.0)
 }
 print("one dimension, w = 2        mean      variance")
 for name, (mean, variance) in {
     "guided flow, rk45": flow,
     "guided flow, formula": formula,
-    "reverse SDE, λ = 1": by_moments[1.0],
-    "more noise, λ = 10": by_moments[10.0],
+    "reverse SDE, η = 1": by_moments[1.0],
+    "more noise, η = 10": by_moments[10.0],
     "tilted law": tilted,
 }.items():
     print(f"{name:22s}   {mean:8.4f}     {variance:8.4f}")
@@ -682,12 +686,10 @@ assert np.allclose(by_moments[0.0], formula, rtol=2e-3)
 assert np.isclose(by_moments[1.0][1], 0.0855, atol=5e-4)
 assert np.allclose(tilted, (1.25, 0.125))
 
-t = 0.4  # at a fixed time the guided score is exactly that of the tilted law of that time
-a, sigma = process.alpha(t), process.sigma(t)
-s2 = a**2 * v + sigma**2
+now = process.at(0.4)  # at a fixed time the guided score is exactly that of the tilted law of that time
 grid = np.linspace(-3, 3, 7)[:, None]
-score = -(1 + w) * (grid - a * m) / s2 + w * grid
-assert np.allclose(-guided(grid, t) / sigma, score, rtol=0, atol=1e-12)
+score = -(1 + w) * (grid - now.alpha * m) / (now.alpha**2 * var + now.sigma**2) + w * grid
+assert np.allclose(td.score(guided, grid, now), score, rtol=0, atol=1e-12)
 
 # %% [markdown]
 # Then the three classes and the networks. The errors in brackets are one standard error.
@@ -723,7 +725,7 @@ assert abs(filled[10].mean() - rho) < 0.2 * abs(filled[1].mean() - rho)
 # - Guidance is Bayes' rule with the class counted $1 + w$ times: $\hat\varepsilon_w = (1+w)\,\hat\varepsilon(x,t\mid y) - w\,\hat\varepsilon(x,t)$. It
 #   buys certainty and pays in variety.
 # - At each time its score is that of a tilted law; its samples do not follow the tilted law. In one dimension, with
-#   $p_u = \mathcal N(0, 1)$ and a class of variance $v$, those of the flow have the variance $v^{1+w}$.
+#   $p_u = \mathcal N(0, 1)$ and a class of variance $V$, those of the flow have the variance $V^{1+w}$.
 # - A last layer of width $W$ leaves at least $1 - W/D$ of any white target: predict what has few dimensions, the image, or
 #   make the network wide.
 # - Inpainting replaces the known part by a draw of $q(x_s \mid x_0)$ in each step, and must go back and forth to be near the

@@ -85,7 +85,7 @@ def test_what_has_no_name_needs_a_specification():
 
 
 @pytest.mark.parametrize("fn", [None, 3, "q_sample", np.ones(2)])
-def test_what_is_no_function_is_told_what_to_pass(fn):
+def test_what_is_no_function_is_an_error_that_says_what_to_pass(fn):
     with pytest.raises(TypeError, match="takes the function itself, without calling it"):
         check(fn)
 
@@ -215,7 +215,10 @@ def test_changed_arguments():
 
 def test_noise_of_its_own():
     rng = np.random.default_rng(0)
-    noisy = lambda x0, t, eps, betas: rng.normal(size=x0.shape)  # noqa: E731
+
+    def noisy(x0, t, eps, betas):
+        return rng.normal(size=x0.shape)
+
     ends_in(check(noisy, "q_sample"), law="the same arguments give the same answer", hint="noise is an argument")
 
 

@@ -1,16 +1,14 @@
 """The library's own functions obey the laws that students' functions do, through thin adapters to their signatures."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 import tinydiff as td
-from tinydiff import denoisers
+from tinydiff import predictions
 from tinydiff.check import check, engine, specs
 from tinydiff.evaluation import elbo, likelihood
 from tinydiff.learned import layers, objective, optim
-from tinydiff.sampling import ancestral, dpm_solver, ode, stochastic
+from tinydiff.sampling import probability_flow, solvers
 
 ADAPTERS = {}
 
@@ -20,9 +18,10 @@ def adapter(function):
     return function
 
 
-def chain(betas, *steps):
-    """The process, and the times of some steps on it."""
-    return td.Discrete(betas), *(n / len(betas) for n in steps)
+def levels(betas, *steps):
+    """The levels after so many steps of a chain."""
+    chain = td.Discrete(betas)
+    return [chain.at(n / chain.T) for n in steps]
 
 
 # ---- the forward process
@@ -30,32 +29,30 @@ def chain(betas, *steps):
 
 @adapter
 def alpha_bar(betas):
-    process, *ts = chain(betas, *range(len(betas) + 1))
-    return process.alpha(np.array(ts)) ** 2
+    return np.array([now.alpha**2 for now in levels(betas, *range(len(betas) + 1))])
 
 
 @adapter
 def q_step(x, t, eps, betas):
-    process, now, before = chain(betas, t, t - 1)
-    a, v = process.transition(now, before)
-    return a * x + np.sqrt(v) * eps
+    a, var = td.transition(*levels(betas, t, t - 1))
+    return a * x + np.sqrt(var) * eps
 
 
 @adapter
 def q_sample(x0, t, eps, betas):
-    process, now = chain(betas, t)
-    return process.perturb(x0, now, eps)
+    (now,) = levels(betas, t)
+    return now.perturb(x0, eps)
 
 
 @adapter
 def snr(t, betas):
-    process, now = chain(betas, t)
-    return np.exp(process.log_snr(now))
+    (now,) = levels(betas, t)
+    return now.snr
 
 
 @adapter
 def cosine_alpha_bar(t, T, s=0.008):
-    return td.Discrete.cosine(T, s).alpha(t / T) ** 2
+    return td.Discrete.cosine(T, s).at(t / T).alpha ** 2
 
 
 # ---- the reverse process
@@ -63,14 +60,13 @@ def cosine_alpha_bar(t, T, s=0.008):
 
 @adapter
 def posterior(x_t, x0, t, betas):
-    process, now, before = chain(betas, t, t - 1)
-    return process.posterior(x_t, x0, now, before)
+    c_t, c_0, var = td.posterior(*levels(betas, t, t - 1))
+    return c_t * x_t + c_0 * x0, var
 
 
 @adapter
 def posterior_variance(t, betas):
-    process, now, before = chain(betas, t, t - 1)
-    return process.posterior_coefficients(now, before)[2]
+    return td.posterior(*levels(betas, t, t - 1))[2]
 
 
 @adapter
@@ -88,22 +84,20 @@ def prior_kl(x0, betas):
 
 @adapter
 def vlb_weight(t, betas):
-    process, now = chain(betas, t)
-    return objective.vlb(process, now) / process.T
+    (now,) = levels(betas, t)
+    return objective.vlb_weight(now) / len(betas)
 
 
 @adapter
 def ddpm_step(x_t, t, eps_hat, z, betas, variance="beta_tilde"):
-    process, now, before = chain(betas, t, t - 1)
-    x0_hat = denoisers.x0_from_eps(process, x_t, now, eps_hat)
-    return ancestral.ddpm_step(process, x_t, x0_hat, now, before, z, variance)
+    now, then = levels(betas, t, t - 1)
+    return td.ddpm_step(x_t, predictions.x0_from_eps(x_t, eps_hat, now), now, then, z, variance)
 
 
 @adapter
 def ddim_step(x_t, t, s, eps_hat, z, betas, eta):
-    process, now, then = chain(betas, t, s)
-    x0_hat = denoisers.x0_from_eps(process, x_t, now, eps_hat)
-    return ancestral.ddim_step(process, x_t, x0_hat, now, then, z, eta)
+    now, then = levels(betas, t, s)
+    return td.ddim_step(x_t, predictions.x0_from_eps(x_t, eps_hat, now), now, then, z, eta)
 
 
 # ---- parametrisations
@@ -111,32 +105,27 @@ def ddim_step(x_t, t, s, eps_hat, z, betas, eta):
 
 @adapter
 def x0_from_eps(x_t, t, eps, betas):
-    process, now = chain(betas, t)
-    return denoisers.x0_from_eps(process, x_t, now, eps)
+    return predictions.x0_from_eps(x_t, eps, *levels(betas, t))
 
 
 @adapter
 def eps_from_x0(x_t, t, x0, betas):
-    process, now = chain(betas, t)
-    return denoisers.eps_from_x0(process, x_t, now, x0)
+    return predictions.eps_from_x0(x_t, x0, *levels(betas, t))
 
 
 @adapter
 def v_from_x0_eps(t, x0, eps, betas):
-    process, now = chain(betas, t)
-    return denoisers.v_from_x0_eps(process, now, x0, eps)
+    return predictions.v_from_x0_eps(x0, eps, *levels(betas, t))
 
 
 @adapter
 def score_from_eps(t, eps, betas):
-    process, now = chain(betas, t)
-    return denoisers.target("score", 0 * eps, eps, process.alpha(now), process.sigma(now))
+    return predictions.target("score", 0 * eps, eps, *levels(betas, t))
 
 
 @adapter
 def tweedie(x_t, t, score, betas):
-    process, now = chain(betas, t)
-    a, b = denoisers.to_x0("score", process.alpha(now), process.sigma(now))
+    a, b = predictions.to_x0("score", *levels(betas, t))
     return a * x_t + b * score
 
 
@@ -148,20 +137,22 @@ def simple_loss(eps_hat, eps):
         def __call__(self, theta, x, lam, labels):
             return eps_hat, lambda dy, grad: None
 
-    t = np.full(len(eps), 0.5)
-    return objective.loss_and_grad(Network(), td.VP(), np.zeros(1), 0 * eps, t, eps)[0]
+    now = td.VP().at(np.full(len(eps), 0.5), like=eps)
+    return objective.loss_and_grad(Network(), np.zeros(1), now, 0 * eps, eps)[0]
 
 
 @adapter
 def cfg(c, u, w):
-    return td.classifier_free(Says(c), Says(u), w)(0 * c, 0.5)
+    return td.ClassifierFreeGuidance(Says(c), Says(u), w)(0 * c, 0.5)
 
 
-class Says:
+class Says(td.Denoiser):
     """A denoiser with one answer."""
 
+    process = td.VP()
+
     def __init__(self, eps):
-        self.eps, self.dim = eps, eps.shape[1]
+        self.eps, self.dim, self.like = eps, eps.shape[1], eps[:0]
 
     def __call__(self, x, t):
         return self.eps
@@ -172,48 +163,55 @@ class Says:
 
 @adapter
 def euler_step(f, x, t, s):
-    return ode.euler_step(f, x, t, s)
+    return solvers.euler_step(f, x, t, s)
 
 
 @adapter
 def heun_step(f, x, t, s):
-    return ode.heun_step(f, x, t, s)
+    return solvers.heun_step(f, x, t, s)
+
+
+class Custom(td.Process):
+    """A process of any functions of time, by their names."""
+
+    def __init__(self, **functions):
+        vars(self).update(functions)
+
+
+def of_rates(f, g2):
+    """A process with these rates, in whose steps σ is 1."""
+    return Custom(alpha=lambda t: 1.0, sigma=lambda t: 1.0, f=lambda t: f, g2=lambda t: g2)
 
 
 @adapter
 def euler_maruyama_step(f, g, x, t, s, z):
-    g2 = max(g(t) ** 2, 1e-300)  # where g²/σ = 1 the model is the drift
-    sde = SimpleNamespace(f=lambda t: 0.0, g2=lambda t: g2, sigma=lambda t: g2)
-    return stochastic.euler_maruyama_step(f, sde, x, t, s, abs(s - t) ** 0.5 * z)
+    g2 = max(g(t) ** 2, 1e-300)
+    sde, eps_hat, dw = of_rates(0.0, g2), f(x, t) / g2, abs(s - t) ** 0.5 * z  # so that the drift is f
+    if s < t:
+        return td.euler_maruyama_step(x, eps_hat, sde.at(t), sde.at(s), dw)
+    return td.euler_maruyama_step(x, -eps_hat, sde.at(1 - t), sde.at(1 - s), dw)  # the library's clock falls
 
 
 @adapter
 def reverse_sde_drift(x, beta, score):
-    step_back = stochastic.euler_maruyama_step(lambda x, t: -score, constant(beta), x, 1.0, 0.0, 0 * x)
-    return x - step_back
+    sde = of_rates(-0.5 * beta, beta)
+    return x - td.euler_maruyama_step(x, -score, sde.at(1.0), sde.at(0.0), 0 * x)
 
 
 @adapter
 def probability_flow_drift(x, beta, score):
-    return ode.drift(lambda x, t: -score, constant(beta), x, 0.5)
-
-
-def constant(beta):
-    """A VP-SDE with this β(t), where σ is 1."""
-    return SimpleNamespace(f=lambda t: -0.5 * beta, g2=lambda t: beta, sigma=lambda t: 1.0)
+    return probability_flow.velocity(lambda x, t: -score, x, of_rates(-0.5 * beta, beta).at(0.5))
 
 
 @adapter
 def dpm_solver_2m_step(x_t, x0_hat, x0_hat_before, t_before, t, s, alpha, sigma):
-    process = SimpleNamespace(alpha=alpha, sigma=sigma, log_snr=lambda u: 2 * np.log(alpha(u) / sigma(u)))
-    return dpm_solver.dpm_solver_2m_step(process, x_t, x0_hat, x0_hat_before, t_before, t, s)
+    before, now, then = map(Custom(alpha=alpha, sigma=sigma).at, (t_before, t, s))
+    return td.dpm_solver_2m_step(x_t, x0_hat, x0_hat_before, before, now, then)
 
 
 @adapter
 def hutchinson(vjp, x, probes):
-    model = SimpleNamespace(linearize=lambda x, t: (0 * x, lambda v: vjp(x, v)))
-    sde = SimpleNamespace(f=lambda t: 0.0, g2=lambda t: 2.0, sigma=lambda t: 1.0)
-    return likelihood.flow_and_divergence(model, sde, x, 0.5, probes)[1].mean(axis=1)
+    return likelihood.traces(lambda u: vjp(x, u), x, probes).mean(axis=1)
 
 
 # ---- learning
@@ -258,8 +256,8 @@ def fourier_features(t, frequencies):
 
 @adapter
 def empirical_denoiser(x_t, points, t, betas):
-    process, now = chain(betas, t)
-    return td.Oracle(points, process).x0(x_t, now)
+    (now,) = levels(betas, t)
+    return td.Oracle(points, now.process).x0(x_t, now)
 
 
 @adapter
@@ -269,8 +267,8 @@ def effective_neighbours(weights):
 
 @adapter
 def inpaint_known(x_s, known, mask, s, eps, betas):
-    process, then = chain(betas, s)
-    return np.where(mask, process.perturb(known, then, eps), x_s)
+    (then,) = levels(betas, s)
+    return np.where(mask, then.perturb(known, eps), x_s)
 
 
 @pytest.mark.parametrize("level", ["quick", "deep"])

@@ -128,8 +128,12 @@ def other_content(files):
 
 def cut_short(files):
     """Half of the bytes that the header promises."""
-    packed = lambda name: gzip.compress(files[name.removesuffix(".gz")])  # noqa: E731
-    return lambda name: (200, packed(name)[: len(packed(name)) // 2], {"Content-Length": str(len(packed(name)))})
+
+    def answer(name):
+        packed = gzip.compress(files[name.removesuffix(".gz")])
+        return 200, packed[: len(packed) // 2], {"Content-Length": str(len(packed))}
+
+    return answer
 
 
 def half_a_file(files):
@@ -180,13 +184,13 @@ def pack(folder, files, change=lambda packed: packed):
 
 
 def check_is(data, files, split="train"):
-    """x·scale + shift are the pixels, row by row; x is float32 in [−1, 1] and labels are integers."""
+    """Restored, x are the pixels, row by row; x is float32 in [−1, 1] and labels are integers."""
     images, labels = (files[name] for name in FILES[split])
     pixels = np.frombuffer(images, np.uint8, offset=16).reshape(-1, 784)
     assert isinstance(data, Dataset)
     assert data.x.dtype == np.float32
     assert data.labels.dtype == np.int64
-    np.testing.assert_array_equal(np.rint(data.x * data.scale + data.shift), pixels)
+    np.testing.assert_array_equal(np.rint(data.restore(data.x)), pixels)
     np.testing.assert_array_equal(data.x[pixels == 0], -1)
     np.testing.assert_array_equal(data.x[pixels == 255], 1)
     np.testing.assert_array_equal(data.labels, np.frombuffer(labels, np.uint8, offset=8))
@@ -197,7 +201,7 @@ def left(cache):
     return sorted(path.name for path in cache.iterdir()) if cache.is_dir() else []
 
 
-def told(error, cache):
+def the_message(error, cache):
     """The message of FileNotFoundError: one line with the three remedies."""
     message = str(error.value)
     assert "\n" not in message
@@ -348,7 +352,7 @@ def test_two_bad_mirrors_are_named_with_the_reasons_and_the_remedies(files, serv
     server.answers = {"one": one(files), "two": two(files)}
     with pytest.raises(FileNotFoundError) as error:
         load_mnist()
-    message = told(error, cache)
+    message = the_message(error, cache)
     first, second = (re.escape(mirror) for mirror in mnist.MIRRORS)
     assert re.search(f"{IMAGES}.*{first}: .*{BAD[one]}.*; {second}: .*{BAD[two]}", message)
     assert server.asked == [f"/one/{IMAGES}.gz", f"/two/{IMAGES}.gz"]
@@ -361,22 +365,22 @@ def test_without_the_internet_the_error_says_so(files, cache, monkeypatch):
     monkeypatch.setattr(mnist, "MIRRORS", (refused(), refused()))
     with pytest.raises(FileNotFoundError, match=r"(?i)refused.*refused") as error:
         load_mnist()
-    message = told(error, cache)
+    message = the_message(error, cache)
     assert all(mirror in message for mirror in mnist.MIRRORS)
     assert left(cache) == []
 
 
 def test_what_came_before_a_failure_is_kept(files, server, cache):
     """Images came, labels did not: the next try asks for the labels alone."""
-    whole = good(files)
+    complete = good(files)
     server.answers = {
-        name: lambda name: whole(name) if "images" in name else gone(files)(name) for name in server.answers
+        name: lambda name: complete(name) if "images" in name else gone(files)(name) for name in server.answers
     }
     with pytest.raises(FileNotFoundError, match=f"MNIST's {LABELS} is not here"):
         load_mnist()
     assert left(cache) == [f"{IMAGES}.gz"]
     server.asked.clear()
-    server.answers["one"] = whole
+    server.answers["one"] = complete
     check_is(load_mnist(), files)
     assert server.asked == [f"/one/{LABELS}.gz"]
 
@@ -414,7 +418,7 @@ def test_a_bad_file_in_the_cache_and_no_mirror_is_the_same_error(files, server, 
     server.answers = {"one": gone(files), "two": other_content(files)}
     with pytest.raises(FileNotFoundError) as error:
         load_mnist()
-    told(error, cache)
+    the_message(error, cache)
     assert path.read_bytes() == before
     assert left(cache) == sorted(f"{name}.gz" for name in files)
 
@@ -427,11 +431,11 @@ def test_a_cache_that_cannot_be_written_is_the_same_error(files, server, cache, 
     blocked.write_text("not a folder")
     with pytest.raises(FileNotFoundError) as error:
         load_mnist()
-    told(error, cache)
+    the_message(error, cache)
     assert blocked.read_text() == "not a folder"
 
 
-def test_an_error_of_several_lines_is_told_in_one(files, cache, monkeypatch):
+def test_an_error_of_several_lines_is_said_in_one(files, cache, monkeypatch):
     class Talkative:
         def __init__(self, **_):
             pass
@@ -442,7 +446,7 @@ def test_an_error_of_several_lines_is_told_in_one(files, cache, monkeypatch):
     monkeypatch.setattr(pooch, "HTTPDownloader", Talkative)
     with pytest.raises(FileNotFoundError) as error:
         load_mnist()
-    assert told(error, cache).count(": There is no connection.") == 2
+    assert the_message(error, cache).count(": There is no connection.") == 2
 
 
 def test_a_stopped_download_leaves_nothing(files, server, cache, monkeypatch):

@@ -5,8 +5,10 @@ plane, added to a point at the distance R, gives r²/s² the noncentral χ² law
 it drops out of the mean of any power of x + iy.
 """
 
+import copy
 import itertools
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -109,6 +111,37 @@ def test_a_seed_gives_the_same_draws(name):
     assert not np.any(first == second)
     assert not np.any(first == shape.sample(np.random.default_rng(6), 50))
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+@every_shape
+def test_a_whole_number_seeds_the_draws(name):
+    shape = SHAPES[name]()
+    np.testing.assert_array_equal(shape.sample(5, 20), shape.sample(np.random.default_rng(5), 20))
+    np.testing.assert_array_equal(shape.sample(np.int32(5), 20), shape.sample(5, 20))
+
+
+@pytest.mark.parametrize(
+    ("rng", "error"),
+    [(None, ValueError), (-1, ValueError), (0.5, TypeError), (np.random.RandomState(0), TypeError)],
+    ids=repr,
+)
+def test_nothing_else_gives_draws(rng, error):
+    with pytest.raises(error, match="rng"):
+        SHAPES["circles"]().sample(rng, 20)
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda shape: pickle.loads(pickle.dumps(shape))])
+@every_shape
+def test_a_shape_can_be_copied_and_pickled(name, again):
+    """The other draws the same points, labels and all, and is called the same."""
+    shape = SHAPES[name]()
+    other = again(shape)
+    assert isinstance(other, Shape)
+    assert (other.name, other.scale, other.dim) == (name, shape.scale, 2)
+    np.testing.assert_array_equal(other.sample(3, 50), shape.sample(3, 50))
+    if name in LABELLED:
+        np.testing.assert_array_equal(other.labels, shape.labels)
+        np.testing.assert_array_equal(other.sample(3, 50, labels=True)[1], shape.sample(3, 50, labels=True)[1])
 
 
 @pytest.mark.parametrize("name", LABELLED)
@@ -253,7 +286,7 @@ def test_the_outline_closes_and_does_not_cross_itself():
 
 
 def test_the_dinosaur_is_uniform_along_its_outline():
-    """Each draw is near a side or the eye; a side has its share of the length, the eye that of 12; the noise is 0.4."""
+    """Each draw is near a side or the eye; a side has its part of the length, the eye that of 12; the noise is 0.4."""
     x, _ = draws("dinosaur")
     a, step = OUTLINE[:-1], np.diff(OUTLINE, axis=0)
     along = np.clip(np.einsum("nsi,si->ns", x[:, None] - a, step) / SIDES**2, 0, 1)
@@ -264,9 +297,9 @@ def test_the_dinosaur_is_uniform_along_its_outline():
     assert np.all(np.where(eye, np.abs(r - 1), distance) < 6 * 0.4)
     assert at_distance((x - EYE)[eye], 1, 0.4)
     counts = np.append(np.bincount(side[~eye], minlength=len(SIDES)), eye.sum())
-    shares = np.append(SIDES, EYE_LENGTH) / (SIDES.sum() + EYE_LENGTH)
-    assert stats.chisquare(counts, N * shares).pvalue > 1e-3
-    assert stats.binomtest(int(eye.sum()), N, shares[-1]).pvalue > 1e-3
+    probabilities = np.append(SIDES, EYE_LENGTH) / (SIDES.sum() + EYE_LENGTH)
+    assert stats.chisquare(counts, N * probabilities).pvalue > 1e-3
+    assert stats.binomtest(int(eye.sum()), N, probabilities[-1]).pvalue > 1e-3
     # Away from the corners of a long side, the signed distance is the noise, and the place is uniform.
     place = along[np.arange(N), side] * SIDES[side]
     middle = ~eye & (SIDES[side] >= 8) & (place > 2.4) & (place < SIDES[side] - 2.4)

@@ -1,6 +1,8 @@
 """The toys against what defines them: scale, symmetry, spacing along their curves, and entropies by other routes."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -109,6 +111,21 @@ def test_draws_carry_the_label_of_their_component(name):
     assert np.all(own > others + 1)
 
 
+@every_toy
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda toy: pickle.loads(pickle.dumps(toy))])
+def test_a_toy_can_be_copied_and_pickled(name, again):
+    """The other has the same components, and so the same draws and densities."""
+    m = TOYS[name]()
+    other = again(m)
+    assert isinstance(other, GaussianMixture)
+    for part in ("weights", "means", "covariances", "labels"):
+        np.testing.assert_array_equal(getattr(other, part), getattr(m, part))
+    x, labels = other.sample(3, 50, labels=True)
+    np.testing.assert_array_equal(x, m.sample(3, 50))
+    np.testing.assert_array_equal(labels, m.sample(3, 50, labels=True)[1])
+    np.testing.assert_array_equal(other.log_density(x), m.log_density(x))
+
+
 @pytest.mark.parametrize(("make", "thickness"), [(ring8, 0.08), (eight_gaussians, 0.5 / 4)])
 def test_ring_modes_stand_on_a_circle_at_equal_angles(make, thickness):
     """Mode k is mode 0, on the first axis, turned by 2πk/8; modes are round, of this part of the radius."""
@@ -175,7 +192,10 @@ def test_arms_have_components_at_equal_arcs(make, arms, radius, turn, thickness)
     long, short, along = axes(m)
     n = len(m.means) // arms
     arm = m.means[m.labels == 0]
-    speed = lambda u: math.hypot(radius[1], (radius[0] + radius[1] * u) * turn)  # noqa: E731
+
+    def speed(u):
+        return math.hypot(radius[1], (radius[0] + radius[1] * u) * turn)
+
     length = integrate.quad(speed, 0, 1)[0]
     scale = long[0] / (0.6 * length / n)  # of standardisation, from the tangent std
     u = (np.linalg.norm(arm, axis=1) / scale - radius[0]) / radius[1]

@@ -33,23 +33,23 @@ def density(x, mean, var):
 
 
 def falling(process, n):
-    """n equal steps from t_max to 0; on the chain of 150, n divides 150."""
-    return np.linspace(process.t_max, 0, n + 1)
+    """n times from t_max down in equal steps, of which one more would reach 0; on the chain of 150, n divides 150."""
+    return np.linspace(process.t_max, 0, n + 1)[:-1]
 
 
-def remaining(process, t, v=SPREAD):
+def remaining(now, spread=SPREAD):
     """Var[x_0 | x_t] = v σ²/(α² v + σ²) for x_0 ~ N(m, v I)."""
-    alpha2, sigma2 = float(process.alpha(t)) ** 2, float(process.sigma(t)) ** 2
-    return v * sigma2 / (alpha2 * v + sigma2)
+    return spread * now.sigma**2 / (now.alpha**2 * spread + now.sigma**2)
 
 
-def exact_variances(process, ts, v=SPREAD):
+def exact_variances(process, ts, spread=SPREAD):
     """β̃ + c_0² Var[x_0 | x_t] for each pair, and Var[x_0 | x_1] for the last [no. 19 of the catalogue]."""
+    levels = [process.at(t) for t in ts]
     variances = []
-    for t, s in pairwise(ts):
-        _, c_0, var = (None, 1.0, 0.0) if s == 0 else process.posterior_coefficients(t, s)
-        variances.append(float(var + c_0**2 * remaining(process, t, v)))
-    return np.array(variances)
+    for now, then in pairwise(levels):
+        _, c_0, var = td.posterior(now, then)
+        variances.append(var + c_0**2 * remaining(now, spread))
+    return np.array([*variances, remaining(levels[-1], spread)])
 
 
 def hermite(n, d):
@@ -60,18 +60,21 @@ def hermite(n, d):
     return eps, np.prod(list(itertools.product(weights, repeat=d)), axis=1)
 
 
-def averaged(model, process, x0, ts, nodes=5, **options):
+def averaged(model, x0, ts, nodes=5, **options):
     """−ELBO of each point, term by term, with every expectation over ε by Gauss–Hermite."""
     eps, weights = hermite(nodes, x0.shape[1])
     rows, noise = np.repeat(x0, len(eps), axis=0), np.tile(eps, (len(x0), 1))
-    noise = np.broadcast_to(noise, (len(ts) - 1, *noise.shape))
-    parts = td.elbo(model, process, rows, ts, noise=noise, **options)
-    mean = lambda a: np.tensordot(a.reshape(len(x0), len(eps), *a.shape[1:]), weights, (1, 0))  # noqa: E731
-    return td.Elbo(mean(parts.prior), mean(parts.diffusion), mean(parts.reconstruction), parts.dim)
+    noise = np.broadcast_to(noise, (len(ts), *noise.shape))
+    parts = td.elbo(model, rows, ts, noise=noise, **options)
+
+    def mean(a):
+        return np.tensordot(a.reshape(len(x0), len(eps), *a.shape[1:]), weights, (1, 0))
+
+    return td.ElboTerms(mean(parts.prior), mean(parts.diffusion), mean(parts.reconstruction), parts.dim)
 
 
 def random_network(rng, process, dim=2, size=0.4):
-    """An untrained network: nothing of what it says is right. Its prediction is x_0 itself, of order 1."""
+    """An untrained network: none of its answers is right. Its prediction is x_0 itself, of order 1."""
     network = td.TimeMLP(dim, 8, 1, prediction="x0")
     return td.NetworkDenoiser(network, size * rng.standard_normal(network.size), process)
 
@@ -84,28 +87,30 @@ def test_single_draws_of_the_kl_form_scatter_around_log_p(rng):
     process = td.VP()
     oracle, ts = td.Oracle(NORMAL, process), falling(process, 4)
     x0 = np.repeat(NORMAL.sample(rng, 1), 4000, axis=0)
-    prior = lambda x: oracle.log_density(x, 1.0)  # noqa: E731
-    nats = td.elbo(oracle, process, x0, ts, rng, variance=exact_variances(process, ts), prior=prior).nats
+
+    def prior(x):
+        return oracle.log_density(x, 1.0)
+
+    nats = td.elbo(oracle, x0, ts, rng, variance=exact_variances(process, ts), prior=prior).nats
     assert 0.1 < np.std(nats) < 3
     assert abs(np.mean(nats) + density(x0[:1], CENTRE, SPREAD)[0]) < 4 * np.std(nats) / math.sqrt(4000)
-    same = [td.elbo(oracle, process, x0[:9], ts, np.random.default_rng(3)).nats for _ in range(2)]
-    np.testing.assert_array_equal(*same)
 
 
 def test_no_reverse_chain_beats_the_truth(rng):
     """With any other variance of any one step −ELBO is higher: on Gaussian data the exact ones are the minimum."""
     process = td.VP()
-    oracle, ts = td.Oracle(NORMAL, process), td.grids.log_snr(process, 5, to_zero=True)
-    x0, weights = (lambda eps, w: (CENTRE + math.sqrt(SPREAD) * eps, w))(*hermite(3, 2))
+    oracle, ts = td.Oracle(NORMAL, process), td.grids.even_log_snr(process, 4)
+    eps, weights = hermite(3, 2)
+    x0 = CENTRE + math.sqrt(SPREAD) * eps
     exact = exact_variances(process, ts)
     options = {"prior": lambda x: oracle.log_density(x, ts[0])}
-    least = weights @ averaged(oracle, process, x0, ts, variance=exact, **options).nats
+    least = weights @ averaged(oracle, x0, ts, variance=exact, **options).nats
     assert least == pytest.approx(1 + math.log(2 * math.pi * SPREAD), rel=1e-12)
     for i, factor in itertools.product(range(5), (0.9, 1.1)):
         other = exact * np.where(np.arange(5) == i, factor, 1)
         # KL(N(0, v) ‖ N(0, fv)) for each coordinate
         more = 1 / factor - 1 + math.log(factor)
-        nats = weights @ averaged(oracle, process, x0, ts, variance=other, **options).nats
+        nats = weights @ averaged(oracle, x0, ts, variance=other, **options).nats
         assert nats - least == pytest.approx(more, rel=1e-9)
 
 
@@ -115,16 +120,17 @@ def test_no_reverse_chain_beats_the_truth(rng):
 @pytest.mark.parametrize("variance", ["beta_tilde", "beta", np.array([0.9, 0.5])], ids=str)
 def test_the_two_forms_have_one_mean(variance, rng):
     """E −ln p(x_{0:T})/q(x_{1:T}|x_0) = L_T + Σ L_{t−1} + L_0 at each x_0 [DDPM 5], over two times by quadrature."""
-    process, ts = td.VP(), np.array([1.0, 0.4, 0.0])
+    process, ts = td.VP(), np.array([1.0, 0.4])
+    start, middle = (process.at(t) for t in ts)
     model, x0 = random_network(rng, process, dim=1), np.array([[-0.8], [0.1], [1.7]])
     eps, weights = hermite(60, 2)
-    found = averaged(model, process, x0, ts, nodes=60, variance=variance).nats
+    found = averaged(model, x0, ts, nodes=60, variance=variance).nats
+    a, var = td.transition(start, middle)
     for each, nats in zip(x0, found, strict=True):
         x_0 = np.broadcast_to(each, (len(eps), 1))
-        x_1 = process.perturb(x_0, 0.4, eps[:, :1])
-        a, v = process.transition(1.0, 0.4)
-        path = [a * x_1 + math.sqrt(v) * eps[:, 1:], x_1, x_0]
-        ratio = td.path_log_ratio(model, process, path, ts, variance=variance)
+        x_1 = middle.perturb(x_0, eps[:, :1])
+        path = [a * x_1 + math.sqrt(var) * eps[:, 1:], x_1, x_0]
+        ratio = td.path_log_ratio(model, path, ts, variance=variance)
         assert nats == pytest.approx(-weights @ ratio, rel=1e-9)
 
 
@@ -133,8 +139,8 @@ def test_the_mean_of_paths_is_the_bound(process, rng):
     """The same by draws of forward_path, within four standard errors, and with the variance β."""
     model, ts = random_network(rng, process), falling(process, 3)
     x0 = np.repeat(rng.standard_normal((1, 2)), 20_000, axis=0)
-    terms = td.elbo(model, process, x0, ts, rng, variance="beta").nats
-    paths = -td.path_log_ratio(model, process, td.forward_path(process, x0, ts, rng), ts, variance="beta")
+    terms = td.elbo(model, x0, ts, rng, variance="beta").nats
+    paths = -td.path_log_ratio(model, td.forward_path(process, x0, ts, rng), ts, variance="beta")
     error = math.hypot(np.std(terms), np.std(paths)) / math.sqrt(len(x0))
     assert abs(np.mean(terms) - np.mean(paths)) < 4 * error
     assert error < 0.05 * abs(np.mean(terms))
@@ -144,16 +150,17 @@ def test_the_mean_of_paths_is_the_bound(process, rng):
 def test_forward_path_draws_the_process(process, rng):
     """x_t ~ N(α x_0, σ² I) at each time, and neighbours have covariance (α_t/α_s) σ_s² [no. 8]; it ends on x_0."""
     n, x0, ts = 20_000, np.array([[0.5, -2.0]]), falling(process, 3)
+    levels = [process.at(t) for t in ts]
     path = td.forward_path(process, np.repeat(x0, n, axis=0), ts, rng)
     assert len(path) == 4
     np.testing.assert_array_equal(path[-1], np.repeat(x0, n, axis=0))
-    z = [(x - process.alpha(t) * x0) / process.sigma(t) for x, t in zip(path[:-1], ts[:-1], strict=True)]
+    z = [(x - now.alpha * x0) / now.sigma for x, now in zip(path[:-1], levels, strict=True)]
     for each in z:
         assert np.max(np.abs(np.mean(each, axis=0))) < 4.5 / math.sqrt(n)
         assert np.max(np.abs(np.mean(each * each, axis=0) - 1)) < 4.5 * math.sqrt(2 / n)
         assert abs(np.mean(each[:, 0] * each[:, 1])) < 4.5 / math.sqrt(n)
-    for (t, s), later, earlier in zip(pairwise(ts[:-1]), z[:-1], z[1:], strict=True):
-        correlation = process.alpha(t) / process.alpha(s) * process.sigma(s) / process.sigma(t)
+    for (now, then), later, earlier in zip(pairwise(levels), z[:-1], z[1:], strict=True):
+        correlation = now.alpha / then.alpha * then.sigma / now.sigma
         assert abs(np.mean(later * earlier) - correlation) < 4.5 / math.sqrt(n)
 
 
@@ -166,37 +173,34 @@ def test_with_other_variances_a_step_costs_the_kl_of_two_gaussians(process, rng)
     model, ts, x0 = random_network(rng, process), falling(process, 3), rng.standard_normal((8, 2))
     noise, array = rng.standard_normal((3, 8, 2)), np.array([0.8, 0.3, 0.1])
     for variance in ("beta", array):
-        found = td.elbo(model, process, x0, ts, noise=noise, variance=variance)
-        for i, (t, s) in enumerate(pairwise(ts[:-1])):
-            v = process.transition(t, s)[1]
-            c_0 = process.alpha(s) * v / process.sigma(t) ** 2
-            beta_tilde = v * process.sigma(s) ** 2 / process.sigma(t) ** 2
-            var = v if isinstance(variance, str) else array[i]
-            miss = np.sum((x0 - model.x0(process.perturb(x0, t, noise[i]), t)) ** 2, axis=1)
-            expected = c_0**2 * miss / (2 * var) + beta_tilde / var - 1 - np.log(beta_tilde / var)
+        found = td.elbo(model, x0, ts, noise=noise, variance=variance)
+        for i, (now, then) in enumerate(pairwise(process.at(t) for t in ts)):
+            beta = now.sigma**2 - (now.alpha / then.alpha * then.sigma) ** 2
+            c_0, beta_tilde = then.alpha * beta / now.sigma**2, beta * then.sigma**2 / now.sigma**2
+            var = beta if isinstance(variance, str) else array[i]
+            error = np.sum((x0 - model.x0(now.perturb(x0, noise[i]), now)) ** 2, axis=1)
+            expected = c_0**2 * error / (2 * var) + beta_tilde / var - 1 - np.log(beta_tilde / var)
             np.testing.assert_allclose(found.diffusion[:, i], expected, rtol=1e-10)
 
 
 @on_every_process
-def test_the_last_pair_is_the_reconstruction(process, rng):
-    """L_0 = −ln N(x_0; x̂_0, σ²/α² I) at the last time before 0, by name; −ln N(x_0; x̂_0, var I) by an array."""
+def test_the_reconstruction_is_at_the_last_time(process, rng):
+    """L_0 = −ln N(x_0; x̂_0, σ²/α² I) there, by name; −ln N(x_0; x̂_0, var I) by an array."""
     model, ts, x0 = random_network(rng, process), falling(process, 3), rng.standard_normal((8, 2))
-    noise, t = rng.standard_normal((3, 8, 2)), ts[-2]
-    guess = model.x0(process.alpha(t) * x0 + process.sigma(t) * noise[-1], t)
-    cases = {"beta_tilde": math.exp(-process.log_snr(t)), "beta": math.exp(-process.log_snr(t)), (0.4, 0.3, 0.2): 0.2}
-    for variance, var in cases.items():
-        found = td.elbo(
-            model, process, x0, ts, noise=noise, variance=variance if isinstance(variance, str) else np.array(variance)
-        )
+    noise, now = rng.standard_normal((3, 8, 2)), process.at(ts[-1])
+    guess = model.x0(now.alpha * x0 + now.sigma * noise[-1], now)
+    named = (now.sigma / now.alpha) ** 2
+    for variance, var in (("beta_tilde", named), ("beta", named), (np.array([0.4, 0.3, 0.2]), 0.2)):
+        found = td.elbo(model, x0, ts, noise=noise, variance=variance)
         np.testing.assert_allclose(found.reconstruction, -density(x0, guess, var), rtol=1e-10)
 
 
 def test_a_grid_that_starts_late_pays_for_the_prior_where_it_starts(rng):
     """The chain that starts at ts[0] = 0.3 with p(x_T) = N(0, I) has L_T = KL(q(x_{0.3}|x_0) ‖ N(0, I))."""
-    process, ts, x0 = td.VP(), np.array([0.3, 0.1, 0.0]), np.array([[0.5, -1.0]])
+    process, ts, x0 = td.VP(), np.array([0.3, 0.1]), np.array([[0.5, -1.0]])
     model = random_network(rng, process)
-    found = averaged(model, process, x0, ts)
-    explicit = averaged(model, process, x0, ts, prior=process.prior_log_density)
+    found = averaged(model, x0, ts)
+    explicit = averaged(model, x0, ts, prior=process.prior_log_density)
     np.testing.assert_allclose(found.prior, explicit.prior, rtol=1e-9)
 
 
@@ -214,7 +218,7 @@ def gap(process, ts):
     """E −ELBO − H of the oracle with β̃, by quadrature over x_0 and ε, in nats."""
     oracle = td.Oracle(PAIR, process)
     x0, weights = PAIR.quadrature()
-    found = averaged(oracle, process, x0, ts, nodes=24, prior=lambda x: oracle.log_density(x, ts[0]))
+    found = averaged(oracle, x0, ts, nodes=24, prior=lambda x: oracle.log_density(x, ts[0]))
     return weights @ found.nats - PAIR.entropy()[0]
 
 
@@ -225,37 +229,35 @@ def test_the_oracles_gap_to_the_entropy_falls_like_one_over_n(process):
     Each step pays a rectangle for ∫ mmse dSNR, so equal steps in t, which leave most of the log-SNR to a few of
     them, pay many times as much.
     """
-    gaps = np.array([gap(process, td.grids.log_snr(process, n, to_zero=True)) for n in (100, 200, 400, 800)])
+    gaps = np.array([gap(process, td.grids.even_log_snr(process, n - 1)) for n in (100, 200, 400, 800)])
     assert np.all(gaps > 0)
     np.testing.assert_allclose(np.log2(gaps[:-1] / gaps[1:]), 1, atol=0.15)
-    assert gap(process, td.grids.uniform(process, 200, to_zero=True)) > 5 * gaps[1]
+    assert gap(process, td.grids.even_time(process, 199)) > 5 * gaps[1]
 
 
 def test_the_oracles_bound_is_the_riemann_sum_of_the_mmse():
     """E Σ L_{t−1} = ½ Σ (SNR_s − SNR_t) mmse(t), mmse(t) by an integral of its own [VDM 17; Guo–Shamai–Verdú]."""
     process = td.VP()
-    oracle, ts = td.Oracle(PAIR, process), td.grids.log_snr(process, 6, to_zero=True)
+    oracle, ts = td.Oracle(PAIR, process), td.grids.even_log_snr(process, 5)
     x0, weights = PAIR.quadrature()
-    found = weights @ averaged(oracle, process, x0, ts, nodes=100).diffusion
-    for i, (t, s) in enumerate(pairwise(ts[:-1])):
-        alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
+    found = weights @ averaged(oracle, x0, ts, nodes=100).diffusion
+    for i, (now, then) in enumerate(pairwise(process.at(t) for t in ts)):
 
-        def noisy_variance(x, alpha=alpha, sigma=sigma, t=t):
+        def noisy_variance(x, now=now):
             x = np.array([[x]])
-            return (PAIR.x0_posterior(x, alpha, sigma)[1][0, 0, 0] * np.exp(oracle.log_density(x, t)))[0]
+            return (PAIR.x0_posterior(x, now.alpha, now.sigma)[1][0, 0, 0] * np.exp(oracle.log_density(x, now)))[0]
 
         mmse = quad(noisy_variance, -8, 8, points=[-1, 0, 1], limit=200, epsabs=0, epsrel=1e-10)[0]
-        fall = math.exp(process.log_snr(s)) - math.exp(process.log_snr(t))
-        assert found[i] == pytest.approx(0.5 * fall * mmse, rel=1e-5)
+        assert found[i] == pytest.approx(0.5 * (then.snr - now.snr) * mmse, rel=1e-5)
 
 
 def test_no_model_beats_the_entropy(rng):
     """E −ELBO ≥ H(q) for the oracle, and a random network does worse than it [no. 28]."""
     process, data = td.VP(), td.toys.ring8()
-    ts, x0 = td.grids.log_snr(process, 50, to_zero=True), data.sample(rng, 2000)
+    ts, x0 = td.grids.even_log_snr(process, 49), data.sample(rng, 2000)
     excess = {}
     for name, model in (("oracle", td.Oracle(data, process)), ("network", random_network(rng, process))):
-        gaps = td.elbo(model, process, x0, ts, rng).nats + data.log_density(x0)
+        gaps = td.elbo(model, x0, ts, rng).nats + data.log_density(x0)
         excess[name] = np.mean(gaps)
         assert np.mean(gaps) > 4 * np.std(gaps) / math.sqrt(len(x0))
     assert excess["network"] > 10 * excess["oracle"]
@@ -268,10 +270,9 @@ def test_no_model_beats_the_entropy(rng):
 def test_the_optimal_variances_of_gaussian_data_are_exact(process, rng):
     """β̃ + c_0² Var[x_0|x_t] [Analytic-DPM]: ‖x_0 − x̂_0‖² is Var[x_0|x_t] χ²_{BD}, so within 4.5 √(2/BD) of its part."""
     n, ts = 20_000, falling(process, 5)
-    found = td.optimal_variances(td.Oracle(NORMAL, process), process, NORMAL.sample(rng, n), ts, rng)
+    found = td.optimal_variances(td.Oracle(NORMAL, process), NORMAL.sample(rng, n), ts, rng)
     assert found.shape == (5,)
-    exact = exact_variances(process, ts)
-    beta_tilde = np.array([float(process.posterior_coefficients(t, s)[2]) if s else 0 for t, s in pairwise(ts)])
+    exact, beta_tilde = exact_variances(process, ts), exact_variances(process, ts, 0.0)
     assert np.all(np.abs(found - exact) < 4.5 * math.sqrt(2 / (2 * n)) * (exact - beta_tilde) + 1e-15)
 
 
@@ -282,11 +283,12 @@ def test_no_isotropic_variance_has_a_lower_bound(rng):
     """
     process, x0 = td.VP(), td.toys.moons32().sample(rng, 500)
     model, ts = random_network(rng, process), falling(process, 6)
-    best = td.optimal_variances(model, process, x0, ts, np.random.default_rng(1))
-    # the bound at the very draws from which the variances were made
-    mean = lambda variance: np.mean(  # noqa: E731
-        td.elbo(model, process, x0, ts, np.random.default_rng(1), variance=variance).nats
-    )
+    best = td.optimal_variances(model, x0, ts, 1)
+
+    def mean(variance):
+        """−ELBO at the very draws from which the variances were made."""
+        return np.mean(td.elbo(model, x0, ts, 1, variance=variance).nats)
+
     least = mean(best)
     for i, factor in itertools.product(range(6), (0.5, 0.98, 1.02, 2.0)):
         other = best * np.where(np.arange(6) == i, factor, 1)
@@ -298,11 +300,11 @@ def test_optimal_variances_of_training_points_have_the_lowest_bound_on_others(da
     """−ELBO with them is below that with β̃ and with β, at fresh points and by more than four paired errors."""
     process = td.VP()
     oracle, ts = td.Oracle(data, process), falling(process, 10)
-    variances = td.optimal_variances(oracle, process, data.sample(rng, 5000), ts, rng)
+    variances = td.optimal_variances(oracle, data.sample(rng, 5000), ts, rng)
     x0 = data.sample(rng, 5000)
     noise = rng.standard_normal((10, *x0.shape))
     best, *named = (
-        td.elbo(oracle, process, x0, ts, noise=noise, variance=v).nats for v in (variances, "beta_tilde", "beta")
+        td.elbo(oracle, x0, ts, noise=noise, variance=variance).nats for variance in (variances, "beta_tilde", "beta")
     )
     for other in named:
         assert np.mean(other - best) > 4 * np.std(other - best) / math.sqrt(len(x0))
@@ -313,22 +315,22 @@ def test_the_optimal_variances_lie_between_the_named_ones_for_unit_variance(toy,
     """β̃ ≤ β̃ + c_0² mmse/D ≤ β where the coordinates have variance 1 [DDPM §3.2; Analytic-DPM; no. 20]."""
     process, data, n = td.VP(), td.toys.TOYS[toy](), 4000
     ts = falling(process, 12)
-    found = td.optimal_variances(td.Oracle(data, process), process, data.sample(rng, n), ts, rng)
-    lower = [float(process.posterior_coefficients(t, s)[2]) if s else 0.0 for t, s in pairwise(ts)]
-    upper = [float(process.transition(t, s)[1]) for t, s in pairwise(ts[:-1])]
-    upper.append(float(process.sigma(ts[-2]) / process.alpha(ts[-2])) ** 2)
+    levels = [process.at(t) for t in ts]
+    found = td.optimal_variances(td.Oracle(data, process), data.sample(rng, n), ts, rng)
+    lower = exact_variances(process, ts, 0.0)
+    upper = np.array([*(td.transition(now, then)[1] for now, then in pairwise(levels)), 1 / levels[-1].snr])
     assert np.all(found > lower)
-    assert np.all(found < np.array(upper) + 4.5 / math.sqrt(n) * (found - lower))
-    assert np.any(found < 0.9 * np.array(upper))
+    assert np.all(found < upper + 4.5 / math.sqrt(n) * (found - lower))
+    assert np.any(found < 0.9 * upper)
 
 
 def test_beta_bounds_no_variance_of_wide_data(rng):
     """For N(0, 9 I) the exact reverse variance exceeds β [no. 20 needs unit variance], and so does the optimal one."""
     data, process = td.GaussianMixture([1.0], [[0.0, 0.0]], [9 * np.eye(2)]), td.VP()
     ts = falling(process, 12)
-    found = td.optimal_variances(td.Oracle(data, process), process, data.sample(rng, 4000), ts, rng)
-    beta = np.array([float(process.transition(t, s)[1]) for t, s in pairwise(ts[:-1])])
-    exact = exact_variances(process, ts, v=9)
+    found = td.optimal_variances(td.Oracle(data, process), data.sample(rng, 4000), ts, rng)
+    beta = np.array([td.transition(now, then)[1] for now, then in pairwise(process.at(t) for t in ts)])
+    exact = exact_variances(process, ts, 9.0)
     assert np.any(exact[:-1] > 1.1 * beta)
     assert np.any(found[:-1] > 1.1 * beta)
 
@@ -368,7 +370,7 @@ TAILS = [(-40.0, -39.99), (5.0, 5.5), (1000.0, 1000.01), (-1e4, -9999.0), (8.0, 
 
 @pytest.mark.parametrize(("low", "high"), [*MIDDLE, *TAILS, (-math.inf, math.inf)])
 def test_the_mass_of_an_interval_is_right_in_both_tails(low, high):
-    """ln (Φ(b) − Φ(a)) against 50 digits. ln Φ is good to 2ε of itself; a narrow interval divides that by its share.
+    """ln (Φ(b) − Φ(a)) against 50 digits. ln Φ is good to 2ε of itself; a narrow interval divides it by 1 − Φ(a)/Φ(b).
 
     Without a warning, at ±∞ too.
     """
@@ -376,12 +378,12 @@ def test_the_mass_of_an_interval_is_right_in_both_tails(low, high):
         # Φ(b) − Φ(a) on the side of 0 where it does not cancel
         a, b = (mpmath.mpf(low), mpmath.mpf(high)) if low <= 0 else (-mpmath.mpf(high), -mpmath.mpf(low))
         expected = float(mpmath.log(mpmath.ncdf(b) - mpmath.ncdf(a)))
-        share = float(1 - mpmath.ncdf(a) / mpmath.ncdf(b))
+        fraction = float(1 - mpmath.ncdf(a) / mpmath.ncdf(b))
         size = 1 + abs(float(mpmath.log(mpmath.ncdf(b))))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = log_normal_mass(np.array([low]), np.array([high]))
-    assert found[0] == pytest.approx(expected, rel=1e-14, abs=1e-15 * size / share if expected < -1e-12 else 1e-30)
+    assert found[0] == pytest.approx(expected, rel=1e-14, abs=1e-15 * size / fraction if expected < -1e-12 else 1e-30)
 
 
 def test_far_tails_are_finite_and_silent():
@@ -414,11 +416,10 @@ def test_an_images_bound_in_bits_is_that_of_its_levels(process, rng):
     model, ts = random_network(rng, process, dim=16, size=0.1), falling(process, 3)
     x0 = -1 + 2 * rng.integers(0, 256, (6, 16)) / 255
     noise = rng.standard_normal((3, 6, 16))
-    image = td.elbo(model, process, x0, ts, noise=noise, decoder="bins")
-    gaussian = td.elbo(model, process, x0, ts, noise=noise)
-    t = ts[-2]
-    guess = model.x0(process.perturb(x0, t, noise[-1]), t)
-    std = float(process.sigma(t) / process.alpha(t))
+    image = td.elbo(model, x0, ts, noise=noise, decoder="bins")
+    gaussian = td.elbo(model, x0, ts, noise=noise)
+    now = process.at(ts[-1])
+    guess, std = model.x0(now.perturb(x0, noise[-1]), now), now.sigma / now.alpha
     upper = norm.cdf(np.where(x0 > 0.999, np.inf, x0 + 1 / 255), guess, std)
     lower = norm.cdf(np.where(x0 < -0.999, -np.inf, x0 - 1 / 255), guess, std)
     assert np.min(upper - lower) > 1e-8  # else the difference has no digits
@@ -435,7 +436,7 @@ def test_the_bounds_of_all_levels_leave_a_probability(steps, rng):
     process = td.VP()
     model, ts = random_network(rng, process, dim=1), falling(process, steps)
     for variance in ("beta_tilde", "beta"):
-        found = averaged(model, process, LEVELS, ts, nodes=40, variance=variance, decoder="bins")
+        found = averaged(model, LEVELS, ts, nodes=40, variance=variance, decoder="bins")
         assert 0 < np.sum(np.exp(-found.nats)) < 1
 
 
@@ -447,8 +448,8 @@ def test_the_parts_have_a_value_for_each_point_and_sum_to_the_bound(rng):
     process = td.VP()
     model, x0 = random_network(rng, process, dim=3), rng.standard_normal((5, 3))
     for steps in (1, 2, 7):
-        found = td.elbo(model, process, x0, falling(process, steps), rng)
-        assert isinstance(found, td.Elbo)
+        found = td.elbo(model, x0, falling(process, steps), rng)
+        assert isinstance(found, td.ElboTerms)
         assert (found.prior.shape, found.diffusion.shape, found.reconstruction.shape) == ((5,), (5, steps - 1), (5,))
         total = found.prior + np.sum(found.diffusion, axis=1) + found.reconstruction
         np.testing.assert_allclose(found.nats, total, rtol=1e-14)
@@ -456,13 +457,13 @@ def test_the_parts_have_a_value_for_each_point_and_sum_to_the_bound(rng):
         np.testing.assert_allclose(found.bits_per_dim, total / (3 * math.log(2)), rtol=1e-14)
 
 
-def test_each_step_costs_one_evaluation(rng):
-    """N evaluations for N steps, and t = 0 is none of them: there the log-SNR is infinite."""
+def test_each_time_costs_one_evaluation(rng):
+    """N evaluations for N times."""
     process = td.VP()
     x0 = rng.standard_normal((5, 2))
     for steps in (1, 4):
-        model = td.counting(random_network(rng, process))
-        td.elbo(model, process, x0, falling(process, steps), rng)
+        model = td.Counting(random_network(rng, process))
+        td.elbo(model, x0, falling(process, steps), rng)
         assert model.nfe == steps
 
 
@@ -478,86 +479,126 @@ BACKENDS = {
 def test_float32_stays_float32_on_every_backend(decoder, asarray, rng):
     """The parts come back in the library and dtype of x_0, to 1e-4 of float64's; so do paths and their ratio."""
     process, data = td.VP(), td.toys.ring8()
-    oracle, ts = td.Oracle(data, process), td.grids.log_snr(process, 20, to_zero=True)
+    oracle, ts = td.Oracle(data, process), td.grids.even_log_snr(process, 19)
     x0 = np.rint(np.clip(data.sample(rng, 6), -1, 1) * 127.5 + 127.5) / 127.5 - 1
     noise = rng.standard_normal((20, 6, 2)).astype(np.float32)
-    exact = td.elbo(oracle, process, x0, ts, noise=noise.astype(float), decoder=decoder)
+    exact = td.elbo(oracle, x0, ts, noise=noise.astype(float), decoder=decoder)
     x = asarray(x0.astype(np.float32))
-    found = td.elbo(oracle, process, x, ts, noise=asarray(noise), decoder=decoder)
+    found = td.elbo(oracle, x, ts, noise=asarray(noise), decoder=decoder)
     for part, expected in zip((*found[:3], found.nats, found.bits_per_dim), (*exact[:3], exact.nats), strict=False):
         assert namespace(part) is namespace(x)
         assert part.dtype == x.dtype
         np.testing.assert_allclose(to_numpy(part), expected, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(to_numpy(found.bits_per_dim), exact.bits_per_dim, rtol=1e-3)
-    drawn = td.elbo(oracle, process, x, ts, np.random.default_rng(2), decoder=decoder, prior=lambda y: 0 * y[:, 0])
+    drawn = td.elbo(oracle, x, ts, 2, decoder=decoder, prior=lambda y: 0 * y[:, 0])
     assert drawn.nats.dtype == x.dtype
-    path = td.forward_path(process, x, ts, np.random.default_rng(2))
+    path = td.forward_path(process, x, ts, 2)
     assert all(y.dtype == x.dtype for y in path)
-    assert td.path_log_ratio(oracle, process, path, ts).dtype == x.dtype
-    variances = td.optimal_variances(oracle, process, x, ts, np.random.default_rng(2))
+    assert td.path_log_ratio(oracle, path, ts).dtype == x.dtype
+    variances = td.optimal_variances(oracle, x, ts, 2)
     assert isinstance(variances, np.ndarray)
-    assert td.elbo(oracle, process, x, ts, np.random.default_rng(2), variance=variances).nats.dtype == x.dtype
+    assert td.elbo(oracle, x, ts, 2, variance=variances).nats.dtype == x.dtype
+
+
+@pytest.fixture
+def bound(rng):
+    """A call of each function that takes a grid, (ts) ↦ its value, at four points."""
+    process, x0 = td.VP(), np.zeros((4, 2))
+    model = random_network(rng, process)
+    return {
+        "elbo": lambda ts: td.elbo(model, x0, ts, rng),
+        "optimal_variances": lambda ts: td.optimal_variances(model, x0, ts, rng),
+        "path_log_ratio": lambda ts: td.path_log_ratio(model, [x0] * (len(ts) + 1), ts),
+        "forward_path": lambda ts: td.forward_path(process, x0, ts, rng),
+    }
+
+
+@pytest.mark.parametrize("name", ["elbo", "optimal_variances", "path_log_ratio", "forward_path"])
+@pytest.mark.parametrize("ts", [[0.1, 0.5, 1.0], [0.5, 0.5], [0.5, 0.0], [], [1.5, 0.5], [0.5, math.nan]], ids=str)
+def test_times_fall_strictly_and_end_before_the_data(name, ts, bound):
+    """A grid has no 0: x_0 is what the chain answers at the last time."""
+    with pytest.raises(ValueError, match=r"ts must|t must"):
+        bound[name](ts)
+
+
+@pytest.mark.parametrize("name", ["elbo", "path_log_ratio"])
+def test_a_variance_has_a_known_name_or_is_positive_for_each_time(name, rng):
+    process, ts, x0 = td.VP(), falling(td.VP(), 3), np.zeros((4, 2))
+    model = random_network(rng, process)
+
+    def call(variance):
+        if name == "elbo":
+            return td.elbo(model, x0, ts, rng, variance=variance)
+        return td.path_log_ratio(model, [x0] * 4, ts, variance=variance)
+
+    with pytest.raises(ValueError, match="variance must be one of 'beta_tilde', 'beta'; got 'gamma'"):
+        call("gamma")
+    for wrong in ([0.1, 0.1], [0.1, 0.1, 0.0], [0.1, -0.1, 0.1], [0.1, 0.1, math.nan], [[0.1, 0.1, 0.1]], 0.1):
+        with pytest.raises(ValueError, match="variance must be positive, one for each of 3"):
+            call(np.array(wrong))
 
 
 def test_wrong_use_is_named(rng):
-    process = td.VP()
-    model, ts, x0 = random_network(rng, process), falling(process, 3), np.zeros((4, 2))
-    bound = lambda x0=x0, ts=ts, rng=rng, **options: td.elbo(model, process, x0, ts, rng, **options)  # noqa: E731
-    path = td.forward_path(process, x0, ts, rng)
-    for call in (
-        bound,
-        lambda ts: td.optimal_variances(model, process, x0, ts, rng),
-        lambda ts: td.path_log_ratio(model, process, path, ts),
-    ):
-        with pytest.raises(ValueError, match=r"a grid that ends at 0, such as grid\(..., to_zero=True\); got 0.1"):
-            call(ts=[1.0, 0.5, 0.1])
-        with pytest.raises(ValueError, match="fall strictly"):
-            call(ts=[0.0, 0.5, 1.0])
-    with pytest.raises(ValueError, match="fall strictly"):
-        td.forward_path(process, x0, [0.0], rng)
-    for call in (bound, lambda variance: td.path_log_ratio(model, process, path, ts, variance=variance)):
-        with pytest.raises(ValueError, match="variance must be 'beta_tilde', 'beta' or an array; got 'gamma'"):
-            call(variance="gamma")
-        for wrong in ([0.1, 0.1], [0.1, 0.1, 0.0], [0.1, -0.1, 0.1], [0.1, 0.1, math.nan], [[0.1, 0.1, 0.1]], 0.1):
-            with pytest.raises(ValueError, match="variance must be positive, one for each of 3 steps"):
-                call(variance=np.array(wrong))
-    with pytest.raises(ValueError, match="elbo draws noise: pass rng, or noise"):
-        bound(rng=None)
+    process, ts, x0 = td.VP(), falling(td.VP(), 3), np.zeros((4, 2))
+    model, path = random_network(rng, process), td.forward_path(process, x0, ts, rng)
     for shape in ((3, 4, 1), (2, 4, 2), (4, 4, 2), (3, 2), (3, 1, 2)):
         with pytest.raises(ValueError, match=r"noise must have the shape \(3, 4, 2\)"):
-            bound(noise=np.zeros(shape))
-    with pytest.raises(ValueError, match="decoder must be 'gaussian' or 'bins'; got 'pixels'"):
-        bound(decoder="pixels")
+            td.elbo(model, x0, ts, noise=np.zeros(shape))
+    with pytest.raises(ValueError, match="decoder must be one of 'gaussian', 'bins'; got 'pixels'"):
+        td.elbo(model, x0, ts, rng, decoder="pixels")
     with pytest.raises(ValueError, match="pixels on the 256 levels"):
-        bound(decoder="bins")
-    unasked = td.counting(model)
+        td.elbo(model, x0, ts, rng, decoder="bins")
+    unasked = td.Counting(model)
     for points in (np.zeros(2), np.zeros((4, 3))):
         for call in (td.elbo, td.optimal_variances):
-            with pytest.raises(ValueError, match=r"points must be an array of shape \(B, 2\)"):
-                call(unasked, process, points, ts, rng)
+            with pytest.raises(ValueError, match=r"x0 must be an array of shape \(B, 2\)"):
+                call(unasked, points, ts, rng)
     assert unasked.nfe == 0
-    with pytest.raises(ValueError, match="this draws noise: pass rng"):
-        td.optimal_variances(model, process, x0, ts)
     for wrong in (path[1:], [*path, x0]):
-        with pytest.raises(ValueError, match=f"a point for each of the 4 times; got {len(wrong)}"):
-            td.path_log_ratio(model, process, wrong, ts)
+        with pytest.raises(ValueError, match=f"a point for each of 3 times, and x_0; got {len(wrong)}"):
+            td.path_log_ratio(model, wrong, ts)
+
+
+@pytest.mark.parametrize("seed", [None, 0.0, np.random.RandomState(0)], ids=["None", "float", "RandomState"])
+def test_what_is_no_generator_and_no_whole_number_is_refused_where_noise_is_drawn(seed, rng):
+    process, ts, x0 = td.VP(), falling(td.VP(), 3), np.zeros((4, 2))
+    model = random_network(rng, process)
+    for call in (
+        lambda: td.elbo(model, x0, ts, seed),
+        lambda: td.optimal_variances(model, x0, ts, seed),
+        lambda: td.forward_path(process, x0, ts, seed),
+    ):
+        with pytest.raises((TypeError, ValueError), match="rng"):
+            call()
+
+
+def test_a_whole_number_seeds_the_noise(rng):
+    """The same number gives the same terms, those of a generator with that seed."""
+    process, ts, x0 = td.VP(), falling(td.VP(), 3), rng.standard_normal((4, 2))
+    model = random_network(rng, process)
+    for call in (
+        lambda seed: td.elbo(model, x0, ts, seed).nats,
+        lambda seed: td.optimal_variances(model, x0, ts, seed),
+        lambda seed: np.stack(td.forward_path(process, x0, ts, seed)),
+    ):
+        np.testing.assert_array_equal(call(3), call(np.random.default_rng(3)))
+        assert np.any(call(3) != call(4))
 
 
 def test_given_noise_takes_the_dtype_of_the_points(rng):
-    process, ts = td.VP(), [1.0, 0.4, 0.1, 0.0]
     network = td.TimeMLP(2, 4, 1)
-    model = td.NetworkDenoiser(network, network.init(rng), process)
-    found = td.elbo(model, process, np.zeros((5, 2), np.float32), ts, noise=rng.standard_normal((3, 5, 2)))
+    model = td.NetworkDenoiser(network, network.init(rng), td.VP())
+    found = td.elbo(model, np.zeros((5, 2), np.float32), [1.0, 0.4, 0.1], noise=rng.standard_normal((3, 5, 2)))
     assert {part.dtype for part in found[:3]} == {np.dtype(np.float32)}
 
 
-def test_one_step_from_no_signal_is_no_chain(rng):
+def test_a_chain_that_answers_where_no_signal_is_left_is_refused(rng):
     chain = td.Discrete.linear(100).zero_terminal_snr()
     model = td.Oracle(td.toys.ring8(), chain)
-    with pytest.raises(ValueError, match="no signal is left at t = 1, from which the chain steps to 0"):
-        td.elbo(model, chain, np.zeros((1, 2)), [1.0, 0.0], rng)
+    with pytest.raises(ValueError, match="no signal is left at t = 1"):
+        td.elbo(model, np.zeros((1, 2)), [1.0], rng)
     with pytest.raises(ValueError, match="needs points to fit to; got none"):
-        td.optimal_variances(model, chain, np.zeros((0, 2)), [1.0, 0.5, 0.0], rng)
+        td.optimal_variances(model, np.zeros((0, 2)), [1.0, 0.5], rng)
 
 
 def test_a_tiny_variance_keeps_its_digits():
@@ -573,12 +614,12 @@ def test_nearly_equal_variances_keep_their_digits():
 
 
 def test_a_forward_path_adds_the_generators_noise(rng):
-    """x_t = a x_s + √v z, from data on, with z as the generator draws it."""
-    process, ts = td.VP(), [0.9, 0.4, 0.0]
-    x0 = rng.standard_normal((4, 2))
-    end, middle, start = td.forward_path(process, x0, ts, np.random.default_rng(5))
+    """x_t = a x_s + √var z, from data on, with z as the generator draws it."""
+    process, x0 = td.VP(), rng.standard_normal((4, 2))
+    levels = [process.at(t) for t in (0.9, 0.4, 0.0)]
+    end, middle, start = td.forward_path(process, x0, [0.9, 0.4], np.random.default_rng(5))
     again = np.random.default_rng(5)
     np.testing.assert_array_equal(start, x0)
-    for x, y, (t, s) in ((start, middle, (0.4, 0.0)), (middle, end, (0.9, 0.4))):
-        a, v = process.transition(t, s)
-        np.testing.assert_allclose(y, a * x + np.sqrt(v) * again.standard_normal((4, 2)), rtol=1e-13)
+    for x, y, now, then in ((start, middle, *levels[1:]), (middle, end, *levels[:2])):
+        a, var = td.transition(now, then)
+        np.testing.assert_allclose(y, a * x + np.sqrt(var) * again.standard_normal((4, 2)), rtol=1e-13)

@@ -15,7 +15,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 import tinydiff as td
-from tinydiff.exact.oracle import Points
+from tinydiff.exact.points import Points
 
 STEP = 1e-30  # of complex steps
 PROCESSES = [td.VP(), td.SubVP(), td.VE(), td.Cosine(), td.Straight(), td.Discrete.linear(40)]
@@ -49,7 +49,7 @@ def make(data, process):
 def draw(data, process, t, rng):
     """x_t of data, (6, 2)."""
     x0 = MIXTURE.sample(rng, 6) if data == "mixture" else POINTS[:6]
-    return process.perturb(x0, t, rng.standard_normal((6, 2)))
+    return process.at(t, like=x0).perturb(x0, rng.standard_normal((6, 2)))
 
 
 def by_bayes(data, process, x, t):
@@ -105,14 +105,14 @@ def test_the_probabilities_sum_to_one(data, process, t, rng):
 
 
 @every_data
-def test_where_all_is_noise_the_shares_are_left_and_at_the_data_the_class(data, rng):
+def test_where_all_is_noise_the_priors_are_left_and_at_the_data_the_class(data, rng):
     """p(y | x_t) → p(y) as SNR → 0; at tiny noise it is 1 for the class of the point that x came from."""
     process = td.VP()
     model = make(data, process)
-    classes, shares = model.classes()
+    classes, priors = model.classes()
     late = model.log_p(rng.standard_normal((5, 2)), 1.0)
-    assert_allclose(np.exp(late), np.broadcast_to(shares, (5, 3)), rtol=0.05)  # α = .0066 at t = 1
-    x = process.perturb(POINTS, 1e-4, rng.standard_normal(POINTS.shape))
+    assert_allclose(np.exp(late), np.broadcast_to(priors, (5, 3)), rtol=0.05)  # α = .0066 at t = 1
+    x = process.at(1e-4).perturb(POINTS, rng.standard_normal(POINTS.shape))
     early = make("points", process).log_p(x, 1e-4)
     assert_array_equal(classes[np.argmax(early, axis=1)], LABELS)
     assert_allclose(np.max(early, axis=1), 0, atol=1e-12)
@@ -122,7 +122,7 @@ def test_where_all_is_noise_the_shares_are_left_and_at_the_data_the_class(data, 
 @every_data
 @every_process
 def test_the_probabilities_are_those_of_draws(data, process):
-    """E[(p(y | x_t) − 1{y}) φ(x_t)] = 0 for φ = 1 and tanh: of draws with a p(y | x_t), that share is of class y."""
+    """E[(p(y | x_t) − 1{y}) φ(x_t)] = 0 for φ = 1 and tanh: of draws with a p(y | x_t), that fraction is of class y."""
     rng, n, t = np.random.default_rng(1), 4000, 0.3
     model = make(data, process)
     if data == "mixture":
@@ -130,25 +130,24 @@ def test_the_probabilities_are_those_of_draws(data, process):
     else:
         rows = rng.integers(0, len(POINTS), n)
         x0, labels = POINTS[rows], LABELS[rows]
-    x = process.perturb(x0, t, rng.standard_normal((n, 2)))
-    miss = np.exp(model.log_p(x, t)) - (labels[:, None] == CLASSES)
+    x = process.at(t).perturb(x0, rng.standard_normal((n, 2)))
+    error = np.exp(model.log_p(x, t)) - (labels[:, None] == CLASSES)
     for phi in (1.0, np.tanh(x[:, :1]), np.tanh(x[:, 1:])):
-        error = np.std(miss * phi, axis=0) / np.sqrt(n)
-        assert np.all(np.abs(np.mean(miss * phi, axis=0)) < 4 * error)
+        assert np.all(np.abs(np.mean(error * phi, axis=0)) < 4 * np.std(error * phi, axis=0) / np.sqrt(n))
 
 
-def test_classes_are_ascending_with_the_share_of_each():
+def test_classes_are_ascending_with_the_prior_of_each():
     """Sums of the weights, and counts of the points."""
-    classes, shares = make("mixture", td.VP()).classes()
+    classes, priors = make("mixture", td.VP()).classes()
     assert_array_equal(classes, CLASSES)
-    assert_allclose(shares, [0.25, 0.3, 0.45], rtol=1e-14)
-    classes, shares = make("points", td.VP()).classes()
+    assert_allclose(priors, [0.25, 0.3, 0.45], rtol=1e-14)
+    classes, priors = make("points", td.VP()).classes()
     assert_array_equal(classes, CLASSES)
-    assert_allclose(shares, [3 / 13, 3 / 13, 7 / 13], rtol=1e-14)
+    assert_allclose(priors, [3 / 13, 3 / 13, 7 / 13], rtol=1e-14)
     for toy, count in ((td.toys.ring8(), 8), (td.toys.pinwheel40(), 5)):
-        classes, shares = td.Oracle(toy, td.VP()).classes()
+        classes, priors = td.Oracle(toy, td.VP()).classes()
         assert_array_equal(classes, np.arange(count))
-        assert_allclose(shares, 1 / count, rtol=1e-12)
+        assert_allclose(priors, 1 / count, rtol=1e-12)
 
 
 @every_data
@@ -237,7 +236,10 @@ def test_the_jacobian_of_the_push_is_symmetric(data, t, rng):
     """∂²ln p/∂x_i∂x_j by a complex step of the gradient: what guidance pulls through, so it must be complex-safe."""
     model, x = make(data, td.VP()), draw(data, td.VP(), t, rng)
     u, v = rng.standard_normal((2, 6, 2))
-    along = lambda d: np.imag(model.grad_log_p(ASKED)(x + 1j * STEP * d, t)) / STEP  # noqa: E731
+
+    def along(direction):
+        return np.imag(model.grad_log_p(ASKED)(x + 1j * STEP * direction, t)) / STEP
+
     one, other = np.sum(v * along(u), axis=1), np.sum(u * along(v), axis=1)
     assert_allclose(one, other, rtol=0, atol=1e-11 * (1 + np.max(1 / td.VP().sigma(t) ** 2) ** 2))
     h = 1e-5 * np.reshape(td.VP().sigma(t), (-1, 1)) * np.ones((6, 1))
@@ -258,7 +260,7 @@ def test_no_class_pushes_nowhere(data, t, rng):
     assert_allclose(push[::2], all_of_them[::2], rtol=1e-12, atol=1e-12)
 
 
-def test_two_gaussians_are_told_apart_by_a_sigmoid():
+def test_two_gaussians_are_parted_by_a_sigmoid():
     """Of p N(m, c) and (1 − p) N(−m, c): ln p(+ | x) = −ln(1 + e^{−u}), u = 2αmx/v + ln p/(1 − p), v = α²c + σ²."""
     m, c, p = 0.9, 0.2, 0.3
     line = td.GaussianMixture([p, 1 - p], [[m], [-m]], [[[c]], [[c]]], [4, 1])
@@ -294,8 +296,14 @@ def test_float32_in_is_float32_out(data, t, rng):
         (lambda: td.Oracle(POINTS, td.VP()).log_p(POINTS, 0.5), "these points have no labels"),
         (lambda: td.Oracle(POINTS, td.VP()).grad_log_p(0), "these points have no labels"),
         (lambda: td.Oracle(td.GaussianMixture([1.0], [[0.0]], [[[1.0]]]), td.VP()).classes(), "mixture has no labels"),
-        (lambda: make("mixture", td.VP()).grad_log_p(0), "labels must be among [2, 5, 9] or −1; got [0]"),
-        (lambda: make("points", td.VP()).grad_log_p([2, 3]), "labels must be among [2, 5, 9] or −1; got [2 3]"),
+        (
+            lambda: make("mixture", td.VP()).grad_log_p(0),
+            "labels must be whole numbers among [2, 5, 9], or −1 for none; got [0]",
+        ),
+        (
+            lambda: make("points", td.VP()).grad_log_p([2, 3]),
+            "labels must be whole numbers among [2, 5, 9], or −1 for none; got [2, 3]",
+        ),
         (lambda: make("points", td.VP()).log_p(POINTS, 0.0), "t > 0"),
         (lambda: make("mixture", td.VP()).log_p(np.zeros((4, 3)), 0.5), "shape (B, 2); got shape (4, 3)"),
     ],
@@ -306,8 +314,8 @@ def test_questions_without_an_answer_are_value_errors(ask, message):
         ask()
 
 
-def test_a_mixture_for_each_row_has_no_shares_in_common(rng):
+def test_a_mixture_for_each_row_has_no_priors_in_common(rng):
     data = td.toys.moons32()
     rows = data.conditional(data.sample(rng, 3), np.array([True, False]))
-    with pytest.raises(ValueError, match="its classes have no shares in common"):
+    with pytest.raises(ValueError, match="its classes have no weights in common"):
         td.Oracle(rows, td.VP()).classes()

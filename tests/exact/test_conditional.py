@@ -153,7 +153,7 @@ def test_components_keep_their_classes(rng):
         alone[y] = (w.sum(), td.GaussianMixture(w / w.sum(), m.means[keep], m.covariances[keep]))
     x, u = m.sample(rng, 5), rng.normal(size=(5, 1))
     q = m.conditional(x, mask)
-    joint = np.array([share * np.exp(scipy_log_density(part, x[:, :1], [0])) for share, part in alone])
+    joint = np.array([prior * np.exp(scipy_log_density(part, x[:, :1], [0])) for prior, part in alone])
     for y, (_, part) in enumerate(alone):
         np.testing.assert_allclose(q.weights[np.array(labels) == y].sum(axis=0), joint[y] / joint.sum(axis=0))
         np.testing.assert_allclose(q.given(y).log_density(u), part.conditional(x, mask).log_density(u), rtol=1e-10)

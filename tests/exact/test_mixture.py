@@ -83,13 +83,13 @@ def round_normal(x, mean, var):
     return -0.5 * np.sum((x - mean) ** 2 / var + np.log(2 * np.pi * var), axis=-1)
 
 
-def everything(m, x, v, process, t, s):
+def everything(m, x, u, process, t, s):
     """All that a mixture says of rows x (B, D): each entry has B first."""
-    alpha, sigma = process.alpha(t), process.sigma(t)
-    q = m.diffused(alpha, sigma)
-    moments, kernel = m.x0_posterior(x, alpha, sigma), m.reverse_kernel(x, process, t, s).moments()
-    x0 = m.x0_mean(x, alpha, sigma)
-    return [q.log_density(x), q.score(x), q.score_vjp(x, v), x0, *moments, *kernel]
+    now, then = process.at(t, like=x), process.at(s, like=x)
+    q = m.cast(x).diffused(now.alpha, now.sigma)
+    x0, moments = m.x0_mean(x, now.alpha, now.sigma), m.x0_posterior(x, now.alpha, now.sigma)
+    x0_pull, kernel = m.x0_linearized(x, now.alpha, now.sigma)[1](u), m.reverse_kernel(x, now, then).moments()
+    return [q.log_density(x), q.score(x), q.score_linearized(x)[1](u), x0, x0_pull, *moments, *kernel]
 
 
 # Densities
@@ -132,7 +132,7 @@ def test_covariances_are_those_passed_in(mixture):
     agree(mixture.covariances, expected, 1e-14)
     agree(mixture.means, [[-1.0, 0.3], [0.8, 1.0], [0.6, -1.2]], 0)
     assert "3 components, 2 dimensions" in repr(mixture)
-    assert "each of 4 rows" in repr(mixture.diffused(np.full(4, 0.5), 1.0))
+    assert "each of 4 rows" in repr(mixture.diffused(np.full((4, 1), 0.5), 1.0))
 
 
 @few
@@ -207,13 +207,17 @@ def test_exact_ancestral_sampling_lands_on_the_earlier_law(process):
     m = GaussianMixture([0.7, 0.3], [[-1.0], [1.5]], [[[0.05]], [[0.0]]])
     rng, t, s = np.random.default_rng(2), 0.7, 0.25
     x_t = law(m, process, t).sample(rng, 5000)
-    x_s = m.reverse_kernel(x_t, process, t, s).sample(rng, 5000)
+    kernel = m.reverse_kernel(x_t, process.at(t), process.at(s))
+    x_s = kernel.sample(rng, 5000)
     q = law(m, process, s)
     std = np.sqrt(q.covariances[:, 0, 0])
-    cdf = lambda x: sum(w * stats.norm.cdf(x, mu, sd) for w, mu, sd in zip(q.weights, q.means[:, 0], std, strict=True))  # noqa: E731
+
+    def cdf(x):
+        return stats.norm.cdf(x[:, None], q.means[:, 0], std) @ q.weights
+
     assert stats.kstest(x_s[:, 0], cdf).pvalue > 1e-3
     # A shuffle of the rows would pass so far; standardised by its own kernel, each draw has mean 0 and variance 1.
-    mean, covariance = m.reverse_kernel(x_t, process, t, s).moments()
+    mean, covariance = kernel.moments()
     z = (x_s - mean)[:, 0] / np.sqrt(covariance[:, 0, 0])
     assert abs(np.mean(z)) < 4 / math.sqrt(5000)
     assert np.mean(z**2) == pytest.approx(1, abs=0.15)
@@ -228,9 +232,9 @@ def test_a_vector_of_times_is_a_loop_over_rows(m, process, seed):
     """Row i at t_i, s_i equals a batch of one → t broadcast along the wrong axis."""
     t = np.array([0.9, 0.2, 0.55, 0.7])
     s = t * [0.0, 0.5, 0.9, 0.2]
-    x, v = (np.concatenate(c) for c in zip(*[points(m, process, each, seed + 1, 1) for each in t], strict=True))
-    loop = [everything(m, x[i : i + 1], v[i : i + 1], process, float(t[i]), float(s[i])) for i in range(4)]
-    for together, alone in zip(everything(m, x, v, process, t, s), zip(*loop, strict=True), strict=True):
+    x, u = (np.concatenate(c) for c in zip(*[points(m, process, each, seed + 1, 1) for each in t], strict=True))
+    loop = [everything(m, x[i : i + 1], u[i : i + 1], process, float(t[i]), float(s[i])) for i in range(4)]
+    for together, alone in zip(everything(m, x, u, process, t, s), zip(*loop, strict=True), strict=True):
         agree(together, np.concatenate(alone), 1e-11)
 
 
@@ -238,7 +242,7 @@ def test_a_vector_of_times_is_a_loop_over_rows(m, process, seed):
 @given(dense(), processes, times, seeds)
 def test_given_is_the_mixture_of_one_class(m, process, t, seed):
     """q(x|y) has the weights of class y divided by their sum; −1 keeps all → the mask inverted, no renormalisation."""
-    x, v = points(m, process, t, seed)
+    x, u = points(m, process, t, seed)
     for label in set(m.labels):
         keep = m.labels == label
         weights = m.weights[keep] / m.weights[keep].sum()
@@ -247,8 +251,8 @@ def test_given_is_the_mixture_of_one_class(m, process, t, seed):
         agree(np.sum(conditional.weights), 1)
         agree(conditional.weights, np.where(keep, m.weights, 0) / m.weights[keep].sum())
         for one, other in zip(
-            everything(conditional, x, v, process, t, 0.5 * t),
-            everything(alone, x, v, process, t, 0.5 * t),
+            everything(conditional, x, u, process, t, 0.5 * t),
+            everything(alone, x, u, process, t, 0.5 * t),
             strict=True,
         ):
             agree(one, other, 1e-11)
@@ -261,13 +265,13 @@ def test_given_labels_is_a_loop_over_rows(m, process, t, seed):
     """Row i of given(labels) is given(labels[i]), with −1 the whole mixture; times may vary as well."""
     labels = np.array([0, -1, m.labels[-1], 0])
     t = t * np.array([1, 0.9, 1, 0.7])
-    x, v = points(m, process, float(t[-1]), seed, 4)
+    x, u = points(m, process, float(t[-1]), seed, 4)
     rows = [
-        everything(m.given(labels[i]), x[i : i + 1], v[i : i + 1], process, float(t[i]), 0.4 * float(t[i]))
+        everything(m.given(labels[i]), x[i : i + 1], u[i : i + 1], process, float(t[i]), 0.4 * float(t[i]))
         for i in range(4)
     ]
     loop = [np.concatenate(c) for c in zip(*rows, strict=True)]
-    for together, alone in zip(everything(m.given(labels), x, v, process, t, 0.4 * t), loop, strict=True):
+    for together, alone in zip(everything(m.given(labels), x, u, process, t, 0.4 * t), loop, strict=True):
         agree(together, alone, 1e-11)
 
 
@@ -363,9 +367,9 @@ def test_entropy_of_one_gaussian_is_half_log_det(m):
 
 def test_entropy_of_distant_components_adds_the_entropy_of_the_weights():
     """h = Σ w_k (h_k − ln w_k) where components do not overlap."""
-    w, v = np.array([0.3, 0.7]), np.array([0.5, 2.0])
-    m = GaussianMixture(w, [[0.0], [40.0]], v[:, None, None])
-    exact = np.sum(w * (0.5 * np.log(2 * np.pi * np.e * v) - np.log(w)))
+    w, var = np.array([0.3, 0.7]), np.array([0.5, 2.0])
+    m = GaussianMixture(w, [[0.0], [40.0]], var[:, None, None])
+    exact = np.sum(w * (0.5 * np.log(2 * np.pi * np.e * var) - np.log(w)))
     assert m.entropy()[0] == pytest.approx(exact, abs=1e-11)
     nats, error = m.entropy(np.random.default_rng(12), n=50_001)
     assert abs(nats - exact) < 4 * error
@@ -384,10 +388,10 @@ def test_entropy_by_draws_agrees_with_quadrature(mixture):
 @pytest.mark.parametrize("t", [0.5, np.array([0.5, 0.8, 0.3])], ids=["scalar", "rows"])
 def test_float32_in_is_float32_out(mixture, process, t):
     """A float64 mixture and float64 times meet float32 points: all answers are float32, at its precision."""
-    x, v = points(mixture, process, 0.5, 14, 3)
-    x, v = x.astype(np.float32), v.astype(np.float32)
-    single = everything(mixture, x, v, process, t, 0.2)
-    double = everything(mixture, x.astype(np.float64), v.astype(np.float64), process, t, 0.2)
+    x, u = points(mixture, process, 0.5, 14, 3)
+    x, u = x.astype(np.float32), u.astype(np.float32)
+    single = everything(mixture, x, u, process, t, 0.2)
+    double = everything(mixture, x.astype(np.float64), u.astype(np.float64), process, t, 0.2)
     for one, other in zip(single, double, strict=True):
         assert one.dtype == np.float32
         assert other.dtype == np.float64
@@ -413,12 +417,12 @@ def on_torch(a):
 @pytest.mark.parametrize("process", [VP(), VE(), Straight()], ids=lambda p: type(p).__name__)
 def test_other_arrays_give_the_same_numbers(mixture, process, to):
     """array-api-strict on its second device, where any silent conversion to NumPy raises, and PyTorch."""
-    x, v = points(mixture, process, 0.5, 15, 3)
+    x, u = points(mixture, process, 0.5, 15, 3)
     t, s, labels = np.array([0.4, 0.5, 0.8]), np.array([0.1, 0.3, 0.0]), np.array([1, -1, 0])
-    expected = everything(mixture.given(labels), x, v, process, t, s)
+    expected = everything(mixture.given(labels), x, u, process, t, s)
     for m in (mixture, mixture.cast(to(x))):
         for one, other in zip(
-            everything(m.given(to(labels)), to(x), to(v), process, to(t), to(s)), expected, strict=True
+            everything(m.given(to(labels)), to(x), to(u), process, to(t), to(s)), expected, strict=True
         ):
             assert one.dtype == to(x).dtype
             assert one.device == to(x).device
@@ -459,13 +463,35 @@ ONE = np.eye(2)[None]
         (([1.0], [[0.0, 0.0]], math.inf * np.ones((1, 2, 2))), "finite"),
         (([1.0], [[0.0, 0.0]], np.array([[[1.0, 0.3], [0.0, 1.0]]])), "symmetric"),
         (([1.0], [[0.0, 0.0]], np.array([[[1.0, 2.0], [2.0, 1.0]]])), "semidefinite; got the eigenvalue -1"),
-        (([1.0], [[0.0, 0.0]], ONE, [0, 1]), "for each of 1 components"),
-        (([1.0], [[0.0, 0.0]], ONE, [-1]), "0, 1, …"),
+        (([1.0], [[0.0, 0.0]], ONE, [0, 1]), "1 whole numbers, 0 or more; got int64 of shape (2,)"),
+        (([1.0], [[0.0, 0.0]], ONE, [-1]), "1 whole numbers, 0 or more; got int64 of shape (1,)"),
+        (([1.0], [[0.0, 0.0]], ONE, [0.5]), "1 whole numbers, 0 or more; got float64 of shape (1,)"),
+        (([0.5, 0.5 + 2e-6], np.zeros((2, 2)), np.stack([np.eye(2)] * 2)), "sum 1; got the sum 1.000002"),
     ],
 )
 def test_what_is_no_mixture_is_a_value_error(arguments, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         GaussianMixture(*arguments)
+
+
+def test_lists_and_arrays_make_the_same_mixture(mixture):
+    again = GaussianMixture(
+        *(a.tolist() for a in (mixture.weights, mixture.means, mixture.covariances, mixture.labels))
+    )
+    x = mixture.means + 0.1
+    agree(again.log_density(x), mixture.log_density(x))
+    agree(again.given([0, 1, -1]).score(x), mixture.given(np.array([0, 1, -1])).score(x))
+
+
+@pytest.mark.parametrize("k", [60, 1000])
+def test_weights_of_float32_are_made_to_sum_to_one(k):
+    """They are accepted where the sum is within 1e-6 of 1, and are one law with those of float64."""
+    weights = np.random.default_rng(k).uniform(0.5, 1, k)
+    weights = (weights / weights.sum()).astype(np.float32)
+    assert 0 < abs(weights.astype(float).sum() - 1) < 1e-6
+    m = GaussianMixture(weights, np.zeros((k, 1)), np.ones((k, 1, 1)))
+    assert m.weights.sum() == pytest.approx(1, abs=1e-14)
+    agree(m.weights, weights.astype(float) / weights.astype(float).sum(), 1e-14)
 
 
 def test_rounding_below_zero_is_a_zero_variance():
@@ -483,10 +509,11 @@ def test_questions_without_an_answer_are_value_errors(mixture):
         unlabelled.given(0)
     with pytest.raises(ValueError, match="no labels"):
         unlabelled.sample(rng, 3, labels=True)
-    with pytest.raises(ValueError, match=re.escape("among [0, 1] or −1; got [-2  0]")):
+    with pytest.raises(ValueError, match=re.escape("among 0 to 1, or −1 for none; got [-2, 0]")):
         mixture.given([-2, 0])
-    with pytest.raises(ValueError, match="among"):
-        mixture.given(2)
+    for labels in (2, 0.5, [0.0, 1.0], [[0, 1]], "0"):
+        with pytest.raises(ValueError, match="labels must be whole numbers among 0 to 1"):
+            mixture.given(labels)
     with pytest.raises(ValueError, match="no component is left"):
         mixture.given(0).given(1)
     with pytest.raises(ValueError, match="zero variance has no density"):

@@ -1,10 +1,7 @@
 """What an identity is: a test with a number, two tolerances and the bugs that it must catch."""
 
 import importlib
-import inspect
-import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -13,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import Phase, settings
+
+from identities.bugs import Bug, bug, plain
 
 DTYPES = {"float64": np.float64, "float32": np.float32}
 
@@ -42,50 +41,6 @@ class Hold:
 
 
 @dataclass(frozen=True)
-class Bug:
-    """One wrong line: `right` written as `wrong` in a function of the library."""
-
-    function: Any
-    right: str
-    wrong: str
-
-    @property
-    def target(self) -> Callable:
-        """The plain function, inside a property or a class method too."""
-        return _plain(self.function)
-
-    @contextmanager
-    def planted(self) -> Iterator[None]:
-        """The function computes with the wrong line, for all who hold a reference to it."""
-        target = self.target
-        source = textwrap.dedent(inspect.getsource(target))
-        assert source.count(self.right) == 1, f"{self.right!r} must stand once in {target.__qualname__}"
-        code = compile(source.replace(self.right, self.wrong), inspect.getfile(target), "exec", _future(target))
-        scope = dict(target.__globals__)
-        exec(code, scope)
-        with replaced(target, _plain(scope[target.__name__])):
-            yield
-
-
-@contextmanager
-def replaced(function: Callable, other: Callable) -> Iterator[None]:
-    """The function runs the code of another, for all who hold a reference to it."""
-    right, function.__code__ = function.__code__, other.__code__
-    try:
-        yield
-    finally:
-        function.__code__ = right
-
-
-def _plain(function: Any) -> Callable:
-    return next((inner for name in ("fget", "func", "__func__") if (inner := getattr(function, name, None))), function)
-
-
-def _future(function: Callable) -> int:
-    return function.__code__.co_flags & 0x1000000  # from __future__ import annotations
-
-
-@dataclass(frozen=True)
 class Identity:
     """What docs/identities.md says of a test beside its docstring."""
 
@@ -105,15 +60,14 @@ class Identity:
 
 
 def identity(
-    number: int, *, float64: float, float32: float | str, bugs: list[tuple[Any, str, str]], about: Any = None
+    number: int, *, float64: float, float32: float | str, bugs: list[tuple[Any, Callable] | Bug], about: Any = None
 ) -> Callable:
     """Make a test an identity: it takes `hold`, beside what Hypothesis and parametrize give, and no fixtures.
 
-    bugs: (function of the library, a right piece of its text, a wrong one). about: the function that the law is about,
-    where it is not the first of these.
+    bugs: as in bugs.py. about: the function that the law is about, where it is not that of the first bug.
     """
-    planted = tuple(Bug(*bug) for bug in bugs)
-    this = Identity(number, _plain(about or bugs[0][0]), float64, float32, planted)
+    every = tuple(each if isinstance(each, Bug) else bug(*each) for each in bugs)
+    this = Identity(number, plain(about) if about else every[0].target, float64, float32, every)
 
     def mark(test: Callable) -> Callable:
         test.identity = this
@@ -135,10 +89,10 @@ class Erratum:
 
 
 def erratum(function: Callable, *, written: str, correct: str, breaks: str, killed_by: int) -> Callable:
-    """Make a wrong formula an erratum: it computes with the names of the module whose function it replaces."""
+    """Make a wrong formula an erratum of the function of the library that it takes the place of."""
 
     def mark(wrong: Callable) -> Callable:
-        wrong.erratum = Erratum(function, written, correct, breaks, killed_by)
+        wrong.erratum = Erratum(plain(function), written, correct, breaks, killed_by)
         return wrong
 
     return mark
@@ -178,7 +132,8 @@ def run(test: Callable) -> None:
     """Run an identity over all its parameters, as pytest would; Hypothesis does not shrink what it finds."""
     if hasattr(test, "hypothesis"):
         before = test._hypothesis_internal_use_settings
-        quick = settings(before, phases=(Phase.explicit, Phase.generate), database=None)
+        phases = Phase.explicit, Phase.generate
+        quick = settings(before, phases=phases, database=None, report_multiple_bugs=False)
         test._hypothesis_internal_use_settings = quick
     try:
         marks = [mark for mark in test.pytestmark if mark.name == "parametrize"]

@@ -1,5 +1,8 @@
 """What the identities quantify over, as Hypothesis strategies: schedules, processes, times, mixtures, shapes, noise."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -8,7 +11,14 @@ import tinydiff as td
 betas = st.lists(st.floats(1e-4, 0.95), min_size=1, max_size=12).map(np.array)
 """A short schedule, rising or not."""
 
-sdes = st.sampled_from([td.VP(), td.VP(0.1, 40.0), td.VP(2.0, 2.0), td.SubVP(), td.VE(), td.Cosine(), td.Straight()])
+
+def made_by(*makers: Callable[[], td.Process]) -> st.SearchStrategy:
+    """A process that one of them makes: anew in each example, since a process caches what follows from its α and σ."""
+    return st.sampled_from(makers).map(lambda make: make())
+
+
+constant_variance = made_by(td.VP, partial(td.VP, 0.1, 40.0), partial(td.VP, 2.0, 2.0), td.Cosine)
+sdes = constant_variance | made_by(td.SubVP, td.VE, td.Straight)
 chains = betas.map(td.Discrete)
 processes = sdes | chains
 generators = st.integers(0, 2**32 - 1).map(np.random.default_rng)
@@ -43,29 +53,30 @@ def mixtures(
     )
 
 
-schedules = st.sampled_from(
-    [
-        lambda: td.Discrete.linear(1000),
-        lambda: td.Discrete.quadratic(100),
-        lambda: td.Discrete.sigmoid(100),
-        lambda: td.Discrete.cosine(4),
-        lambda: td.Discrete.cosine(1000),
-        lambda: td.Discrete.linear(25).zero_terminal_snr(),
-        lambda: td.Discrete.cosine(1000).zero_terminal_snr(),
-        lambda: td.Discrete.linear(10, rescale=False),
-    ]
-).map(lambda make: make())
-"""The chains that people use; two end without signal, one far from noise. Made anew, as a chain caches its ᾱ."""
+schedules = made_by(
+    td.Discrete.linear,
+    partial(td.Discrete.quadratic, 100),
+    partial(td.Discrete.sigmoid, 100),
+    partial(td.Discrete.cosine, 4),
+    td.Discrete.cosine,
+    lambda: td.Discrete.linear(25).zero_terminal_snr(),
+    lambda: td.Discrete.cosine().zero_terminal_snr(),
+    partial(td.Discrete.linear, 10, rescale=False),
+)
+"""The chains that people use; two end without signal, one far from noise."""
 
 every_chain = chains | schedules
 every_process = processes | schedules
-preserving = every_chain | st.sampled_from([td.VP(), td.VP(0.1, 40.0), td.VP(2.0, 2.0), td.Cosine()])
+preserving = every_chain | constant_variance
 """Processes in which data of unit variance keep it."""
 
 
 @st.composite
 def journeys(draw, count: int, of: st.SearchStrategy = every_process, zero: bool = False) -> tuple:
     """A process, and `count` of its times s < t < …; the first may be 0 if asked."""
-    long_enough = lambda p: not isinstance(p, td.Discrete) or p.T + zero >= count  # noqa: E731
-    process = draw(of.filter(long_enough))
+
+    def is_long_enough(process: td.Process) -> bool:
+        return not isinstance(process, td.Discrete) or process.T + zero >= count
+
+    process = draw(of.filter(is_long_enough))
     return process, draw(times(process, count, zero))

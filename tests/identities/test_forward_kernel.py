@@ -5,10 +5,24 @@ from hypothesis import given, settings
 from scipy import stats
 
 import tinydiff as td
+from identities import mistakes
+from identities.bugs import edit, with_answer, with_argument
 from identities.catalogue import identity
 from identities.draws import generators, journeys, mixtures, preserving, shapes
-from identities.tools import kernel
+from identities.tools import columns, kernel
 from tinydiff import backend
+
+
+def with_the_variance(right, self, x0, eps):
+    return self.alpha * x0 + self.sigma**2 * eps
+
+
+def with_alpha_squared(right, self, x0, eps):
+    return self.alpha**2 * x0 + self.sigma * eps
+
+
+def with_noise_of_its_own(right, self, x0, eps):
+    return right(self, x0, np.random.default_rng().standard_normal(eps.shape).astype(eps.dtype))
 
 
 def smeared(x, mean, var, noise, nodes=60):
@@ -30,9 +44,9 @@ def characteristic(q, k):
     float64=1e-13,
     float32=1e-6,
     bugs=[
-        (td.Process.transition, "a**2 *", "a *"),
-        (td.Process.transition, "self.alpha(t) / self.alpha(s)", "self.alpha(s) / self.alpha(t)"),
-        (td.Process.transition, "- a**2 * self.sigma(s) ** 2", "- self.sigma(s) ** 2"),
+        (td.transition, mistakes.a_for_its_square),
+        (td.transition, mistakes.ratio_of_the_alphas_upside_down),
+        (td.transition, mistakes.earlier_noise_unfaded),
     ],
 )
 @given(journey=journeys(3, zero=True))
@@ -46,12 +60,14 @@ def test_two_transitions_compose_to_one(hold, journey):
     Catches: one α for two things, the signal's and the variance's; a ratio upside down.
     """
     process, (s, t, u) = journey
-    s, t, u = hold.cast(s, t, u)
-    (a_ts, v_ts), (a_ut, v_ut), (a_us, v_us) = (process.transition(*pair) for pair in ((t, s), (u, t), (u, s)))
+    at_s, at_t, at_u = columns(process, s, t, u, like=hold.cast([[0]]))
+    (a_ts, v_ts), (a_ut, v_ut), (a_us, v_us) = (
+        td.transition(*pair) for pair in ((at_t, at_s), (at_u, at_t), (at_u, at_s))
+    )
     hold(a_ut * a_ts, a_us)
     hold(a_ut**2 * v_ts + v_ut, v_us, scale=process.sigma(u) ** 2)
-    hold(a_us * process.alpha(s), process.alpha(u))
-    hold(a_us**2 * process.sigma(s) ** 2 + v_us, process.sigma(u) ** 2)
+    hold(a_us * at_s.alpha, process.alpha(u))
+    hold(a_us**2 * at_s.sigma**2 + v_us, process.sigma(u) ** 2)
 
 
 @identity(
@@ -59,9 +75,9 @@ def test_two_transitions_compose_to_one(hold, journey):
     float64=1e-12,
     float32=3e-6,
     bugs=[
-        (td.Process.transition, "a**2 *", "a *"),
-        (td.Process.transition, "self.sigma(t) ** 2 -", "self.sigma(t) -"),
-        (td.Process.transition, "self.alpha(t) / self.alpha(s)", "(self.alpha(t) / self.alpha(s)) ** 2"),
+        (td.transition, mistakes.a_for_its_square),
+        (td.transition, mistakes.sigma_for_its_square),
+        (td.transition, mistakes.ratio_of_the_squared_alphas),
     ],
 )
 @settings(max_examples=60)
@@ -77,21 +93,18 @@ def test_a_transition_gathers_what_comes_in_between(hold, journey):
     Catches: a for a²; σ for σ²; β of the last step for the noise of many.
     """
     process, (s, t) = journey
-    s, t = hold.cast(s, t)
-    a, v = process.transition(t, s)
-    gathered = kernel(process, float(t), float(s))
+    now, then = columns(process, t, s, like=hold.cast([[0]]))
+    a, v = td.transition(now, then)
+    gathered = kernel(process, t, s)
     hold(a, gathered[0])
-    hold(v, gathered[1], scale=process.sigma(float(t)) ** 2)
+    hold(v, gathered[1], scale=process.sigma(t) ** 2)
 
 
 @identity(
     10,
     float64=1e-11,
     float32="quadrature is judged in double precision",
-    bugs=[
-        (td.Process.transition, "a**2 *", "a *"),
-        (td.Process.transition, "- a**2 * self.sigma(s) ** 2", ""),
-    ],
+    bugs=[(td.transition, mistakes.a_for_its_square), (td.transition, mistakes.earlier_noise_forgotten)],
 )
 @given(journey=journeys(3, zero=True), rng=generators)
 def test_chapman_kolmogorov(hold, journey, rng):
@@ -103,7 +116,10 @@ def test_chapman_kolmogorov(hold, journey, rng):
     Catches: kernels that belong to no Markov process, such as σ_t² for $\sigma^2_{t|s}$.
     """
     process, (s, t, u) = journey
-    (a_ts, v_ts), (a_ut, v_ut), (a_us, v_us) = (process.transition(*pair) for pair in ((t, s), (u, t), (u, s)))
+    at_s, at_t, at_u = (process.at(time) for time in (s, t, u))
+    (a_ts, v_ts), (a_ut, v_ut), (a_us, v_us) = (
+        td.transition(*pair) for pair in ((at_t, at_s), (at_u, at_t), (at_u, at_s))
+    )
     x_s, z = rng.standard_normal(2)
     x_u = a_us * x_s + np.sqrt(v_us) * z
     integral = smeared(x_u, a_ut * a_ts * x_s, a_ut**2 * v_ts, v_ut)
@@ -115,10 +131,10 @@ def test_chapman_kolmogorov(hold, journey, rng):
     float64=1e-13,
     float32=1e-6,
     bugs=[
-        (td.Process.perturb, "self.sigma(t)", "self.sigma(t) ** 2"),
-        (td.Process.perturb, "self.alpha(t)", "self.alpha(t) ** 2"),
-        (td.Discrete.sigma, "xp.sqrt", ""),
-        (td.Discrete.alpha, "0.5 *", ""),
+        (td.Level.perturb, with_the_variance),
+        (td.Level.perturb, with_alpha_squared),
+        (td.Discrete.sigma, with_answer(np.square)),
+        (td.Discrete.alpha, with_answer(np.square)),
     ],
 )
 @given(journey=journeys(1, of=preserving), shape=shapes)
@@ -133,7 +149,8 @@ def test_noising_at_once_is_noising_step_by_step(hold, journey, shape):
     """
     process, (t,) = journey
     one, zero = hold.cast(np.ones(shape), np.zeros(shape))
-    signal, noise = process.perturb(one, t, zero), process.perturb(zero, t, one)
+    (now,) = columns(process, t, like=one)
+    signal, noise = now.perturb(one, zero), now.perturb(zero, one)
     hold(signal**2 + noise**2, 1)
     if isinstance(process, td.Discrete):
         n = round(t * process.T)
@@ -150,10 +167,10 @@ def test_noising_at_once_is_noising_step_by_step(hold, journey, shape):
     float64=1e-11,
     float32=5e-5,
     bugs=[
-        (td.GaussianMixture.diffused, "a * self.centres", "self.centres"),
-        (td.GaussianMixture.diffused, "a**2 *", "a *"),
-        (td.GaussianMixture.diffused, "+ s**2", "+ s"),
-        (td.GaussianMixture._log_joint, "y**2 / self.variances", "y**2"),
+        edit(td.GaussianMixture.diffused, "alpha * self.centres", "self.centres"),
+        edit(td.GaussianMixture.diffused, "alpha**2", "alpha"),
+        (td.GaussianMixture.diffused, with_argument("sigma", np.sqrt)),
+        edit(td.GaussianMixture._log_joint, "_ / self.variances", "_"),
     ],
 )
 @given(journey=journeys(2, zero=True), data=mixtures(), line=mixtures(dims=(1, 1)), rng=generators)
@@ -167,12 +184,13 @@ def test_diffusing_rescales_and_then_convolves(hold, journey, data, line, rng):
     Catches: "adding noise is a convolution", without the rescaling by α (that is VE); α for α² in the covariance.
     """
     process, (s, t) = journey
-    alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
+    now, then = process.at(t), process.at(s)
+    alpha, sigma = now.alpha, now.sigma
     k = hold.cast(rng.standard_normal(data.dim))
-    at_0, at_s = (data.cast(k[None]).diffused(process.alpha(r), process.sigma(r)) for r in (0.0, s))
+    at_0, at_s = (data.cast(k[None]).diffused(level.alpha, level.sigma) for level in (process.at(0.0), then))
     product = characteristic(data, alpha * k.astype(float)) * np.exp(-0.5 * sigma**2 * np.sum(k.astype(float) ** 2))
     hold(characteristic(at_0.diffused(alpha, sigma), k), product, scale=1)
-    a, v = process.transition(t, s)
+    a, v = td.transition(now, then)
     hold(characteristic(at_s.diffused(a, v**0.5), k), product, scale=1)
 
     x = hold.cast(line.diffused(alpha, sigma).sample(rng, 1))
@@ -186,9 +204,9 @@ def test_diffusing_rescales_and_then_convolves(hold, journey, data, line, rng):
     float64=1e-13,
     float32=2e-6,
     bugs=[
-        (td.Process.perturb, "* eps", "* np.random.default_rng().standard_normal(eps.shape)"),
-        (td.Process.perturb, "column(self.alpha(t), x0)", "self.alpha(t)"),
-        (backend.column, "(-1,) + (1,) * (x.ndim - 1)", "(1,) * (x.ndim - 1) + (-1,)"),
+        (td.Level.perturb, with_noise_of_its_own),
+        edit(td.Level.perturb, "self._of(_, x0)", "self"),
+        edit(backend.scaling_rows, "(-1,) + (1,) * (x.ndim - 1)", "(1,) * (x.ndim - 1) + (-1,)"),
     ],
 )
 @given(journey=journeys(4, zero=True), shape=shapes, rng=generators)
@@ -202,17 +220,23 @@ def test_a_vector_of_times_is_a_loop_over_rows(hold, journey, shape, rng):
     Catches: hidden random state; times broadcast along the wrong axis.
     """
     process, times = journey
-    s, t = hold.cast(np.transpose([np.sort(rng.choice(times, 2, replace=False)) for _ in range(shape[0])]))
+    s, t = np.transpose([np.sort(rng.choice(times, 2, replace=False)) for _ in range(shape[0])])
     x0, x = hold.cast(rng.standard_normal((2, *shape)))
     inputs = [a.copy() for a in (s, t, x0, x)]
 
-    def answers(i):
-        yield process.perturb(x0[i], t[i], x[i])
-        yield from process.transition(t[i], s[i])
-        yield from process.posterior(x[i], x0[i], t[i], s[i])
+    def answers(x0, x, t, s):
+        now, then = process.at(t, like=x), process.at(s, like=x)
+        yield process.at(t).perturb(x0, x)
+        yield now.perturb(x0, x)
+        for c in (*td.transition(now, then), *td.posterior(now, then)):
+            yield c * x
 
-    for whole, again, *rows in zip(answers(...), answers(...), *map(answers, range(shape[0])), strict=True):
-        assert np.array_equal(whole, again)
-        hold(whole, rows, scale=np.max(np.abs(rows)))
+    def row(i):
+        return answers(x0[i : i + 1], x[i : i + 1], t[i].item(), s[i].item())
+
+    batch = [answers(x0, x, t, s) for _ in range(2)]
+    for every, again, *rows in zip(*batch, *map(row, range(shape[0])), strict=True):
+        assert np.array_equal(every, again)
+        hold(every, np.concatenate(rows), scale=np.max(np.abs(rows)))
     for a, before in zip((s, t, x0, x), inputs, strict=True):
         assert np.array_equal(a, before)

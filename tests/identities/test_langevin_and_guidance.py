@@ -1,17 +1,21 @@
 """Langevin, guidance, preconditioning: steps along a score, sums of scores, and the scales that a network sees."""
 
+from functools import partial
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinydiff as td
+from identities.bugs import edit, exchanged, without
 from identities.catalogue import identity
 from identities.draws import generators, mixtures, processes, sdes, times
 from identities.tools import complex_step, gradient, log_density, trapezoid
-from tinydiff.denoisers import target, to_eps, to_x0
+from tinydiff.exact.oracle import ClassGradient
 from tinydiff.learned.network import network_inputs
 from tinydiff.learned.objective import loss_and_grad
-from tinydiff.sampling.stochastic import langevin_step
+from tinydiff.predictions import target, to_eps, to_x0
+from tinydiff.sampling.predictor_corrector import langevin_step
 
 FUNCTIONS = [  # f′ and f″ of x², x³, sin and tanh
     (lambda x: 2 * x, lambda x: 2 + 0 * x),
@@ -27,14 +31,14 @@ def classes(draw) -> tuple[td.GaussianMixture, td.Process, float, np.ndarray]:
     m, process, rng = draw(mixtures()), draw(processes), draw(generators)
     t = draw(times(process, 1))[0]
     data = td.GaussianMixture(m.weights, m.means, m.covariances, np.arange(len(m.weights)) % 3)
-    return data, process, t, process.perturb(data.sample(rng, 5), t, rng.standard_normal((5, m.dim)))
+    return data, process, t, process.at(t).perturb(data.sample(rng, 5), rng.standard_normal((5, m.dim)))
 
 
 def of_class(data: td.GaussianMixture, y: int) -> tuple[float, td.GaussianMixture]:
     """p(y) and the law q(x_0 | y)."""
     keep = data.labels == y
-    share = data.weights[keep].sum()
-    return share, td.GaussianMixture(data.weights[keep] / share, data.means[keep], data.covariances[keep])
+    p = data.weights[keep].sum()
+    return p, td.GaussianMixture(data.weights[keep] / p, data.means[keep], data.covariances[keep])
 
 
 @identity(
@@ -42,16 +46,16 @@ def of_class(data: td.GaussianMixture, y: int) -> tuple[float, td.GaussianMixtur
     float64=1e-12,
     float32=2e-6,
     bugs=[
-        (langevin_step, "(2 * delta) ** 0.5", "delta ** 0.5"),
-        (langevin_step, "x - column(delta / sigma, x)", "x + column(delta / sigma, x)"),
-        (langevin_step, "delta / sigma", "delta"),
-        (langevin_step, "2 * (snr * sigma) ** 2", "2 * snr**2 * sigma"),
+        edit(langevin_step, "2 * delta", "delta"),
+        edit(langevin_step, "x - _", "x + _"),
+        edit(langevin_step, "delta / now.sigma", "delta"),
+        edit(langevin_step, "(snr * now.sigma) ** 2", "snr**2 * now.sigma"),
     ],
 )
 @settings(max_examples=50)
 @given(data=mixtures(dims=(1, 1)), process=sdes, log_snr=st.floats(-3, 4), snr=st.floats(0.05, 0.5))
 def test_langevin_keeps_a_law_only_in_the_limit(hold, data, process, log_snr, snr):
-    r"""$\mathbb E_q[\Delta f + \nabla\log q\cdot\nabla f] = 0$; but steps δ turn $N(0,v)$ into $N(0,\,v/(1-\delta/2v))$
+    r"""$\mathbb E_q[\Delta f + \nabla\log q\cdot\nabla f] = 0$; but steps δ turn $N(0,c)$ into $N(0,\,c/(1-\delta/2c))$
 
     A step $x + \delta\,\nabla\log q(x) + \sqrt{2\delta}\,z$ changes the mean of any f by δ times the first expression,
     and by terms in δ²: infinitely small steps leave q as it is, finite ones settle on a law that is wider.
@@ -60,38 +64,40 @@ def test_langevin_keeps_a_law_only_in_the_limit(hold, data, process, log_snr, sn
     Catches: √δ for √(2δ), which cools the law; the wrong sign of the score; ε̂ taken for the score.
     """
     t = min(float(process.time(log_snr)), process.t_max)
-    alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
+    now, alpha, sigma = process.at(t), float(process.alpha(t)), float(process.sigma(t))
     delta = 2 * (snr * sigma) ** 2
 
     # the step's drift and noise, at the nodes of an integral over q_t
     q = td.GaussianMixture(data.weights, alpha * data.means, alpha**2 * data.covariances + sigma**2)
     x, w = hold.cast(*trapezoid(q, 800))
-    still, moved = (langevin_step(td.Oracle(data, process), process, x, t, z + 0 * x, snr) for z in (0, 1))
+    eps_hat = td.Oracle(data, process)(x, now)
+    still, moved = (langevin_step(x, eps_hat, now, z + 0 * x, snr) for z in (0, 1))
     drift, noise = still - x, moved - still
     for slope, curvature in FUNCTIONS:
         change = 0.5 * noise**2 * curvature(x) + drift * slope(x)
         hold(w @ change, 0, scale=w @ np.abs(noise**2 * curvature(x)) + w @ np.abs(x * slope(x)))
 
-    # one Gaussian: the step is x ↦ a x + b z + c, and a law of variance a² v + b² = v stays
-    m, v = 0.5, alpha**2 * 0.4 + sigma**2
+    # one Gaussian: the step is x ↦ a x + b z + c, and a law of variance a² var + b² = var stays
+    m, var = 0.5, alpha**2 * 0.4 + sigma**2
     gaussian = td.Oracle(td.GaussianMixture([1.0], [[m]], [[[0.4]]]), process)
     x, z = hold.cast([[0.0], [1.0], [0.0]], [[0.0], [0.0], [1.0]])
-    c, a_c, b_c = langevin_step(gaussian, process, x, t, z, snr)[:, 0]
+    c, a_c, b_c = langevin_step(x, gaussian(x, now), now, z, snr)[:, 0]
     a, b = a_c - c, b_c - c
-    wider = v / (1 - delta / (2 * v))
+    wider = var / (1 - delta / (2 * var))
     hold(a**2 * wider + b**2, wider)
     hold(a * alpha * m + c, alpha * m)
 
 
 @identity(
     65,
+    about=td.Oracle.grad_log_p,
     float64=1e-12,
     float32=8e-6,
     bugs=[
-        (td.Oracle.grad_log_p, "of_class.at(t).score(x) - of_all.at(t).score(x)", "of_all.at(t).score(x)"),
-        (td.Oracle.grad_log_p, "of_class.at(t).score(x) -", "of_class.at(t).score(x) +"),
-        (td.Oracle.log_p, "math.log(share) + ", ""),
-        (td.GaussianMixture.given, "log_weights - log_sum_exp(log_weights)", "log_weights"),
+        (ClassGradient.__call__, lambda right, self, x, t: self.of_all.score(x, t)),
+        (ClassGradient.__call__, lambda right, self, x, t: self.of_class.score(x, t) + self.of_all.score(x, t)),
+        without(td.Oracle.log_p, "math.log(weight)"),
+        without(td.GaussianMixture.given, "log_sum_exp(log_weights)"),
     ],
 )
 @given(case=classes())
@@ -107,30 +113,33 @@ def test_a_class_adds_the_gradient_of_its_probability_to_the_score(hold, case):
     data, process, t, x = case
     alpha, sigma, model, x_cast = process.alpha(t), process.sigma(t), td.Oracle(data, process), hold.cast(x)
     size = (1 + np.max(np.abs(x))) / sigma**2  # of the scores that cancel
-    log_q = lambda x: log_density(data, x, alpha, sigma)  # noqa: E731
-    score = td.score(model, process, x_cast, t)
+
+    def log_joint(x, y):
+        p, law = of_class(data, y)
+        return np.log(p) + log_density(law, x, alpha, sigma)
+
+    log_q = partial(log_density, data, alpha=alpha, sigma=sigma)
+    score = td.score(model, x_cast, t)
     p, average = np.exp(model.log_p(x_cast, t)), 0.0
     for i, y in enumerate(np.unique(data.labels)):
-        share, law = of_class(data, y)
-        log_p = lambda x: np.log(share) + log_density(law, x, alpha, sigma) - log_q(x)  # noqa: B023, E731
-        push = gradient(log_p, x)
+        push = gradient(partial(log_joint, y=y), x) - gradient(log_q, x)
         hold(model.grad_log_p(y)(x_cast, t), push, scale=size)
-        hold(td.score(model.given(y), process, x_cast, t) - score, push, scale=size)
-        average += p[:, i : i + 1] * td.score(model.given(y), process, x_cast, t)
+        hold(td.score(model.given(y), x_cast, t) - score, push, scale=size)
+        average += p[:, i : i + 1] * td.score(model.given(y), x_cast, t)
     hold(average, gradient(log_q, x), scale=size)
 
 
 @identity(
     66,
-    about=td.classifier_free.__call__,
+    about=td.ClassifierFreeGuidance.__call__,
     float64=1e-12,
     float32=2e-6,
     bugs=[
-        (td.classifier_free._guided, "(1 + self.w) *", "self.w *"),
-        (td.classifier_free._guided, "conditional - self.w", "conditional + self.w"),
-        (td.classifier_free._guided, "conditional - self.w * uncond", "unconditional - self.w * cond"),
-        (td.classifier.__call__, "column(self.process.sigma(t), x) * ", ""),
-        (td.classifier.__call__, "- self.w", "+ self.w"),
+        edit(td.ClassifierFreeGuidance._guided, "1 + self.w", "self.w"),
+        edit(td.ClassifierFreeGuidance._guided, "_ - __", "_ + __"),
+        (td.ClassifierFreeGuidance._guided, exchanged("conditional", "unconditional")),
+        without(td.ClassifierGuidance.__call__, "now.sigma"),
+        edit(td.ClassifierGuidance.__call__, "_ - __", "_ + __"),
     ],
 )
 @given(case=classes(), w=st.sampled_from([-1.0, 0.0]) | st.floats(-1, 5))
@@ -138,8 +147,9 @@ def test_guidance_has_the_score_of_a_tilted_law_at_each_time(hold, case, w):
     r"""$(1+w)\,\hat\varepsilon_c - w\,\hat\varepsilon_u = -\sigma\,\nabla\log\,[q_c^{1+w}\,q_u^{-w}]$ at a fixed time
 
     w = 0 is the conditional model and w = −1 the unconditional one; a classifier on the unconditional model pushes as
-    far with the weight 1 + w. Of two Gaussians the tilted law is the Gaussian of precision $(1+w)/v_c - w/v_u$, where
-    that is positive. Tilted laws of different times are no diffusion of one another, so that samples follow none.
+    far with the weight 1 + w. Of two Gaussians of precisions $p_c$ and $p_u$ the tilted law is the one of precision
+    $(1+w)\,p_c - w\,p_u$, where that is positive. Tilted laws of different times are no diffusion of one another, so
+    that samples follow none.
 
     Source: Ho & Salimans 2022 (classifier-free guidance), eq. 6; by a classifier: Dhariwal & Nichol 2021, Alg. 2.
     Catches: w counted from 1 and not from 0; c and u exchanged; σ left out of a classifier's push, or its sign.
@@ -150,18 +160,21 @@ def test_guidance_has_the_score_of_a_tilted_law_at_each_time(hold, case, w):
 
     model, y = td.Oracle(data, process), 0
     c, u = of_class(data, y)[1], data
-    tilted = lambda x: (1 + w) * log_density(c, x, alpha, sigma) - w * log_density(u, x, alpha, sigma)  # noqa: E731
-    expected = -sigma * gradient(tilted, x)
-    hold(td.classifier_free(model.given(y), model, w)(x_cast, t), expected, scale=size)
-    hold(td.classifier(model, model.grad_log_p(y), 1 + w)(x_cast, t), expected, scale=size)
+
+    def log_tilted(x):
+        return (1 + w) * log_density(c, x, alpha, sigma) - w * log_density(u, x, alpha, sigma)
+
+    expected = -sigma * gradient(log_tilted, x)
+    hold(td.ClassifierFreeGuidance(model.given(y), model, w)(x_cast, t), expected, scale=size)
+    hold(td.ClassifierGuidance(model, model.grad_log_p(y), 1 + w)(x_cast, t), expected, scale=size)
 
     # two Gaussians, the first component and the last
     ends = [td.GaussianMixture([1.0], data.means[[k]], data.covariances[[k]]) for k in (0, -1)]
     p_c, p_u = (np.linalg.inv(alpha**2 * each.covariances[0] + sigma**2 * np.eye(data.dim)) for each in ends)
     precision = (1 + w) * p_c - w * p_u
-    pull = alpha * ((1 + w) * p_c @ data.means[0] - w * p_u @ data.means[-1])
-    guided = td.classifier_free(*(td.Oracle(each, process) for each in ends), w)
-    hold(guided(x_cast, t), sigma * (x @ precision - pull), scale=size)
+    centre = alpha * ((1 + w) * p_c @ data.means[0] - w * p_u @ data.means[-1])  # times the precision
+    guided = td.ClassifierFreeGuidance(*(td.Oracle(each, process) for each in ends), w)
+    hold(guided(x_cast, t), sigma * (x @ precision - centre), scale=size)
 
 
 @identity(
@@ -169,11 +182,11 @@ def test_guidance_has_the_score_of_a_tilted_law_at_each_time(hold, case, w):
     float64=1e-12,
     float32=2e-6,
     bugs=[
-        (to_x0, "return alpha / (alpha**2 + sigma**2)", "return 1 / (alpha**2 + sigma**2)"),
-        (to_x0, "-sigma / (alpha**2 + sigma**2) ** 0.5", "-sigma / (alpha**2 + sigma**2)"),
-        (target, "alpha * eps - sigma * x0", "alpha * eps + sigma * x0"),
-        (network_inputs, "** -0.5", "** -1.0"),
-        (to_eps, "alpha / (alpha**2 + sigma**2) ** 0.5", "alpha"),
+        edit(to_x0, "alpha / (alpha**2 + sigma**2)", "1 / (alpha**2 + sigma**2)"),
+        edit(to_x0, "-sigma / (alpha**2 + sigma**2) ** 0.5", "-sigma / (alpha**2 + sigma**2)"),
+        edit(target, "now.alpha * eps - _", "now.alpha * eps + _"),
+        edit(network_inputs, "input_scale(now) * x", "input_scale(now) ** 2 * x"),
+        edit(to_eps, "alpha / (alpha**2 + sigma**2) ** 0.5", "alpha"),
     ],
 )
 @settings(max_examples=50)
@@ -186,8 +199,8 @@ def test_preconditioning_gives_a_network_unit_variance(hold, drawn, process):
     $$c_{in} = \frac{1}{\sqrt{1+u^2}}, \quad c_{skip} = \frac{1}{1+u^2}, \quad c_{out} = \frac{u}{\sqrt{1+u^2}}$$
 
     This $c_{skip}$ makes $c_{out}^2$, by which errors of F are multiplied, as small as it can be; and with the weight
-    $\lambda = 1/c_{out}^2$ a fresh network, F = 0, has the loss 1 at every level. It is v-prediction, with the sign
-    changed, on any process.
+    $1/c_{out}^2$ a fresh network, F = 0, has the loss 1 at every level. It is v-prediction, with the sign changed, on
+    any process.
 
     Source: Karras et al. 2022 (EDM), App. B.6; v: Salimans & Ho 2022 (progressive distillation), App. D.
     Catches: VE's coefficients without α² + σ²; v with a wrong sign; a root too few or too many.
@@ -195,23 +208,26 @@ def test_preconditioning_gives_a_network_unit_variance(hold, drawn, process):
     t = drawn.draw(times(process, 1))[0]
     a, s = float(process.alpha(t)), float(process.sigma(t))
     u = s / a
-    alpha, sigma = hold.cast([a], [s])
     x0, eps = hold.cast([[1], [1], [-1], [-1]], [[1], [-1], [1], [-1]])  # two numbers of variance 1, uncorrelated
-    x = process.perturb(x0, t, eps)
-    skip, out = to_x0("v", alpha, sigma)
+    now = process.at(np.full(4, t), like=x0)
+    x = now.perturb(x0, eps)
+    skip, out = to_x0("v", now)
 
     # EDM's coefficients, by its own formulas
-    hold(network_inputs(process, x, t)[0], (x0 + u * eps) / (1 + u**2) ** 0.5, scale=1)
+    hold(network_inputs(x, now)[0], (x0 + u * eps) / (1 + u**2) ** 0.5, scale=1)
     hold(skip, 1 / (1 + u**2) / a)
     hold(out, -u / (1 + u**2) ** 0.5)
-    hold(skip * x + out * target("v", x0, eps, alpha, sigma), x0, scale=1)
+    hold(skip * x + out * target("v", x0, eps, now), x0, scale=1)
 
     # what they are for
-    hold(np.mean(network_inputs(process, x, t)[0] ** 2), 1)
-    hold(np.mean(target("v", x0, eps, alpha, sigma) ** 2), 1)
-    variance = lambda c: (1 - c * a) ** 2 + (c * s) ** 2  # noqa: E731 - of x_0 − c x
-    hold(out**2, variance(float(skip[0])))
-    hold(complex_step(variance, float(skip[0])), 0, scale=2 * a)
-    network, lam = td.TimeMLP(1, 2, 1, prediction="v"), (1 + u**2) / u**2
-    fresh, weight = network.init(np.random.default_rng(0), hold.dtype), np.full(4, lam * u**2)  # ‖Δx_0‖² = u² ‖Δε‖²
-    hold(loss_and_grad(network, process, fresh, x0, np.full(4, t), eps, weight=lambda *_: weight)[0], 1)
+    def variance(c):
+        """That of x_0 − c x."""
+        return (1 - c * a) ** 2 + (c * s) ** 2
+
+    hold(np.mean(network_inputs(x, now)[0] ** 2), 1)
+    hold(np.mean(target("v", x0, eps, now) ** 2), 1)
+    hold(out**2, variance(skip[0].item()))
+    hold(complex_step(variance, skip[0].item()), 0, scale=2 * a)
+    network, weight = td.TimeMLP(1, 2, 1, prediction="v"), (1 + u**2) / u**2
+    fresh = network.init(np.random.default_rng(0), hold.dtype)
+    hold(loss_and_grad(network, fresh, now, x0, eps, weight=lambda now: weight * u**2)[0], 1)  # ‖Δx_0‖² = u² ‖Δε‖²

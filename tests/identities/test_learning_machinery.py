@@ -1,10 +1,11 @@
-"""Learning machinery: gradients by hand, Adam, the moving average, and how a network is told the time."""
+"""Learning machinery: gradients by hand, Adam, the moving average, and how a network learns what time it is."""
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinydiff as td
+from identities.bugs import edit, exchanged, with_argument, without
 from identities.catalogue import identity
 from identities.draws import generators, processes, times
 from identities.tools import complex_step
@@ -24,19 +25,19 @@ def networks(draw) -> td.TimeMLP:
     float64=1e-12,
     float32=2e-5,
     bugs=[
-        (loss_and_grad, "2 * scaled", "scaled"),
-        (loss_and_grad, "* b**2 * miss", "* b * miss"),
-        (layers.silu, "s + y * (1 - s)", "s"),
-        (layers.layer_norm, "- y * mean(y * dy)", ""),
-        (layers.modulate, "pull_gamma(dy * x,", "pull_gamma(dy,"),
-        (layers.linear, "xp.sum(dy, axis=0)", "xp.mean(dy, axis=0)"),
-        (td.TimeMLP._block, "return dh + pull_norm(du)", "return pull_norm(du)"),
+        edit(loss_and_grad, "2 * scaled", "scaled"),
+        edit(loss_and_grad, "b**2", "b"),
+        edit(layers.silu, "s + y * (1 - s)", "s"),
+        without(layers.layer_norm, "y * mean(y * dy)"),
+        edit(layers.modulate, "pull_gamma(dy * x, _, dc)", "pull_gamma(dy, _, dc)"),
+        edit(layers.linear, "xp.sum(dy, axis=0)", "xp.mean(dy, axis=0)"),
+        without(td.TimeMLP._block, "dh"),
     ],
 )
 @settings(max_examples=60)
 @given(drawn=st.data(), network=networks(), process=processes, rng=generators)
 def test_backpropagation_is_the_transposed_derivative(hold, drawn, network, process, rng):
-    r"""$\langle g,u\rangle = \frac{d}{dh} L(\theta+hu)$ and $\langle w, Jv\rangle = \langle J^\top w, v\rangle$
+    r"""$\langle g,a\rangle = \frac{d}{dh} L(\theta+ha)$ and $\langle u, Jb\rangle = \langle J^\top u, b\rangle$
 
     The gradient of the loss, and the product with a Jacobian that likelihoods need, are written by hand, by layers;
     complex steps judge them. What is pulled back enters linearly; the gradient of a batch is the average of its parts',
@@ -46,28 +47,32 @@ def test_backpropagation_is_the_transposed_derivative(hold, drawn, network, proc
     Catches: a factor 2 or 1/B, a term left out of a layer's backward pass, a broadcast over rows.
     """
     t = np.array([drawn.draw(times(process, 1))[0] for _ in range(4)])
-    theta, u = hold.cast(*rng.standard_normal((2, network.size)) / 2)
-    x0, eps, v, w = hold.cast(*rng.standard_normal((4, 4, network.dim)))
+    theta, a = hold.cast(*rng.standard_normal((2, network.size)) / 2)
+    x0, eps, b, u = hold.cast(*rng.standard_normal((4, 4, network.dim)))
     labels = np.array([0, 2, -1, 1]) if network.classes else None
-    weight = lambda _, t: 1 + t  # noqa: E731
-    some = lambda rows: (x0[rows], t[rows], eps[rows], None if labels is None else labels[rows])  # noqa: E731
-    x, sigma = process.perturb(x0, t, eps), process.sigma(t)[:, None]
+    now, sigma = process.at(t, like=x0), process.sigma(t)[:, None]
+    x = now.perturb(x0, eps)
 
     # the gradient, against the loss of the noise written out
-    noise = lambda theta: td.NetworkDenoiser(network, theta, process, labels)(np.float64(x), t)  # noqa: E731
-    loss = lambda theta: np.mean((1 + t[:, None]) * (np.float64(eps) - noise(theta)) ** 2)  # noqa: E731
-    _, g = loss_and_grad(network, process, theta, *some(slice(None)), weight)
-    hold(g @ u, complex_step(loss, np.float64(theta), np.float64(u)), scale=np.linalg.norm(g) * np.linalg.norm(u))
-    halves = [loss_and_grad(network, process, theta, *some(rows), weight)[1] for rows in (slice(2), slice(2, 4))]
+    def loss(theta):
+        model = td.NetworkDenoiser(network, theta, process, labels)
+        return np.mean((1 + sigma) * (np.float64(eps) - model(np.float64(x), t)) ** 2)
+
+    def gradient(rows):
+        given = None if labels is None else labels[rows]
+        return loss_and_grad(network, theta, now[rows], x0[rows], eps[rows], given, lambda now: 1 + now.sigma)[1]
+
+    g, *halves = (gradient(rows) for rows in (slice(None), slice(2), slice(2, 4)))
+    hold(g @ a, complex_step(loss, np.float64(theta), np.float64(a)), scale=np.linalg.norm(g) * np.linalg.norm(a))
     hold((halves[0] + halves[1]) / 2, g, scale=np.linalg.norm(halves))
 
     # the Jacobian in x
     model = td.NetworkDenoiser(network, theta, process, labels)
-    exact = complex_step(lambda x: model(x, t), np.float64(x), np.float64(v))
+    exact = complex_step(lambda x: model(x, t), np.float64(x), np.float64(b))
     output, pull = model.linearize(x, t)
     size = (1 + 1 / sigma) * (1 + np.max(np.abs(x)))
-    hold(np.sum(pull(w) * v, axis=1, keepdims=True), np.sum(w * exact, axis=1, keepdims=True), scale=size)
-    hold(model.vjp(x, t, 2 * v - w), 2 * pull(v) - pull(w), scale=size)
+    hold(np.sum(pull(u) * b, axis=1, keepdims=True), np.sum(u * exact, axis=1, keepdims=True), scale=size)
+    hold(pull(2 * b - u), 2 * pull(b) - pull(u), scale=size)
     order = np.array([2, 0, 3, 1])
     permuted = model if labels is None else model.given(labels[order])
     hold(permuted(x[order], t[order]), output[order], scale=size[order])
@@ -78,16 +83,16 @@ def test_backpropagation_is_the_transposed_derivative(hold, drawn, network, proc
     float64=1e-12,
     float32=3e-6,
     bugs=[
-        (td.Adam.update, "-lr / (1 - self.b1**count)", "-lr"),
-        (td.Adam.update, "v / (1 - self.b2**count)", "v"),
-        (td.Adam.update, "(1 - self.b2**count)) + self.eps)", "(1 - self.b2**count) + self.eps))"),
-        (td.Adam.update, "self.b2 * state.nu", "self.b1 * state.nu"),
-        (td.ema_update, "decay * ema + (1 - decay) * theta", "(1 - decay) * ema + decay * theta"),
+        without(td.Adam.update, "1 - self.b1**count"),
+        without(td.Adam.update, "1 - self.b2**count"),
+        edit(td.Adam.update, "xp.sqrt(_) + self.eps", "xp.sqrt(_ + self.eps)"),
+        edit(td.Adam.update, "self.b2 * state.nu[_]", "self.b1 * state.nu[_]"),
+        (td.ema_update, exchanged("ema", "theta")),
     ],
 )
 @given(rng=generators, lr=st.floats(1e-4, 1), b1=st.floats(0, 0.95), b2=st.floats(0.5, 0.999), eps=st.floats(1e-8, 1))
 def test_adam_steps_by_the_rate_and_the_average_forgets_geometrically(hold, rng, lr, b1, b2, eps):
-    r"""$\Delta\theta_1 = -\eta\,g/(|g| + \epsilon)$, and k equal gradients move θ by $-k\,\eta\,\mathrm{sign}\,g$
+    r"""$\Delta\theta_1 = -r\,g/(|g| + \epsilon)$, and k equal gradients move θ by $-k\,r\,\mathrm{sign}\,g$, r the rate
 
     Adam corrects its averages for their start at 0, so that the first step has full length; at ε = 0 the scale of the
     loss does not matter. The moving average is $\theta^*_n = d^n \theta^*_0 + (1-d)\sum_k d^{\,n-k}\,\theta_k$.
@@ -125,10 +130,10 @@ def test_adam_steps_by_the_rate_and_the_average_forgets_geometrically(hold, rng,
     float64=1e-12,
     float32=3e-6,
     bugs=[
-        (layers.fourier_features, "xp.cos(angle)", "xp.sin(angle)"),
-        (layers.fourier_features, "t[:, None] * cast", "2 * np.pi * t[:, None] * cast"),
-        (layers.fourier_features, "axis=2", "axis=0"),
-        (layers.fourier_features, "xp.sin(angle), xp.cos(angle)", "xp.cos(angle), xp.sin(angle)"),
+        edit(layers.fourier_features, "xp.cos(angle)", "xp.sin(angle)"),
+        (layers.fourier_features, with_argument("t", lambda t: 2 * np.pi * t)),
+        edit(layers.fourier_features, "xp.stack(_, axis=2)", "xp.stack(_, axis=0)"),
+        edit(layers.fourier_features, "[_, __]", "[__, _]"),
     ],
 )
 @given(rng=generators, count=st.integers(1, 20), batch=st.integers(1, 5))

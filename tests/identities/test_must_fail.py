@@ -10,7 +10,7 @@ from scipy.integrate import quad
 import tinydiff as td
 from identities.catalogue import refuted
 from identities.tools import Louder
-from tinydiff.sampling.stochastic import langevin_step
+from tinydiff.sampling.predictor_corrector import langevin_step
 
 PROCESS = td.VP()
 B = float(PROCESS.integral(1.0))
@@ -29,7 +29,7 @@ def line(mean: float, variance: float) -> td.Oracle:
 
 def nll_of_the_flow(kappa: float) -> float:
     """E −ln p(x) under the flow of ε̂ = (1 + κ) ε*, x ~ N(0, 1)."""
-    return -WEIGHTS @ td.log_likelihood(Louder(line(0, 1), kappa), PROCESS, NODES[:, None], steps=200)
+    return -WEIGHTS @ td.log_likelihood(Louder(line(0, 1), kappa), NODES[:, None], steps=200)
 
 
 def minus_elbo(kappa: float) -> float:
@@ -38,8 +38,8 @@ def minus_elbo(kappa: float) -> float:
     weights = np.outer(WEIGHTS, WEIGHTS).ravel()
 
     def bound(steps: int) -> float:
-        ts, noise = td.grids.log_snr(PROCESS, steps, to_zero=True), np.broadcast_to(eps, (steps, *eps.shape))
-        return weights @ td.elbo(Louder(line(0, 1), kappa), PROCESS, x0, ts, noise=noise, variance="beta").nats
+        ts, noise = td.grids.even_log_snr(PROCESS, steps - 1), np.broadcast_to(eps, (steps, *eps.shape))
+        return weights @ td.elbo(Louder(line(0, 1), kappa), x0, ts, noise=noise, variance="beta").nats
 
     return 2 * bound(400) - bound(200)
 
@@ -55,8 +55,10 @@ def test_langevin_widens_the_law():
     Catches: who corrects with large steps, or takes the corrector's end for a sample of q.
     """
     x, z = np.array([[0.0], [1.0], [0.0]]), np.array([[0.0], [0.0], [1.0]])
+    now = PROCESS.at(1.0)
+    eps_hat = line(0, 1)(x, now)
     for snr, settled in ((0.16, 1.0263), (0.5, 4 / 3)):
-        _, a, b = langevin_step(line(0, 1), PROCESS, x, 1.0, z, snr)[:, 0]  # x ↦ a x + b z
+        _, a, b = langevin_step(x, eps_hat, now, z, snr)[:, 0]  # x ↦ a x + b z
         variance = 1.0
         for _ in range(300):
             variance = a**2 * variance + b**2
@@ -74,13 +76,17 @@ def test_a_round_trip_flatters_solvers_of_even_order():
     Catches: who judges an encoder by decoding what it encoded.
     """
     x, start, stop = np.array([[1.0]]), 0.1, 0.9
-    width = lambda t: math.hypot(0.5 * PROCESS.alpha(t), PROCESS.sigma(t))  # noqa: E731 - of q_t from N(0, ¼)
+
+    def width(t: float) -> float:
+        """The standard deviation of q_t from N(0, ¼)."""
+        return math.hypot(0.5 * PROCESS.alpha(t), PROCESS.sigma(t))
+
     for method, order, back in (("euler", 1, 1), ("heun", 2, 3), ("rk4", 4, 5)):
         errors = []
         for n in (20, 40, 80, 160):
             ts = np.linspace(start, stop, n + 1)
-            there = td.last(td.probability_flow(line(0, 0.25), PROCESS, x, ts, method=method))[1]
-            again = td.last(td.probability_flow(line(0, 0.25), PROCESS, there, ts[::-1], method=method))[1]
+            there = td.last(td.probability_flow(line(0, 0.25), x, ts, method=method))[1]
+            again = td.last(td.probability_flow(line(0, 0.25), there, ts[::-1], method=method))[1]
             errors.append(np.abs([there[0, 0] - width(stop) / width(start), again[0, 0] - 1]))
         rates = -np.diff(np.log2(errors), axis=0)
         assert_allclose(rates, np.broadcast_to([order, back], rates.shape), atol=0.15)
@@ -99,7 +105,7 @@ def test_beta_does_not_bound_the_reverse_variance():
     beta, chain, x = 0.5, td.Discrete(np.array([0.5])), np.array([[0.3]])
     for variance, reverse in ((1.0, 0.5), (100.0, 0.990099)):
         data = td.GaussianMixture([1.0], [[0.0]], [[[variance]]])
-        found = data.reverse_kernel(x, chain, 1.0, 0.0).moments()[1].item()
+        found = data.reverse_kernel(x, chain.at(1.0), chain.at(0.0)).moments()[1].item()
         assert_allclose(found, reverse, rtol=1e-6)
         assert found <= beta / (1 - beta)
 
@@ -135,8 +141,8 @@ def test_the_bound_of_the_reverse_sde_is_none_of_the_flow():
     kappa, x = 0.1, NODES[:, None]
 
     def rate(t: float) -> float:
-        miss = td.score(Louder(line(0, 1), kappa), PROCESS, x, t) - td.score(line(0, 1), PROCESS, x, t)
-        return 0.5 * PROCESS.g2(t) * (WEIGHTS @ miss[:, 0] ** 2)
+        error = td.score(Louder(line(0, 1), kappa), x, t) - td.score(line(0, 1), x, t)
+        return 0.5 * PROCESS.g2(t) * (WEIGHTS @ error[:, 0] ** 2)
 
     bound, paid = quad(rate, 1e-6, 1)[0], nll_of_the_flow(kappa) - ENTROPY  # and KL(q_T ‖ p_T) = 0
     assert_allclose([bound, paid], [0.050, 0.363], atol=1e-3)
@@ -159,11 +165,15 @@ def test_guided_samples_do_not_follow_the_tilted_law():
     tilted = 1 / ((1 + w) / v - w)
     assert_allclose([(1 + w) * m / v * tilted, tilted], [1.25, 0.125], rtol=1e-12)
     conditional, unconditional = line(m, v), line(0, 1)
+
+    def grad_log_p(x: np.ndarray, t: float) -> np.ndarray:
+        return conditional.marginal(t).score(x) - unconditional.marginal(t).score(x)
+
     for guided in (
-        td.classifier_free(conditional, unconditional, w),
-        td.classifier(unconditional, lambda x, t: conditional.at(t).score(x) - unconditional.at(t).score(x), 1 + w),
+        td.ClassifierFreeGuidance(conditional, unconditional, w),
+        td.ClassifierGuidance(unconditional, grad_log_p, 1 + w),
     ):
-        flow = td.probability_flow(guided, PROCESS, z, ends, method="rk45", rtol=1e-8, atol=1e-10)
+        flow = td.probability_flow(guided, z, ends, method="rk45", rtol=1e-8, atol=1e-10)
         mean, moved = td.last(flow)[1][:, 0]
         assert_allclose([mean, (moved - mean) ** 2], [1.60, v ** (1 + w)], rtol=4e-3)
 
@@ -204,8 +214,9 @@ def test_noise_multiplied_twice_has_the_right_variance():
     """
     z, other = np.meshgrid(NODES, NODES)
     weights, x, x0 = np.outer(WEIGHTS, WEIGHTS).ravel(), np.full((25, 1), 0.7), np.full((25, 1), -0.2)
-    mean, variance = PROCESS.posterior(x, x0, 0.6, 0.4)
+    now, then = PROCESS.at(0.6), PROCESS.at(0.4)
+    c_t, c_0, variance = td.posterior(now, then)
     for noise, kurtosis in ((z, 3), (z * other, 9)):
-        step = td.ddpm_step(PROCESS, x, x0, 0.6, 0.4, noise.reshape(-1, 1)) - mean
-        moments = [weights @ step[:, 0] ** k / float(variance) ** (k / 2) for k in (1, 2, 3, 4)]
+        step = td.ddpm_step(x, x0, now, then, noise.reshape(-1, 1)) - (c_t * x + c_0 * x0)
+        moments = [weights @ step[:, 0] ** k / variance ** (k / 2) for k in (1, 2, 3, 4)]
         assert_allclose(moments, [0, 1, 0, kurtosis], atol=1e-12)

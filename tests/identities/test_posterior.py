@@ -6,9 +6,11 @@ from scipy import stats
 from scipy.special import softmax
 
 import tinydiff as td
+from identities import mistakes
+from identities.bugs import edit, with_argument, without
 from identities.catalogue import identity
 from identities.draws import every_chain, generators, journeys, mixtures, preserving, shapes
-from identities.tools import gradient, kernel, log_density
+from identities.tools import columns, gradient, kernel, log_density
 
 POINT = td.GaussianMixture([1.0], [[0.3]], [[[0.0]]])
 UNIT = td.GaussianMixture([1.0], [[0.0]], [[[1.0]]])
@@ -22,7 +24,8 @@ def log_normal(x, mean, var):
 
 def grid(data, process, t):
     """Points and weights with Σ w f(x) = E f(x_t) in one dimension: trapezoidal, in tenths of the least std."""
-    alpha, sigma = process.alpha(t), process.sigma(t)
+    now = process.at(t)
+    alpha, sigma = now.alpha, now.sigma
     std = np.sqrt(alpha**2 * data.covariances[:, 0, 0] + sigma**2)
     ends = np.min(alpha * data.means) - 9 * np.max(std), np.max(alpha * data.means) + 9 * np.max(std)
     x = np.arange(*ends, 0.1 * np.min(std))[:, None]
@@ -33,7 +36,7 @@ def grid(data, process, t):
 def reverse_variance(data, process, t, s):
     """E Var[x_s | x_t] in one dimension."""
     x, w = grid(data, process, t)
-    return w @ data.reverse_kernel(x, process, t, s).moments()[1][:, 0, 0]
+    return w @ data.reverse_kernel(x, process.at(t), process.at(s)).moments()[1][:, 0, 0]
 
 
 @identity(
@@ -41,10 +44,10 @@ def reverse_variance(data, process, t, s):
     float64=1e-12,
     float32="small variances magnify what single precision rounds",
     bugs=[
-        (td.Process.posterior_coefficients, "a * ratio", "ratio"),
-        (td.Process.posterior_coefficients, "self.alpha(s) * v", "self.alpha(t) * v"),
-        (td.Process.posterior_coefficients, "v * ratio", "v"),
-        (td.Process.posterior, "column(c_t, x) * x + column(c_0, x) * x0", "column(c_0, x) * x + column(c_t, x) * x0"),
+        (td.posterior, mistakes.c_t_without_a),
+        (td.posterior, mistakes.c_0_with_the_later_alpha),
+        (td.posterior, mistakes.beta_for_beta_tilde),
+        (td.posterior, mistakes.coefficients_exchanged),
     ],
 )
 @given(journey=journeys(2), rng=generators)
@@ -63,7 +66,8 @@ def test_posterior_is_bayes_rule(hold, journey, rng):
     x_t = a * x_s + np.sqrt(v) * w
     bayes = log_normal(x_t, a * x_s, v) + log_normal(x_s, process.alpha(s) * x0, process.sigma(s) ** 2)
     bayes -= log_normal(x_t, process.alpha(t) * x0, process.sigma(t) ** 2)
-    hold(log_normal(x_s, *process.posterior(x_t, x0, t, s)), bayes, scale=10)
+    c_t, c_0, var = td.posterior(process.at(t), process.at(s))
+    hold(log_normal(x_s, c_t * x_t + c_0 * x0, var), bayes, scale=10)
 
 
 @identity(
@@ -71,9 +75,9 @@ def test_posterior_is_bayes_rule(hold, journey, rng):
     float64=1e-13,
     float32=3e-6,
     bugs=[
-        (td.Process.posterior_coefficients, "v * ratio", "v / ratio"),
-        (td.Process.posterior_coefficients, "self.sigma(s) ** 2 / self.sigma(t) ** 2", "self.sigma(s) / self.sigma(t)"),
-        (td.Process.posterior_coefficients, "a * ratio", "a**2 * ratio"),
+        (td.posterior, mistakes.beta_tilde_upside_down),
+        (td.posterior, mistakes.ratio_of_the_deviations),
+        (td.posterior, mistakes.c_t_with_a_squared),
     ],
 )
 @given(journey=journeys(2), shape=shapes, rng=generators)
@@ -91,9 +95,9 @@ def test_posterior_adds_precisions(hold, journey, shape, rng):
     a, v = kernel(process, t, s)
     alpha, sigma2 = process.alpha(s), process.sigma(s) ** 2
     precision = a**2 / v + 1 / sigma2
-    mean, var = process.posterior(x, x0, *hold.cast(t, s))
+    c_t, c_0, var = td.posterior(*columns(process, t, s, like=x))
     hold(var, 1 / precision, scale=sigma2)
-    hold(mean, (a / v * x.astype(float) + alpha / sigma2 * x0) / precision, scale=1)
+    hold(c_t * x + c_0 * x0, (a / v * x.astype(float) + alpha / sigma2 * x0) / precision, scale=1)
 
 
 @identity(
@@ -101,9 +105,9 @@ def test_posterior_adds_precisions(hold, journey, shape, rng):
     float64=1e-10,
     float32="it compares small differences of what single precision rounds",
     bugs=[
-        (td.Process.posterior_coefficients, "self.sigma(s) ** 2 / self", "1 / self.sigma(s) ** 2 * self"),
-        (td.Process.posterior_coefficients, "v * ratio", "v"),
-        (td.Process.posterior_coefficients, "v / self.sigma(t) ** 2", "v / self.sigma(t)"),
+        (td.posterior, mistakes.ratio_of_the_variances_upside_down),
+        (td.posterior, mistakes.beta_for_beta_tilde),
+        (td.posterior, mistakes.c_0_by_a_standard_deviation),
     ],
 )
 @given(chain=every_chain, journey=journeys(1), shape=shapes, rng=generators)
@@ -117,7 +121,7 @@ def test_posterior_variance_rises_from_zero_to_beta(hold, chain, journey, shape,
     Catches: a flipped ratio; β in place of β̃, which puts noise on the last step.
     """
     n = np.arange(1, chain.T + 1)
-    _, _, beta_tilde = chain.posterior_coefficients(*hold.cast(n / chain.T, (n - 1) / chain.T))
+    _, _, beta_tilde = td.posterior(chain.at(n / chain.T), chain.at((n - 1) / chain.T))
     alpha_bar = np.cumprod(1 - np.append(0, chain.betas))
     ratio = beta_tilde / chain.betas
     assert ratio[0] == 0
@@ -126,9 +130,9 @@ def test_posterior_variance_rises_from_zero_to_beta(hold, chain, journey, shape,
 
     process, (t,) = journey
     x, x0 = hold.cast(rng.standard_normal((2, *shape)))
-    mean, var = process.posterior(x, x0, t, 0.0)
-    hold(mean, x0)
-    assert var == 0
+    c_t, c_0, var = td.posterior(*columns(process, t, 0.0, like=x))
+    hold(c_t * x + c_0 * x0, x0)
+    assert np.all(var == 0)
 
 
 @identity(
@@ -136,9 +140,9 @@ def test_posterior_variance_rises_from_zero_to_beta(hold, chain, journey, shape,
     float64=1e-13,
     float32=1e-6,
     bugs=[
-        (td.Process.posterior_coefficients, "self.alpha(s) * v", "v"),
-        (td.Process.posterior_coefficients, "a * ratio", "ratio"),
-        (td.Process.posterior_coefficients, "v * ratio", "v"),
+        (td.posterior, mistakes.c_0_without_alpha),
+        (td.posterior, mistakes.c_t_without_a),
+        (td.posterior, mistakes.beta_for_beta_tilde),
     ],
 )
 @given(journey=journeys(2, zero=True))
@@ -152,10 +156,10 @@ def test_posterior_agrees_with_the_marginal(hold, journey):
     Catches: β for β̃, and any coefficient that loses signal or noise.
     """
     process, (s, t) = journey
-    s, t = hold.cast(s, t)
-    c_t, c_0, var = process.posterior_coefficients(t, s)
-    hold(c_0 + c_t * process.alpha(t), process.alpha(s))
-    hold(var + c_t**2 * process.sigma(t) ** 2, process.sigma(s) ** 2)
+    now, then = columns(process, t, s, like=hold.cast([[0]]))
+    c_t, c_0, var = td.posterior(now, then)
+    hold(c_0 + c_t * now.alpha, process.alpha(s))
+    hold(var + c_t**2 * now.sigma**2, process.sigma(s) ** 2)
 
 
 @identity(
@@ -163,9 +167,9 @@ def test_posterior_agrees_with_the_marginal(hold, journey):
     float64=1e-13,
     float32=2e-6,
     bugs=[
-        (td.Process.posterior_coefficients, "self.transition(t, s)", "self.transition(t, t - 1 / self.T)"),
-        (td.Process.posterior_coefficients, "self.alpha(s) * v", "self.alpha(t) * v"),
-        (td.Process.posterior_coefficients, "a * ratio", "ratio"),
+        (td.posterior, mistakes.transition_of_the_last_step),
+        (td.posterior, mistakes.c_0_with_the_later_alpha),
+        (td.posterior, mistakes.c_t_without_a),
     ],
 )
 @given(journey=journeys(2, of=every_chain, zero=True))
@@ -188,7 +192,7 @@ def test_strided_posterior_is_a_regression_on_many_steps(hold, journey):
     slope = np.dot(noise_s, noise_t) / np.dot(noise_t, noise_t)
     left_over = np.subtract(noise_s, slope * np.array(noise_t))
 
-    c_t, c_0, var = chain.posterior_coefficients(*hold.cast(t, s))
+    c_t, c_0, var = td.posterior(*columns(chain, t, s, like=hold.cast([[0]])))
     hold(c_t, slope)
     hold(c_0, signal_s - slope * signal_t, scale=signal_s)
     hold(var, np.sum(left_over**2), scale=np.sum(np.square(noise_s)))
@@ -199,10 +203,10 @@ def test_strided_posterior_is_a_regression_on_many_steps(hold, journey):
     float64=1e-11,
     float32="quadrature is judged in double precision",
     bugs=[
-        (td.GaussianMixture.reverse_kernel, "var**0.5", "var"),
-        (td.GaussianMixture.reverse_kernel, "diffused(c_0,", "diffused(c_0**2,"),
-        (td.GaussianMixture.posterior, "prior.variances * s**2", "prior.variances * s"),
-        (td.GaussianMixture.moments, "within + between", "within"),
+        edit(td.GaussianMixture.reverse_kernel, "var**0.5", "var"),
+        edit(td.GaussianMixture.reverse_kernel, "_.diffused(c_0, __)", "_.diffused(c_0**2, __)"),
+        edit(td.GaussianMixture.posterior, "_ * sigma**2", "_ * sigma"),
+        without(td.GaussianMixture.moments, "between"),
     ],
 )
 @settings(max_examples=50)
@@ -218,12 +222,13 @@ def test_reverse_variance_is_known_from_the_score(hold, journey, data):
     Catches: a reverse variance without the spread of $x_0$; standard deviations for variances.
     """
     process, (s, t) = journey
-    alpha, sigma, (a, v) = process.alpha(t), process.sigma(t), process.transition(t, s)
+    now, then = process.at(t), process.at(s)
+    alpha, sigma, (a, v) = now.alpha, now.sigma, td.transition(now, then)
     assume(alpha > 0 and sigma > 0.01)  # 1/α², and a fine grid
     variance, (x, w) = reverse_variance(data, process, t, s), grid(data, process, t)
     score = gradient(lambda x: log_density(data, x, alpha, sigma), x)[:, 0]
     hold(variance, v / a**2 - (v / a) ** 2 * (w @ score**2), scale=v / a**2)
-    _, c_0, beta_tilde = process.posterior_coefficients(t, s)
+    _, c_0, beta_tilde = td.posterior(now, then)
     mmse = w @ data.x0_posterior(x, alpha, sigma)[1][:, 0, 0]
     hold(variance, beta_tilde + c_0**2 * mmse, scale=v)
 
@@ -233,9 +238,9 @@ def test_reverse_variance_is_known_from_the_score(hold, journey, data):
     float64=1e-11,
     float32="quadrature is judged in double precision",
     bugs=[
-        (td.ddpm_step, 'variance == "beta_tilde"', 'variance == "beta"'),
-        (td.Process.posterior_coefficients, "v * ratio", "v"),
-        (td.GaussianMixture.reverse_kernel, "var**0.5", "var"),
+        (td.ddpm_step, with_argument("variance", {"beta": "beta_tilde", "beta_tilde": "beta"}.get)),
+        (td.posterior, mistakes.beta_for_beta_tilde),
+        edit(td.GaussianMixture.reverse_kernel, "var**0.5", "var"),
     ],
 )
 @settings(max_examples=50)
@@ -250,10 +255,11 @@ def test_reverse_variance_lies_between_beta_tilde_and_beta(hold, journey, data):
     Catches: the two swapped; "β bounds the reverse variance of all data".
     """
     process, (s, t) = journey
-    assume(process.sigma(t) > 0.01)  # a fine grid
+    now, then = process.at(t), process.at(s)
+    assume(now.sigma > 0.01)  # a fine grid
     zero, one = np.zeros((1, 1)), np.ones((1, 1))
     beta_tilde, beta = (
-        td.ddpm_step(process, zero, zero, t, s, one, choice)[0, 0] ** 2 for choice in ("beta_tilde", "beta")
+        td.ddpm_step(zero, zero, now, then, one, choice)[0, 0] ** 2 for choice in ("beta_tilde", "beta")
     )
     mean, covariance = data.moments()
     if covariance > 0:
@@ -263,11 +269,11 @@ def test_reverse_variance_lies_between_beta_tilde_and_beta(hold, journey, data):
     hold(reverse_variance(POINT, process, t, s), beta_tilde)
     hold(reverse_variance(UNIT, process, t, s), beta)
 
-    a, v = process.transition(t, s)
+    a, v = td.transition(now, then)
     for law in (data, WIDE):
         at_most = a**2 * reverse_variance(law, process, t, s)
         hold(at_most, min(at_most, v), scale=v)
-    assert reverse_variance(WIDE, process, t, s) > beta or process.alpha(t) < 0.01
+    assert reverse_variance(WIDE, process, t, s) > beta or now.alpha < 0.01
 
 
 @identity(
@@ -275,10 +281,10 @@ def test_reverse_variance_lies_between_beta_tilde_and_beta(hold, journey, data):
     float64=1e-11,
     float32=1e-4,
     bugs=[
-        (td.GaussianMixture.reverse_kernel, "var**0.5", "var"),
-        (td.GaussianMixture.reverse_kernel, "column(c_t, x) * x", "x"),
-        (td.GaussianMixture.posterior, "noisy._log_responsibilities(x)", "prior.log_weights"),
-        (td.GaussianMixture.moments, "within + between", "within"),
+        edit(td.GaussianMixture.reverse_kernel, "var**0.5", "var"),
+        without(td.GaussianMixture.reverse_kernel, "c_t"),
+        edit(td.GaussianMixture.posterior, "noisy._log_responsibilities(x)", "prior.log_weights"),
+        without(td.GaussianMixture.moments, "between"),
     ],
 )
 @given(journey=journeys(2), data=mixtures(), points=mixtures(finite=True), rng=generators)
@@ -294,29 +300,31 @@ def test_reverse_kernel_of_a_mixture_is_bayes_rule(hold, journey, data, points, 
     """
     process, (s, t) = journey
     a, v = kernel(process, t, s)
-    (alpha_s, sigma_s), (alpha_t, sigma_t) = ((process.alpha(r), process.sigma(r)) for r in (s, t))
+    now, then = process.at(t), process.at(s)
+    (alpha_s, sigma_s), (alpha_t, sigma_t) = ((level.alpha, level.sigma) for level in (then, now))
     x_s = alpha_s * data.sample(rng, 4) + sigma_s * rng.standard_normal((4, data.dim))
     x_t = a * x_s + np.sqrt(v) * rng.standard_normal(x_s.shape)
     x_p = alpha_t * points.sample(rng, 1) + sigma_t * rng.standard_normal((1, points.dim))
     x_s, x_t, x_p = hold.cast(x_s, x_t, x_p)
 
-    q = data.reverse_kernel(x_t, process, t, s)
+    q = data.reverse_kernel(x_t, now, then)
     bayes = log_normal(x_t, a * x_s, v) + log_density(data, x_s, alpha_s, sigma_s)
     hold(q.log_density(x_s), bayes - log_density(data, x_t, alpha_t, sigma_t), scale=10)
 
-    shares = softmax(np.log(points.weights) - 0.5 * np.sum((x_p[0] - alpha_t * points.means) ** 2, axis=1) / sigma_t**2)
-    x0_mean = shares @ points.means
+    square = np.sum((x_p[0] - alpha_t * points.means) ** 2, axis=1)
+    weights = softmax(np.log(points.weights) - 0.5 * square / sigma_t**2)
+    x0_mean = weights @ points.means
     apart = points.means - x0_mean
-    for r in (0.0, s):
-        c_t, c_0, beta_tilde = process.posterior_coefficients(t, r)
-        mean, covariance = points.reverse_kernel(x_p, process, t, r).moments()
+    for earlier in (process.at(0.0), then):
+        c_t, c_0, beta_tilde = td.posterior(now, earlier)
+        mean, covariance = points.reverse_kernel(x_p, now, earlier).moments()
         hold(mean[0], c_t * x_p[0] + c_0 * x0_mean, scale=1)
-        hold(covariance[0], beta_tilde * np.eye(points.dim) + c_0**2 * (shares * apart.T) @ apart, scale=1)
+        hold(covariance[0], beta_tilde * np.eye(points.dim) + c_0**2 * (weights * apart.T) @ apart, scale=1)
 
     if data.dim == 1:  # ∫ q(x_s | x_t) q_t(x_t) dx_t, where the integrand is as wide as q(x_t | x_s)
         z = np.linspace(-9, 9, 61)
         x = a * x_s[0].astype(float) + np.sqrt(v) * z[:, None]
-        joint = data.reverse_kernel(hold.cast(x), process, t, s).log_density(x_s[:1].repeat(61, axis=0))
+        joint = data.reverse_kernel(hold.cast(x), now, then).log_density(x_s[:1].repeat(61, axis=0))
         joint = joint + log_density(data, x, alpha_t, sigma_t)
         integral = np.trapezoid(np.exp(joint), x[:, 0])
         hold(float(integral), np.exp(log_density(data, x_s[:1], alpha_s, sigma_s)))

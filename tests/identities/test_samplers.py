@@ -7,11 +7,60 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinydiff as td
+from identities import mistakes
+from identities.bugs import edit, exchanged, scaled, with_argument, with_output
 from identities.catalogue import identity
 from identities.draws import betas, every_chain, generators, journeys, mixtures, preserving, processes, shapes
 from identities.tools import gradient, log_density
-from tinydiff.denoisers import v_from_x0_eps
+from tinydiff.predictions import v_from_x0_eps
 from tinydiff.sampling.dpm_solver import dpm_solver_2m_step
+
+
+def fresh_noise_on_top(right, x, x0_hat, now, then, z, eta=0.0):
+    """d z is added, and d² not taken from the direction."""
+    return right(x, x0_hat, now, then, z) + eta * td.posterior(now, then)[2] ** 0.5 * z
+
+
+def signal_of_the_start(right, x, x0_hat, now, then, z, eta=0.0):
+    return right(x, x0_hat, now, then, z, eta) + (now.alpha - then.alpha) * x0_hat
+
+
+def variance_of_the_noise_left(right, x, x0_hat, now, then, z, eta=0.0):
+    """σ_s² ε̂ for σ_s ε̂, at η = 0."""
+    signal = then.alpha * x0_hat
+    return signal + then.sigma * (right(x, x0_hat, now, then, z, eta) - signal)
+
+
+def direction_reversed(right, x, x0_hat, now, then, z, eta=0.0):
+    return 2 * then.alpha * x0_hat - right(x, x0_hat, now, then, z, eta)
+
+
+def mean_divided_by_a_again(right, x, x0_hat, now, then, z, variance="beta_tilde"):
+    a, _ = td.transition(now, then)
+    return right(x / a, x0_hat / a, now, then, z, variance)
+
+
+def variance_for_the_deviation(right, x, x0_hat, now, then, z, variance="beta_tilde"):
+    mean = right(x, x0_hat, now, then, 0 * z, variance)
+    deviation = right(0 * x, 0 * x, now, then, 1 + 0 * z, variance)
+    return mean + deviation**2 * z
+
+
+def noise_in_the_last_step(right, x, x0_hat, now, then, z, variance="beta_tilde"):
+    var = td.transition(now, then)[1] if then.t == 0 and variance == "beta" else 0.0
+    return right(x, x0_hat, now, then, z, variance) + var**0.5 * z
+
+
+def alphas_for_sigmas(right, x, x0_hat, x0_hat_before, before, now, then):
+    """(α_s/α_t) x for (σ_s/σ_t) x."""
+    gain = then.alpha / now.alpha - then.sigma / now.sigma
+    return right(x, x0_hat, x0_hat_before, before, now, then) + gain * x
+
+
+def data_at_sigma(right, x, x0_hat, x0_hat_before, before, now, then):
+    """(α_s − σ_s/σ_t) x̂_0 for (α_s − α_t σ_s/σ_t) x̂_0."""
+    gain = (now.alpha - 1) * then.sigma / now.sigma
+    return right(x, x0_hat, x0_hat_before, before, now, then) + gain * x0_hat
 
 
 def law_of_step(hold, step, mean, variance):
@@ -26,10 +75,10 @@ def law_of_step(hold, step, mean, variance):
     float64=1e-12,
     float32=1e-5,
     bugs=[
-        (td.ddpm_step, "process.posterior(x, x0_hat, t, s)", "process.posterior(x0_hat, x, t, s)"),
-        (td.ddim_step, "process.sigma(s) ** 2 - d2", "process.sigma(s) ** 2"),
-        (td.Process.posterior_coefficients, "a * ratio, self", "ratio, self"),
-        (td.GaussianMixture.score, "_scores(x)[2]", "_scores(x)[2] * 1.01"),
+        (td.ddpm_step, exchanged("x", "x0_hat")),
+        (td.ddim_step, fresh_noise_on_top),
+        (td.posterior, mistakes.c_t_without_a),
+        (td.GaussianMixture.score, scaled(1.01)),
     ],
 )
 @given(chain=every_chain, mixture=mixtures(), draw=st.data(), rng=generators)
@@ -44,15 +93,16 @@ def test_four_reverse_means_are_one(hold, chain, mixture, draw, rng):
     """
     T, betas = chain.T, chain.betas[chain.betas < 1]
     n = draw.draw(st.integers(1, len(betas)))
-    t, s, beta, alpha_bar = n / T, (n - 1) / T, float(betas[n - 1]), float(np.prod(1 - betas[:n]))
+    now, then = chain.at(n / T), chain.at((n - 1) / T)
+    beta, alpha_bar = float(betas[n - 1]), float(np.prod(1 - betas[:n]))
     oracle = td.Oracle(mixture, chain)
-    x = hold.cast(oracle.at(t).sample(rng, 4))
+    x = hold.cast(oracle.marginal(now).sample(rng, 4))
     score = gradient(lambda y: log_density(mixture, y, alpha_bar**0.5, (1 - alpha_bar) ** 0.5), x.astype(np.float64))
     by_score = (x + beta * score) / (1 - beta) ** 0.5
-    by_eps = (x - beta / (1 - alpha_bar) ** 0.5 * oracle(x, t)) / (1 - beta) ** 0.5
+    by_eps = (x - beta / (1 - alpha_bar) ** 0.5 * oracle(x, now)) / (1 - beta) ** 0.5
     hold(by_eps, by_score, scale=(1 - beta) ** -0.5)
-    hold(td.ddpm_step(chain, x, oracle.x0(x, t), t, s, 0 * x), by_score, scale=(1 - beta) ** -0.5)
-    hold(td.ddim_step(chain, x, oracle.x0(x, t), t, s, 0 * x, eta=1.0), by_score, scale=(1 - beta) ** -0.5)
+    hold(td.ddpm_step(x, oracle.x0(x, now), now, then, 0 * x), by_score, scale=(1 - beta) ** -0.5)
+    hold(td.ddim_step(x, oracle.x0(x, now), now, then, 0 * x, eta=1.0), by_score, scale=(1 - beta) ** -0.5)
 
 
 @identity(
@@ -60,9 +110,9 @@ def test_four_reverse_means_are_one(hold, chain, mixture, draw, rng):
     float64=0.15,
     float32="a remainder of order β³ is lost in single precision",
     bugs=[
-        (td.ddpm_step, "mean + column", "mean / process.transition(t, s)[0] + column"),
-        (td.Process.transition, "self.alpha(t) / self.alpha(s)", "(self.alpha(t) / self.alpha(s)) ** 2"),
-        (td.Process.posterior_coefficients, "self.alpha(s) * v", "self.alpha(t) * v"),
+        (td.ddpm_step, mean_divided_by_a_again),
+        (td.posterior, mistakes.posterior_of_the_squared_alphas),
+        (td.posterior, mistakes.c_0_with_the_later_alpha),
     ],
 )
 @given(betas=betas, rng=generators)
@@ -78,8 +128,9 @@ def test_ancestral_and_reverse_diffusion_part_at_second_order(hold, betas, rng):
     remainders = []
     for beta in 0.04 * 0.5 ** np.arange(4):
         chain, T = td.Discrete(np.append(betas, beta)), len(betas) + 1
-        x0_hat = (x + chain.sigma(1.0) ** 2 * score) / chain.alpha(1.0)
-        ancestral = td.ddpm_step(chain, x, x0_hat, 1.0, 1 - 1 / T, 0 * x)
+        now, then = chain.at(1.0), chain.at(1 - 1 / T)
+        x0_hat = (x + now.sigma**2 * score) / now.alpha
+        ancestral = td.ddpm_step(x, x0_hat, now, then, 0 * x)
         reverse_diffusion = (2 - np.sqrt(1 - beta)) * x + beta * score
         remainder = ancestral - reverse_diffusion - beta**2 * (x / 4 + score / 2)
         remainders.append(np.sqrt(np.mean(remainder**2)))
@@ -91,10 +142,10 @@ def test_ancestral_and_reverse_diffusion_part_at_second_order(hold, betas, rng):
     float64=1e-12,
     float32=3e-6,
     bugs=[
-        (td.ddpm_step, "column(var**0.5, x)", "column(var, x)"),
-        (td.ddpm_step, "beta_tilde if variance", "beta_tilde**2 if variance"),
-        (td.ddpm_step, " or s == 0", ""),
-        (td.ddpm_step, "process.transition(t, s)[1]", "process.posterior_coefficients(t, s)[2]"),
+        (td.ddpm_step, variance_for_the_deviation),
+        (td.posterior, with_output(2, np.square)),
+        (td.ddpm_step, noise_in_the_last_step),
+        (td.ddpm_step, with_argument("variance", lambda _: "beta_tilde")),
     ],
 )
 @given(journey=journeys(2, preserving, zero=True), point=st.floats(-2, 2))
@@ -108,15 +159,15 @@ def test_beta_is_right_for_a_standard_normal_and_beta_tilde_for_a_point(hold, jo
     Catches: a standard deviation for a variance; $\alpha_t^2$ for it, which makes 274 of 1; noise at $t = 1$.
     """
     process, (s, t) = journey
-    alpha, alpha_s, sigma_s = (float(c) for c in (process.alpha(t), process.alpha(s), process.sigma(s)))
+    now, then = process.at(t), process.at(s)
 
     def after(mean, variance, start, choice):
         oracle = td.Oracle(td.GaussianMixture([1.0], [[mean]], [[[variance]]]), process)
-        step = lambda x, z: td.ddpm_step(process, x, oracle.x0(x, t), t, s, z, choice)  # noqa: E731
-        return law_of_step(hold, step, *start)
+        return law_of_step(hold, lambda x, z: td.ddpm_step(x, oracle.x0(x, now), now, then, z, choice), *start)
 
-    hold(after(0.0, 1.0, (0.0, 1.0), "beta"), (0, 1 if s > 0 else alpha))
-    hold(after(point, 0.0, (alpha * point, 1 - alpha**2), "beta_tilde"), (alpha_s * point, sigma_s), scale=1)
+    hold(after(0.0, 1.0, (0.0, 1.0), "beta"), (0, 1 if s > 0 else now.alpha))
+    noisy, clean = (now.alpha * point, 1 - now.alpha**2), (then.alpha * point, then.sigma)
+    hold(after(point, 0.0, noisy, "beta_tilde"), clean, scale=1)
 
 
 @identity(
@@ -124,10 +175,10 @@ def test_beta_is_right_for_a_standard_normal_and_beta_tilde_for_a_point(hold, jo
     float64=1e-11,
     float32=1e-6,
     bugs=[
-        (td.ddim_step, "eta**2 * beta_tilde", "eta * beta_tilde"),
-        (td.ddim_step, "(process.sigma(s) ** 2 - d2)", "(process.sigma(s) ** 2)"),
-        (td.ddim_step, "process.posterior_coefficients(t, s)[2]", "process.transition(t, s)[1]"),
-        (td.ddim_step, "column(process.alpha(s), x) * x0_hat", "column(process.alpha(t), x) * x0_hat"),
+        (td.ddim_step, with_argument("eta", np.sqrt)),
+        (td.ddim_step, fresh_noise_on_top),
+        (td.posterior, mistakes.beta_for_beta_tilde),
+        (td.ddim_step, signal_of_the_start),
     ],
 )
 @given(journey=journeys(2, zero=True), eta=st.floats(0, 1), shape=shapes, rng=generators)
@@ -141,20 +192,21 @@ def test_every_eta_lands_on_the_marginal(hold, journey, eta, shape, rng):
     Catches: η taken for η²; the noise $d z$ added without taking $d^2$ from the direction; β for β̃ on strides.
     """
     process, (s, t) = journey
-    alpha, sigma, alpha_s, sigma_s = (float(f(u)) for u in (t, s) for f in (process.alpha, process.sigma))
+    now, then = process.at(t), process.at(s)
     x0, eps, z = hold.cast(rng.standard_normal((3, *shape)))
-    zero, one, size = 0 * x0, 1 + 0 * x0, 1 + sigma_s
+    zero, one, size = 0 * x0, 1 + 0 * x0, 1 + then.sigma
 
-    by_eps = td.ddim_step(process, process.perturb(zero, t, one), zero, t, s, zero, eta)
-    by_z = td.ddim_step(process, zero, zero, t, s, one, eta)
-    hold(by_eps**2 + by_z**2, sigma_s**2)
+    by_eps = td.ddim_step(now.perturb(zero, one), zero, now, then, zero, eta)
+    by_z = td.ddim_step(zero, zero, now, then, one, eta)
+    hold(by_eps**2 + by_z**2, then.sigma**2)
 
-    x = process.perturb(x0, t, eps)
-    hold(td.ddim_step(process, x, x0, t, s, z), alpha_s * x0.astype(float) + sigma_s * eps, scale=size)
+    x = now.perturb(x0, eps)
+    hold(td.ddim_step(x, x0, now, then, z), then.alpha * x0.astype(float) + then.sigma * eps, scale=size)
 
-    gain = alpha / alpha_s * sigma_s**2 / sigma**2  # of the regression of x_s on x_t, given x_0
-    hold(by_z, eta * sigma_s * math.sqrt(1 - gain * alpha / alpha_s), scale=sigma_s)
-    hold(td.ddim_step(process, x, x0, t, s, zero, eta=1.0), alpha_s * x0 + gain * (x - alpha * x0), scale=size)
+    gain = now.alpha / then.alpha * then.sigma**2 / now.sigma**2  # of the regression of x_s on x_t, given x_0
+    hold(by_z, eta * then.sigma * math.sqrt(1 - gain * now.alpha / then.alpha), scale=then.sigma)
+    by_regression = then.alpha * x0 + gain * (x - now.alpha * x0)
+    hold(td.ddim_step(x, x0, now, then, zero, eta=1.0), by_regression, scale=size)
 
 
 @identity(
@@ -162,10 +214,10 @@ def test_every_eta_lands_on_the_marginal(hold, journey, eta, shape, rng):
     float64=1e-12,
     float32=3e-6,
     bugs=[
-        (td.ddim_step, "process.sigma(s) ** 2 - d2) ** 0.5", "process.sigma(s) ** 2 - d2)"),
-        (dpm_solver_2m_step, "sigma_s / sigma * x", "alpha_s / alpha * x"),
-        (dpm_solver_2m_step, "alpha * sigma_s / sigma)", "sigma_s / sigma)"),
-        (v_from_x0_eps, '"v", x0, eps', '"v", -x0, eps'),
+        (td.ddim_step, variance_of_the_noise_left),
+        (dpm_solver_2m_step, alphas_for_sigmas),
+        (dpm_solver_2m_step, data_at_sigma),
+        (v_from_x0_eps, with_argument("x0", np.negative)),
     ],
 )
 @given(journey=journeys(2, processes, zero=True), shape=shapes, rng=generators)
@@ -183,21 +235,22 @@ def test_ddim_is_euler_is_dpm_solver_1_is_a_rotation(hold, journey, shape, rng):
     """
     process, (s, t) = journey
     x0, eps = hold.cast(rng.standard_normal((2, *shape)))
-    alpha, sigma, alpha_s, sigma_s = (float(f(u)) for u in (t, s) for f in (process.alpha, process.sigma))
-    x = process.perturb(x0, t, eps)
-    by_ddim = td.ddim_step(process, x, x0, t, s, 0 * x)
+    now, then = process.at(t), process.at(s)
+    alpha, sigma, alpha_s, sigma_s = now.alpha, now.sigma, then.alpha, then.sigma
+    x = now.perturb(x0, eps)
+    by_ddim = td.ddim_step(x, x0, now, then, 0 * x)
     size = 1 + sigma_s
 
     by_euler = alpha_s * (x / alpha + (sigma_s / alpha_s - sigma / alpha) * eps.astype(float))
     hold(by_ddim, by_euler, scale=size + alpha_s * sigma / alpha)
 
-    by_solver = dpm_solver_2m_step(process, x, x0, None, t, t, s)
+    by_solver = dpm_solver_2m_step(x, x0, None, None, now, then)
     h = math.log(alpha_s / sigma_s) - math.log(alpha / sigma) if s > 0 else math.inf
     hold(by_solver, by_ddim, scale=size)
     hold(by_solver, sigma_s / sigma * x - alpha_s * math.expm1(-h) * x0.astype(float), scale=size)
 
     delta = math.atan2(sigma, alpha) - math.atan2(sigma_s, alpha_s)
-    turned = math.cos(delta) / math.hypot(alpha, sigma) * x - math.sin(delta) * v_from_x0_eps(process, t, x0, eps)
+    turned = math.cos(delta) / math.hypot(alpha, sigma) * x - math.sin(delta) * v_from_x0_eps(x0, eps, now)
     hold(by_ddim, math.hypot(alpha_s, sigma_s) * turned, scale=size)
 
 
@@ -206,9 +259,9 @@ def test_ddim_is_euler_is_dpm_solver_1_is_a_rotation(hold, journey, shape, rng):
     float64=1e-12,
     float32=3e-6,
     bugs=[
-        (td.ddim, "model.x0(x, t)", "model.x0(x, s)"),
-        (td.ddim_step, "+ direction", "- direction"),
-        (td.Cosine.sigma, "0.5 * math.pi", "0.49 * math.pi"),
+        edit(td.ddim, "model.x0(x, now)", "model.x0(x, then)"),
+        (td.ddim_step, direction_reversed),
+        edit(td.Cosine.sigma, "0.5", "0.49"),
     ],
 )
 @given(steps=st.integers(1, 60))
@@ -223,5 +276,24 @@ def test_ddim_shrinks_a_standard_normal(hold, steps):
     """
     process = td.Cosine()
     model = td.Oracle(td.GaussianMixture([1.0], [[0.0]], [[[1.0]]]), process)
-    x = td.last(td.ddim(model, process, hold.cast([[1], [-2]]), np.linspace(1, 0, steps + 1)))[1]
-    hold(x[:, 0], np.cos(np.pi / (2 * steps)) ** steps * np.array([1, -2]), scale=1)
+    t, x = td.last(td.ddim(model, hold.cast([[1], [-2]]), np.linspace(1, 0, steps + 1)[:-1]))
+    hold(model.x0(x, t)[:, 0], np.cos(np.pi / (2 * steps)) ** steps * np.array([1, -2]), scale=1)
+
+
+class Loud(td.Process):
+    """No signal is left at t = 1, and noise of three times the usual size."""
+
+    def alpha(self, t):
+        return 1 - t
+
+    def sigma(self, t):
+        return 3 * t
+
+
+def test_a_step_from_no_signal_is_real():
+    """There β̃ is σ_s², and not by rounding more, which would leave the root of a negative number for the direction."""
+    x = np.ones((1, 1))
+    for s in np.linspace(0.01, 0.99, 99):
+        now, then = Loud().at(1.0), Loud().at(s)
+        assert td.posterior(now, then)[2] <= then.sigma**2
+        assert td.ddim_step(x, x, now, then, x, eta=1.0).dtype == np.float64

@@ -10,10 +10,23 @@ from scipy import integrate
 from scipy.special import expit
 
 import tinydiff as td
+from identities.bugs import edit, scaled, with_answer, with_argument
 from identities.catalogue import identity
 from identities.draws import betas, every_chain, journeys, sdes
+from identities.tools import columns
 from tinydiff import grids
-from tinydiff.processes import discrete
+
+
+def one_minus_the_signal(right, self, t):
+    return np.sqrt(1 - self.alpha(t) ** 2)
+
+
+def alpha_for_its_square(right, self):
+    return right(self) - np.log(self.alpha)
+
+
+def sigma_for_its_square(right, self):
+    return right(self) + np.log(self.sigma)
 
 
 @identity(
@@ -21,10 +34,7 @@ from tinydiff.processes import discrete
     about=td.Discrete.sigma,
     float64=1e-13,
     float32=1e-6,
-    bugs=[
-        (td.Discrete._log_alpha_bar_at, "self.index(t)", "self.index(t) - 1"),
-        (td.Discrete._log_alpha_bar, "np.cumsum", "np.asarray"),
-    ],
+    bugs=[(td.Discrete.index, with_answer(lambda n: n - 1)), edit(td.Discrete._log_alpha_bar, "np.cumsum(_)", "_")],
 )
 @given(betas=betas)
 def test_noise_is_the_sum_of_the_faded_steps(hold, betas):
@@ -36,17 +46,12 @@ def test_noise_is_the_sum_of_the_faded_steps(hold, betas):
     Catches: a schedule off by one; α_t = 1 − β_t in place of the product ᾱ_t.
     """
     process, T = td.Discrete(betas), len(betas)
-    for n in range(T + 1):
-        faded = sum(betas[m] * math.prod(1 - betas[m + 1 : n]) for m in range(n))
-        hold(process.sigma(hold.cast(n / T)) ** 2, faded)
+    t = np.arange(T + 1) / T
+    faded = [sum(betas[m] * math.prod(1 - betas[m + 1 : n]) for m in range(n)) for n in range(T + 1)]
+    hold(process.at(t, like=hold.cast(t[:, None])).sigma[:, 0] ** 2, faded)
 
 
-@identity(
-    2,
-    float64=1e-14,
-    float32=1e-6,
-    bugs=[(td.Discrete.sigma, "-xp.expm1(self._log_alpha_bar_at(t))", "1 - xp.exp(self._log_alpha_bar_at(t))")],
-)
+@identity(2, float64=1e-14, float32=1e-6, bugs=[(td.Discrete.sigma, one_minus_the_signal)])
 @given(beta=st.floats(1e-12, 1e-3), T=st.integers(1, 20))
 def test_tiny_steps_keep_their_digits(hold, beta, T):
     r"""$1 - \bar\alpha_t = -\operatorname{expm1} \sum_{s \le t} \operatorname{log1p}(-\beta_s)$, against fifty digits
@@ -56,34 +61,37 @@ def test_tiny_steps_keep_their_digits(hold, beta, T):
     """
     with localcontext(prec=50):
         exact = [float(1 - (1 - Decimal(beta)) ** n) for n in range(1, T + 1)]
-    hold(td.Discrete(np.full(T, beta)).sigma(hold.cast(np.arange(1, T + 1) / T)) ** 2, exact)
+    t = np.arange(1, T + 1) / T
+    hold(td.Discrete(np.full(T, beta)).at(t, like=hold.cast(t[:, None])).sigma[:, 0] ** 2, exact)
 
 
 @identity(
     3,
     float64=1e-13,
-    float32=1e-3,
+    float32=3e-6,
     bugs=[
-        (td.Discrete.log_snr, "return log_alpha_bar -", "return 0.5 * log_alpha_bar -"),
-        (td.VP.log_snr, "-log(", "-0.5 * log("),
-        (td.SubVP.log_snr, "-self.integral(t) - 2", "-self.integral(t) - 1"),
-        (td.Cosine.log_snr, "-2 *", "2 *"),
+        (td.Level.log_snr, alpha_for_its_square),
+        (td.Level.log_snr, sigma_for_its_square),
+        (td.Process.log_snr, scaled(0.5)),
+        (td.Level.log_snr, scaled(-1)),
     ],
 )
 @given(journey=journeys(1))
 def test_log_snr_is_the_logit_of_the_signal(hold, journey):
     r"""$\alpha^2 / (\alpha^2 + \sigma^2) = \operatorname{sigmoid}(\lambda)$, and the rest is sigmoid(−λ)
 
-    The log-SNR λ = ln α²/σ² is the natural clock of a diffusion. Where variance is preserved the two shares are ᾱ and
-    1 − ᾱ. DPM-Solver's λ is half of this one.
+    The log-SNR λ = ln α²/σ² is the natural clock of a diffusion. Where variance is preserved the two fractions are ᾱ
+    and 1 − ᾱ. DPM-Solver's λ is half of this one.
 
     Source: Kingma et al. 2021 (VDM), eqs. 3–4.
     Catches: λ = ln α/σ in place of ln α²/σ²; its sign.
     """
     process, (t,) = journey
-    alpha, sigma, log_snr = process.alpha(t), process.sigma(t), process.log_snr(hold.cast(t))
-    hold(expit(log_snr), alpha**2 / (alpha**2 + sigma**2))
-    hold(expit(-log_snr), sigma**2 / (alpha**2 + sigma**2))
+    alpha, sigma = process.alpha(t), process.sigma(t)
+    (now,) = columns(process, t, like=hold.cast([[0]]))
+    for log_snr in (now.log_snr, hold.cast(process.log_snr(t))):
+        hold(expit(log_snr), alpha**2 / (alpha**2 + sigma**2))
+        hold(expit(-log_snr), sigma**2 / (alpha**2 + sigma**2))
 
 
 @identity(
@@ -91,9 +99,9 @@ def test_log_snr_is_the_logit_of_the_signal(hold, journey):
     float64=1e-11,
     float32=5e-6,
     bugs=[
-        (td.Discrete.cosine.__func__, "np.minimum(1 - f[1:] / f[:-1], beta_max)", "1 - f[1:] / f[:-1]"),
-        (td.Discrete.cosine.__func__, ") ** 2", ")"),
-        (td.Discrete.cosine.__func__, "/ T + s)", "/ T)"),
+        (td.Discrete.cosine, with_argument("beta_max", lambda _: 1.0)),
+        edit(td.Discrete.cosine, "_**2", "_"),
+        edit(td.Discrete.cosine, "_ / T + s", "_ / T"),
     ],
 )
 @given(T=st.integers(2, 50) | st.just(1000), s=st.floats(0.0, 0.1))
@@ -110,9 +118,11 @@ def test_cosine_schedule_follows_its_formula_until_the_clip(hold, T, s):
     n = np.arange(T + 1)
     f = np.sin(0.5 * np.pi * (1 - n / T) / (1 + s)) ** 2
     f[T] = 0.001 * f[T - 1]
-    hold(td.Discrete.cosine(T, s).alpha(hold.cast(n / T)) ** 2, f / f[0])
+    now = td.Discrete.cosine(T, s).at(n / T, like=hold.cast(n[:, None]))
+    hold(now.alpha[:, 0] ** 2, f / f[0])
     t = n[1:T] / T
-    hold(td.Discrete.cosine(T, s=0).log_snr(hold.cast(t)), -2 * np.log(np.tan(0.5 * np.pi * t)), scale=1)
+    now = td.Discrete.cosine(T, s=0).at(t, like=hold.cast(t[:, None]))
+    hold(now.log_snr[:, 0], -2 * np.log(np.tan(0.5 * np.pi * t)), scale=1)
 
 
 @identity(
@@ -120,10 +130,10 @@ def test_cosine_schedule_follows_its_formula_until_the_clip(hold, T, s):
     float64=1e-13,
     float32=2e-6,
     bugs=[
-        (td.VP.integral, "0.5 * (self", "(self"),
-        (discrete._rescaled, "1000 / len(betas)", "1"),
-        (td.VP.alpha, "-0.5 *", "-"),
-        (td.VP.beta, "self.beta_max - self.beta_min", "self.beta_max"),
+        edit(td.VP.integral, "0.5 * _", "_"),
+        (td.Discrete.linear, with_argument("rescale", lambda _: False)),
+        (td.VP.alpha, with_answer(np.square)),
+        edit(td.VP.beta, "self.beta_max - self.beta_min", "self.beta_max"),
     ],
 )
 @settings(max_examples=30)
@@ -138,9 +148,10 @@ def test_the_chain_converges_to_the_sde(hold, low, high, t):
     Source: Song et al. 2021, eq. 33.
     Catches: a forgotten 1/N; ½ lost from the integral or from $\alpha = \sqrt{\bar\alpha}$.
     """
-    vp, t = td.VP(low, high), hold.cast(t / 1000)
-    area, _ = integrate.quad(lambda r: low + r * (high - low), 0, float(t))
-    hold(2 * np.log(vp.alpha(t)), -area, scale=1)
+    vp, t = td.VP(low, high), t / 1000
+    area, _ = integrate.quad(lambda r: low + r * (high - low), 0, t)
+    (now,) = columns(vp, t, like=hold.cast([[0]]))
+    hold(2 * np.log(now.alpha), -area, scale=1)
 
     sizes = 250 * 2 ** np.arange(4)
     for chain in (
@@ -158,10 +169,10 @@ def test_the_chain_converges_to_the_sde(hold, low, high, t):
     float64=2e-10,
     float32="a grid is float64, whatever it steps through",
     bugs=[
-        (grids._finish, "np.unique(ts)[::-1]", "np.unique(ts)"),
-        (grids.karras, ") ** rho", ")"),
-        (grids.karras, "-2 * np.log(ratio)", "-np.log(ratio)"),
-        (grids._finish, "ts[-1] = process.t_min", "pass"),
+        (grids.karras, with_answer(np.flip)),
+        edit(grids.karras, "_**rho", "_"),
+        edit(grids.karras, "-2 * _", "-_"),
+        edit(grids._finished, "ts[-1] = _", "pass"),
     ],
 )
 @given(process=sdes, steps=st.integers(1, 50), rho=st.floats(1, 12))
@@ -187,9 +198,9 @@ def test_karras_grid_takes_equal_steps_of_a_root_of_the_noise(hold, process, ste
     float64=1e-10,
     float32=1e-6,
     bugs=[
-        (td.Discrete.zero_terminal_snr, "* root[1] / (root[1] - root[-1])", ""),
-        (td.Discrete.zero_terminal_snr, "np.exp(0.5 * self", "np.exp(self"),
-        (td.Discrete.zero_terminal_snr, "(root[1:] - root[-1])", "root[1:]"),
+        edit(td.Discrete.zero_terminal_snr, "_ * root[1] / (root[1] - root[-1])", "_"),
+        edit(td.Discrete.zero_terminal_snr, "0.5 * _", "_"),
+        edit(td.Discrete.zero_terminal_snr, "root[1:] - root[-1]", "root[1:]"),
     ],
 )
 @given(chain=every_chain.filter(lambda chain: chain.T > 1))
@@ -202,7 +213,7 @@ def test_zero_terminal_snr_shifts_and_scales(hold, chain):
     Catches: a shift without the scaling; ᾱ in place of √ᾱ.
     """
     t = np.arange(1, chain.T + 1) / chain.T
-    before, after = chain.alpha(t), chain.zero_terminal_snr().alpha(hold.cast(t))
+    before, after = chain.alpha(t), chain.zero_terminal_snr().at(t, like=hold.cast(t[:, None])).alpha[:, 0]
     assert np.array_equal(chain.alpha(t), before)
     assert after[-1] == 0
     hold(after[0], before[0])

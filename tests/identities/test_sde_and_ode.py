@@ -12,26 +12,41 @@ from scipy.integrate import quad, solve_ivp
 from scipy.stats import norm
 
 import tinydiff as td
+from identities import mistakes
+from identities.bugs import edit, only_for, scaled, without
 from identities.catalogue import identity
 from identities.draws import generators, journeys, mixtures, sdes, times
 from identities.tools import complex_step, gauss_hermite, gradient, log_density
 from tinydiff.evaluation.likelihood import flow_and_divergence
-from tinydiff.sampling import ode
+from tinydiff.sampling import probability_flow, solvers
 from tinydiff.sampling.dpm_solver import dpm_solver_2m_step
-from tinydiff.sampling.stochastic import euler_maruyama_step
+from tinydiff.sampling.reverse_sde import euler_maruyama_step
 
-EVERY_SDE = [td.VP(), td.SubVP(), td.VE(), td.Cosine(), td.Straight()]
+EVERY_SDE = [td.VP, td.SubVP, td.VE, td.Cosine, td.Straight]
+
+RATES = {  # f and g² in closed form
+    td.VP: lambda p, t: (-0.5 * p.beta(t), p.beta(t)),
+    td.SubVP: lambda p, t: (-0.5 * p.beta(t), p.beta(t) * (1 - math.exp(-2 * p.integral(t)))),
+    td.VE: lambda p, t: (0.0, 2 * math.log(p.sigma_max / p.sigma_min) * (p.sigma(t) ** 2 + p.sigma_min**2)),
+    td.Cosine: lambda p, t: (-0.5 * math.pi * math.tan(0.5 * math.pi * t), math.pi * math.tan(0.5 * math.pi * t)),
+    td.Straight: lambda p, t: (-1 / (1 - t), 2 * t / (1 - t)),
+}
+
+
+def g2_without_its_rate(right, self, t):
+    return right(self, t) / (2 * math.log(self.sigma_max / self.sigma_min))
 
 
 @identity(
     54,
     float64=1e-12,
-    float32=3e-4,
+    float32=5e-7,
     bugs=[
-        (td.SubVP.g2, "-2 * self.integral(t)", "-self.integral(t)"),
-        (td.VP.f, "-0.5 *", "-"),
-        (td.VE.g2, "self._rate * self.sigma_min**2", "self.sigma_min**2"),
-        (td.VP.integral, "0.5 * (self.beta_max", "(self.beta_max"),
+        (td.Process.g2, only_for(td.SubVP, mistakes.g2_of_one_integral)),
+        (td.Process.f, only_for(td.VP, scaled(2))),
+        (td.Process.g2, only_for(td.VE, g2_without_its_rate)),
+        edit(td.VP.integral, "0.5 * (_ - __)", "(_ - __)"),
+        edit(td.Process.g2, "lambda t: self.sigma(t) ** 2", "lambda t: self.sigma(t)"),
     ],
 )
 @given(journey=journeys(1, sdes))
@@ -39,20 +54,24 @@ def test_f_and_g2_move_the_moments(hold, journey):
     r"""$\dot\alpha = f\alpha$, $\;\tfrac{d}{dt}\sigma^2 = 2f\sigma^2 + g^2$; sub-VP: $\sigma = \sigma_{\mathrm{VP}}^2$
 
     What $dx = f x\,dt + g\,dw$ says of mean and variance, α and σ² must obey. VP has $\sigma^2 = 1 - e^{-\int\beta}$,
-    and sub-VP the square of that: less noise on the way, and the same mean.
+    and sub-VP the square of that: less noise on the way, and the same mean. Here f and g² are also those that the
+    papers write down for each process.
 
     Source: Song et al. 2021 (score SDE), §3.4 and App. B; Särkkä & Solin 2019 (Applied SDEs), §5.5.
     Catches: β for ½β in the drift; VP's $g^2$ in sub-VP; $\dot\sigma$ for $\frac{d}{dt}\sigma^2$.
     """
     process, (t,) = journey
-    at = hold.cast(t)
-    mean, variance = complex_step(process.alpha, t), complex_step(lambda t: process.sigma(t) ** 2, t)
+    now = process.at([t], like=hold.cast([[0.0]]))
     alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
-    hold(process.f(at), mean / alpha)
-    hold(process.g2(at), variance - 2 * mean / alpha * sigma**2)
+    alpha_dot, var_dot = (float(complex_step(c, t)) for c in (process.alpha, lambda t: process.sigma(t) ** 2))
+    f, g2 = RATES[type(process)](process, t)
+    hold(now.f, f)
+    hold(now.g2, g2)
+    hold(alpha_dot, f * alpha)
+    hold(var_dot, 2 * f * sigma**2 + g2, scale=2 * abs(f) * sigma**2)
     if isinstance(process, td.VP):
         fade = math.expm1(-quad(process.beta, 0, t, epsrel=1e-13)[0])
-        hold(process.sigma(at) ** 2, fade**2 if isinstance(process, td.SubVP) else -fade)
+        hold(now.sigma**2, fade**2 if isinstance(process, td.SubVP) else -fade)
         assert process.sigma(t) <= td.VP(process.beta_min, process.beta_max).sigma(t)
 
 
@@ -61,10 +80,10 @@ def test_f_and_g2_move_the_moments(hold, journey):
     float64=1e-12,
     float32="complex steps are judged in double precision",
     bugs=[
-        (td.SubVP.g2, "-2 * self.integral(t)", "-self.integral(t)"),
-        (td.GaussianMixture.diffused, "a**2 * self.variances", "a * self.variances"),
-        (td.GaussianMixture.score, "_scores(x)[2]", "_scores(x)[2] * 1.01"),
-        (td.VP.g2, "return self.beta(t)", "return 0.5 * self.beta(t)"),
+        (td.Process.g2, only_for(td.SubVP, mistakes.g2_of_one_integral)),
+        edit(td.GaussianMixture.diffused, "alpha**2 * self.variances", "alpha * self.variances"),
+        (td.GaussianMixture.score, scaled(1.01)),
+        (td.Process.g2, only_for(td.VP, scaled(0.5))),
     ],
     about=td.GaussianMixture.diffused,
 )
@@ -80,9 +99,10 @@ def test_the_density_obeys_fokker_planck(hold, journey, mixture, rng):
     """
     process, (t,) = journey
     oracle = td.Oracle(mixture, process)
-    x = oracle.at(t).sample(rng, 6)
-    s, f, g2 = oracle.at(t).score(x), process.f(t), process.g2(t)
-    divergence = np.trace(gradient(oracle.at(t).score, x), axis1=1, axis2=2)
+    q, now = oracle.marginal(t), process.at(t)
+    x = q.sample(rng, 6)
+    s, f, g2 = q.score(x), now.f, now.g2
+    divergence = np.trace(gradient(q.score, x), axis1=1, axis2=2)
     terms = [-f * mixture.dim, -f * np.sum(x * s, axis=1), 0.5 * g2 * divergence, 0.5 * g2 * np.sum(s**2, axis=1)]
     hold(complex_step(lambda t: oracle.log_density(x, t), t), sum(terms), scale=sum(map(np.abs, terms)))
 
@@ -92,32 +112,41 @@ def test_the_density_obeys_fokker_planck(hold, journey, mixture, rng):
     float64=1e-11,
     float32="complex steps are judged in double precision",
     bugs=[
-        (euler_maruyama_step, "0.5 * (1 + lam**2)", "(1 + lam**2)"),
-        (euler_maruyama_step, "(1 + lam**2)", "(1 + lam)"),
-        (euler_maruyama_step, "lam * g * dw", "g * dw"),
-        (euler_maruyama_step, "process.g2(t) ** 0.5", "process.g2(t)"),
+        edit(euler_maruyama_step, "0.5 * _", "_"),
+        edit(euler_maruyama_step, "1 + eta**2", "1 + eta"),
+        edit(euler_maruyama_step, "eta * now.g2**0.5", "now.g2**0.5"),
+        edit(euler_maruyama_step, "now.g2**0.5", "now.g2"),
     ],
 )
-@given(journey=journeys(1, sdes), lam=st.floats(0, 3), mixture=mixtures(), rng=generators)
-def test_every_lambda_has_the_same_marginals(hold, journey, lam, mixture, rng):
-    r"""$dx = [f x - \tfrac12 (1 + \lambda^2) g^2 s]\,dt + \lambda g\,d\bar w$, backwards, keeps $q_t$ for every λ
+@given(journey=journeys(1, sdes), eta=st.floats(0, 3), mixture=mixtures(), rng=generators)
+def test_every_eta_has_the_same_marginals(hold, journey, eta, mixture, rng):
+    r"""$dx = [f x - \tfrac12 (1 + \eta^2) g^2 s]\,dt + \eta g\,d\bar w$, backwards, keeps $q_t$ for every η
 
-    λ = 1 is the reverse SDE, λ = 0 the probability-flow ODE: more noise, and as much more pull to offset it. Drift and
+    η = 1 is the reverse SDE, η = 0 the probability-flow ODE: more noise, and as much more drift to offset it. Drift and
     noise are read off a step of length 1; the noise spreads the density backwards in time, hence its sign here.
 
     Source: Anderson 1982; Song et al. 2021 (score SDE), App. D; Zhang & Chen 2021 (diffusion normalizing flow).
-    Catches: ½ dropped from the flow, or kept in the reverse SDE; λ for λ²; noise of the wrong size.
+    Catches: ½ dropped from the flow, or kept in the reverse SDE; η for η²; noise of the wrong size.
     """
     process, (t,) = journey
-    oracle = td.Oracle(mixture, process)
-    x = oracle.at(t).sample(rng, 6)
-    step = lambda x, dw: euler_maruyama_step(oracle, process, x, t, t - 1, dw + 0 * x, lam)  # noqa: E731
-    drift = lambda x: x - step(x, 0)  # noqa: E731
-    s, variance = oracle.at(t).score(x), np.mean(step(x, 1) - step(x, 0)) ** 2
-    divergence = lambda f: np.trace(gradient(f, x), axis1=1, axis2=2)  # noqa: E731
+    oracle, now = td.Oracle(mixture, process), process.at(t)
+    q, then = oracle.marginal(now), td.Level(process, t - 1, now.alpha, now.sigma)
+    x = q.sample(rng, 6)
+
+    def step(x, dw):
+        return euler_maruyama_step(x, oracle(x, now), now, then, dw + 0 * x, eta)
+
+    def drift(x):
+        return x - step(x, 0)
+
+    def divergence(f):
+        return np.trace(gradient(f, x), axis1=1, axis2=2)
+
+    s, var = q.score(x), np.mean(step(x, 1) - step(x, 0)) ** 2
     terms = [-divergence(drift), -np.sum(drift(x) * s, axis=1)]
-    terms += [-0.5 * variance * divergence(oracle.at(t).score), -0.5 * variance * np.sum(s**2, axis=1)]
-    hold(complex_step(lambda t: oracle.log_density(x, t), t), sum(terms), scale=sum(map(np.abs, terms)))
+    terms += [-0.5 * var * divergence(q.score), -0.5 * var * np.sum(s**2, axis=1)]
+    size = sum(map(np.abs, terms)) + np.abs(now.f) * (q.dim + np.abs(np.sum(x * s, axis=1)))  # f x is offset by g² s
+    hold(complex_step(lambda t: oracle.log_density(x, t), t), sum(terms), scale=size)
 
 
 @identity(
@@ -125,17 +154,17 @@ def test_every_lambda_has_the_same_marginals(hold, journey, lam, mixture, rng):
     float64=1e-7,
     float32=4e-4,
     bugs=[
-        (ode.drift, "2 * process.sigma(t)", "process.sigma(t)"),
-        (ode.drift, "+ column", "- column"),
-        (td.GaussianMixture.score, "_scores(x)[2]", "_scores(x)[2] * 1.01"),
-        (td.VE.g2, "self._rate * self.sigma_min**2", "2 * self._rate * self.sigma_min**2"),
+        edit(probability_flow.velocity, "2 * now.sigma", "now.sigma"),
+        edit(probability_flow.velocity, "_ + __", "_ - __"),
+        (td.GaussianMixture.score, scaled(1.01)),
+        (td.Process.g2, only_for(td.VE, scaled(2))),
     ],
     about=td.probability_flow,
 )
-@pytest.mark.parametrize("process", EVERY_SDE, ids=repr)
+@pytest.mark.parametrize("kind", EVERY_SDE)
 @settings(max_examples=3)
 @given(mixture=mixtures(dims=(1, 1)), rng=generators)
-def test_the_flow_conserves_the_cdf(hold, process, mixture, rng):
+def test_the_flow_conserves_the_cdf(hold, kind, mixture, rng):
     r"""$F_t(x_t) = F_s(x_s)$ along the probability flow on the line, with $F_t$ the distribution function of $q_t$
 
     Trajectories cannot cross, so that each keeps its quantile: an exact answer for every single one, on data that are
@@ -144,14 +173,15 @@ def test_the_flow_conserves_the_cdf(hold, process, mixture, rng):
     Source: Song et al. 2021 (score SDE), §4.3, in one dimension.
     Catches: the reverse SDE's $g^2$ for the flow's $\tfrac12 g^2$; a sign; a score that is off by a percent.
     """
+    process = kind()
 
     def cdf(x, t):
-        a, v = process.alpha(t), process.alpha(t) ** 2 * mixture.covariances[:, 0, 0] + process.sigma(t) ** 2
-        return norm.cdf((x.astype(float) - a * mixture.means[:, 0]) / np.sqrt(v)) @ mixture.weights
+        std = np.sqrt(process.alpha(t) ** 2 * mixture.covariances[:, 0, 0] + process.sigma(t) ** 2)
+        return norm.cdf((x.astype(float) - process.alpha(t) * mixture.means[:, 0]) / std) @ mixture.weights
 
-    x, ts = hold.cast(process.prior(rng, 6, mixture.like)), td.grids.log_snr(process, 3, end=8.0)
+    x, ts = hold.cast(process.prior(rng, 6, mixture.like)), td.grids.even_log_snr(process, 3, end=8.0)
     fine = {"method": "rk45", "rtol": hold.tolerance / 300, "atol": hold.tolerance / 300}
-    for t, y in td.probability_flow(td.Oracle(mixture, process), process, x, ts, **fine):
+    for t, y in td.probability_flow(td.Oracle(mixture, process), x, ts, **fine):
         hold(hold.cast(cdf(y, t)), cdf(x, ts[0]), scale=1)
 
 
@@ -160,15 +190,15 @@ def test_the_flow_conserves_the_cdf(hold, process, mixture, rng):
     float64=1e-8,
     float32=5e-5,
     bugs=[
-        (td.probability_flow, "x, ts, rtol, atol", "x, ts, 1e-3, 1e-3"),
-        (ode.drift, "2 * process.sigma(t)", "process.sigma(t)"),
-        (td.SubVP.g2, "-2 * self.integral(t)", "-self.integral(t)"),
+        edit(td.probability_flow, "rk45(slope, x, _, rtol, atol)", "rk45(slope, x, _, 1e-3, 1e-3)"),
+        edit(probability_flow.velocity, "2 * now.sigma", "now.sigma"),
+        (td.Process.g2, only_for(td.SubVP, mistakes.g2_of_one_integral)),
     ],
 )
-@pytest.mark.parametrize("process", EVERY_SDE, ids=repr)
+@pytest.mark.parametrize("kind", EVERY_SDE)
 @settings(max_examples=4)
 @given(gaussian=mixtures(components=1), draw=st.data(), rng=generators)
-def test_the_flow_of_a_gaussian_is_affine(hold, process, gaussian, draw, rng):
+def test_the_flow_of_a_gaussian_is_affine(hold, kind, gaussian, draw, rng):
     r"""$x_s = \alpha_s m + V_s^{1/2} V_t^{-1/2} (x_t - \alpha_t m)$, $\;V = \alpha^2 C + \sigma^2 I$, on data $N(m, C)$
 
     The flow moves the mean, and stretches along the axes of $C$ as the standard deviations do: it carries $q_t$ to
@@ -177,17 +207,23 @@ def test_the_flow_of_a_gaussian_is_affine(hold, process, gaussian, draw, rng):
     Source: Song et al. 2021 (score SDE), §4.3, on Gaussian data.
     Catches: an ODE that has the SDE's marginals for one kind of data, or at one end, only.
     """
+    process = kind()
     s, t = draw.draw(times(process, 2))
-    m, (v, axes) = gaussian.means[0], np.linalg.eigh(gaussian.covariances[0])
-    spread = lambda t: np.sqrt(process.alpha(t) ** 2 * np.maximum(v, 0) + process.sigma(t) ** 2)  # noqa: E731
-    root = lambda v: axes * v @ axes.T  # noqa: E731
+    m, (variances, axes) = gaussian.means[0], np.linalg.eigh(gaussian.covariances[0])
+
+    def spread(t):
+        return np.sqrt(process.alpha(t) ** 2 * np.maximum(variances, 0) + process.sigma(t) ** 2)
+
+    def along_axes(std):
+        return axes * std @ axes.T
+
     fine = {"method": "rk45", "rtol": hold.tolerance / 10, "atol": hold.tolerance / 10}
-    for now, then in ((t, s), (s, t)):
-        stretch, centre = spread(then) / spread(now), process.alpha(now) * m
-        x = hold.cast(centre + rng.standard_normal((4, len(m))) @ root(spread(now)))
-        end = td.last(td.probability_flow(td.Oracle(gaussian, process), process, x, [now, then], **fine))[1]
-        expected = process.alpha(then) * m + (x.astype(float) - centre) @ root(stretch)
-        hold(end, expected, scale=np.max(np.abs(x)) * max(1, np.max(stretch)))
+    for start, stop in ((t, s), (s, t)):
+        stretch, centre = spread(stop) / spread(start), process.alpha(start) * m
+        x = hold.cast(centre + rng.standard_normal((4, len(m))) @ along_axes(spread(start)))
+        end = td.last(td.probability_flow(td.Oracle(gaussian, process), x, [start, stop], **fine))[1]
+        expected = process.alpha(stop) * m + (x.astype(float) - centre) @ along_axes(stretch)
+        hold(end, expected, scale=max(1, np.max(np.abs(x))) * max(1, np.max(stretch)))
 
 
 BUMPS = td.GaussianMixture(
@@ -201,14 +237,14 @@ BUMPS = td.GaussianMixture(
     float64=1e-4,
     float32=1e-4,
     bugs=[
-        (td.log_likelihood, "math.sqrt(model.dim) * np.eye", "np.eye"),
-        (flow_and_divergence, "+ f * v * v", "- f * v * v"),
-        (flow_and_divergence, "v * pull(v) * half", "v * pull(v) * 2 * half"),
-        (td.Process.prior_log_density, "math.log(self.prior_std)", "0 * math.log(self.prior_std)"),
+        edit(td.log_likelihood, "math.sqrt(_) * np.eye(_)", "np.eye(_)"),
+        edit(flow_and_divergence, "f * squares + _", "_ - f * squares"),
+        edit(flow_and_divergence, "half * traces(_, x, probes)", "2 * half * traces(_, x, probes)"),
+        without(td.Process.prior_log_density, "math.log(self.prior_std)"),
     ],
 )
-@pytest.mark.parametrize("process", [*EVERY_SDE, td.VP(0.1, 4.0)], ids=repr)
-def test_the_flow_knows_its_density(hold, process):
+@pytest.mark.parametrize("kind", [*EVERY_SDE, partial(td.VP, 0.1, 4.0)])
+def test_the_flow_knows_its_density(hold, kind):
     r"""$\log p_0(x_0) = \log p_T(x_T) + \int_0^T \nabla \cdot \tilde f(x_t, t)\,dt$, with $\tilde f$ the flow's drift
 
     The flow is a change of variables, whose log-determinant is the integral of the divergence. From $q_T$ it gives the
@@ -218,31 +254,18 @@ def test_the_flow_knows_its_density(hold, process):
     Source: Chen et al. 2018 (neural ODEs), Thm. 1; Song et al. 2021 (score SDE), App. D.
     Catches: the sign of the divergence; a trace that is off by the dimension; the prior's normalisation.
     """
-    oracle, d, a = td.Oracle(BUMPS, process), 2, float(process.alpha(process.t_min))
+    process = kind()
+    oracle = td.Oracle(BUMPS, process)
     x, w = gauss_hermite(BUMPS, 5)
-    x, q_T = hold.cast(x), oracle.at(process.t_max)
-    exact = log_density(BUMPS, a * x.astype(float), a, float(process.sigma(process.t_min))) + d * math.log(a)
-    from_q_T = td.log_likelihood(oracle, process, x, prior=q_T.log_density, steps=64)
-    hold(from_q_T, exact, scale=1)
+    x, q_T = hold.cast(x), oracle.marginal(process.t_max)
+    from_q_T = td.log_likelihood(oracle, x, prior=q_T.log_density, steps=64)
+    hold(from_q_T, log_density(BUMPS, x.astype(float)), scale=1)
 
-    lost = float(w @ (from_q_T - td.log_likelihood(oracle, process, x, steps=64)))
+    lost = float(w @ (from_q_T - td.log_likelihood(oracle, x, steps=64)))
     y, w_T = gauss_hermite(q_T, 20)
     std = math.hypot(process.alpha(process.t_max), process.sigma(process.t_max))
     hold(lost, w_T @ (q_T.log_density(y) - np.sum(norm.logpdf(y, scale=std), axis=1)), scale=1)
     assert lost <= w @ process.prior_gap(x) + hold.tolerance
-
-
-class Linear:
-    """The denoiser ε̂ = J x."""
-
-    def __init__(self, jacobian: np.ndarray) -> None:
-        self.jacobian = jacobian
-
-    def __call__(self, x: np.ndarray, t: float) -> np.ndarray:
-        return x @ self.jacobian.T
-
-    def vjp(self, x: np.ndarray, t: float, v: np.ndarray) -> np.ndarray:
-        return v @ self.jacobian
 
 
 @identity(
@@ -250,34 +273,35 @@ class Linear:
     float64=1e-12,
     float32=2e-5,
     bugs=[
-        (flow_and_divergence, "v * pull(v) * half", "v * v * half"),
-        (flow_and_divergence, "+ f * v * v", "+ f * v"),
-        (flow_and_divergence, "pull(v)", "pull(v**2)"),
+        edit(flow_and_divergence, "traces(pull, x, probes)", "squares"),
+        edit(flow_and_divergence, "lambda z: z", "lambda z: z**0"),
+        edit(flow_and_divergence, "traces(pull, x, probes)", "traces(lambda z: pull(z**2), x, probes)"),
     ],
 )
 @given(journey=journeys(1, sdes), d=st.integers(1, 4), rng=generators)
 def test_probes_find_the_trace(hold, journey, d, rng):
-    r"""$E\,v^\top\! J v = \operatorname{tr} J$ over signs $v \in \{\pm 1\}^d$, variance $2 \sum_{i \ne j} S_{ij}^2$
+    r"""$E\,z^\top\! J z = \operatorname{tr} J$ over signs $z \in \{\pm 1\}^d$, variance $2 \sum_{i \ne j} S_{ij}^2$
 
     So a divergence costs one product with a vector. $S$ is $(J + J^\top)/2$; over $N(0, I)$ its diagonal counts too,
     $2 \sum_{ij} S_{ij}^2$, so that signs are better. Here all $2^d$ are taken, and all nodes of a quadrature.
 
     Source: Hutchinson 1989.
-    Catches: $v$ for $v^\top\! J v$; the drift's own divergence left out; a variance that is claimed to be 0.
+    Catches: $z$ for $z^\top\! J z$; the drift's own divergence left out; a variance that is claimed to be 0.
     """
     process, (t,) = journey
-    model, x = Linear(hold.cast(rng.standard_normal((d, d)))), hold.cast(rng.standard_normal((1, d)))
-    jacobian = process.f(t) * np.eye(d) + process.g2(t) / (2 * process.sigma(t)) * model.jacobian.astype(float)
+    now, of_noise, x = process.at(t), hold.cast(rng.standard_normal((d, d))), hold.cast(rng.standard_normal((1, d)))
+    model = td.as_denoiser(lambda x, t: x @ of_noise.T, process, dim=d, pull=lambda x, t, u: u @ of_noise, like=x[:0])
+    jacobian = now.f * np.eye(d) + now.g2 / (2 * now.sigma) * of_noise.astype(float)
     s, size = (jacobian + jacobian.T) / 2, np.sum(np.abs(jacobian))
     nodes, weights = np.polynomial.hermite_e.hermegauss(3)
     of_signs, of_all = 2 * np.sum((s - np.diag(np.diag(s))) ** 2), 2 * np.sum(s**2)
     for each, w, variance in (([-1, 1], [0.5, 0.5], of_signs), (nodes, weights / np.sum(weights), of_all)):
         probes = np.array([*product(each, repeat=d)])[:, None, :]
-        share = np.prod([*product(w, repeat=d)], axis=1)
-        flow, squares = flow_and_divergence(model, process, x, t, hold.cast(probes))
+        odds = np.prod([*product(w, repeat=d)], axis=1)
+        flow, squares = flow_and_divergence(model, x, now, hold.cast(probes))
         hold(flow, x.astype(float) @ jacobian.T, scale=size)
-        hold(squares.astype(hold.dtype) @ hold.cast(share), np.trace(jacobian), scale=size)
-        hold(hold.cast((squares - np.trace(jacobian)).astype(float) ** 2 @ share), variance, scale=size**2)
+        hold(squares.astype(hold.dtype) @ hold.cast(odds), np.trace(jacobian), scale=size)
+        hold(hold.cast((squares - np.trace(jacobian)).astype(float) ** 2 @ odds), variance, scale=size**2)
 
 
 LINE = td.GaussianMixture([0.3, 0.7], [[-1.0], [0.8]], [[[0.1]], [[0.2]]])
@@ -302,26 +326,26 @@ def equal_steps(process, start, end, n):
     float64=0.15,
     float32="errors of high order vanish in the rounding of single precision",
     bugs=[
-        (td.probability_flow, "STEPS[method](velocity", "STEPS['euler'](velocity"),
-        (ode.heun_step, "f(x + h * k1, s)", "f(x + h * k1, t)"),
-        (ode.rk4_step, "k2 + 2 * k3 + k4", "k2 + 3 * k3"),
-        (dpm_solver_2m_step, "(2 * ratio)", "ratio"),
-        (td.edm_heun, "denoised(ahead, s)", "denoised(ahead, t)"),
+        edit(td.probability_flow, "STEPS[method]", "STEPS['euler']"),
+        edit(solvers.heun_step, "f(x + h * k1, s)", "f(x + h * k1, t)"),
+        edit(solvers.rk4_step, "_ + 2 * k3 + k4", "_ + 3 * k3"),
+        edit(dpm_solver_2m_step, "2 * r", "r"),
+        edit(td.edm_heun, "model.x0(then.alpha * ahead, then)", "model.x0(now.alpha * ahead, now)"),
     ],
 )
 @pytest.mark.parametrize("data", [LINE, td.toys.ring8()], ids=["line", "ring8"])
 @pytest.mark.parametrize(
-    ("sampler", "order", "slack", "steps", "process"),
+    ("sampler", "order", "slack", "steps", "kind"),
     [
-        pytest.param(partial(td.probability_flow, method="euler"), 1, 1, 25, td.VP(), id="euler"),
-        pytest.param(partial(td.probability_flow, method="heun"), 2, 1, 30, td.VP(), id="heun"),
-        pytest.param(partial(td.probability_flow, method="rk4"), 4, 1, 50, td.VP(), id="rk4"),
-        pytest.param(td.ddim, 1, 1, 25, td.VP(), id="ddim"),
-        pytest.param(td.dpm_solver_pp_2m, 2, 2, 50, td.VP(), id="dpm_solver_pp_2m"),
-        pytest.param(td.edm_heun, 2, 1, 40, td.VE(), id="edm_heun"),
+        pytest.param(partial(td.probability_flow, method="euler"), 1, 1, 25, td.VP, id="euler"),
+        pytest.param(partial(td.probability_flow, method="heun"), 2, 1, 30, td.VP, id="heun"),
+        pytest.param(partial(td.probability_flow, method="rk4"), 4, 1, 50, td.VP, id="rk4"),
+        pytest.param(td.ddim, 1, 1, 25, td.VP, id="ddim"),
+        pytest.param(td.dpm_solver_2m, 2, 2, 50, td.VP, id="dpm_solver_2m"),
+        pytest.param(td.edm_heun, 2, 1, 40, td.VE, id="edm_heun"),
     ],
 )
-def test_every_solver_has_its_order(hold, sampler, order, slack, steps, process, data):
+def test_every_solver_has_its_order(hold, sampler, order, slack, steps, kind, data):
     r"""$\lVert x^{(n)} - x \rVert = O(n^{-p})$: $p = 1$ for Euler, DDIM; 2 for Heun, EDM, DPM-Solver++(2M); 4 for RK4
 
     When the steps double, three times over, the distance from the exact flow falls by $2^p$. A wrong coefficient seldom
@@ -330,12 +354,16 @@ def test_every_solver_has_its_order(hold, sampler, order, slack, steps, process,
     Source: Hairer, Nørsett & Wanner 1993, II.1; Lu et al. 2022 (DPM-Solver++), §4; Karras et al. 2022 (EDM), §3.
     Catches: Heun's second slope at the first time; weights of RK4 that sum to 1 but are wrong; a wrong extrapolation.
     """
+    process = kind()
     model, noisy = td.Oracle(data, process), float(process.log_snr(process.t_max))
     x = process.prior(np.random.default_rng(0), 20, model.like)
     grids = [equal_steps(process, noisy, 5.0, steps * 2**k) for k in range(4)]
-    slope = lambda t, y: ode.drift(model, process, y.reshape(x.shape), t).ravel()  # noqa: E731
+
+    def slope(t, y):
+        return probability_flow.velocity(model, y.reshape(x.shape), process.at(t)).ravel()
+
     exact = solve_ivp(slope, grids[0][[0, -1]], x.ravel(), "DOP853", rtol=1e-12, atol=1e-12).y[:, -1].reshape(x.shape)
-    errors = [rms(td.last(sampler(model, process, x, ts))[1] - exact) for ts in grids]
+    errors = [rms(td.last(sampler(model, x, ts))[1] - exact) for ts in grids]
     hold(rates(errors) - order, 0, scale=slack)
 
 
@@ -344,9 +372,9 @@ def test_every_solver_has_its_order(hold, sampler, order, slack, steps, process,
     float64=0.15,
     float32="errors of high order vanish in the rounding of single precision",
     bugs=[
-        (td.probability_flow, "STEPS[method](velocity", "STEPS['euler'](velocity"),
-        (ode.heun_step, "f(x + h * k1, s)", "f(x + h * k1, t)"),
-        (ode.rk4_step, "h / 6", "h / 6.01"),
+        edit(td.probability_flow, "STEPS[method]", "STEPS['euler']"),
+        edit(solvers.heun_step, "f(x + h * k1, s)", "f(x + h * k1, t)"),
+        edit(solvers.rk4_step, "h / 6", "h / 6.01"),
     ],
 )
 @pytest.mark.parametrize(("method", "rate"), [("euler", 1), ("heun", 3), ("rk4", 5)])
@@ -361,19 +389,19 @@ def test_a_round_trip_flatters_even_orders(hold, method, rate):
     """
     process = td.VP()
     model = td.Oracle(LINE, process)
-    x, errors = model.at(process.time(4.0)).sample(np.random.default_rng(0), 20), []
+    x, errors = model.marginal(float(process.time(4.0))).sample(np.random.default_rng(0), 20), []
     for steps in (25, 50, 100, 200):
         ts = equal_steps(process, 4.0, -4.0, steps)
-        forth = td.last(td.probability_flow(model, process, x, ts, method=method))[1]
-        errors.append(rms(td.last(td.probability_flow(model, process, forth, ts[::-1], method=method))[1] - x))
+        forth = td.last(td.probability_flow(model, x, ts, method=method))[1]
+        errors.append(rms(td.last(td.probability_flow(model, forth, ts[::-1], method=method))[1] - x))
     hold(rates(errors) - rate, 0, scale=1)
 
 
-def map_of_paths(process, data, ts, lam):
+def map_of_paths(process, data, ts, eta):
     """Euler–Maruyama ends at c + c_x x_T + Σ_i c_i Δw_i: (c, c_x, c_i), from unit vectors in the place of noise."""
     unit = np.eye(len(ts) + 1)[:, :, None]
     x, increments = unit[-1], iter(unit)
-    walk = td.euler_maruyama(td.Oracle(data, process), process, x, ts, lam=lam, noise=lambda t, s: next(increments))
+    walk = td.euler_maruyama(td.Oracle(data, process), x, ts, eta=eta, noise=lambda t, s: next(increments))
     end = td.last(walk)[1][:, 0]
     return end[-2], end[-1] - end[-2], end[:-2] - end[-2]
 
@@ -393,19 +421,15 @@ def error_on_geometric_brownian_motion(factor, steps):
     float64=0.15,
     float32="differences of paths vanish in the rounding of single precision",
     bugs=[
-        (euler_maruyama_step, "lam * g * dw", "1.01 * lam * g * dw"),
-        (euler_maruyama_step, "process.g2(t) / process.sigma(t)", "process.g2(s) / process.sigma(t)"),
-        (euler_maruyama_step, "(1 + lam**2)", "(1 + lam)"),
+        edit(euler_maruyama_step, "eta * now.g2**0.5", "1.01 * eta * now.g2**0.5"),
+        edit(euler_maruyama_step, "_ * now.g2 / now.sigma", "_ * then.g2 / now.sigma"),
+        edit(euler_maruyama_step, "1 + eta**2", "1 + eta"),
     ],
     about=td.euler_maruyama,
 )
-@pytest.mark.parametrize("lam", [0.5, 1.0])
-@pytest.mark.parametrize(
-    ("process", "start", "stop"),
-    [(td.VP(), 1.0, 0.1), (td.VE(), 1.0, 0.4), (td.Cosine(), 0.9, 0.1)],
-    ids=["VP", "VE", "Cosine"],
-)
-def test_euler_maruyama_is_of_order_one_where_noise_is_additive(hold, process, start, stop, lam):
+@pytest.mark.parametrize("eta", [0.5, 1.0])
+@pytest.mark.parametrize(("kind", "start", "stop"), [(td.VP, 1.0, 0.1), (td.VE, 1.0, 0.4), (td.Cosine, 0.9, 0.1)])
+def test_euler_maruyama_is_of_order_one_where_noise_is_additive(hold, kind, start, stop, eta):
     r"""$x^{(n)}$ errs by $O(1/n)$ in mean, in variance and along a path; of $dX = X\,dw$, by $O(n^{-1/2})$ along a path
 
     On Gaussian data every step is affine, so that unit vectors for the increments of a Brownian path give the law of
@@ -415,12 +439,15 @@ def test_euler_maruyama_is_of_order_one_where_noise_is_additive(hold, process, s
     Source: Kloeden & Platen 1992, §10.2–10.3 and §14.1.
     Catches: noise of the wrong size, which no number of steps mends; coefficients of one time mixed with another's.
     """
-    m, v = 0.6, 0.4
-    data = td.GaussianMixture([1.0], [[m]], [[[v]]])
-    law = lambda t: (process.alpha(t) * m, process.alpha(t) ** 2 * v + process.sigma(t) ** 2)  # noqa: E731
+    m, var, process = 0.6, 0.4, kind()
+    data = td.GaussianMixture([1.0], [[m]], [[[var]]])
+
+    def law(t):
+        return process.alpha(t) * m, process.alpha(t) ** 2 * var + process.sigma(t) ** 2
+
     (mean, variance), exact = law(start), law(stop)
     grids = [np.linspace(start, stop, n + 1) for n in (100, 200, 400, 800)]
-    maps = [map_of_paths(process, data, ts, lam) for ts in grids]
+    maps = [map_of_paths(process, data, ts, eta) for ts in grids]
 
     ends = []
     for ts, (c, c_x, c_i) in zip(grids, maps, strict=True):

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from itertools import product
+from typing import Any
 
 import numpy as np
 from scipy import integrate
 
 import tinydiff as td
+from tinydiff.denoisers import Wrapper
 
 STEP = 1e-30
 
@@ -53,6 +55,11 @@ def log_density(mixture: td.GaussianMixture, x: np.ndarray, alpha: float = 1.0, 
     return shift + np.log(np.sum(np.exp(log_joint - shift), axis=0))
 
 
+def columns(process: td.Process, *times: float, like: np.ndarray) -> list[td.Level]:
+    """The levels at some times, each of them for all the rows of `like`, with coefficients in its dtype."""
+    return [process.at(np.full(like.shape[0], t), like=like) for t in times]
+
+
 def kernel(process: td.Process, t: float, s: float) -> tuple[float, float]:
     """q(x_t | x_s) = N(a x_s, v), gathered from the steps, or instants, between s and t: each fades what was there."""
     if isinstance(process, td.Discrete):
@@ -60,24 +67,26 @@ def kernel(process: td.Process, t: float, s: float) -> tuple[float, float]:
         for beta in process.betas[round(s * process.T) : round(t * process.T)]:
             a, v = a * np.sqrt(1 - beta), v * (1 - beta) + beta
         return a, v
-    fade = lambda r: (process.alpha(t) / process.alpha(r)) ** 2 * process.g2(r)  # noqa: E731
-    integral = lambda f: integrate.quad(f, s, t, epsabs=0, epsrel=1e-12, limit=200)[0]  # noqa: E731
-    return np.exp(integral(process.f)) if process.f(t) else 1.0, integral(fade)
+
+    def faded_noise(r: float) -> float:
+        return (process.alpha(t) / process.alpha(r)) ** 2 * process.g2(r)
+
+    def integral(f: Callable) -> float:
+        return integrate.quad(f, s, t, epsabs=0, epsrel=1e-12, limit=200)[0]
+
+    return np.exp(integral(process.f)) if process.f(t) else 1.0, integral(faded_noise)
 
 
-class Louder(td.denoisers.Around):
+class Louder(Wrapper):
     """The denoiser with ε̂ = (1 + κ) ε*: exact but for the volume of its noise."""
 
     def __init__(self, oracle: td.Oracle, kappa: float) -> None:
         super().__init__(oracle)
         self.kappa = kappa
 
-    def __call__(self, x: np.ndarray, t: float) -> np.ndarray:
+    def __call__(self, x: np.ndarray, t: Any) -> np.ndarray:
         return (1 + self.kappa) * self.model(x, t)
 
-    def x0(self, x: np.ndarray, t: float) -> np.ndarray:
-        return td.denoisers.x0_from_eps(self.process, x, t, self(x, t))
-
-    def linearize(self, x: np.ndarray, t: float) -> tuple[np.ndarray, Callable]:
+    def linearize(self, x: np.ndarray, t: Any) -> tuple[np.ndarray, Callable]:
         eps, pull = self.model.linearize(x, t)
-        return (1 + self.kappa) * eps, lambda v: (1 + self.kappa) * pull(v)
+        return (1 + self.kappa) * eps, lambda u: (1 + self.kappa) * pull(u)

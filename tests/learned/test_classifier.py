@@ -41,11 +41,11 @@ def batch(rng):
     return rng.standard_normal((3, 6, 3))
 
 
-def loss_of(network, process, theta, x, t, labels, w=1.0):
+def loss_of(network, theta, now, x, labels, w=1.0):
     """−mean w ln p(label | x_t), from the network's output and a softmax written out; complex where θ is."""
-    logits = network(theta, *network_inputs(process, x, t))[0]
-    share = np.exp(logits - np.max(logits.real, axis=1, keepdims=True))
-    return -np.mean(w * np.log(share[np.arange(len(x)), labels] / np.sum(share, axis=1)))
+    logits = network(theta, *network_inputs(x, now))[0]
+    odds = np.exp(logits - np.max(logits.real, axis=1, keepdims=True))
+    return -np.mean(w * np.log(odds[np.arange(len(x)), labels] / np.sum(odds, axis=1)))
 
 
 # The loss
@@ -56,13 +56,12 @@ def loss_of(network, process, theta, x, t, labels, w=1.0):
 def test_the_gradient_of_every_parameter_by_complex_step(process, norm, rng):
     """g_i = ∂L/∂θ_i, of L written out, since cross_entropy's own is a float → p − one-hot turned round, no 1/B."""
     classifier, (x0, eps, _) = make(rng, process, norm, width=4, blocks=1), batch(rng)
-    network, theta, x = classifier.network, classifier.theta, process.perturb(x0, T, eps)
-    loss, grad = cross_entropy(network, process, theta, x0, T, eps, LABELS)
+    network, theta, now = classifier.network, classifier.theta, process.at(T, like=x0)
+    x = now.perturb(x0, eps)
+    loss, grad = cross_entropy(network, theta, now, x0, eps, LABELS)
     assert isinstance(loss, float)
-    assert loss == pytest.approx(loss_of(network, process, theta, x, T, LABELS), rel=1e-13)
-    exact = [
-        np.imag(loss_of(network, process, theta + 1j * STEP * e, x, T, LABELS)) / STEP for e in np.eye(network.size)
-    ]
+    assert loss == pytest.approx(loss_of(network, theta, now, x, LABELS), rel=1e-13)
+    exact = [np.imag(loss_of(network, theta + 1j * STEP * e, now, x, LABELS)) / STEP for e in np.eye(network.size)]
     assert np.max(np.abs(grad - exact)) <= 1e-12 * np.max(np.abs(exact))
 
 
@@ -72,11 +71,12 @@ def test_a_direction_of_the_weighted_loss_by_complex_step(process, name, rng):
     """⟨g, u⟩ = dL(θ + hu)/dh with a weight w(t) for each row → the weight in the loss and not in its gradient."""
     weight = objective.WEIGHTS[name]
     classifier, (x0, eps, _) = make(rng, process), batch(rng)
-    theta, x, w = classifier.theta, process.perturb(x0, T, eps), weight(process, T)
-    loss, grad = cross_entropy(NETWORK, process, theta, x0, T, eps, LABELS, weight)
-    assert loss == pytest.approx(loss_of(NETWORK, process, theta, x, T, LABELS, w), rel=1e-13)
+    theta, now, w = classifier.theta, process.at(T, like=x0), weight(process.at(T))
+    x = now.perturb(x0, eps)
+    loss, grad = cross_entropy(NETWORK, theta, now, x0, eps, LABELS, weight)
+    assert loss == pytest.approx(loss_of(NETWORK, theta, now, x, LABELS, w), rel=1e-13)
     u = rng.standard_normal(NETWORK.size)
-    slope = np.imag(loss_of(NETWORK, process, theta + 1j * STEP * u, x, T, LABELS, w)) / STEP
+    slope = np.imag(loss_of(NETWORK, theta + 1j * STEP * u, now, x, LABELS, w)) / STEP
     size = np.sqrt(grad @ grad * (u @ u))
     assert grad @ u == pytest.approx(slope, rel=0, abs=1e-12 * size)
 
@@ -85,36 +85,39 @@ def test_the_loss_is_that_of_the_classifier(rng):
     """−mean ln p(label | x_t) by Classifier.log_p at the same points: it is trained on what it will say."""
     for process in PROCESSES:
         classifier, (x0, eps, _) = make(rng, process), batch(rng)
-        loss, _ = cross_entropy(NETWORK, process, classifier.theta, x0, T, eps, LABELS)
-        log_p = classifier.log_p(process.perturb(x0, T, eps), T)
+        now = process.at(T, like=x0)
+        loss, _ = cross_entropy(NETWORK, classifier.theta, now, x0, eps, LABELS)
+        log_p = classifier.log_p(now.perturb(x0, eps), T)
         assert loss == pytest.approx(-np.mean(log_p[np.arange(6), LABELS]), rel=1e-13)
 
 
 @pytest.mark.parametrize("classes", [1, 2, 7])
 def test_at_the_start_every_class_is_as_probable(classes, rng):
-    """A network begins with F = 0: the loss is ln C, and the gradient of the last bias 1/C − the share of the class."""
+    """A network begins with F = 0: the loss is ln C, and the gradient of the last bias 1/C − the class's fraction."""
     network = td.TimeMLP(3, 8, 2, outputs=classes)
     x0, eps, _ = batch(rng)
     labels = np.arange(6) % classes
-    loss, grad = cross_entropy(network, td.VP(), network.init(rng, np.float64), x0, T, eps, labels)
+    loss, grad = cross_entropy(network, network.init(rng, np.float64), td.VP().at(T, like=x0), x0, eps, labels)
     assert loss == pytest.approx(np.log(classes), rel=1e-14, abs=1e-15)
     assert_allclose(grad[-classes:], 1 / classes - np.bincount(labels, minlength=classes) / 6, rtol=0, atol=1e-15)
 
 
 def test_the_gradient_of_a_batch_is_the_average_of_its_halves(rng):
     classifier, (x0, eps, _) = make(rng, td.VP()), batch(rng)
-    whole = cross_entropy(NETWORK, td.VP(), classifier.theta, x0, T, eps, LABELS)
+    now = td.VP().at(T, like=x0)
+    loss, grad = cross_entropy(NETWORK, classifier.theta, now, x0, eps, LABELS)
     halves = [
-        cross_entropy(NETWORK, td.VP(), classifier.theta, x0[h], T[h], eps[h], LABELS[h])
-        for h in (slice(3), slice(3, 6))
+        cross_entropy(NETWORK, classifier.theta, now[rows], x0[rows], eps[rows], LABELS[rows])
+        for rows in (slice(3), slice(3, 6))
     ]
-    assert whole[0] == pytest.approx(np.mean([loss for loss, _ in halves]), rel=1e-13)
-    assert_allclose(whole[1], np.mean([grad for _, grad in halves], axis=0), rtol=0, atol=1e-14)
+    assert loss == pytest.approx(np.mean([half for half, _ in halves]), rel=1e-13)
+    assert_allclose(grad, np.mean([half for _, half in halves], axis=0), rtol=0, atol=1e-14)
 
 
 def test_one_label_for_all_rows_is_that_label_in_each(rng):
     classifier, (x0, eps, _) = make(rng, td.VP()), batch(rng)
-    one, each = (cross_entropy(NETWORK, td.VP(), classifier.theta, x0, T, eps, labels) for labels in (2, np.full(6, 2)))
+    now = td.VP().at(T, like=x0)
+    one, each = (cross_entropy(NETWORK, classifier.theta, now, x0, eps, labels) for labels in (2, np.full(6, 2)))
     assert one[0] == pytest.approx(each[0], rel=1e-14)
     assert_allclose(one[1], each[1], rtol=0, atol=1e-15)
 
@@ -123,9 +126,9 @@ def test_one_label_for_all_rows_is_that_label_in_each(rng):
 def test_labels_are_classes(labels, rng):
     """Integers from 0 to C − 1: no −1 for none, as a denoiser has, and no numbers with a point."""
     classifier, (x0, eps, _) = make(rng, td.VP()), batch(rng)
-    message = re.escape(f"labels must be integers from 0 to 3; got {np.unique(labels)}.")
+    message = re.escape(f"labels must be whole numbers among 0 to 3; got {np.atleast_1d(labels).tolist()}.")
     with pytest.raises(ValueError, match=message):
-        cross_entropy(NETWORK, td.VP(), classifier.theta, x0, T, eps, labels)
+        cross_entropy(NETWORK, classifier.theta, td.VP().at(T, like=x0), x0, eps, labels)
     with pytest.raises(ValueError, match=message):
         classifier.grad_log_p(labels)(x0, T)
 
@@ -169,9 +172,12 @@ def test_its_gradient_is_the_complex_step_of_its_column(process, norm, t, labels
     VE; one-hot and p swapped; the class of another row.
     """
     classifier = make(rng, process, norm)
-    x = process.perturb(*batch(rng)[:1], t, batch(rng)[1])
-    column = np.broadcast_to(labels, 6)
-    log_p = lambda z: classifier.log_p(z, t)[np.arange(6), column]  # noqa: E731
+    x0, eps, _ = batch(rng)
+    x, column = process.at(t, like=x0).perturb(x0, eps), np.broadcast_to(labels, 6)
+
+    def log_p(x):
+        return classifier.log_p(x, t)[np.arange(6), column]
+
     exact = np.stack([np.imag(log_p(x + 1j * STEP * e)) / STEP for e in np.eye(3)], axis=1)
     found = classifier.grad_log_p(labels)(x, t)
     assert np.max(np.abs(exact)) > 1e-3
@@ -206,7 +212,10 @@ def test_the_jacobian_of_the_push_is_symmetric(norm, rng):
     """uᵀ (∇∇ ln p) v = vᵀ (∇∇ ln p) u by complex steps of grad_log_p, which guidance pulls through."""
     classifier, (x, u, v) = make(rng, td.VP(), norm), batch(rng)
     push = classifier.grad_log_p(LABELS)
-    along = lambda d: np.imag(push(x + 1j * STEP * d, T)) / STEP  # noqa: E731
+
+    def along(direction):
+        return np.imag(push(x + 1j * STEP * direction, T)) / STEP
+
     one, other = np.sum(v * along(u), axis=1), np.sum(u * along(v), axis=1)
     assert_allclose(one, other, rtol=0, atol=1e-12 * np.max(np.abs(one)))
     h = 1e-6
@@ -235,12 +244,12 @@ def test_float32_stays_float32(rng):
             classifier.features(x, t),
         ):
             assert answer.dtype == np.float32
-    grad = cross_entropy(NETWORK, td.VP(), classifier.theta, x, T, x, LABELS)[1]
+    grad = cross_entropy(NETWORK, classifier.theta, td.VP().at(T, like=x), x, x, LABELS)[1]
     assert grad.dtype == np.float32
 
 
 @pytest.mark.parametrize("network", [td.TimeMLP(2, 8), td.TimeMLP(2, 8, classes=2), td.TimeMLP(2, 8, 1, 2, outputs=2)])
-def test_a_classifier_has_outputs_and_is_told_no_class(network, rng):
+def test_a_classifier_has_outputs_and_no_class_goes_in(network, rng):
     message = re.escape("a classifier is told no class, it outputs them: TimeMLP(dim, outputs=classes).")
     with pytest.raises(ValueError, match=message):
         td.Classifier(network, np.zeros(network.size), td.VP())
@@ -266,7 +275,7 @@ def trained(name):
     """A classifier of one of the toys after a second of training, with its exact counterpart."""
     data, process = td.toys.TOYS[name](), td.VP()
     network = td.TimeMLP(2, 32, 2, outputs=len(np.unique(data.labels)))
-    states = td.train_classifier(network, process, data, steps=800, rng=np.random.default_rng(0))
+    states = td.train_classifier(network, process, data, steps=800, rng=0)
     return td.Classifier(network, td.last(states).ema, process), td.Oracle(data, process)
 
 
@@ -276,7 +285,7 @@ def test_training_comes_near_the_exact_classifier(name, log_snr, rng):
     """E KL(p(y|x_t) ‖ p_θ(y|x_t)) < .02 nats at every noise level, where ln C − H(y|x_t) is up to ln 5."""
     classifier, oracle = trained(name)
     t = float(oracle.process.time(log_snr))
-    x = oracle.process.perturb(oracle.data.sample(rng, 2000), t, rng.standard_normal((2000, 2)))
+    x = oracle.process.at(t).perturb(oracle.data.sample(rng, 2000), rng.standard_normal((2000, 2)))
     exact, found = oracle.log_p(x, t), classifier.log_p(x.astype(np.float32), t)
     kl = np.mean(np.sum(np.exp(exact) * (exact - found), axis=1))
     assert 0 < kl < 0.02
@@ -285,24 +294,22 @@ def test_training_comes_near_the_exact_classifier(name, log_snr, rng):
 @pytest.mark.parametrize("name", ["moons32", "pinwheel40"])
 @pytest.mark.parametrize("w", [0.3, 1.0, 3.0])
 def test_it_guides_as_the_exact_classifier_does(name, w):
-    """From the same noise, the share of samples in the class that was asked for agrees within .03, between that of the
-    unguided model and 1, and so do the points as a whole.
+    """From the same noise, the fraction of samples in the class that was asked for agrees within .03, between that of
+    the unguided model and 1, and so do the points as a sample.
     """
     classifier, oracle = trained(name)
-    process, n = oracle.process, 1000
-    shares, points = [], []
+    n, found, points = 1000, [], []
     for push in (classifier.grad_log_p(1), oracle.grad_log_p(1)):
-        guided = td.classifier(oracle, push, w)
-        x = td.sample(guided, process, n, sampler=td.dpm_solver_pp_2m, steps=20, rng=np.random.default_rng(3))
+        x = td.sample(td.ClassifierGuidance(oracle, push, w), n, sampler=td.dpm_solver_2m, steps=20, rng=3)
         assert np.all(np.isfinite(x))
         points.append(x)
-        shares.append(td.class_agreement(oracle.log_p(x, process.t_min), np.ones(n, int))[0])
+        found.append(td.class_agreement(oracle.log_p(x, oracle.process.t_min), np.ones(n, int))[0])
     unguided = oracle.classes()[1][1]
-    assert shares[0] == pytest.approx(shares[1], abs=0.03)
-    assert shares[0] > unguided + 0.1
-    assert w < 1 or shares[0] > 0.95
-    whole_law = oracle.data.sample(np.random.default_rng(1), n)
-    assert td.energy_distance(*points) < 0.1 * td.energy_distance(points[1], whole_law)
+    assert found[0] == pytest.approx(found[1], abs=0.03)
+    assert found[0] > unguided + 0.1
+    assert w < 1 or found[0] > 0.95
+    of_all_classes = oracle.data.sample(np.random.default_rng(1), n)
+    assert td.energy_distance(*points) < 0.1 * td.energy_distance(points[1], of_all_classes)
 
 
 def test_the_classifier_judges_as_the_exact_one(rng):
@@ -324,12 +331,12 @@ def test_a_stopped_and_resumed_run_equals_one_that_never_stopped(same, data, rng
     """Bit for bit, through train's own state."""
     law = td.toys.moons32()
     data = law if data == "mixture" else law.sample(rng, 100, labels=True)
-    run = lambda **state: td.train_classifier(SMALL, td.VP(), data, steps=12, batch=32, **state)  # noqa: E731
-    whole = list(run(rng=np.random.default_rng(3)))
-    assert [state.step for state in whole] == list(range(1, 13))
-    resumed = list(run(rng=rng, state=whole[4]))
+    arguments = {"steps": 12, "batch": 32}
+    unbroken = list(td.train_classifier(SMALL, td.VP(), data, rng=3, **arguments))
+    assert [state.step for state in unbroken] == list(range(1, 13))
+    resumed = list(td.train_classifier(SMALL, td.VP(), data, rng=rng, state=unbroken[4], **arguments))
     assert len(resumed) == 7
-    assert all(same(a, b) for a, b in zip(resumed, whole[5:], strict=True))
+    assert all(same(a, b) for a, b in zip(resumed, unbroken[5:], strict=True))
 
 
 def test_every_label_is_seen_and_the_weight_and_times_are_trains(rng):
@@ -341,9 +348,9 @@ def test_every_label_is_seen_and_the_weight_and_times_are_trains(rng):
         seen.append(t)
         return t
 
-    def weight(process, t):
-        assert_array_equal(t, seen[-1])
-        return np.zeros_like(t)
+    def weight(now):
+        assert_array_equal(np.ravel(now.t), seen[-1])
+        return 0 * now.t
 
     states = list(
         td.train_classifier(SMALL, td.VP(), td.toys.moons32(), steps=5, batch=64, times=times, weight=weight, rng=rng)
@@ -357,15 +364,16 @@ def test_every_label_is_seen_and_the_weight_and_times_are_trains(rng):
 
 
 def test_data_without_labels_are_refused_before_the_first_step(rng):
-    for data in (np.zeros((5, 2)), (np.zeros((5, 2)), np.zeros(6, int))):
+    x = rng.standard_normal((5, 2))
+    for data in (x, (x, np.zeros(6, int))):
         with pytest.raises(ValueError, match=r"must be a pair \(points, labels\) with a label a point"):
             td.train_classifier(SMALL, td.VP(), data, rng=rng)
-    with pytest.raises(ValueError, match="labels must be integers from 0 to 1; got"):
+    with pytest.raises(ValueError, match="labels must be whole numbers among 0 to 1; got"):
         next(td.train_classifier(SMALL, td.VP(), td.toys.pinwheel40(), rng=rng))
 
 
 def test_a_classifier_learns_from_few_points_of_a_dataset(rng):
-    """A Dataset of two clouds far apart, float32, raw labels in bytes: every point is told."""
+    """A Dataset of two clouds far apart, float32, raw labels in bytes: every point is classed rightly."""
     labels = np.arange(60, dtype=np.uint8) % 2
     x = (rng.standard_normal((60, 2)) * 0.2 + np.where(labels, 1.0, -1.0)[:, None]).astype(np.float32)
     data, process = td.Dataset(x, labels, 0.0, 1.0), td.Cosine()
@@ -375,7 +383,7 @@ def test_a_classifier_learns_from_few_points_of_a_dataset(rng):
 
 
 @pytest.mark.skipif(not os.environ.get("TINYDIFF_MNIST_DIR"), reason="TINYDIFF_MNIST_DIR is not set")
-def test_digits_are_told_after_300_steps(rng):
+def test_digits_are_classed_after_300_steps(rng):
     """More than 90 % of 2,000 test digits at t_min, on which it was not trained."""
     train, test = td.load_mnist("train"), td.load_mnist("test")
     process, network = td.Cosine(), td.TimeMLP(784, 128, 2, outputs=10)

@@ -86,5 +86,5 @@ def test_embedding_is_the_row_of_the_label_and_minus_one_the_last(rng):
 
 @pytest.mark.parametrize("labels", [[3], [-2], [0.5]])
 def test_embedding_rejects_other_labels(labels):
-    with pytest.raises(ValueError, match="labels must be integers from 0 to 2"):
+    with pytest.raises(ValueError, match="labels must be whole numbers among 0 to 2, or −1 for none"):
         layers.embedding(np.zeros(4), np.array(labels), 3)

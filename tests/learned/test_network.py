@@ -31,15 +31,17 @@ def test_gradient_agrees_with_pytorch(rng):
     leaf, inputs = torch.tensor(theta, requires_grad=True), torch.tensor(x, requires_grad=True)
     pieces = dict(zip(network.shapes, torch.split(leaf, [n * m for n, m in network.shapes.values()]), strict=True))
     table = {name: piece.reshape(network.shapes[name]) for name, piece in pieces.items()}
-    linear = lambda name, h: torch.nn.functional.linear(h, table[name][:-1].T, table[name][-1])  # noqa: E731
     angle = torch.tensor(lam)[:, None] * torch.tensor(network.frequencies)
     c = torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)
     c = c + torch.nn.functional.embedding(torch.tensor(labels % 4), table["label"])
-    norm = lambda h: torch.nn.functional.layer_norm(h, h.shape[1:], eps=1e-5)  # noqa: E731
+
+    def linear(name, h):
+        return torch.nn.functional.linear(h, table[name][:-1].T, table[name][-1])
+
     h = linear("in", inputs)
     for i in range(network.blocks):
         gamma, delta = (c @ half[:-1] + half[-1] for half in table[f"modulate{i}"].chunk(2))
-        u = norm(h) * (1 + gamma) + delta
+        u = torch.nn.functional.layer_norm(h, h.shape[1:], eps=1e-5) * (1 + gamma) + delta
         h = h + linear(f"down{i}", torch.nn.functional.silu(linear(f"up{i}", u)))
     out = linear("out", h)
     (out * torch.tensor(dy)).sum().backward()
@@ -60,19 +62,17 @@ class TestDenoiser:
     def test_eps_and_x0_obey_x_equals_alpha_x0_plus_sigma_eps(self, process, prediction, rng):
         """x = α x̂_0 + σ ε̂, whichever of the two F is."""
         model, x = self.model(rng, process, prediction), rng.standard_normal((4, 3))
-        alpha, sigma = process.alpha(T)[:, None], process.sigma(T)[:, None]
-        np.testing.assert_allclose(alpha * model.x0(x, T) + sigma * model(x, T), x, rtol=1e-9, atol=1e-10)
+        again = process.at(T, like=x).perturb(model.x0(x, T), model(x, T))
+        np.testing.assert_allclose(again, x, rtol=1e-9, atol=1e-10)
 
     def test_the_output_is_what_the_prediction_names(self, process, prediction, rng):
         """F = ε̂, x̂_0, (αε̂ − σx̂_0)/√(α² + σ²) or −ε̂/σ."""
         model, x = self.model(rng, process, prediction), rng.standard_normal((4, 3))
-        alpha, sigma = process.alpha(T)[:, None], process.sigma(T)[:, None]
-        said, _ = model.network(model.theta, *network_inputs(process, x, T), model.labels)
-        eps, x0 = model(x, T), model.x0(x, T)
-        meant = {"eps": eps, "x0": x0, "v": (alpha * eps - sigma * x0) / np.hypot(alpha, sigma), "score": -eps / sigma}[
-            prediction
-        ]
-        np.testing.assert_allclose(meant, said, rtol=1e-8, atol=1e-10)
+        now, eps, x0 = process.at(T, like=x), model(x, T), model.x0(x, T)
+        output, _ = model.network(model.theta, *network_inputs(x, now), model.labels)
+        v = (now.alpha * eps - now.sigma * x0) / np.hypot(now.alpha, now.sigma)
+        meant = {"eps": eps, "x0": x0, "v": v, "score": -eps / now.sigma}
+        np.testing.assert_allclose(meant[prediction], output, rtol=1e-8, atol=1e-10)
 
     def test_one_time_is_that_time_in_every_row(self, process, prediction, rng):
         model, x = self.model(rng, process, prediction), rng.standard_normal((4, 3))
@@ -85,7 +85,8 @@ def test_float32_stays_float32(rng):
     model = td.NetworkDenoiser(network, network.init(rng), td.VP())
     x = rng.standard_normal((4, 3)).astype(np.float32)
     for t in (0.3, np.linspace(0.1, 0.9, 4)):
-        for out in (model(x, t), model.x0(x, t), model.vjp(x, t, x)):
+        (eps, pull), (x0, pull_x0) = model.linearize(x, t), model.linearize_x0(x, t)
+        for out in (model(x, t), model.x0(x, t), eps, pull(x), x0, pull_x0(x)):
             assert out.dtype == np.float32
     assert model.like.dtype == np.float32
     assert model.like.shape == (0, 3)
@@ -101,10 +102,11 @@ def test_the_network_sees_unit_variance_and_a_clipped_log_snr(rng):
     """x/√(α² + σ²) has variance 1 for data of variance 1, on VE too; λ is clipped to ±14."""
     eps, x0 = rng.standard_normal((2, 50_000, 1))
     for process in (td.VP(), td.VE(), td.SubVP(), td.Straight()):
-        seen, _ = network_inputs(process, process.perturb(x0, 0.7, eps), 0.7)
+        now = process.at(0.7)
+        seen, _ = network_inputs(now.perturb(x0, eps), now)
         assert np.std(seen) == pytest.approx(1, abs=0.02)
-    assert network_inputs(td.Cosine(), x0[:1], 0.0)[1] == 14
-    assert network_inputs(td.Cosine(), x0[:1], 1.0)[1] == -14
+    assert network_inputs(x0[:1], td.Cosine().at(0.0))[1] == 14
+    assert network_inputs(x0[:1], td.Cosine().at(1.0))[1] == -14
 
 
 # Outputs of another number, and the features that they are linear in
@@ -122,7 +124,10 @@ def test_gradient_with_outputs_of_another_number_by_complex_step(outputs, classe
     assert y.shape == (4, outputs)
     grad = np.full(network.size, np.nan)
     dx = pullback(dy, grad)
-    value = lambda theta, x: np.imag(np.sum(dy * network(theta, x, lam, labels)[0])) / STEP  # noqa: E731
+
+    def value(theta, x):
+        return np.imag(np.sum(dy * network(theta, x, lam, labels)[0])) / STEP
+
     exact = np.array([value(theta + 1j * STEP * e, x) for e in np.eye(network.size)])
     exact_x = np.array([value(theta, x + 1j * STEP * e.reshape(4, 3)) for e in np.eye(12)]).reshape(4, 3)
     assert np.max(np.abs(grad - exact)) <= 1e-12 * np.max(np.abs(exact))
@@ -163,7 +168,10 @@ def test_the_gradient_of_the_features_by_complex_step(classes, rng):
     labels = np.array([0, 2, -1, 2]) if classes else None
     grad = np.full(network.size, np.nan)
     dx = network.features(theta, x, lam, labels)[1](dh, grad)
-    value = lambda theta, x: np.imag(np.sum(dh * network.features(theta, x, lam, labels)[0])) / STEP  # noqa: E731
+
+    def value(theta, x):
+        return np.imag(np.sum(dh * network.features(theta, x, lam, labels)[0])) / STEP
+
     exact = np.array([value(theta + 1j * STEP * e, x) for e in np.eye(network.size)])
     exact_x = np.array([value(theta, x + 1j * STEP * e.reshape(4, 3)) for e in np.eye(12)]).reshape(4, 3)
     last = network.size - 9 * 5
@@ -183,11 +191,11 @@ def test_a_network_with_outputs_is_no_denoiser():
 
 
 def test_wrong_sizes_are_named():
-    with pytest.raises(ValueError, match="outputs must be at least 0; got -1"):
+    with pytest.raises(ValueError, match="outputs must be 0 or more; got -1"):
         td.TimeMLP(2, outputs=-1)
-    with pytest.raises(ValueError, match="width must be at least 1; got 0"):
+    with pytest.raises(ValueError, match="width must be 1 or more; got 0"):
         td.TimeMLP(2, 0)
-    with pytest.raises(ValueError, match="prediction must be one of eps, x0, v, score; got 'noise'"):
+    with pytest.raises(ValueError, match="prediction must be one of 'eps', 'x0', 'v', 'score'; got 'noise'"):
         td.TimeMLP(2, prediction="noise")
     network = td.TimeMLP(2, 8)
     with pytest.raises(ValueError, match=f"the network's {network.size} parameters; got shape"):
@@ -196,6 +204,22 @@ def test_wrong_sizes_are_named():
         td.NetworkDenoiser(network, np.zeros(network.size), td.VP())(np.zeros((4, 3)), 0.5)
     with pytest.raises(ValueError, match="made without classes"):
         td.NetworkDenoiser(network, np.zeros(network.size), td.VP()).given(0)
+
+
+@pytest.mark.parametrize("labels", [3, -2, 0.5, [0.0, 1.0], [[0, 1]]], ids=str)
+def test_labels_are_whole_numbers_of_the_classes(labels, rng):
+    network, theta = make(rng, classes=3)
+    with pytest.raises(ValueError, match="labels must be whole numbers among 0 to 2, or −1 for none"):
+        td.NetworkDenoiser(network, theta, td.VP()).given(labels)
+
+
+def test_labels_are_as_many_as_points_or_one(rng):
+    network, theta = make(rng, classes=3)
+    model, x = td.NetworkDenoiser(network, theta, td.VP()), rng.standard_normal((4, 3))
+    np.testing.assert_array_equal(model.given([2])(x, 0.5), model.given(2)(x, 0.5))
+    for answer in (model.given([0, 1, 2]), model.given([0, 1, 2]).x0, model.given([0, 1, 2]).linearize_x0):
+        with pytest.raises(ValueError, match="labels must be one, or one for each of 4 rows; got 3"):
+            answer(x, 0.5)
 
 
 def test_a_label_without_a_block_to_hear_it_gets_no_gradient(rng):
@@ -215,7 +239,10 @@ def test_a_network_of_logits_is_not_trained_as_a_denoiser(rng):
 def test_times_may_live_where_the_points_do(rng):
     """A row's own time as an array of another library, on its device."""
     strict = pytest.importorskip("array_api_strict")
-    to = lambda a: strict.asarray(a, device=strict.Device("device1"))  # noqa: E731
+
+    def to(a):
+        return strict.asarray(a, device=strict.Device("device1"))
+
     network, process = td.TimeMLP(2, 4, 1), td.VP()
     theta, x, t = rng.standard_normal(network.size), rng.standard_normal((3, 2)), np.array([0.1, 0.5, 0.9])
     found = td.NetworkDenoiser(network, to(theta), process)(to(x), to(t))

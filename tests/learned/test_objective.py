@@ -6,6 +6,7 @@ import pytest
 import tinydiff as td
 from tinydiff.learned import objective
 from tinydiff.learned.objective import loss_and_grad
+from tinydiff.learned.targets import batch_means
 
 STEP = 1e-30
 PREDICTIONS = ("eps", "x0", "v", "score")
@@ -28,10 +29,11 @@ class TestLoss:
         """L = mean of w ‖ε − ε̂‖²/d, with the denoiser's own ε̂: the factor from F to ε̂ is exact in every prediction."""
         network, theta = self.network(rng, prediction)
         x0, t, eps = batch(rng)
-        loss, _ = loss_and_grad(network, process, theta, x0, t, eps, weight=objective.min_snr)
-        eps_hat = td.NetworkDenoiser(network, theta, process)(process.perturb(x0, t, eps), t)
-        w = np.minimum(1, 5 * (process.sigma(t) / process.alpha(t)) ** 2)
-        np.testing.assert_allclose(loss, np.mean(w[:, None] * (eps - eps_hat) ** 2), rtol=1e-10)
+        now = process.at(t, like=x0)
+        loss, _ = loss_and_grad(network, theta, now, x0, eps, weight=objective.min_snr_weight)
+        eps_hat = td.NetworkDenoiser(network, theta, process)(now.perturb(x0, eps), t)
+        w = np.minimum(1, 5 * (now.sigma / now.alpha) ** 2)
+        np.testing.assert_allclose(loss, np.mean(w * (eps - eps_hat) ** 2), rtol=1e-10)
 
 
 def test_a_perfect_network_has_no_loss(rng):
@@ -39,23 +41,41 @@ def test_a_perfect_network_has_no_loss(rng):
     x0, t, eps = np.zeros((4000, 3)), rng.uniform(0.1, 0.9, 4000), rng.standard_normal((4000, 3))
     for prediction, expected in (("x0", 0.0), ("eps", 1.0)):
         network = td.TimeMLP(3, 4, 1, prediction=prediction)
-        loss, _ = loss_and_grad(network, td.VP(), network.init(rng, np.float64), x0, t, eps)
+        loss, _ = loss_and_grad(network, network.init(rng, np.float64), td.VP().at(t, like=x0), x0, eps)
         assert loss == pytest.approx(expected, abs=0.05)
 
 
 def test_vlb_weight_is_the_derivative_of_the_log_snr():
-    """w = −½ dλ/dt [VDM 17], by complex step, on every SDE."""
+    """w = −½ dλ/dt [VDM 17], by complex step, on every process in continuous time."""
     t = np.linspace(0.05, 0.95, 13)
     for process in (td.VP(), td.SubVP(), td.VE(), td.Cosine(), td.Straight()):
         slope = np.imag(process.log_snr(t + 1j * STEP)) / STEP
-        np.testing.assert_allclose(objective.vlb(process, t), -0.5 * slope, rtol=1e-11)
+        np.testing.assert_allclose(objective.vlb_weight(process.at(t)), -0.5 * slope, rtol=1e-11)
+
+
+@pytest.mark.parametrize("process", [td.Discrete([0.1, 0.3, 0.2, 0.6]), td.Discrete.cosine(20)], ids=repr)
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_the_vlb_weight_over_a_chain_makes_the_loss_the_bound(process, prediction, rng):
+    """(D/T) Σ_n L_n = Σ L_{n−1} + L_0 up to L_0's constant, draw for draw, the first step n = 1 included [DDPM 5, 12].
+
+    L_0 = −ln N(x_0; x̂_0, σ²/α² I) holds ½ SNR ‖x_0 − x̂_0‖² = ½ ‖ε − ε̂‖², whose weight is T/2.
+    """
+    network, ts = td.TimeMLP(3, 8, 2, prediction=prediction), np.arange(process.T, 0, -1) / process.T
+    theta, x0, noise = 0.3 * rng.standard_normal(network.size), batch(rng)[0], rng.standard_normal((process.T, 6, 3))
+    losses = [
+        loss_and_grad(network, theta, process.at(np.full(6, t), like=x0), x0, eps, weight=objective.vlb_weight)[0]
+        for t, eps in zip(ts, noise, strict=True)
+    ]
+    bound = td.elbo(td.NetworkDenoiser(network, theta, process), x0, ts, noise=noise)
+    constant = 1.5 * np.log(2 * np.pi / process.at(ts[-1]).snr)
+    expected = np.mean(np.sum(bound.diffusion, axis=1) + bound.reconstruction - constant)
+    assert 3 / process.T * np.sum(losses) == pytest.approx(expected, rel=1e-9)
 
 
 def test_min_snr_caps_the_weight_of_the_x0_loss(rng):
     """w · SNR = min(SNR, 5) [Hang et al. 2023]."""
-    t = np.linspace(0.01, 1, 20)
-    snr = (td.VP().alpha(t) / td.VP().sigma(t)) ** 2
-    np.testing.assert_allclose(objective.min_snr(td.VP(), t) * snr, np.minimum(snr, 5), rtol=1e-12)
+    now = td.VP().at(np.linspace(0.01, 1, 20))
+    np.testing.assert_allclose(objective.min_snr_weight(now) * now.snr, np.minimum(now.snr, 5), rtol=1e-12)
 
 
 @pytest.mark.parametrize("process", [td.VP(), td.SubVP(), td.VE(), td.Cosine(), td.Discrete.cosine(50)], ids=repr)
@@ -65,9 +85,9 @@ def test_the_x0_weight_makes_it_the_error_of_the_data(process, prediction, rng):
     network = td.TimeMLP(3, 8, 2, prediction=prediction)
     theta = 0.3 * rng.standard_normal(network.size)
     x0, t, eps = batch(rng)
-    t = process.nearest(t)
-    x0_hat = td.NetworkDenoiser(network, theta, process).x0(process.perturb(x0, t, eps), t)
-    loss, _ = loss_and_grad(network, process, theta, x0, t, eps, weight=objective.WEIGHTS["x0"])
+    now = process.at(process.nearest(t), like=x0)
+    x0_hat = td.NetworkDenoiser(network, theta, process).x0(now.perturb(x0, eps), now)
+    loss, _ = loss_and_grad(network, theta, now, x0, eps, weight=objective.WEIGHTS["x0"])
     np.testing.assert_allclose(loss, np.mean((x0 - x0_hat) ** 2), rtol=1e-9)
 
 
@@ -75,14 +95,15 @@ def test_the_x0_loss_of_a_network_that_says_zero_is_the_size_of_the_data(rng):
     """Predicting x0, with F = 0: the loss is E‖x_0‖²/d at any t and noise."""
     network = td.TimeMLP(3, 4, 1, prediction="x0")
     x0, t, eps = batch(rng)
-    loss, _ = loss_and_grad(network, td.VP(), network.init(rng, np.float64), x0, t, eps, weight=objective.x0)
+    theta, now = network.init(rng, np.float64), td.VP().at(t, like=x0)
+    loss, _ = loss_and_grad(network, theta, now, x0, eps, weight=objective.x0_weight)
     np.testing.assert_allclose(loss, np.mean(x0**2), rtol=1e-10)
 
 
 def test_the_weights_are_known_by_their_names():
     """At SNR = 1 and 16 of the cosine, where −½ dλ/dt = ½ π (tan + 1/tan)(πt/2) and SNR = 1/tan²: γ = 5 is between."""
-    t, process = 2 / np.pi * np.arctan(0.25), td.Cosine()
-    at = {name: (float(weight(process, 0.5)), float(weight(process, t))) for name, weight in objective.WEIGHTS.items()}
+    levels = [td.Cosine().at(t) for t in (0.5, 2 / np.pi * np.arctan(0.25))]
+    at = {name: tuple(map(weight, levels)) for name, weight in objective.WEIGHTS.items()}
     expected = {"simple": (1, 1), "vlb": (np.pi, np.pi * (0.25 + 4) / 2), "min_snr": (1, 5 / 16), "x0": (1, 1 / 16)}
     assert at.keys() == expected.keys()
     for name, values in expected.items():
@@ -93,32 +114,33 @@ def test_the_weights_are_known_by_their_names():
 def test_times_fill_their_clock_evenly(process, rng):
     """Read on its own clock (t, λ or the logistic's distribution function) a draw falls in each of n equal strata."""
     n = 200
-    logistic = lambda t: 1 / (1 + np.exp((3 - process.log_snr(t)) / 3))  # noqa: E731
     for clock, read in (
         (objective.uniform_times, lambda t: t),
         (objective.log_snr_times, process.log_snr),
-        (objective.logistic_times, logistic),
+        (objective.logistic_times, lambda t: 1 / (1 + np.exp((3 - process.log_snr(t)) / 3))),
     ):
         ends = np.sort(read(np.array([process.t_min, process.t_max])))
-        share = np.sort((read(clock(process, rng, n)) - ends[0]) / (ends[1] - ends[0]))
+        shown = np.sort((read(clock(process, rng, n)) - ends[0]) / (ends[1] - ends[0]))
         slack = 0.06 if isinstance(process, td.Discrete) and clock is not objective.uniform_times else 1e-3
-        assert np.all(np.abs(share - (np.arange(n) + 0.5) / n) <= 0.5 / n + slack)
+        assert np.all(np.abs(shown - (np.arange(n) + 0.5) / n) <= 0.5 / n + slack)
 
 
 @pytest.mark.parametrize("process", [td.VP(), td.VE(sigma_min=0.02, sigma_max=5), td.Straight()], ids=repr)
 def test_batch_means_are_the_answers_of_the_perfect_denoiser_of_the_batch(process, rng):
     x0, eps, t = rng.standard_normal((40, 3)), rng.standard_normal((40, 3)), rng.uniform(0.1, 0.9, 40)
-    mean, noise = objective.batch_means(process, x0, t, eps)
-    oracle, x = td.Oracle(x0, process), process.perturb(x0, t, eps)
-    np.testing.assert_allclose(mean, oracle.x0(x, t), rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(process.perturb(mean, t, noise), x, rtol=1e-9, atol=1e-9)
+    now = process.at(t, like=x0)
+    mean, noise = batch_means(now, x0, eps)
+    x = now.perturb(x0, eps)
+    np.testing.assert_allclose(mean, td.Oracle(x0, process).x0(x, t), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(now.perturb(mean, noise), x, rtol=1e-9, atol=1e-9)
 
 
 def test_batch_means_of_a_label_are_over_its_points_and_of_none_over_all(rng):
     process, labels = td.VP(), rng.integers(-1, 2, 40)
     x0, eps, t = rng.standard_normal((40, 3)), rng.standard_normal((40, 3)), rng.uniform(0.1, 0.9, 40)
-    mean, _ = objective.batch_means(process, x0, t, eps, labels)
-    x = process.perturb(x0, t, eps)
+    now = process.at(t, like=x0)
+    mean, _ = batch_means(now, x0, eps, labels)
+    x = now.perturb(x0, eps)
     for label in (-1, 0, 1):
         own, of = labels == label, slice(None) if label == -1 else labels == label
         np.testing.assert_allclose(mean[own], td.Oracle(x0[of], process).x0(x[own], t[own]), rtol=1e-9, atol=1e-9)
@@ -126,36 +148,49 @@ def test_batch_means_of_a_label_are_over_its_points_and_of_none_over_all(rng):
 
 def test_batch_means_have_no_bias_however_small_the_batch():
     """Over all ways to draw two points, x_0 from p(x_0|x_t) and the other from p(x_0), the mean is E[x_0|x_t]."""
-    process, t = td.VP(), np.full(2, 0.3)
     points, p = np.array([[-1.0], [0.5], [2.0]]), np.array([0.2, 0.5, 0.3])
-    alpha, sigma = process.alpha(0.3), process.sigma(0.3)
+    now = td.VP().at(0.3)
+    rows = td.VP().at([0.3, 0.3], like=points[:2])
     for x in (-1.0, 0.0, 0.7, 3.0):
-        posterior = p * np.exp(-((x - alpha * points[:, 0]) ** 2) / (2 * sigma**2))
+        posterior = p * np.exp(-((x - now.alpha * points[:, 0]) ** 2) / (2 * now.sigma**2))
         posterior /= posterior.sum()
         mean = 0.0
         for i, j in np.ndindex(3, 3):
             pair = points[[i, j]]
-            mean += posterior[i] * p[j] * objective.batch_means(process, pair, t, (x - alpha * pair) / sigma)[0][0, 0]
+            eps = (x - now.alpha * pair) / now.sigma
+            mean += posterior[i] * p[j] * batch_means(rows, pair, eps)[0][0, 0]
         assert mean == pytest.approx(posterior @ points[:, 0], rel=1e-12)
 
 
 def test_batch_means_do_not_overflow_where_the_noise_is_small(rng):
     x0, eps = (rng.standard_normal((20, 784)).astype(np.float32) for _ in range(2))
-    mean, noise = objective.batch_means(td.VP(), x0, np.full(20, td.VP().t_min), eps)
+    mean, noise = batch_means(td.VP().at(np.full(20, td.VP().t_min), like=x0), x0, eps)
     np.testing.assert_array_equal(mean, x0)
     np.testing.assert_allclose(noise, eps, atol=1e-3)
 
 
-def test_unknown_names_are_told_the_choices(rng):
+def test_batch_means_in_float32_are_those_in_float64_where_the_noise_is_small(rng):
+    """At log-SNR 14 of points σ apart, where the squares of points a thousand σ from 0 cancel down to a few σ²."""
+    process = td.VP()
+    t = np.full(200, process.t_min)
+    x0, eps = (1 + 1e-3 * rng.standard_normal((200, 2))).astype(np.float32), rng.standard_normal((200, 2))
+    mean, noise = batch_means(process.at(t, like=x0), x0, eps.astype(np.float32))
+    exact = process.at(t, like=eps)
+    expected_mean, expected_noise = batch_means(exact, x0.astype(float), eps.astype(np.float32).astype(float))
+    assert mean.dtype == noise.dtype == np.float32
+    np.testing.assert_allclose(mean / exact.sigma, expected_mean / exact.sigma, rtol=0, atol=2e-3)
+    np.testing.assert_allclose(noise, expected_noise, rtol=0, atol=2e-3)
+    assert np.max(np.abs(expected_noise - eps)) > 0.1  # so there was something to average
+
+
+def test_unknown_names_are_answered_with_the_choices(rng):
     network = td.TimeMLP(2, 4, 1)
     with pytest.raises(ValueError, match="weight must be a function or one of simple, vlb, min_snr, x0; got 'x'"):
         next(td.train(network, td.VP(), td.toys.ring8(), weight="x", rng=rng))
     with pytest.raises(ValueError, match="times must be a function or one of uniform, log_snr, logistic; got 'x'"):
         next(td.train(network, td.VP(), td.toys.ring8(), times="x", rng=rng))
-    with pytest.raises(ValueError, match="targets must be 'batch' or 'single'; got 'x'"):
+    with pytest.raises(ValueError, match="targets must be one of 'batch', 'single'; got 'x'"):
         next(td.train(network, td.VP(), td.toys.ring8(), targets="x", rng=rng))
     chain, x = td.Discrete.linear(100).zero_terminal_snr(), np.zeros((1, 2))
     with pytest.raises(ValueError, match="this weight is infinite at t = 1"):
-        loss_and_grad(network, chain, network.init(rng), x, np.ones(1), x, weight=objective.x0)
-    with pytest.raises(ValueError, match="needs an SDE or a Discrete process"):
-        objective.vlb(td.Process(), 0.5)
+        loss_and_grad(network, network.init(rng), chain.at(np.ones(1), like=x), x, x, weight=objective.x0_weight)

@@ -157,9 +157,9 @@ def test_forty_exercises_in_all():
 
 def test_no_solution_is_left_in_what_students_open():
     for source in SOURCES:
-        whole, text = source.read_text(), nbformat.writes(committed(source, "student"))
+        full, text = source.read_text(), nbformat.writes(committed(source, "student"))
         assert "BEGIN SOLUTION" not in text
-        assert text.count("# your code here") == whole.count("BEGIN SOLUTION")
+        assert text.count("# your code here") == full.count("BEGIN SOLUTION")
 
 
 @of_course

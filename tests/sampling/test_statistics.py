@@ -61,9 +61,9 @@ def reweighted(data, weights):
     ("toy", "sampler", "process"), RUNS, ids=lambda p: p if isinstance(p, str) else type(p).__name__
 )
 def test_draws_are_of_the_mixture(toy, sampler, process, rng):
-    data, (function, steps, knobs) = TOYS[toy](), SAMPLERS[sampler]
-    model = td.counting(td.Oracle(data, process))
-    x = td.sample(model, process, N if toy == "ring8" else N // 2, sampler=function, steps=steps, rng=rng, **knobs)
+    data, (function, steps, options) = TOYS[toy](), SAMPLERS[sampler]
+    model = td.Counting(td.Oracle(data, process))
+    x = td.sample(model, N if toy == "ring8" else N // 2, sampler=function, steps=steps, rng=rng, **options)
     assert 499 <= model.nfe <= 500
     coverage = td.mode_coverage(data, x, rng=rng)
     assert abs(off(data, x)) <= 0.08
@@ -115,7 +115,7 @@ def test_weights_off_by_a_tenth_fail_by_their_counts(toy, rng):
 @pytest.mark.parametrize("sampler", ["euler_maruyama", "predictor_corrector", "ddpm", "edm_heun"])
 def test_a_model_of_narrow_modes_fails_through_a_sampler(sampler, rng):
     """The mutant end to end: the denoiser of modes of half the width, 100 evaluations of it."""
-    data, (function, steps, knobs) = td.toys.ring8(), SAMPLERS[sampler]
+    data, (function, steps, options) = td.toys.ring8(), SAMPLERS[sampler]
     model = td.Oracle(narrowed(data), VP)
-    x = td.sample(model, VP, 2000, sampler=function, steps=steps // 5, rng=rng, **knobs)
+    x = td.sample(model, 2000, sampler=function, steps=steps // 5, rng=rng, **options)
     assert off(data, x) > 0.4

@@ -1,4 +1,4 @@
-"""Laws that a student's own function must obey, and the smallest counterexample when it does not.
+"""Laws that a student's own function must obey, and the smallest counterexample when it does not::
 
     from tinydiff.check import check
 
@@ -9,8 +9,8 @@
     check(q_sample)
 
 No answer key is used: a function is judged by what it must do, such as that a jump to t is t single steps. All are
-pure and follow DDPM's notation: t is an integer from 1 to T, β_t = betas[t − 1], ᾱ_0 = 1, noise is an argument, points
-are arrays (B, D). `specs()` names them all, and `spec(name)` shows what one must be.
+pure and follow DDPM's notation: t is an integer from 1 to T, β_t = ``betas[t - 1]``, ᾱ_0 = 1, noise is an argument,
+points are arrays (B, D). ``specs()`` names them all, and ``spec(name)`` shows what one must be.
 """
 
 from tinydiff.check import laws  # noqa: F401  (they register)

@@ -92,8 +92,10 @@ def drawn(domains: Sequence[Domain], names: Sequence[str]) -> Any:
     parts = [domain for domain in domains if set(domain.names) & set(names)]
 
     def named(values: tuple) -> dict[str, Any]:
-        pairs = [pair for domain, v in zip(parts, values, strict=True) for pair in zip(domain.names, v, strict=True)]
-        return {name: value for name, value in pairs if name in names}
+        case: dict[str, Any] = {}
+        for domain, joint in zip(parts, values, strict=True):
+            case |= zip(domain.names, joint, strict=True)
+        return {name: value for name, value in case.items() if name in names}
 
     return st.tuples(*[domain.drawn() for domain in parts]).map(named)
 
@@ -124,7 +126,7 @@ def points(*names: str) -> Domain:
 
         return st.tuples(st.integers(1, 3), st.integers(1, 3)).flatmap(of_shape)
 
-    choices = [[np.array([[float(v)]]) for v in VALUES.get(name, (0, 1, -2))] for name in names]
+    choices = [[np.array([[float(value)]]) for value in VALUES.get(name, (0, 1, -2))] for name in names]
     batch = tuple(np.roll(BATCH, k, axis=1) * (-1) ** k for k in range(len(names)))
     return Domain(names, list(by_rank(choices)), draw, [batch], elementwise=True)
 

@@ -5,7 +5,7 @@ import importlib.util
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,14 +15,31 @@ from tinydiff.check.probe import Broken, Probe, in_time
 from tinydiff.check.report import Between, Report, call
 from tinydiff.check.spec import SIGNATURE, SPECS, Law, Spec
 
-Level = Literal["quick", "deep"]
+LEVELS = ("quick", "deep")
 CASES = 200  # of each law at the quick level, at most
 EXAMPLES = 100  # that Hypothesis draws for each law at the deep level
 RTOL, ATOL = 1e-6, 1e-9  # rounding errors stay far below, a coefficient off by 1e-4 far above
 
 
 class LawBroken(AssertionError):
-    """A check with raises=True has failed; `report` says how."""
+    """What ``check(…, raises=True)`` raises where a law is broken; its ``report`` is the Report.
+
+    It is an AssertionError, which nbgrader and otter take for a failed test.
+
+    Parameters
+    ----------
+    report : Report
+        What the check has found.
+
+    Examples
+    --------
+    >>> from tinydiff.check import LawBroken, check
+    >>> try:
+    ...     check(lambda t, betas: 0.5, "snr", raises=True)
+    ... except LawBroken as error:
+    ...     print(error.report.law)
+    it is the square of what is left of the signal over the variance of the noise, after t single steps
+    """
 
     def __init__(self, report: Report):
         super().__init__(repr(report))
@@ -30,12 +47,50 @@ class LawBroken(AssertionError):
 
 
 def specs() -> list[str]:
-    """The names of all functions that check knows."""
+    """List the names of all functions that ``check`` knows, in the order of the course.
+
+    Returns
+    -------
+    list of str
+        Each is the name of a function, and what ``spec`` and ``check`` take.
+
+    Examples
+    --------
+    >>> from tinydiff.check import specs
+    >>> len(specs())
+    35
+    >>> specs()[:3]
+    ['alpha_bar', 'snr', 'cosine_alpha_bar']
+    """
     return list(SPECS)
 
 
 def spec(name: str) -> Spec:
-    """The specification of a function: its signature, what it must be, its source and its laws."""
+    """Look up the specification of a function: its signature, what it must be, its source and its laws.
+
+    Parameters
+    ----------
+    name : str
+        The name of the function; ``specs()`` lists all.
+
+    Returns
+    -------
+    Spec
+        It shows itself as text, and in a notebook as a box.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not known, with those that are like it.
+
+    Examples
+    --------
+    >>> from tinydiff.check import spec
+    >>> spec("q_sample").signature
+    'q_sample(x0, t, eps, betas) -> x_t'
+    >>> print(spec("q_sample").statement)
+    x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε
+    """
     if not isinstance(name, str) or name not in SPECS:
         near = difflib.get_close_matches(str(name), SPECS, n=3, cutoff=0.5)
         meant = f" Did you mean {' or '.join(near)}?" if near else ""
@@ -43,15 +98,64 @@ def spec(name: str) -> Spec:
     return SPECS[name]
 
 
-def check(fn: Callable, spec: str | None = None, level: Level = "quick", raises: bool = False) -> Report:
-    """Whether fn obeys the laws of its specification, found by its name or given; else the smallest counterexample.
+def check(
+    fn: Callable, spec: str | None = None, level: Literal["quick", "deep"] = "quick", raises: bool = False
+) -> Report:
+    """Try whether a function obeys the laws of its specification, and find the smallest case where it does not.
 
-    "quick" needs NumPy alone; "deep" goes on with cases that Hypothesis draws. raises=True raises LawBroken, an
-    AssertionError, instead of returning a Report that failed. A call that takes longer than two seconds is given up.
-    ValueError for an unknown name or level, TypeError for what has no name and no spec.
+    Laws are tried one after another, each on its smallest cases first, until one is broken. Whatever the function does,
+    the answer is a report: it may raise, print, change its arguments or never return, since a call that takes longer
+    than two seconds is given up.
+
+    Parameters
+    ----------
+    fn : callable
+        The function itself, not called, with the signature that ``spec(name)`` shows.
+    spec : str, optional
+        The name of the specification, where it is not that of the function.
+    level : {"quick", "deep"}
+        "quick" tries small cases and needs NumPy alone; "deep" goes on with cases that Hypothesis draws, longer chains
+        and larger batches among them.
+    raises : bool
+        Whether to raise LawBroken instead of returning a report that failed, as graders want it.
+
+    Returns
+    -------
+    Report
+        True where all laws hold; else with the first law that does not, the case to paste, both answers and a hint.
+
+    Raises
+    ------
+    LawBroken
+        With ``raises=True``, where a law is broken.
+    TypeError
+        For what is not a function, and for a function without a name where no specification is given.
+    ValueError
+        For an unknown name or level.
+    ImportError
+        At the level "deep" where Hypothesis is not installed.
+
+    References
+    ----------
+    MacIver et al. 2019 (Hypothesis), which draws the cases of the deep level and makes those that break a law small.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinydiff.check import check
+    >>> def q_sample(x0, t, eps, betas):
+    ...     alpha = 1 - betas[t - 1]
+    ...     return np.sqrt(alpha) * x0 + np.sqrt(1 - alpha) * eps
+    >>> report = check(q_sample)
+    >>> report.passed
+    False
+    >>> print(report.case)
+    q_sample(x0=np.array([[1.0]]), t=2, eps=np.array([[0.0]]), betas=np.array([0.5, 0.5]))
+    >>> print(report.hint)
+    Consistent with α_t = 1 − β_t in place of ᾱ_t, the product of all up to t.
     """
-    if level not in get_args(Level):
-        raise ValueError(f"level must be one of {', '.join(get_args(Level))}; got {level!r}.")
+    if level not in LEVELS:
+        raise ValueError(f"level must be one of {', '.join(LEVELS)}; got {level!r}.")
     if level == "deep" and importlib.util.find_spec("hypothesis") is None:
         raise ImportError("level='deep' draws cases with Hypothesis: pip install hypothesis.")
     report = _report(fn, _find(fn, spec), level)
@@ -61,6 +165,7 @@ def check(fn: Callable, spec: str | None = None, level: Level = "quick", raises:
 
 
 def _find(fn: Callable, name: str | None) -> Spec:
+    """The specification of this name, or of the function's own."""
     if name is None and not callable(fn):
         raise TypeError(f"check takes the function itself, without calling it: check(q_sample), say; got {fn!r:.60}.")
     if name is None:
@@ -70,7 +175,8 @@ def _find(fn: Callable, name: str | None) -> Spec:
     return spec(name)
 
 
-def _report(fn: Callable, spec: Spec, level: Level) -> Report:
+def _report(fn: Callable, spec: Spec, level: str) -> Report:
+    """What trying all laws has found."""
     held: list[str] = []
     probe, broken = spec.probe(fn), None
     try:
@@ -114,7 +220,7 @@ def _takes_the_arguments(fn: Callable, spec: Spec) -> None:
             raise Broken(f"{name}={default!r}", parameter, "The default is another one.", SIGNATURE)
 
 
-def _try_all(probe: Probe, spec: Spec, level: Level, held: list[str]) -> None:
+def _try_all(probe: Probe, spec: Spec, level: str, held: list[str]) -> None:
     """Every law in its order, the laws that held added to `held`; Broken at the first that does not."""
     for law in spec.laws:
         for case in cases(spec, law):
@@ -169,6 +275,7 @@ def agree(yours: Any, expected: Any) -> bool:
 
 
 def _of_nan(yours: Any, probe: Probe) -> str:
+    """A sentence on an answer that is not finite, else nothing."""
     if np.all(np.isfinite(yours)):
         return ""
     return f"NumPy met: {', '.join(sorted(probe.complaints))}." if probe.complaints else "The answer is not finite."
@@ -211,6 +318,7 @@ def _alike(one: tuple[Any, Broken | None], other: tuple[Any, Broken | None]) -> 
 
 
 def _outcome(call: Callable[[], Any]) -> tuple[Any, Broken | None]:
+    """The answer, or how it failed."""
     try:
         return call(), None
     except Broken as broken:

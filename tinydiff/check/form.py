@@ -1,16 +1,12 @@
 """The form of an answer: the shapes that it may have, and the laws that every function must obey before its own."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from tinydiff.check.domains import Domain
 from tinydiff.check.probe import ANSWERS, Broken, Probe
-
-if TYPE_CHECKING:
-    from tinydiff.check.spec import Spec
 
 Shapes = Callable[[Mapping[str, Any]], set[tuple[int, ...]]]  # of the arguments: the shapes that an output may have
 Test = Callable[..., Iterator[tuple]]
@@ -54,22 +50,22 @@ def row_each(name: str) -> Shapes:
 # ---- laws of form
 
 
-def laws_of_form(spec: Spec) -> Iterator[tuple[str, Test]]:
-    """Of every specification, in this order; the first is broken by Probe itself."""
+def laws_of_form(returns: Mapping[str, Shapes], domains: Sequence[Domain]) -> Iterator[tuple[str, Test]]:
+    """The laws of every function with these outputs and arguments, in this order; Probe itself breaks the first."""
 
     def answers(f: Probe, /, **args: Any) -> Iterator[tuple]:
         f(*args.values())
         yield from ()
 
     def shape(f: Probe, /, **args: Any) -> Iterator[tuple]:
-        for (name, shapes), out in zip(spec.returns.items(), in_tuple(f(*args.values())), strict=True):
+        for (name, shapes), out in zip(returns.items(), in_tuple(f(*args.values())), strict=True):
             allowed = sorted(shapes(args), key=lambda s: (-len(s), s))
             if out.shape not in allowed:
                 raise Broken(f"{name} of shape {out.shape}", " or ".join(map(str, dict.fromkeys(allowed))))
         yield from ()
 
     def precision(f: Probe, /, **args: Any) -> Iterator[tuple]:
-        for name, out in zip(spec.returns, in_tuple(f(*args.values())), strict=True):
+        for name, out in zip(returns, in_tuple(f(*args.values())), strict=True):
             if (out.ndim and out.dtype.kind != "f") or (out.dtype.kind == "f" and out.dtype.itemsize < 8):
                 fix = "Numbers were rounded on the way." if out.dtype.kind == "f" else "Fractions are cut off in it."
                 raise Broken(f"{name} of dtype {out.dtype}", "float64, as the arguments", fix)
@@ -101,22 +97,20 @@ def laws_of_form(spec: Spec) -> Iterator[tuple[str, Test]]:
         yield from ()
 
     yield ANSWERS, answers
-    yield f"{listed(list(spec.returns))} {'has' if len(spec.returns) == 1 else 'have'} the right shape", shape
+    yield f"{listed(list(returns))} {'has' if len(returns) == 1 else 'have'} the right shape", shape
     yield "it answers in float64, as it is asked", precision
-    if any(
-        isinstance(a, np.ndarray) for domain in spec.domains for case in (*domain.small, *domain.batches) for a in case
-    ):
+    if any(isinstance(a, np.ndarray) for domain in domains for case in (*domain.small, *domain.batches) for a in case):
         yield "it leaves its arguments as they were", unchanged
     yield "the same arguments give the same answer", again
     yield "the answer is finite", finite
-    if any(domain.batches for domain in spec.domains) and scalar not in spec.returns.values():
-        yield "each row of a batch has the answer that it has alone", rows(spec)
+    if any(domain.batches for domain in domains) and scalar not in returns.values():
+        yield "each row of a batch has the answer that it has alone", rows(domains)
 
 
-def rows(spec: Spec) -> Test:
+def rows(domains: Sequence[Domain]) -> Test:
     """The law that a batch is so many answers: one for each row, and where it is elementwise one for each number."""
-    batched = {name for domain in spec.domains if domain.batches for name in domain.names}
-    elementwise = any(domain.elementwise for domain in spec.domains)
+    batched = {name for domain in domains if domain.batches for name in domain.names}
+    elementwise = any(domain.elementwise for domain in domains)
 
     def test(f: Probe, /, **args: Any) -> Iterator[tuple]:
         size = max(len(np.atleast_1d(args[name])) for name in batched)

@@ -14,7 +14,39 @@ import numpy as np
 class Report:
     """The outcome of a check: true where all laws held, else the first that did not and its smallest counterexample.
 
-    case is the call, or the calls, that broke the law, as text to paste; yours and expected are arrays or words.
+    It shows itself as text, and in a notebook as a coloured box.
+
+    Parameters
+    ----------
+    passed : bool
+        Whether all laws held; the truth value of the report.
+    law : str or None
+        The law that is broken, in words.
+    case : str or None
+        The call, or the calls, that broke it, as text to paste.
+    yours, expected : array, number or str
+        What the function gave in that case and what it should have given, or words for what was no number.
+    hint : str
+        What the error is like, where that is known.
+    name : str
+        The name of the function.
+    what : str
+        What ``yours`` and ``expected`` are, where they are not the answer itself.
+    held : tuple of str
+        The laws that held, in the order in which they were tried.
+    source : str
+        The paper and the equation that the function comes from.
+    calls : int
+        How often the function was called.
+
+    Examples
+    --------
+    >>> from tinydiff.check import check
+    >>> report = check(lambda c, u, w: u + w * (c - u), "cfg")
+    >>> bool(report), report.law
+    (False, 'w = 0 is the conditional prediction')
+    >>> print(report.hint)
+    Consistent with the other convention, u + w (c − u), where w = 1 is no guidance.
     """
 
     passed: bool
@@ -24,10 +56,10 @@ class Report:
     expected: Any = None
     hint: str = ""
     name: str = field(default="", kw_only=True)
-    what: str = field(default="", kw_only=True)  # what yours and expected are, where not the answer itself
-    held: tuple[str, ...] = field(default=(), kw_only=True)  # the laws that held
+    what: str = field(default="", kw_only=True)
+    held: tuple[str, ...] = field(default=(), kw_only=True)
     source: str = field(default="", kw_only=True)
-    calls: int = field(default=0, kw_only=True)  # of the function
+    calls: int = field(default=0, kw_only=True)
 
     def __bool__(self) -> bool:
         return self.passed
@@ -104,6 +136,7 @@ def call(name: str, parameters: Sequence[str], args: Sequence[Any]) -> str:
 
 
 def _source(value: Any) -> str:
+    """An argument as source."""
     if isinstance(value, np.ndarray):
         if value.size > 20 and np.array_equal(value, np.linspace(value[0], value[-1], value.size)):
             return f"np.linspace({value[0]}, {value[-1]}, {value.size})"

@@ -1,8 +1,8 @@
 """A specification: a function's signature, the laws that define it, and the mistakes that people make in it.
 
 A law is a function of f, the function under test, and of the arguments that it holds for all of. It yields pairs
-(yours, expected), or triples with a word on what they are, and gets `expected` by another route than one would take to
-write f:
+(yours, expected), or triples with a word on what they are, and gets ``expected`` by another route than one would take
+to write f::
 
     @q_sample.law("at t = 1 it is one step: √(1 − β_1) of x_0 and √β_1 of ε")
     def _(f, betas):
@@ -44,7 +44,42 @@ class Mistake:
 
 @dataclass(frozen=True, repr=False)
 class Spec:
-    """What a student's function must be. `returns` gives the shapes that each output may have."""
+    """What a student's function must be: its signature, its laws, and the mistakes that people make in it.
+
+    It shows itself as text, and in a notebook as a box. To make one registers it under its name.
+
+    Parameters
+    ----------
+    signature : str
+        The function's name, its arguments with their defaults, and what it returns.
+    statement : str
+        What it must be, as an equation.
+    source : str
+        The paper and the equation.
+    domains : tuple of Domain
+        The arguments that laws are tried on.
+    returns : dict
+        The name of each output, and a function of the arguments that gives the shapes that it may have.
+    about : str
+        What the arguments are, and where several answers are right.
+    laws : list of Law
+        Those of form come first; ``law`` adds to them.
+    mistakes : list of Mistake
+        Those that hints know; ``mistake`` adds to them.
+
+    Raises
+    ------
+    ValueError
+        Where the name has a specification already.
+
+    Examples
+    --------
+    >>> from tinydiff.check import spec
+    >>> print(spec("snr").signature)
+    snr(t, betas) -> ratio
+    >>> print(spec("snr").source)
+    Kingma et al. 2021, VDM, eq. 2, with DDPM's ᾱ
+    """
 
     signature: str
     statement: str
@@ -59,7 +94,7 @@ class Spec:
         if self.name in SPECS:
             raise ValueError(f"{self.name} has a specification already.")
         SPECS[self.name] = self
-        for statement, test in laws_of_form(self):
+        for statement, test in laws_of_form(self.returns, self.domains):
             self.laws.append(Law(statement, test, self.names, of_form=True))
 
     @property

@@ -1,1 +1,1 @@
-"""Data: exact toys, toys known by name, your own points, MNIST."""
+"""Data: exact toys, toys known by name, one's own points, MNIST."""

@@ -1,4 +1,4 @@
-"""MNIST: found, or downloaded once, and checked [LeCun, Cortes & Burges, The MNIST database of handwritten digits]."""
+"""MNIST, the handwritten digits: found on this machine, or downloaded once, and checked by their sums."""
 
 import gzip
 import hashlib
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tinydiff.datasets.points import Dataset
-from tinydiff.files import whole
+from tinydiff.files import atomic
 
 FILES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
          "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")}  # fmt: skip
@@ -27,12 +27,44 @@ MIRRORS = ("https://storage.googleapis.com/cvdf-datasets/mnist/", "https://ossci
 
 
 def load_mnist(split: str = "train") -> Dataset:
-    """The 60,000 ("train") or 10,000 ("test") digits as float32 in [−1, 1], (N, 784), with labels 0 to 9.
+    """Load the handwritten digits of MNIST, 28 × 28 pixels each, scaled from 0..255 to [−1, 1].
 
-    The IDX files, gzipped or not, come from the folder that TINYDIFF_MNIST_DIR names, or else from the cache, or else
-    from the mirrors, in turn, into the cache. Their contents are checked against SHA256: a bad file in your folder is a
-    ValueError, a bad one in the cache is downloaded again, a bad one on a mirror sends us to the next.
-    Raises FileNotFoundError, with the remedies, when nothing helped.
+    The IDX files, gzipped or not, come from the folder that the environment variable TINYDIFF_MNIST_DIR names; without
+    it from the user's cache, into which the first call downloads them from one of two mirrors. Their contents are
+    checked by their SHA-256: a bad file in the cache is downloaded again, a bad one on a mirror sends us to the next.
+
+    Parameters
+    ----------
+    split : {"train", "test"}
+        The 60,000 digits to train on, or the 10,000 to test with.
+
+    Returns
+    -------
+    Dataset
+        Its ``x`` is (N, 784), float32 in [−1, 1], each image row by row; its ``labels`` are the
+        digits 0 to 9, int64 (N,); ``restore`` gives pixels from 0 to 255 again.
+
+    Raises
+    ------
+    ValueError
+        For another split, and for a file in the folder of TINYDIFF_MNIST_DIR that is not the published one.
+    FileNotFoundError
+        Where the files are not to be had, with what was tried and the remedies.
+
+    References
+    ----------
+    LeCun, Cortes & Burges, The MNIST database of handwritten digits.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> data = td.load_mnist("test")  # doctest: +SKIP
+    >>> data.x.shape  # doctest: +SKIP
+    (10000, 784)
+    >>> td.load_mnist("validation")
+    Traceback (most recent call last):
+        ...
+    ValueError: split must be 'train' or 'test'; got 'validation'.
     """
     if split not in FILES:
         raise ValueError(f"split must be 'train' or 'test'; got {split!r}.")
@@ -45,6 +77,7 @@ def load_mnist(split: str = "train") -> Dataset:
 
 
 def _from_folder(folder: Path, name: str) -> np.ndarray:
+    """The array of a file in the user's own folder, gzipped or not."""
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
             return read_idx(path, SHA256[name])
@@ -52,6 +85,7 @@ def _from_folder(folder: Path, name: str) -> np.ndarray:
 
 
 def _from_cache(name: str) -> np.ndarray:
+    """The array of a file in the cache, downloaded first where it is missing or bad."""
     import pooch  # the user's cache folder, and downloads with a progress bar; nobody else waits for its import
 
     cached = Path(pooch.os_cache("tinydiff")) / f"{name}.gz"
@@ -64,7 +98,7 @@ def _from_cache(name: str) -> np.ndarray:
     for mirror in MIRRORS:
         try:
             cached.parent.mkdir(parents=True, exist_ok=True)
-            with whole(cached) as part:
+            with atomic(cached) as part:
                 pooch.HTTPDownloader(progressbar=True, timeout=30)(mirror + cached.name, str(part), None)
                 return read_idx(part, SHA256[name])
         except (OSError, ValueError) as error:  # requests' errors are OSErrors
@@ -77,9 +111,37 @@ def _from_cache(name: str) -> np.ndarray:
 
 
 def read_idx(path: Path, sha256: str | None = None) -> np.ndarray:
-    """An array of bytes in the IDX format: two zeros, type 8, the rank, each size as a big-endian word, the data.
+    """Read an array of bytes in the IDX format: two zeros, the type 8, the rank, each size, and the data.
 
-    The file may be gzipped; sha256 is of what is inside. Raises ValueError for anything that is not such a file.
+    Sizes are big-endian words of four bytes. The file may be gzipped.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    sha256 : str, optional
+        The sum, in hexadecimal, that the file must have when it is unpacked.
+
+    Returns
+    -------
+    array of uint8
+        Of one to three axes, as the file says.
+
+    Raises
+    ------
+    ValueError
+        For anything that is not such a file, is incomplete, or has another sum; the file is named.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from tinydiff.datasets.mnist import read_idx
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "digits"
+    ...     size = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))
+    ...     read_idx(path)
+    array([7, 2, 1], dtype=uint8)
     """
     raw = path.read_bytes()
     if raw[:2] == b"\x1f\x8b":

@@ -1,99 +1,155 @@
-"""Your own points, from a .csv or .npy file, standardised."""
+"""Dataset: points as a model sees them, and the way back to their own units.
 
-import csv
-import math
-import os
-from pathlib import Path
-from typing import NamedTuple
+Shapes: N points, D coordinates; B samples of a model.
+"""
 
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import array_api_compat
 import numpy as np
 
-from tinydiff.backend import Array
+from tinydiff.backend import Array, cast, to_numpy
+from tinydiff.checks import check_points, own_labels
 
 
 class Dataset(NamedTuple):
-    """Points x (N, D) as a model sees them, labels (N,) or None; x = (original − shift)/scale."""
+    """Points as a model sees them, their labels, and what leads back to their own units: original = x · scale + shift.
+
+    A noise schedule is made for data of mean 0 and variance 1, so points are moved and scaled before a model is trained
+    on them. The model then lives in that space, and ``restore`` brings its samples back.
+
+    Parameters
+    ----------
+    x : (N, D)
+        The points, moved and scaled.
+    labels : (N,) or None
+        Their classes 0, 1, …, where they have any.
+    shift : (D,) or float
+        What was taken away from the points, in their own units.
+    scale : (D,) or float
+        What the points were divided by then, in their own units.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> data = td.Dataset(np.array([[-1.0], [1.0]]), None, shift=20.0, scale=5.0)
+    >>> data.restore(data.x)
+    array([[15.],
+           [25.]])
+    """
 
     x: Array
     labels: Array | None
     shift: Array
     scale: Array
 
+    @classmethod
+    def standardised(cls, x: Any, labels: Any = None) -> Dataset:
+        """Move and scale each coordinate of the points to mean 0 and variance 1.
 
-def load_points(path: str | os.PathLike[str]) -> Dataset:
-    """The points (N, D) of a file, each coordinate moved and scaled to mean 0 and variance 1.
+        A coordinate that is constant up to rounding, such as a pixel on the border of all images, has no variance to
+        scale by: it is moved to 0 and keeps the scale 1.
 
-    .npy: an array (N, D) of numbers. .csv: commas between numbers, a point a line, and optionally a first line of
-    names; the column named "label", if any, holds the classes 0, 1, …. Points go back by x · scale + shift.
-    Raises FileNotFoundError, or ValueError naming the file, and the line where there is one.
-    """
-    path = Path(path)
-    readers = {".csv": _read_csv, ".npy": _read_npy}
-    if path.suffix.lower() not in readers:
-        raise ValueError(f"points come from a .csv or .npy file; got {path}.")
-    points, labels = readers[path.suffix.lower()](path)
+        Parameters
+        ----------
+        x : (N, D)
+            Finite real numbers, an array of any library or lists of numbers. Images are flattened first:
+            ``x.reshape(len(x), -1)``.
+        labels : (N,), optional
+            Whole numbers, 0 or more, one for each point.
+
+        Returns
+        -------
+        Dataset
+            Its ``x`` is of the library, device and dtype of the points where these are an array of floats, and NumPy's
+            float64 otherwise; ``shift`` and ``scale`` are float64 arrays (D,), and ``labels`` int64 (N,) or None.
+
+        Raises
+        ------
+        ValueError
+            Where there are not two points or more, (N, D), of finite real numbers, with the first that is not finite
+            named; and where there is not one whole number as a label for each point.
+
+        Examples
+        --------
+        >>> import tinydiff as td
+        >>> data = td.Dataset.standardised([[1.0, 7.0], [2.0, 7.0], [3.0, 7.0]])
+        >>> data.x.round(4)
+        array([[-1.2247,  0.    ],
+               [ 0.    ,  0.    ],
+               [ 1.2247,  0.    ]])
+        >>> data.scale.round(4)
+        array([0.8165, 1.    ])
+        >>> data.restore(data.x)
+        array([[1., 7.],
+               [2., 7.],
+               [3., 7.]])
+        """
+        given = _real_points(x)
+        floats = given.dtype.kind == "f"
+        points = given.astype(np.float64)
+        _, exponent = np.frexp(np.maximum(points.max(axis=0), -points.min(axis=0)))
+        unit = np.ldexp(1.0, exponent - 1)  # a power of two: squares of points/unit neither overflow nor vanish
+        points /= unit
+        mean = points.mean(axis=0)
+        points -= mean
+        points -= (rest := points.mean(axis=0))  # what rounding left of the mean
+        std = points.std(axis=0)
+        classes = own_labels(labels, len(points))
+        constant = std <= np.finfo(given.dtype if floats else np.float64).eps
+        points /= np.where(constant, np.inf, std)
+        return cls(
+            cast(points, x) if floats and array_api_compat.is_array_api_obj(x) else points,
+            None if classes is None else classes.astype(np.int64),
+            shift=unit * (mean + rest),
+            scale=np.where(constant, 1.0, unit * std),
+        )
+
+    def restore(self, x: Array) -> Array:
+        """Bring points of the model's space back to the units of the data, as x · scale + shift.
+
+        Parameters
+        ----------
+        x : (B, D)
+            Points in the space of ``self.x``, such as samples of a model that was trained on it.
+
+        Returns
+        -------
+        (B, D)
+            The same points in the data's own units, of the library, device and dtype of ``x``.
+
+        Raises
+        ------
+        ValueError
+            Where ``x`` is not an array of points with as many coordinates as the data.
+
+        Examples
+        --------
+        >>> import numpy as np, tinydiff as td
+        >>> data = td.Dataset.standardised([[10.0], [30.0]])
+        >>> data.restore(np.array([[0.0], [2.0]]))
+        array([[20.],
+               [40.]])
+        """
+        check_points(x, self.x.shape[1], "x")
+        return cast(self.scale, x) * x + cast(self.shift, x)
+
+
+def _real_points(x: Any) -> np.ndarray:
+    """The points on the host, in their own dtype; ValueError unless they are two or more, of finite real numbers."""
+    try:
+        points = to_numpy(x)
+    except ValueError:  # of lists of unequal lengths
+        raise ValueError(
+            "x must be points (N, D), each with as many coordinates; got lists of unequal lengths."
+        ) from None
     if points.ndim != 2 or len(points) < 2 or points.shape[1] == 0:
-        raise ValueError(f"{path} must hold two points or more, (N, D); its shape is {points.shape}.")
+        flatten = "; flatten images by x.reshape(len(x), -1)" * (points.ndim > 2)
+        raise ValueError(f"x must be two points or more, (N, D); got shape {points.shape}{flatten}.")
+    if points.dtype.kind not in "fiub":
+        raise ValueError(f"x must hold real numbers; got {points.dtype}.")
     for row, at in np.argwhere(~np.isfinite(points))[:1]:
-        raise ValueError(f"{path} must hold finite numbers; coordinate {at} of point {row} is {points[row, at]}.")
-    with np.errstate(over="ignore", under="ignore"):
-        shift, scale = points.mean(axis=0), points.std(axis=0)
-    told_apart = (scale > np.maximum(1e-150, 1e-10 * np.max(np.abs(points), axis=0))) & (scale < 1e150)
-    if not np.all(told_apart):
-        at = int(np.argmin(told_apart))
-        raise ValueError(f"coordinate {at} of {path} is constant, or beyond float64: its deviation is {scale[at]:.3g}.")
-    if labels is not None and (missing := set(range(labels.max() + 1)) - set(labels.tolist())):
-        raise ValueError(f"{path}: labels must be 0, 1, … without gaps; no point has the label {min(missing)}.")
-    return Dataset((points - shift) / scale, labels, shift, scale)
-
-
-def _read_npy(path: Path) -> tuple[np.ndarray, None]:
-    try:
-        with np.errstate(over="raise"):  # a size beyond 64 bits
-            array = np.lib.format.open_memmap(path, mode="r")  # which checks the file's size before it takes memory
-    except OSError:
-        raise
-    except Exception as error:  # NumPy raises half a dozen types for a broken header, the tokenizer's among them
-        raise ValueError(f"{path} is not a .npy file of numbers: {' '.join(str(error).split())}") from error
-    if array.dtype.kind not in "iufb":
-        raise ValueError(f"{path} must hold real numbers; got {array.dtype}.")
-    return np.asarray(array, float), None
-
-
-def _read_csv(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    names: list[str] | None = None
-    rows: list[list[float]] = []
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            for cells in reader:
-                if len(cells) <= 1 and not "".join(cells).strip():
-                    continue
-                row = [number for number in map(_number, cells) if number is not None]
-                if names is None and not rows and not row:
-                    names = [cell.strip().lower() for cell in cells]
-                    continue
-                if len(row) < len(cells):
-                    raise ValueError(f"line {reader.line_num} is not numbers: {','.join(cells)[:60]!r}")
-                if len(row) != (width := len(rows[0]) if rows else len(names or row)):
-                    raise ValueError(f"line {reader.line_num} has {len(row)} numbers, not {width}")
-                if not all(map(math.isfinite, row)):
-                    raise ValueError(f"line {reader.line_num} is not finite: {','.join(cells)[:60]!r}")
-                if names and "label" in names and row[names.index("label")] not in range(1000):
-                    raise ValueError(f"line {reader.line_num}: labels must be the integers 0, 1, …, below 1000")
-                rows.append(row)
-    except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path}: {error}.") from error
-    table = np.array(rows, float)
-    if names is None or "label" not in names or not rows:
-        return table, None
-    at = names.index("label")
-    return np.delete(table, at, axis=1), table[:, at].astype(np.int64)
-
-
-def _number(cell: str) -> float | None:
-    """The number in a cell, or None if it holds something else."""
-    try:
-        return float(cell)
-    except ValueError:
-        return None
+        raise ValueError(f"x must hold finite numbers; coordinate {at} of point {row} is {points[row, at]}.")
+    return points

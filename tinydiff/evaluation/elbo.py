@@ -3,30 +3,32 @@
     −ln p(x_0) ≤ KL(q(x_T|x_0) ‖ p(x_T)) + Σ E KL(q(x_s|x_t,x_0) ‖ p(x_s|x_t)) − E ln p(x_0|x_1)        [DDPM 5]
                           L_T                          L_{t−1}                          L_0
 
-on the pairs s < t of any grid, with p(x_s|x_t) = N(c_t x_t + c_0 x̂_0, var I), the posterior with x̂_0 for x_0. The last
-pair is the reconstruction p(x_0|x_1) = N(x̂_0, var I), so t = 0 is never evaluated.
+on the pairs s < t of falling times, with p(x_s|x_t) = N(c_t x_t + c_0 x̂_0, var I), the posterior with x̂_0 for x_0. The
+last time has the reconstruction p(x_0|x_1) = N(x̂_0, var I), the density around the answer of `sample`.
 
 The variances of the reverse chain are a choice:
     "beta_tilde"   the posterior's, right for a point; the L_{t−1} are then ½ (SNR_s − SNR_t) ‖x_0 − x̂_0‖² [VDM 13–14]
     "beta"         the transition's, right for N(0, I)
-    an array       one for each pair, such as optimal_variances: among isotropic ones these have the least −ELBO
+    an array       one for each time, such as optimal_variances: among isotropic ones these have the least −ELBO
 The names take σ²/α² for the reconstruction.
 
-Shapes: B points, D coordinates, N steps; ts (N + 1,) falls to 0; x0 (B, D). All values are in nats, for each point.
+Shapes: B points, D coordinates, N times ts (N,); x0 (B, D). All values are in nats, for each point.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from tinydiff.backend import Array, cast, check_points, namespace, normal_like, to_numpy
-from tinydiff.denoisers import Denoiser
+from tinydiff import grids
+from tinydiff.backend import Array, beside, cast, normal_like, row_sums, squared_norm, to_numpy
+from tinydiff.checks import as_generator, check_array, check_choice, check_points, describe
+from tinydiff.denoisers import Denoiser, check_denoiser
 from tinydiff.exact.mixture import LOG_2PI
-from tinydiff.processes import Process
-from tinydiff.sampling.ancestral import check_times
+from tinydiff.processes import Level, Process, posterior, transition
+from tinydiff.processes.base import check_process, check_signal
 
 Variances = Literal["beta_tilde", "beta"] | Array
 Decoder = Literal["gaussian", "bins"]
@@ -34,8 +36,17 @@ BINS = 256
 """The levels of an image, from −1 to 1."""
 
 
-class Elbo(NamedTuple):
-    """The three parts of −ELBO, for each point: in the mean over the noise their sum bounds −ln p(x_0) from above."""
+class ElboTerms(NamedTuple):
+    """The three parts of −ELBO in nats, for each point: in the mean over the noise their sum bounds −ln p(x_0).
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> model, x0 = td.Oracle(td.toys.ring8(), td.VP()), td.toys.ring8().sample(0, 5)
+    >>> terms = td.elbo(model, x0, td.grids.even_log_snr(td.VP(), 10), rng=1)
+    >>> terms.diffusion.shape, terms.nats.shape
+    ((5, 10), (5,))
+    """
 
     prior: Array
     """L_T (B,)."""
@@ -49,7 +60,7 @@ class Elbo(NamedTuple):
     @property
     def nats(self) -> Array:
         """−ELBO of each point, (B,)."""
-        return self.prior + namespace(self.prior).sum(self.diffusion, axis=1) + self.reconstruction
+        return self.prior + row_sums(self.diffusion) + self.reconstruction
 
     @property
     def bits_per_dim(self) -> Array:
@@ -58,140 +69,262 @@ class Elbo(NamedTuple):
 
 
 def elbo(
-    model: Denoiser,
-    process: Process,
-    x0: Array,
-    ts: Array,
-    rng: np.random.Generator | None = None,
-    *,
-    variance: Variances = "beta_tilde",
-    decoder: Decoder = "gaussian",
-    prior: Callable[[Array], Array] | None = None,
-    noise: Array | None = None,
-) -> Elbo:
-    """−ELBO of each point, term by term, each from one draw of its x_t; N evaluations.
+    model: Denoiser, x0: Array, ts: Iterable[Any], rng: Any = None, *, variance: Variances = "beta_tilde",
+    decoder: Decoder = "gaussian", prior: Callable[[Array], Array] | None = None, noise: Array | None = None,
+) -> ElboTerms:  # fmt: skip
+    """−ELBO of each point, term by term, each from one draw of its x_t; one evaluation for each time.
 
-    decoder: "gaussian" is a density; "bins" the probability of each pixel's level, of 256 from −1 to 1 [DDPM 13].
-    prior: a log-density for p(x_T), (B, D) → (B,), at ts[0], in the place of the process's own N(0, prior_std² I).
-    noise: the ε of each of ts[:-1], (N, B, D), where they are not to be drawn with rng: quadrature, common numbers.
+    Parameters
+    ----------
+    model : Denoiser
+        The model to judge.
+    x0 : (B, D)
+        The points.
+    ts : (N,)
+        Falling times in (0, 1], such as `grids.even_log_snr(process, N − 1)`.
+    rng : Generator or int, optional
+        The source of the noise, or a seed; needed unless noise is given.
+    variance : {"beta_tilde", "beta"} or (N,)
+        The variance of each reverse step, and last of the reconstruction.
+    decoder : {"gaussian", "bins"}
+        "gaussian" is a density; "bins" the probability of each pixel's level, of 256 from −1 to 1.
+    prior : callable, optional
+        A log-density for p(x_T), (B, D) → (B,), at ts[0], in the place of the process's own N(0, prior_std² I).
+    noise : (N, B, D), optional
+        The ε of each time, where they are not to be drawn: for quadrature, or common numbers.
+
+    Returns
+    -------
+    ElboTerms
+        L_T, L_{t−1} and L_0 in nats for each point, and their sum.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For times that do not fall within (0, 1], shapes that do not fit, another variance or decoder, pixels off the
+        levels, an rng that is none, and a last time at which no signal is left.
+
+    References
+    ----------
+    Ho et al. 2020 (DDPM), eqs. 5 and 13; Kingma et al. 2021 (VDM), eqs. 13–14.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> data = td.toys.ring8()
+    >>> terms = td.elbo(td.Oracle(data, td.VP()), data.sample(0, 200), td.grids.even_log_snr(td.VP(), 100), rng=1)
+    >>> bool(terms.nats.mean() > data.entropy()[0])  # nothing is worth more than the entropy
+    True
     """
-    steps = _reverse_steps(process, ts, variance)
-    check_points(x0, model.dim)
-    if decoder not in ("gaussian", "bins"):
-        raise ValueError(f"decoder must be 'gaussian' or 'bins'; got {decoder!r}.")
-    if noise is None and rng is None:
-        raise ValueError("elbo draws noise: pass rng, or noise.")
-    if noise is not None and tuple(noise.shape) != (len(steps), *x0.shape):
-        raise ValueError(f"noise must have the shape {(len(steps), *x0.shape)}; got {tuple(noise.shape)}.")
-    xp, diffusion = namespace(x0), []
-    for i, (t, s, var) in enumerate(steps):
-        eps = normal_like(rng, x0) if noise is None else cast(noise[i, :, :], x0)
-        x = process.perturb(x0, t, eps)
-        if i == 0:
-            alpha, var_t = float(process.alpha(t)), float(process.sigma(t) ** 2)
-            if prior is None:
-                l_prior = normal_kl(alpha * x0, var_t, 0.0 * x0, process.prior_std**2)
-            else:
-                l_prior = log_normal(x, alpha * x0, var_t) - prior(x)
-        x0_hat = model.x0(x, t)
-        if s == 0:
-            log_p = log_bins(x0, x0_hat, var) if decoder == "bins" else log_normal(x0, x0_hat, var)
-        else:
-            _, c_0, beta_tilde = (float(c) for c in process.posterior_coefficients(t, s))
-            diffusion.append(normal_kl(c_0 * x0, beta_tilde, c_0 * x0_hat, var))  # c_t x_t is in both means
-    terms = xp.stack(diffusion, axis=1) if diffusion else x0[:, :0]
-    return Elbo(l_prior, terms, -log_p, model.dim)
+    check_denoiser(model)
+    check_points(x0, model.dim, "x0")
+    check_choice("decoder", decoder, ("gaussian", "bins"))
+    levels = grids.levels(model.process, ts)
+    variances = reverse_variances(levels, variance)
+    if noise is not None and tuple(getattr(noise, "shape", ())) != (len(levels), *x0.shape):
+        raise ValueError(f"noise must have the shape {(len(levels), *x0.shape)}; got {describe(noise)}.")
+    if noise is None:
+        rng = as_generator(rng)
+        draws = (normal_like(rng, x0) for _ in levels)
+    else:
+        draws = (cast(noise[i, :, :], x0) for i in range(len(levels)))
+
+    top, eps = levels[0], next(draws)
+    x = top.perturb(x0, eps)
+    if prior is None:
+        l_prior = normal_kl(top.alpha * x0, top.sigma**2, 0.0 * x0, model.process.prior_std**2)
+    else:
+        l_prior = log_normal(x, top.alpha * x0, top.sigma**2) - prior(x)
+
+    diffusion = []
+    for (now, then), var in zip(pairwise(levels), variances[:-1], strict=True):
+        x0_hat = model.x0(x, now)
+        _, c_0, beta_tilde = posterior(now, then)
+        diffusion.append(normal_kl(c_0 * x0, beta_tilde, c_0 * x0_hat, var))  # c_t x_t is in both means
+        x = then.perturb(x0, next(draws))
+
+    x0_hat = model.x0(x, levels[-1])
+    log_p = log_bins if decoder == "bins" else log_normal
+    return ElboTerms(l_prior, beside(diffusion, x0), -log_p(x0, x0_hat, variances[-1]), model.dim)
 
 
 def path_log_ratio(
-    model: Denoiser,
-    process: Process,
-    path: Sequence[Array],
-    ts: Array,
-    *,
-    variance: Variances = "beta_tilde",
+    model: Denoiser, path: Sequence[Array], ts: Iterable[Any], *, variance: Variances = "beta_tilde",
     prior: Callable[[Array], Array] | None = None,
-) -> Array:
-    """ln p(x_{0:T}) − ln q(x_{1:T} | x_0) of a path x_T, …, x_0 at ts, (B,): the bound before any expectation.
+) -> Array:  # fmt: skip
+    """ln p(x_{0:T}) − ln q(x_{1:T} | x_0) of a path: the bound before any expectation.
 
     Its mean over q is the ELBO. Where the reverse chain is exact it is ln p(x_0) on every path.
-    path: arrays (B, D), such as forward_path draws.
+
+    Parameters
+    ----------
+    model : Denoiser
+        The model to judge.
+    path : N + 1 arrays (B, D)
+        x_T, …, x_1 at the times ts, and x_0 last, such as `forward_path` draws.
+    ts : (N,)
+        Falling times in (0, 1].
+    variance, prior
+        As for `elbo`.
+
+    Returns
+    -------
+    (B,)
+        In nats.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For times that do not fall within (0, 1], a path of another length, and another variance.
+
+    References
+    ----------
+    Ho et al. 2020 (DDPM), eq. 5.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> point = td.GaussianMixture([1.0], [[0.5]], [[[0.0]]])
+    >>> ts, x0 = td.grids.even_log_snr(td.VP(), 5), np.full((3, 1), 0.5)
+    >>> path = td.forward_path(td.VP(), x0, ts, rng=0)
+    >>> td.path_log_ratio(td.Oracle(point, td.VP()), path, ts).shape
+    (3,)
     """
-    steps = _reverse_steps(process, ts, variance)
-    if len(path) != len(steps) + 1:
-        raise ValueError(f"path must hold a point for each of the {len(steps) + 1} times; got {len(path)}.")
-    ratio = (prior or process.prior_log_density)(path[0])
-    for (t, s, var), x, y in zip(steps, path[:-1], path[1:], strict=True):
-        x0_hat, (a, v) = model.x0(x, t), process.transition(t, s)
-        mean, _ = process.posterior(x, x0_hat, t, s)
-        ratio = ratio + log_normal(y, mean, var) - log_normal(x, float(a) * y, float(v))
+    check_denoiser(model)
+    levels = grids.levels(model.process, ts)
+    variances = reverse_variances(levels, variance)
+    if len(path) != len(levels) + 1:
+        raise ValueError(f"path must hold a point for each of {len(levels)} times, and x_0; got {len(path)}.")
+    for points in path:
+        check_points(points, model.dim, "path")
+    data = model.process.at(0.0)
+    ratio = (prior or model.process.prior_log_density)(path[0])
+    for (now, then), var, (x, y) in zip(pairwise([*levels, data]), variances, pairwise(path), strict=True):
+        c_t, c_0, _ = posterior(now, then)
+        a, var_q = transition(now, then)
+        ratio = ratio + log_normal(y, c_t * x + c_0 * model.x0(x, now), var) - log_normal(x, a * y, var_q)
     return ratio
 
 
-def forward_path(process: Process, x0: Array, ts: Array, rng: np.random.Generator) -> list[Array]:
-    """A draw of x_T, …, x_0 at decreasing times ts that end at 0, by the transitions of the process."""
-    path = [x0]
-    for t, s in reversed(list(pairwise(check_times(ts)))):
-        a, v = process.transition(t, s)
-        path.append(float(a) * path[-1] + float(v) ** 0.5 * normal_like(rng, x0))
+def forward_path(process: Process, x0: Array, ts: Iterable[Any], rng: Any) -> list[Array]:
+    """Draw a path of the forward process, step by step by its transitions.
+
+    Parameters
+    ----------
+    process : Process
+        The process.
+    x0 : (B, D)
+        Where the path begins.
+    ts : (N,)
+        Falling times in (0, 1].
+    rng : Generator or int
+        The source of the noise, or a seed.
+
+    Returns
+    -------
+    list of N + 1 arrays (B, D)
+        x_T, …, x_1 at the times ts, and x_0 last.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For times that do not fall within (0, 1], and what is no process or rng.
+
+    References
+    ----------
+    Ho et al. 2020 (DDPM), eq. 2.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> len(td.forward_path(td.VP(), np.zeros((2, 1)), [1.0, 0.5, 0.1], rng=0))
+    4
+    """
+    check_process(process)
+    check_array("x0", x0)
+    rng, path = as_generator(rng), [x0]
+    levels = [*grids.levels(process, ts), process.at(0.0)]
+    for now, then in reversed(list(pairwise(levels))):
+        a, var = transition(now, then)
+        path.append(a * path[-1] + var**0.5 * normal_like(rng, x0))
     return path[::-1]
 
 
-def optimal_variances(
-    model: Denoiser, process: Process, x0: Array, ts: Array, rng: np.random.Generator | None = None
-) -> np.ndarray:
-    """The variance of each reverse step with the least −ELBO, β̃ + c_0² E‖x_0 − x̂_0‖²/d, (N,), whatever x̂_0 is worth.
+def optimal_variances(model: Denoiser, x0: Array, ts: Iterable[Any], rng: Any) -> np.ndarray:
+    """The variances of the reverse chain with the least −ELBO, whatever x̂_0 is worth: β̃ + c_0² E‖x_0 − x̂_0‖²/d.
 
-    It extends Analytic-DPM, whose x̂_0 is exact [Bao et al. 2022]; the last is that of the Gaussian decoder. The
-    expectation is over the points x0 (B, D), with one draw of noise at each time: let them be training points, since
-    what is fitted to the points that it judges bounds nothing.
+    It extends Analytic-DPM, whose x̂_0 is exact; the last is that of the Gaussian decoder. The expectation is over the
+    points, with one draw of noise at each time: let them be training points, since what is fitted to the points that it
+    judges bounds nothing.
+
+    Parameters
+    ----------
+    model : Denoiser
+        The model.
+    x0 : (B, D)
+        Training points.
+    ts : (N,)
+        Falling times in (0, 1].
+    rng : Generator or int
+        The source of the noise, or a seed.
+
+    Returns
+    -------
+    (N,)
+        The variance of the step from each time, and last of the reconstruction.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For times that do not fall within (0, 1], no points, and an rng that is none.
+
+    References
+    ----------
+    Bao et al. 2022 (Analytic-DPM), Thm. 1.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> model, x0 = td.Oracle(td.toys.ring8(), td.VP()), td.toys.ring8().sample(0, 100)
+    >>> td.optimal_variances(model, x0, [0.9, 0.5, 0.1], rng=1).shape
+    (3,)
     """
-    check_points(x0, model.dim)
+    check_denoiser(model)
+    check_points(x0, model.dim, "x0")
     if x0.shape[0] == 0:
         raise ValueError("optimal_variances needs points to fit to; got none.")
-    variances = []
-    for t, s, _ in _reverse_steps(process, ts, "beta_tilde"):
-        miss = to_numpy(x0 - model.x0(process.perturb(x0, t, normal_like(rng, x0)), t))
-        _, c_0, var = process.posterior_coefficients(t, s)
-        variances.append(float(var + c_0**2 * np.mean(miss * miss)))
-    return np.array(variances)
+    rng, levels, variances = as_generator(rng), grids.levels(model.process, ts), []
+    for now, then in pairwise([*levels, model.process.at(0.0)]):
+        error = to_numpy(x0 - model.x0(now.perturb(x0, normal_like(rng, x0)), now))
+        _, c_0, beta_tilde = posterior(now, then)
+        variances.append(beta_tilde + c_0**2 * np.mean(error * error))
+    return np.array(variances, dtype=np.float64)
 
 
-def _reverse_steps(process: Process, ts: Array, variance: Variances) -> list[tuple[float, float, float]]:
-    """(t, s, variance of p(x_s | x_t)) for each pair of the grid."""
-    ts = check_times(ts)
-    if ts[-1] != 0:
-        raise ValueError(f"the bound needs a grid that ends at 0, such as grid(..., to_zero=True); got {ts[-1]:.4g}.")
-    if isinstance(variance, str):
-        if variance not in ("beta_tilde", "beta"):
-            raise ValueError(f"variance must be 'beta_tilde', 'beta' or an array; got {variance!r}.")
-        return [(t, s, _named_variance(process, t, s, variance)) for t, s in pairwise(ts)]
-    values = to_numpy(variance)
-    if values.shape != (len(ts) - 1,) or not np.all(values > 0):
-        raise ValueError(f"variance must be positive, one for each of {len(ts) - 1} steps; got {values}.")
-    return [(t, s, float(v)) for (t, s), v in zip(pairwise(ts), values, strict=True)]
-
-
-def _named_variance(process: Process, t: float, s: float, variance: str) -> float:
-    if s == 0:
-        if process.alpha(t) == 0:
-            raise ValueError(f"no signal is left at t = {t:.4g}, from which the chain steps to 0: take more steps.")
-        return float((process.sigma(t) / process.alpha(t)) ** 2)
-    return float(process.posterior_coefficients(t, s)[2] if variance == "beta_tilde" else process.transition(t, s)[1])
+def reverse_variances(levels: list[Level], variance: Variances) -> list[float]:
+    """The variance of p(x_s | x_t) for each pair of the levels, and last of the reconstruction."""
+    if not isinstance(variance, str):
+        values = np.asarray(to_numpy(variance), dtype=np.float64)
+        if values.shape != (len(levels),) or not np.all(values > 0):
+            raise ValueError(f"variance must be positive, one for each of {len(levels)} times; got {values}.")
+        return values.tolist()
+    check_choice("variance", variance, ("beta_tilde", "beta"))
+    check_signal(levels[-1], "take more steps, from which the last goes to the data")
+    named = [posterior(*pair)[2] if variance == "beta_tilde" else transition(*pair)[1] for pair in pairwise(levels)]
+    return [*named, (levels[-1].sigma / levels[-1].alpha) ** 2]
 
 
 def normal_kl(mean: Array, var: float, other_mean: Array, other_var: float) -> Array:
     """KL(N(mean, var I) ‖ N(other_mean, other_var I)) in nats, means (B, D) → (B,)."""
-    miss, excess = mean - other_mean, (var - other_var) / other_var
+    excess = (var - other_var) / other_var
     log_ratio = math.log1p(excess) if abs(excess) < 0.5 else math.log(var / other_var)
     spread = 0.5 * mean.shape[1] * (excess - log_ratio)
-    return namespace(mean).sum(miss * miss, axis=1) / (2 * other_var) + spread
+    return squared_norm(mean - other_mean) / (2 * other_var) + spread
 
 
 def log_normal(x: Array, mean: Array, var: float) -> Array:
     """ln N(x; mean, var I) in nats, (B, D) → (B,)."""
-    miss = x - mean
-    return -0.5 * (namespace(x).sum(miss * miss, axis=1) / var + x.shape[1] * (LOG_2PI + math.log(var)))
+    return -0.5 * (squared_norm(x - mean) / var + x.shape[1] * (LOG_2PI + math.log(var)))
 
 
 def log_bins(x: Array, mean: Array, var: float) -> Array:

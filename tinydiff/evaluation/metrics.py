@@ -8,28 +8,55 @@ Shapes: x (N, D) and y (M, D) are samples, features (N, F).
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinydiff.backend import Array, cast, describe, normal_like, to_numpy
-from tinydiff.denoisers import Denoiser
+from tinydiff.backend import Array, cast, normal_like, to_numpy
+from tinydiff.checks import as_generator, check_finite, check_range, class_probabilities, two_samples
+from tinydiff.denoisers import Denoiser, check_denoiser, check_same_process
 from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.exact.oracle import Oracle
 
 
-def sliced_w2(x: Array, y: Array, *, rng: np.random.Generator, directions: int = 256) -> float:
-    """SW₂(x, y), the root mean square over directions u of W₂(x·u, y·u), in the units of x [Bonneel et al. 2015].
+def sliced_w2(x: Array, y: Array, *, rng: Any, directions: int = 256) -> float:
+    """The sliced Wasserstein distance: the root mean square over directions u of W₂(x·u, y·u).
 
-    On a line W₂ matches order statistics, so both need as many points: x and y (N, D). Read it beside the distance of
-    two true samples; it sees that modes have the wrong weights, and little else.
+    On a line W₂ matches order statistics, so both samples need as many points. Read it beside the distance of two true
+    samples; it sees that modes have the wrong weights, and little else.
+
+    Parameters
+    ----------
+    x, y : (N, D)
+        The two samples.
+    rng : Generator or int
+        The source of the directions, or a seed.
+    directions : int
+        Their number.
+
+    Returns
+    -------
+    float
+        In the units of x.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For samples of other shapes, not finite or empty, and an rng that is none.
+
+    References
+    ----------
+    Bonneel et al. 2015.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> x = np.zeros((5, 1))
+    >>> td.sliced_w2(x, x + 2.0, rng=0, directions=4) > 0
+    True
     """
-    x, y = to_numpy(x), to_numpy(y)
-    if directions < 1:
-        raise ValueError(f"directions must be at least 1; got {directions}.")
-    if x.shape != y.shape or x.ndim != 2 or x.size == 0:
-        raise ValueError(f"x and y must both have the shape (N, D), N ≥ 1; got {x.shape} and {y.shape}.")
-    _check_finite(x, y)
+    check_range("directions", directions, 1)
+    (x, y), rng = two_samples(x, y, alike=True), as_generator(rng)
     u = rng.standard_normal((x.shape[1], directions))
     u /= np.sqrt(np.sum(u * u, axis=0))
     apart = np.sort(x @ u, axis=0) - np.sort(y @ u, axis=0)  # (N, directions)
@@ -37,58 +64,144 @@ def sliced_w2(x: Array, y: Array, *, rng: np.random.Generator, directions: int =
 
 
 def energy_distance(x: Array, y: Array) -> float:
-    """2 E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖ over the samples' points, in the units of x [Székely & Rizzo 2013, 2.5].
+    """The energy distance, 2 E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖, over the samples' points.
 
     It is 0 or more, and 0 only where the two samples agree. In one dimension it is the square of SciPy's
     energy_distance. Between two samples of one law it is 1/N + 1/M times E‖X − X′‖ on average.
+
+    Parameters
+    ----------
+    x : (N, D)
+        One sample.
+    y : (M, D)
+        The other.
+
+    Returns
+    -------
+    float
+        In the units of x.
+
+    Raises
+    ------
+    ValueError
+        For samples of two spaces, not finite or empty.
+
+    References
+    ----------
+    Székely & Rizzo 2013, eq. 2.5.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> td.energy_distance(np.zeros((4, 1)), np.ones((3, 1)))
+    2.0
     """
-    x, y = _two_samples(x, y)
-    distance = lambda a, b: _mean_over_pairs(a, b, np.sqrt)  # noqa: E731
-    return 2 * distance(x, y) - distance(x, x) - distance(y, y)
+    x, y = two_samples(x, y)
+    between, within_x, within_y = (_mean_over_pairs(a, b, np.sqrt) for a, b in ((x, y), (x, x), (y, y)))
+    return 2 * between - within_x - within_y
 
 
 def mmd(x: Array, y: Array, *, bandwidth: float | None = None) -> float:
-    """MMD², E k(X, X′) + E k(Y, Y′) − 2 E k(X, Y), without bias, for k = exp(−‖x − y‖²/2h²) [Gretton et al. 2012, 3].
+    """The maximum mean discrepancy MMD², E k(X, X′) + E k(Y, Y′) − 2 E k(X, Y) for k = exp(−‖x − y‖²/2h²).
 
-    h is the bandwidth, unless given the median distance between points of y, up to 1,000 of them. Pairs are of two
-    different points, so that its mean is 0, and it may fall below, where the two laws agree. N and M ≥ 2.
+    Pairs are of two different points, so that its mean is 0, and it may fall below, where the two laws agree.
+
+    Parameters
+    ----------
+    x, y : (N, D), (M, D)
+        The two samples, of two points or more each.
+    bandwidth : float, optional
+        The h of the kernel; unless given the median distance between points of y, up to 1,000 of them.
+
+    Returns
+    -------
+    float
+        Without a unit.
+
+    Raises
+    ------
+    ValueError
+        For samples of two spaces, not finite or of one point, and a bandwidth that is not positive.
+
+    References
+    ----------
+    Gretton et al. 2012, eq. 3.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> x = np.array([[0.0], [1.0]])
+    >>> round(td.mmd(x, x + 100.0, bandwidth=1.0), 3)
+    1.213
     """
-    x, y = _two_samples(x, y)
-    if min(len(x), len(y)) < 2:
-        raise ValueError(f"MMD without bias needs two points in each sample; got {len(x)} and {len(y)}.")
+    x, y = two_samples(x, y, least=2)
     if bandwidth is None:
         few = y[np.linspace(0, len(y) - 1, min(len(y), 1000)).astype(int)]
         bandwidth = float(np.median(np.sqrt(_squares(few, few)[np.triu_indices(len(few), 1)])))
-    if not bandwidth > 0:
-        raise ValueError(f"bandwidth must be positive; got {bandwidth}.")
-    kernel = lambda a, b: _mean_over_pairs(a, b, lambda d2: np.exp(-d2 / (2 * bandwidth**2)))  # noqa: E731
-    within = lambda a: (len(a) * kernel(a, a) - 1) / (len(a) - 1)  # noqa: E731
+    check_range("bandwidth", bandwidth, 0, open_low=True)
+
+    def kernel(a: np.ndarray, b: np.ndarray) -> float:
+        return _mean_over_pairs(a, b, lambda square: np.exp(-square / (2 * bandwidth**2)))
+
+    def within(a: np.ndarray) -> float:
+        return (len(a) * kernel(a, a) - 1) / (len(a) - 1)
+
     return within(x) + within(y) - 2 * kernel(x, y)
 
 
 class Coverage(NamedTuple):
-    """How samples spread over the components of a mixture."""
+    """How samples spread over the components of a mixture; see `mode_coverage`."""
 
     counts: np.ndarray
     """Samples of each component, (K,)."""
     covered: float
-    """The share of components with at least a tenth of the samples that they should have."""
+    """The fraction of components with at least a tenth of the samples that they should have."""
     chi2: float
     """Pearson's statistic against the mixture's weights; K − 1 on average for true samples."""
     p_value: float
     """The probability that true samples have a larger one."""
 
 
-def mode_coverage(data: GaussianMixture, x: Array, *, rng: np.random.Generator) -> Coverage:
+def mode_coverage(data: GaussianMixture, x: Array, *, rng: Any) -> Coverage:
     """Which components of the mixture the samples come from, and whether as often as they should.
 
     Each sample's component is drawn from its exact posterior r_k(x), so that the counts of true samples are multinomial
     with the mixture's weights even where components overlap; components of weight 0, as in a class, are left out.
-    χ² wants five or more expected in each.
+
+    Parameters
+    ----------
+    data : GaussianMixture
+        The truth.
+    x : (N, D)
+        The samples; Pearson's χ² wants five or more expected of each component.
+    rng : Generator or int
+        The source of the draws, or a seed.
+
+    Returns
+    -------
+    Coverage
+        counts (K,), covered, chi2 and p_value.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For samples that are not finite or of another shape, and an rng that is none.
+
+    References
+    ----------
+    Pearson 1900.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> data = td.toys.ring8()
+    >>> td.mode_coverage(data, data.sample(0, 800), rng=1).covered
+    1.0
     """
     from scipy.stats import chi2
 
-    _check_finite(x)
+    check_finite(x)
+    rng = as_generator(rng)
     weights = to_numpy(data.weights)
     r = np.exp(to_numpy(data.posterior(cast(x, data.like), 1.0, 0.0).log_weights))[weights > 0]  # (K, N)
     k = np.sum(np.cumsum(r, axis=0)[:-1] < rng.random(r.shape[1]), axis=0)
@@ -99,27 +212,72 @@ def mode_coverage(data: GaussianMixture, x: Array, *, rng: np.random.Generator) 
 
 
 def memorisation(x: Array, seen: Array, unseen: Array) -> tuple[float, float]:
-    """The share of samples that lie nearer to a training point than to any held-out one, with its standard error.
+    """The fraction of samples that lie nearer to a training point than to any held-out one, with its standard error.
 
-    seen and unseen must be as many: then it is ½ for true samples, and 1 for copies of training points. It stays ½ for
-    samples that are merely bad, so read it beside a distance. The standard error takes seen and unseen as given.
+    It is ½ for true samples, and 1 for copies of training points. It stays ½ for samples that are merely bad, so read
+    it beside a distance.
+
+    Parameters
+    ----------
+    x : (N, D)
+        The samples.
+    seen, unseen : (M, D)
+        As many training points as held-out ones.
+
+    Returns
+    -------
+    fraction, standard_error : float
+        The standard error takes seen and unseen as given.
+
+    Raises
+    ------
+    ValueError
+        For arrays of other shapes, not finite or empty.
+
+    References
+    ----------
+    Meehan et al. 2020.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> seen, unseen = np.array([[0.0], [1.0]]), np.array([[0.5], [1.5]])
+    >>> td.memorisation(seen, seen, unseen)
+    (1.0, 0.0)
     """
-    x, seen, unseen = to_numpy(x), to_numpy(seen), to_numpy(unseen)
-    if seen.shape != unseen.shape or seen.ndim != 2 or x.ndim != 2 or x.shape[1] != seen.shape[1] or x.size == 0:
-        raise ValueError(
-            "x must be (N, D), and seen and unseen as many points (M, D) each; "
-            f"got {x.shape}, {seen.shape} and {unseen.shape}."
-        )
-    share = float(np.mean(nearest(x, seen)[1] < nearest(x, unseen)[1]))
-    return share, math.sqrt(share * (1 - share) / len(x))
+    seen, unseen = two_samples(seen, unseen, alike=True)
+    return _fraction(nearest(x, seen)[1] < nearest(x, unseen)[1])
 
 
 def nearest(x: Array, y: Array, size: int = 500) -> tuple[np.ndarray, np.ndarray]:
-    """The row of y (M, D) nearest to each x (N, D), and its distance, both (N,), `size` rows of x at a time.
+    """The point of y nearest to each x, and its distance: a sample beside it shows whether it is a copy.
 
-    A sample beside the training point that is nearest to it shows whether it is a copy.
+    Parameters
+    ----------
+    x : (N, D)
+        The points asked about.
+    y : (M, D)
+        The points to choose from.
+    size : int
+        Rows of x at a time, which bounds memory.
+
+    Returns
+    -------
+    rows, distances : (N,)
+        The row of y, and how far it is, in the units of x.
+
+    Raises
+    ------
+    ValueError
+        For samples of two spaces, not finite or empty.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> td.nearest(np.array([[0.9]]), np.array([[0.0], [1.0]]))[0]
+    array([1])
     """
-    x, y = _two_samples(x, y)
+    x, y = two_samples(x, y)
     rows, squares = [], []
     for i in range(0, len(x), size):
         d2 = _squares(x[i : i + size], y)
@@ -129,14 +287,38 @@ def nearest(x: Array, y: Array, size: int = 500) -> tuple[np.ndarray, np.ndarray
 
 
 def frechet_distance(features: Array, others: Array) -> float:
-    """‖m − m′‖² + tr(C + C′ − 2 (C C′)^{1/2}), W₂² of the Gaussians with the features' moments [Heusel et al. 2017, 6].
+    """The Fréchet distance, W₂² of the Gaussians with the features' moments: ‖m − m′‖² + tr(C + C′ − 2 (C C′)^{1/2}).
 
-    tr (C C′)^{1/2} is the sum of the singular values of C^{1/2} C′^{1/2}. It is 0 for equal moments, whatever else
-    differs, and it falls with the number of samples: compare at equal N.
+    It is 0 for equal moments, whatever else differs, and it falls with the number of samples: compare at equal N. The
+    trace of (C C′)^{1/2} is the sum of the singular values of C^{1/2} C′^{1/2}.
+
+    Parameters
+    ----------
+    features, others : (N, F), (M, F)
+        Features of two samples, such as a classifier's.
+
+    Returns
+    -------
+    float
+        In squared units of the features.
+
+    Raises
+    ------
+    ValueError
+        For features of two spaces, not finite or of one point.
+
+    References
+    ----------
+    Heusel et al. 2017, eq. 6; Dowson & Landau 1982.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> x = np.array([[0.0], [2.0]])
+    >>> round(td.frechet_distance(x, x + 3.0), 9)
+    9.0
     """
-    x, y = _two_samples(features, others)
-    if min(len(x), len(y)) < 2:
-        raise ValueError(f"a covariance needs two points in each sample; got {len(x)} and {len(y)}.")
+    x, y = two_samples(features, others, least=2)
     apart = np.mean(x, axis=0) - np.mean(y, axis=0)
     c, other = (np.atleast_2d(np.cov(a, rowvar=False)) for a in (x, y))
     cross = np.linalg.svd(_root(c) @ _root(other), compute_uv=False)
@@ -144,59 +326,122 @@ def frechet_distance(features: Array, others: Array) -> float:
 
 
 def class_agreement(log_p: Array, labels: Array, classes: Array | None = None) -> tuple[float, float]:
-    """How often the most probable class is the label (N,) that a sample was drawn for, with the standard error.
+    """How often the most probable class is the label that a sample was drawn for, with the standard error.
 
-    log_p: ln p(y | x), (N, C). classes: the class of each column, 0 to C − 1 unless given: Oracle.classes()[0].
+    Parameters
+    ----------
+    log_p : (N, C)
+        ln p(y | x), such as a classifier or `Oracle.log_p` gives.
+    labels : (N,)
+        The labels.
+    classes : (C,), optional
+        The class of each column, 0 to C − 1 unless given; for an Oracle they are its classes()[0].
+
+    Returns
+    -------
+    fraction, standard_error : float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, labels of no column, and NaN.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> td.class_agreement(np.log([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1]))
+    (1.0, 0.0)
     """
-    log_p, labels = to_numpy(log_p), to_numpy(labels)
-    if log_p.ndim != 2 or labels.shape != log_p.shape[:1] or labels.size == 0:
-        raise ValueError(f"log_p must be (N, C) and labels (N,), N ≥ 1; got {log_p.shape} and {labels.shape}.")
-    classes = np.arange(log_p.shape[1]) if classes is None else to_numpy(classes)
-    if classes.shape != log_p.shape[1:] or not np.all(np.isin(labels, classes)):
-        raise ValueError(f"labels must be among the classes of the columns, {classes}; got {np.unique(labels)}.")
-    if np.any(np.isnan(log_p)):
-        raise ValueError("log_p has NaN in it: the samples are not finite.")
-    share = float(np.mean(classes[np.argmax(log_p, axis=1)] == labels))
-    return share, math.sqrt(share * (1 - share) / len(labels))
+    log_p, labels, classes = class_probabilities(log_p, labels, classes)
+    return _fraction(classes[np.argmax(log_p, axis=1)] == labels)
 
 
 def against_truth(
     distance: Callable[[Array, Array], float], x: Array, true: Array, again: Array
 ) -> tuple[float, float]:
-    """(distance of the samples to the truth, that of other true samples): the second is what a perfect model scores."""
+    """The distance of samples to the truth, beside that of other true samples, which is what a perfect model scores.
+
+    Parameters
+    ----------
+    distance : callable
+        Such as `energy_distance`, of two samples.
+    x : (N, D)
+        The samples of the model.
+    true, again : (M, D), (N, D)
+        True points, and others of them.
+
+    Returns
+    -------
+    of_model, of_truth : float
+        In the units of the distance.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> true, again = td.toys.ring8().sample(0, 200), td.toys.ring8().sample(1, 200)
+    >>> of_model, of_truth = td.against_truth(td.energy_distance, 0.5 * true, true, again)
+    >>> of_model > of_truth
+    True
+    """
     return distance(x, true), distance(again, true)
 
 
-def denoising(
-    model: Denoiser, oracle: Oracle, t: float, *, n: int = 2000, rng: np.random.Generator
-) -> tuple[float, float]:
-    """(loss, excess) at time t, from n points: E‖ε − ε̂‖²/d, and E‖ε̂ − ε*‖²/d against the exact ε*.
+def denoising(model: Denoiser, oracle: Oracle, t: float, *, n: int = 2000, rng: Any) -> tuple[float, float]:
+    """How well a model denoises at one time: its loss E‖ε − ε̂‖²/d, and its excess E‖ε̂ − ε*‖²/d over the exact ε*.
 
-    The loss is the floor plus the excess [Vincent 2011]; the excess is measured pairwise, so it has no noise of its own
-    where the model is good.
+    The loss is the floor plus the excess; the excess is measured pairwise, so it has no noise of its own where the
+    model is good.
+
+    Parameters
+    ----------
+    model : Denoiser
+        The model to judge.
+    oracle : Oracle
+        The exact denoiser of its data and process.
+    t : float
+        The time.
+    n : int
+        The number of points.
+    rng : Generator or int
+        The source of the points, or a seed.
+
+    Returns
+    -------
+    loss, excess : float
+        Per dimension.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For two processes or dimensions, n under 1, and an rng that is none.
+
+    References
+    ----------
+    Vincent 2011, eq. 11.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> oracle = td.Oracle(td.toys.ring8(), td.VP())
+    >>> td.denoising(oracle, oracle, 0.3, n=100, rng=0)[1]
+    0.0
     """
-    if n < 1:
-        raise ValueError(f"n must be at least 1; got {n}.")
+    check_denoiser(model)
+    check_same_process(model=model, oracle=oracle)
+    check_range("n", n, 1)
+    rng = as_generator(rng)
     x0 = oracle.data.sample(rng, n)
     eps = normal_like(rng, x0)
-    x = oracle.process.perturb(x0, t, eps)
+    x = oracle.process.at(t).perturb(x0, eps)
     eps_hat, eps_star = to_numpy(model(cast(x, model.like), t)), to_numpy(oracle(x, t))
     return float(np.mean((eps_hat - to_numpy(eps)) ** 2)), float(np.mean((eps_hat - eps_star) ** 2))
 
 
-def _two_samples(x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
-    """Both as float64 on the host, or a ValueError unless they are points of one space."""
-    a, b = (np.asarray(to_numpy(each), dtype=np.float64) for each in (x, y))
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or a.size == 0 or b.size == 0:
-        raise ValueError(f"two samples (N, D) and (M, D) of one space; got {describe(a)} and {describe(b)}.")
-    _check_finite(a, b)
-    return a, b
-
-
-def _check_finite(*samples: Array) -> None:
-    """Raise a ValueError unless all points are finite: what is NaN has no distance to anything."""
-    if not all(np.all(np.isfinite(to_numpy(each))) for each in samples):
-        raise ValueError("the samples must be finite: some points are NaN or infinite.")
+def _fraction(hits: np.ndarray) -> tuple[float, float]:
+    """How often it is so, with its standard error."""
+    fraction = float(np.mean(hits))
+    return fraction, math.sqrt(fraction * (1 - fraction) / len(hits))
 
 
 def _squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:

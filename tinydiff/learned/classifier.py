@@ -10,65 +10,83 @@ Shapes: B rows, D coordinates, C classes, W width; x (B, D), labels (B,).
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tinydiff.backend import Array, Times, cast, column, namespace, to_numpy
-from tinydiff.exact.mixture import log_softmax
-from tinydiff.learned.network import TimeMLP, check_library, check_theta, network_inputs
-from tinydiff.learned.objective import Weight, simple
+from tinydiff.backend import Array, cast, log_softmax, namespace
+from tinydiff.checks import as_labels, check_library, check_theta
+from tinydiff.learned.network import TimeMLP, input_scale, network_inputs
+from tinydiff.learned.objective import Weight, simple_weight, weigh
 from tinydiff.learned.train import TrainState, train
-from tinydiff.processes import Process
+from tinydiff.processes import Level, Process
+from tinydiff.processes.base import check_process
 
 
 def cross_entropy(
-    network: TimeMLP,
-    process: Process,
-    theta: Array,
-    x0: Array,
-    t: Times,
-    eps: Array,
-    labels: Array,
-    weight: Weight = simple,
+    network: TimeMLP, theta: Array, now: Level, x0: Array, eps: Array, labels: Array, weight: Weight = simple_weight
 ) -> tuple[float, Array]:
     """−mean w(t) ln p(label | x_t) on one batch, and its gradient (size,): the objective of a classifier."""
-    logits, pullback = network(theta, *network_inputs(process, process.perturb(x0, t, eps), t))
+    now = now.for_each(x0)
+    logits, pullback = network(theta, *network_inputs(now.perturb(x0, eps), now))
     log_p, xp = log_softmax(logits), namespace(logits)
     one_hot = _one_hot(labels, log_p)
-    share = column(weight(process, to_numpy(t)), x0) / x0.shape[0]
+    w = weigh(weight, now) / x0.shape[0]
     grad = xp.empty_like(theta)
-    pullback(share * (xp.exp(log_p) - one_hot), grad)
-    return -float(xp.sum(share * one_hot * log_p)), grad
+    pullback(w * (xp.exp(log_p) - one_hot), grad)
+    return -float(xp.sum(w * one_hot * log_p)), grad
 
 
-def _one_hot(labels: Array, like: Array) -> Array:
+def _one_hot(labels: Any, like: Array) -> Array:
     """(B, C), or (1, C) for one label, in the kind of `like` (B, C)."""
-    labels, classes = np.atleast_1d(to_numpy(labels)), like.shape[1]
-    if not (np.issubdtype(labels.dtype, np.integer) and np.all((labels >= 0) & (labels < classes))):
-        raise ValueError(f"labels must be integers from 0 to {classes - 1}; got {np.unique(labels)}.")
-    return cast(labels[:, None] == np.arange(classes), like)
+    classes = np.arange(like.shape[1])
+    return cast(as_labels(labels, classes, none=False)[:, None] == classes, like)
 
 
 def train_classifier(
-    network: TimeMLP,
-    process: Process,
-    data: Any,
-    *,
-    steps: int = 2000,
-    batch: int = 256,
-    lr: float = 2e-3,
-    rng: np.random.Generator,
-    **more: Any,
-) -> Iterator[TrainState]:
-    """Iterate over the TrainState of a classifier of x_t, as `train` does: network = TimeMLP(dim, outputs=classes).
+    network: TimeMLP, process: Process, data: Any, *, steps: int = 2000, batch: int = 256, lr: float = 2e-3, rng: Any,
+    **options: Any,
+) -> Iterator[TrainState]:  # fmt: skip
+    """Train a classifier of x_t, and iterate over its TrainState as `train` does.
 
-    data: a mixture with labels, or a pair or Dataset (x, labels). `more` are train's arguments.
+    Parameters
+    ----------
+    network : TimeMLP
+        TimeMLP(dim, outputs=classes).
+    process : Process
+        The process whose x_t it classifies.
+    data : GaussianMixture, Dataset or (x, labels)
+        Points with labels.
+    steps, batch, lr, rng, options
+        As for `train`.
+
+    Returns
+    -------
+    iterator of TrainState
+        One after each step; `Classifier(network, state.ema, process)` is the classifier.
+
+    Raises
+    ------
+    ValueError
+        For a network without outputs, and as `train` does.
+
+    References
+    ----------
+    Dhariwal & Nichol 2021, §4.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> data, network = td.toys.ring8(), td.TimeMLP(2, width=16, blocks=1, outputs=8)
+    >>> state = td.last(td.train_classifier(network, td.VP(), data, steps=5, rng=0))
+    >>> td.Classifier(network, state.ema, td.VP()).log_p(data.sample(1, 3).astype("float32"), 0.1).shape
+    (3, 8)
     """
     _check_classifier(network)
     return train(
         network, process, data, steps=steps, batch=batch, lr=lr, rng=rng, label_dropout=0.0, targets="single",
-        objective=cross_entropy, **more,
+        objective=cross_entropy, **options,
     )  # fmt: skip
 
 
@@ -78,33 +96,69 @@ def _check_classifier(network: TimeMLP) -> None:
 
 
 class Classifier:
-    """A trained classifier: log_p(x, t), grad_log_p(labels) and features(x, t)."""
+    """A trained classifier of noisy points, which answers as the exact one of an Oracle does.
+
+    Parameters
+    ----------
+    network : TimeMLP
+        A network with an output for each class.
+    theta : (size,)
+        Its parameters.
+    process : Process
+        The process that it was trained under.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a network without outputs, and parameters or a process that do not fit.
+
+    References
+    ----------
+    Dhariwal & Nichol 2021, §4.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> network = td.TimeMLP(2, width=8, blocks=1, outputs=3)
+    >>> classifier = td.Classifier(network, network.init(np.random.default_rng(0)), td.VP())
+    >>> np.exp(classifier.log_p(np.zeros((1, 2), np.float32), 0.5)).round(3)  # it knows nothing yet
+    array([[0.333, 0.333, 0.333]], dtype=float32)
+    """
 
     def __init__(self, network: TimeMLP, theta: Array, process: Process) -> None:
         _check_classifier(network)
-        check_theta(network, theta)
+        check_process(process)
+        check_theta(network.size, theta)
         self.network, self.theta, self.process = network, theta, process
 
-    def _inputs(self, x: Array, t: Times) -> tuple[Array, Array, Array]:
+    def _inputs(self, x: Array, now: Level) -> tuple[Array, Array, Array]:
         """What the network takes; θ goes complex with x."""
         check_library(self.theta, x)
-        return cast(self.theta, x), *network_inputs(self.process, x, t)
+        return cast(self.theta, x), *network_inputs(x, now)
 
-    def log_p(self, x: Array, t: Times) -> Array:
+    def log_p(self, x: Array, t: Any) -> Array:
         """ln p(y | x_t = x), (B, C)."""
-        return log_softmax(self.network(*self._inputs(x, t))[0])
+        return log_softmax(self.network(*self._inputs(x, self.process.at(t, like=x)))[0])
 
-    def grad_log_p(self, labels: Array) -> Callable[[Array, Times], Array]:
+    def grad_log_p(self, labels: Any) -> Callable[[Array, Any], Array]:
         """(x, t) ↦ ∇ ln p(y | x_t = x), (B, D); labels y: one for all rows, or (B,)."""
+        return ClassGradient(self, labels)
 
-        def gradient(x: Array, t: Times) -> Array:
-            logits, pullback = self.network(*self._inputs(x, t))
-            push = _one_hot(labels, logits) - namespace(x).exp(log_softmax(logits))
-            scale = (self.process.alpha(t) ** 2 + self.process.sigma(t) ** 2) ** -0.5
-            return column(scale, x) * pullback(push)
-
-        return gradient
-
-    def features(self, x: Array, t: Times) -> Array:
+    def features(self, x: Array, t: Any) -> Array:
         """What the last layer sees, (B, W)."""
-        return self.network.features(*self._inputs(x, t))[0]
+        return self.network.features(*self._inputs(x, self.process.at(t, like=x)))[0]
+
+
+@dataclass(frozen=True)
+class ClassGradient:
+    """∇ ln p(y | x_t = x) of a classifier, for the labels y."""
+
+    classifier: Classifier
+    labels: Any
+
+    def __call__(self, x: Array, t: Any) -> Array:
+        """The gradient at x (B, D), by one pullback of one-hot(y) − p."""
+        now = self.classifier.process.at(t, like=x)
+        logits, pullback = self.classifier.network(*self.classifier._inputs(x, now))
+        error = _one_hot(self.labels, logits) - namespace(x).exp(log_softmax(logits))
+        return input_scale(now) * pullback(error)

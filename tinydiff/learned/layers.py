@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from tinydiff.backend import Array, cast, matmul, namespace, to_numpy
+from tinydiff.backend import Array, cast, matmul, namespace
+from tinydiff.checks import as_labels
 
 Pullback = Callable[..., Array]
 
@@ -45,9 +46,7 @@ def embedding(theta: Array, labels: Array, classes: int) -> tuple[Array, Pullbac
 
     Written as a product with one-hot rows, whose transpose scatters the gradient.
     """
-    labels = to_numpy(labels)
-    if not (np.issubdtype(labels.dtype, np.integer) and np.all((labels >= -1) & (labels < classes))):
-        raise ValueError(f"labels must be integers from 0 to {classes - 1}, or −1 for none; got {np.unique(labels)}.")
+    labels = as_labels(labels, np.arange(classes))
     m = theta.shape[0] // (classes + 1)
     one_hot = cast(labels[:, None] % (classes + 1) == np.arange(classes + 1), theta)  # (B, classes + 1)
 
@@ -68,7 +67,10 @@ def silu(x: Array) -> tuple[Array, Pullback]:
 def layer_norm(x: Array, eps: float = 1e-5) -> tuple[Array, Pullback]:
     """y = (x − mean)/√(variance + eps) in each row [Ba et al. 2016]; dx = (dy − mean dy − y mean(y dy))/std."""
     xp = namespace(x)
-    mean = lambda a: xp.mean(a, axis=1, keepdims=True)  # noqa: E731
+
+    def mean(a: Array) -> Array:
+        return xp.mean(a, axis=1, keepdims=True)
+
     centred = x - mean(x)
     rstd = (mean(centred * centred) + eps) ** -0.5
     y = centred * rstd

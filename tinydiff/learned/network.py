@@ -22,21 +22,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinydiff.backend import (
-    Array,
-    Times,
-    cast,
-    check_points,
-    chunks,
-    column,
-    describe,
-    namespace,
-    rows_of,
-    to_numpy,
-)
-from tinydiff.denoisers import Prediction, check_prediction, to_eps, to_x0
+from tinydiff.backend import Array, cast, chunks, namespace
+from tinydiff.checks import as_generator, as_labels, check_library, check_points, check_range, check_rows, check_theta
+from tinydiff.denoisers import Denoiser, Pull
 from tinydiff.learned.layers import embedding, fourier_features, layer_norm, linear, modulate, silu
-from tinydiff.processes import LOG_SNR_END, Process
+from tinydiff.predictions import Prediction, check_prediction, to_eps, to_x0
+from tinydiff.processes import LOG_SNR_END, Level, Process
+from tinydiff.processes.base import check_process
 
 ROWS = 8192
 """Rows that a denoiser computes at a time."""
@@ -44,10 +36,42 @@ ROWS = 8192
 
 @dataclass(frozen=True)
 class TimeMLP:
-    """network(theta, x, lam, labels) -> (F, pullback), where F is what `prediction` names.
+    """A residual MLP that knows the noise level: network(theta, x, lam, labels) -> (F, pullback).
 
-    classes > 0 adds a label for each row, −1 for none; norm=True normalises the features (see the module). outputs > 0
-    makes F that many numbers, such as a classifier's logits, where a denoiser has D.
+    Its parameters are one flat vector θ, which `init` makes and which every call takes; it keeps none of its own.
+
+    Parameters
+    ----------
+    dim : int
+        The number D of coordinates.
+    width, blocks : int
+        The width W of the features, and the number of residual blocks.
+    classes : int
+        Over 0 it takes a label for each row, −1 for none.
+    prediction : {"v", "eps", "x0", "score"}
+        What its output F is.
+    norm : bool
+        Normalise the features in each block: better for images, worse in the plane.
+    outputs : int
+        Over 0, F is that many numbers, such as a classifier's logits, where a denoiser has D.
+
+    Raises
+    ------
+    ValueError
+        For numbers out of range; when it is called, for points, parameters or labels that do not fit.
+
+    References
+    ----------
+    He et al. 2016 (residual blocks); Perez et al. 2018 (FiLM); Ho et al. 2020 (DDPM), App. B (time features).
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> network = td.TimeMLP(2, width=8, blocks=1)
+    >>> theta = network.init(np.random.default_rng(0))
+    >>> y, pullback = network(theta, np.ones((3, 2), np.float32), np.zeros(3, np.float32))
+    >>> y.shape, pullback(y).shape
+    ((3, 2), (3, 2))
     """
 
     dim: int
@@ -60,8 +84,7 @@ class TimeMLP:
 
     def __post_init__(self) -> None:
         for name, least in (("dim", 1), ("width", 1), ("blocks", 0), ("classes", 0), ("outputs", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}.")
+            check_range(name, getattr(self, name), least)
         check_prediction(self.prediction)
 
     @cached_property
@@ -89,9 +112,9 @@ class TimeMLP:
         ends = itertools.accumulate(n * m for n, m in self.shapes.values())
         return {name: theta[end - n * m : end] for (name, (n, m)), end in zip(self.shapes.items(), ends, strict=True)}
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float32) -> np.ndarray:
+    def init(self, rng: Any, dtype: Any = np.float32) -> np.ndarray:
         """θ with W ~ N(0, 1/inputs) and b = 0; blocks begin as the identity and the output as 0."""
-        theta = np.zeros(self.size, dtype)
+        rng, theta = as_generator(rng), np.zeros(self.size, dtype)
         for name, piece in self.split(theta).items():
             n, m = self.shapes[name]
             if name == "label":
@@ -155,88 +178,101 @@ class TimeMLP:
         return h + u, pullback
 
 
-def network_inputs(process: Process, x: Array, t: Times) -> tuple[Array, Array]:
-    """What a network sees: x/√(α² + σ²) (B, D), of unit variance for standardised data, and the clipped λ(t), (1|B,).
+def network_inputs(x: Array, now: Level) -> tuple[Array, Array]:
+    """What a network sees: x/√(α² + σ²) (B, D), of unit variance for standardised data, and the clipped λ, (1|B,).
 
     Training and sampling both come through here, so that they cannot disagree.
     """
-    scale = (process.alpha(t) ** 2 + process.sigma(t) ** 2) ** -0.5
-    lam = process.log_snr(t)
-    xp = namespace(lam)
-    return column(scale, x) * x, cast(xp.clip(xp.reshape(xp.asarray(lam), (-1,)), -LOG_SNR_END, LOG_SNR_END), x)
+    lam = cast(np.clip(now.host.log_snr, -LOG_SNR_END, LOG_SNR_END), x)
+    return input_scale(now) * x, namespace(x).reshape(lam, (-1,))
 
 
-def check_theta(network: TimeMLP, theta: Any) -> None:
-    """Raise a ValueError unless theta is an array of the network's parameters."""
-    if tuple(getattr(theta, "shape", ())) != (network.size,):
-        raise ValueError(f"theta must be an array of the network's {network.size} parameters; got {describe(theta)}.")
+def input_scale(now: Level) -> Any:
+    """1/√(α² + σ²), by which a network sees its points."""
+    return (now.alpha**2 + now.sigma**2) ** -0.5
 
 
-def check_library(theta: Array, x: Array) -> None:
-    """Raise a ValueError unless x is of the library of theta: moving all parameters at every call would be slow."""
-    if type(theta) is not type(x) and namespace(theta) is not namespace(x):  # the first half is a hundred times faster
-        ours, theirs = (namespace(a).__name__.removeprefix("array_api_compat.") for a in (theta, x))
-        raise ValueError(f"theta is an array of {ours} and the points are of {theirs}: let both be of one library.")
+class NetworkDenoiser(Denoiser):
+    """The denoiser of a trained network, which answers ε̂ = a x + b F and x̂_0 = a′ x + b′ F.
 
+    Parameters
+    ----------
+    network : TimeMLP
+        The network, with an output for each coordinate.
+    theta : (size,)
+        Its parameters; the library, dtype and device of the denoiser are theirs.
+    process : Process
+        The process that it was trained under.
+    labels : (B,) or int, optional
+        The class of each row, or one for all, −1 for none; `given` sets it.
 
-class NetworkDenoiser:
-    """The denoiser of a trained network: model(x, t) is ε̂, with `.x0`, `.vjp`, `.linearize`, `.given`."""
+    Raises
+    ------
+    TypeError, ValueError
+        For parameters, labels or a process that do not fit the network.
 
-    def __init__(self, network: TimeMLP, theta: Array, process: Process, labels: Array | None = None) -> None:
-        check_theta(network, theta)
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> network = td.TimeMLP(2, width=8, blocks=1)
+    >>> model = td.NetworkDenoiser(network, network.init(np.random.default_rng(0)), td.VP())
+    >>> model(np.ones((3, 2), np.float32), 0.5).shape
+    (3, 2)
+    """
+
+    def __init__(self, network: TimeMLP, theta: Array, process: Process, labels: Any = None) -> None:
+        check_process(process)
+        check_theta(network.size, theta)
         if network.outputs:
             raise ValueError(f"a denoiser has an output for each coordinate; this network has {network.outputs}.")
         if labels is not None and not network.classes:
             raise ValueError("this network was made without classes: TimeMLP(..., classes=).")
-        self.network, self.theta, self.process = network, theta, process
-        self.labels = None if labels is None else np.atleast_1d(to_numpy(labels))
+        self.network, self.theta, self.process, self.dim = network, theta, process, network.dim
+        self.labels = None if labels is None else as_labels(labels, np.arange(network.classes))
+        self.like = namespace(theta).reshape(theta[:0], (0, self.dim))
 
-    @property
-    def dim(self) -> int:
-        """The number D of coordinates."""
-        return self.network.dim
-
-    @property
-    def like(self) -> Array:
-        """An empty array (0, D) of the parameters' namespace, dtype and device."""
-        return namespace(self.theta).reshape(self.theta[:0], (0, self.dim))
-
-    def given(self, labels: Array) -> Self:
+    def given(self, labels: Any) -> Self:
         """The same network conditioned on labels: (B,), or one for all rows; −1 is no condition."""
         return type(self)(self.network, self.theta, self.process, labels)
 
-    def _forward(self, x: Array, t: Times) -> tuple[Array, Callable]:
-        return self.network(self.theta, *network_inputs(self.process, x, t), self.labels)
+    def rows(self, rows: slice) -> Self:
+        """The same for some rows of a batch, which its labels follow."""
+        return self if self.labels is None or len(self.labels) == 1 else self.given(self.labels[rows])
 
-    def _output(self, x: Array, t: Times) -> Array:
-        """F (B, D), for some rows at a time: the layers of all of them at once would take gigabytes."""
+    def _forward(self, x: Array, now: Level) -> tuple[Array, Callable]:
+        check_rows("labels", 1 if self.labels is None else len(self.labels), x.shape[0])
+        return self.network(self.theta, *network_inputs(x, now), self.labels)
+
+    def _answer(self, rule: Callable, x: Array, t: Any) -> Array:
+        """a x + b F, for some rows at a time: the layers of all of them at once would take gigabytes."""
         check_points(x, self.dim)
+        now = self.process.at(t, like=x)
+        a, b = rule(self.network.prediction, now)
         if x.shape[0] <= ROWS:
-            return self._forward(x, t)[0]
-        given = lambda rows: type(self)(self.network, self.theta, self.process, rows_of(self.labels, rows))  # noqa: E731
-        parts = [given(rows)._forward(x[rows, :], rows_of(t, rows))[0] for rows in chunks(x.shape[0], ROWS)]
-        return namespace(x).concat(parts)
+            return a * x + b * self._forward(x, now)[0]
+        parts = [self.rows(rows)._forward(x[rows, :], now[rows])[0] for rows in chunks(x.shape[0], ROWS)]
+        return a * x + b * namespace(x).concat(parts)
 
-    def _coefficients(self, rule: Callable, x: Array, t: Times) -> tuple[Any, Any]:
-        return rule(self.network.prediction, column(self.process.alpha(t), x), column(self.process.sigma(t), x))
-
-    def __call__(self, x: Array, t: Times) -> Array:
+    def __call__(self, x: Array, t: Any) -> Array:
         """ε̂ = a x + b F(x, t), (B, D)."""
-        a, b = self._coefficients(to_eps, x, t)
-        return a * x + b * self._output(x, t)
+        return self._answer(to_eps, x, t)
 
-    def x0(self, x: Array, t: Times) -> Array:
+    def x0(self, x: Array, t: Any) -> Array:
         """x̂_0, computed from F directly, (B, D)."""
-        a, b = self._coefficients(to_x0, x, t)
-        return a * x + b * self._output(x, t)
+        return self._answer(to_x0, x, t)
 
-    def linearize(self, x: Array, t: Times) -> tuple[Array, Callable[[Array], Array]]:
-        """(ε̂, pull) with pull(v) = vᵀ ∂ε̂/∂x: one forward pass for many pulls."""
-        a, b = self._coefficients(to_eps, x, t)
-        y, pullback = self._forward(x, t)
-        scale = column((self.process.alpha(t) ** 2 + self.process.sigma(t) ** 2) ** -0.5, x)
-        return a * x + b * y, lambda v: a * v + scale * pullback(b * v)
+    def _linearized(self, rule: Callable, x: Array, t: Any) -> tuple[Array, Pull]:
+        """a x + b F, and its pull, a u + b uᵀ ∂F/∂x: one forward pass for many pulls."""
+        check_points(x, self.dim)
+        now = self.process.at(t, like=x)
+        a, b = rule(self.network.prediction, now)
+        y, pullback = self._forward(x, now)
+        return a * x + b * y, lambda u: a * u + input_scale(now) * pullback(b * u)
 
-    def vjp(self, x: Array, t: Times, v: Array) -> Array:
-        """vᵀ ∂ε̂/∂x for each row, (B, D)."""
-        return self.linearize(x, t)[1](v)
+    def linearize(self, x: Array, t: Any) -> tuple[Array, Pull]:
+        """(ε̂, pull) with pull(u) = uᵀ ∂ε̂/∂x."""
+        return self._linearized(to_eps, x, t)
+
+    def linearize_x0(self, x: Array, t: Any) -> tuple[Array, Pull]:
+        """(x̂_0, pull) with pull(u) = uᵀ ∂x̂_0/∂x, from F directly."""
+        return self._linearized(to_x0, x, t)

@@ -21,10 +21,30 @@ class AdamState:
 
 @dataclass(frozen=True)
 class Adam:
-    """θ ← θ − lr μ̂/(√ν̂ + eps), with μ̂ and ν̂ the averages corrected for their start at 0 [Kingma & Ba 2015, Alg. 1].
+    """Adam, θ ← θ − lr μ̂/(√ν̂ + eps), with μ̂ and ν̂ the averages of gradients and squares, corrected for their start.
 
-    lr is a number or a function of the number of updates so far. b2 is .99, not the paper's .999, as suits the few
-    thousand steps that we take; on the toys the two end alike.
+    b2 is .99, not the paper's .999, as suits the few thousand steps that we take; on the toys the two end alike.
+
+    Parameters
+    ----------
+    lr : float or callable
+        The learning rate, or a function of the number of updates so far.
+    b1, b2 : float
+        The decay of the averages of the gradient and of its square.
+    eps : float
+        Added to the root, so that nothing is divided by 0.
+
+    References
+    ----------
+    Kingma & Ba 2015, Alg. 1.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> adam = td.Adam(lr=0.1)
+    >>> step, state = adam.update(np.array([5.0, -0.01]), adam.init(np.zeros(2)))
+    >>> step.round(6)  # the first step is lr against the sign of the gradient, whatever its size
+    array([-0.1,  0.1])
     """
 
     lr: float | Callable[[int], float] = 1e-3
@@ -47,9 +67,9 @@ class Adam:
         for block in blocks(grad):
             g = grad[block]
             m = self.b1 * state.mu[block] + (1 - self.b1) * g
-            v = self.b2 * state.nu[block] + (1 - self.b2) * (g * g)
-            step[block] = scale * m / (xp.sqrt(v / (1 - self.b2**count)) + self.eps)
-            mu[block], nu[block] = m, v
+            square = self.b2 * state.nu[block] + (1 - self.b2) * (g * g)
+            step[block] = scale * m / (xp.sqrt(square / (1 - self.b2**count)) + self.eps)
+            mu[block], nu[block] = m, square
         return step, AdamState(mu, nu, count)
 
 
@@ -63,16 +83,88 @@ def blocks(a: Array) -> list[slice]:
 
 
 def cosine_decay(lr: float, steps: int, warmup: int = 0) -> Callable[[int], float]:
-    """A learning rate that rises over `warmup` updates and falls to 0 along a cosine [Loshchilov & Hutter 2017, 5]."""
+    """A learning rate that rises over `warmup` updates and falls to 0 along a cosine.
+
+    Parameters
+    ----------
+    lr : float
+        The peak.
+    steps, warmup : int
+        The number of updates in all, and of those in which it rises.
+
+    Returns
+    -------
+    callable
+        The learning rate as a function of the number of updates so far.
+
+    References
+    ----------
+    Loshchilov & Hutter 2017, eq. 5.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> rate = td.cosine_decay(1.0, steps=100)
+    >>> print(rate(0), round(rate(50), 6), rate(100))
+    1.0 0.5 0.0
+    """
     return lambda k: lr * min(1.0, (k + 1) / (warmup + 1)) * 0.5 * (1 + math.cos(math.pi * min(k, steps) / steps))
 
 
 def clip(grad: Array, max_norm: float) -> tuple[Array, float]:
-    """The gradient, scaled down to max_norm where longer, and its norm before [Pascanu et al. 2013, Alg. 1]."""
+    """Scale a gradient down to max_norm where it is longer.
+
+    Parameters
+    ----------
+    grad : (size,)
+        The gradient.
+    max_norm : float
+        The most that its Euclidean norm may be.
+
+    Returns
+    -------
+    grad : (size,)
+        The gradient, scaled down or as it was.
+    norm : float
+        Its norm before.
+
+    References
+    ----------
+    Pascanu et al. 2013, Alg. 1.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> td.clip(np.array([3.0, 4.0]), 1.0)
+    (array([0.6, 0.8]), 5.0)
+    """
     norm = math.sqrt(float(grad @ grad))
     return (grad if norm <= max_norm else grad * (max_norm / norm)), norm
 
 
 def ema_update(ema: Array, theta: Array, decay: float) -> Array:
-    """decay · ema + (1 − decay) θ: the average that is sampled from."""
+    """The exponential moving average of parameters, decay · ema + (1 − decay) θ, which is what samples are drawn from.
+
+    Parameters
+    ----------
+    ema, theta : (size,)
+        The average so far, and the parameters.
+    decay : float
+        How much of the average stays, from 0 to 1.
+
+    Returns
+    -------
+    (size,)
+        The new average.
+
+    References
+    ----------
+    Ho et al. 2020 (DDPM), App. B; Song & Ermon 2020, §4.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> td.ema_update(np.array([1.0]), np.array([2.0]), 0.75)
+    array([1.25])
+    """
     return decay * ema + (1 - decay) * theta

@@ -1,4 +1,7 @@
-"""Training, as a generator of states: the caller decides what to look at, when to save and when to stop."""
+"""Training, as a generator of states: the caller decides what to look at, when to save and when to stop.
+
+`fit` is the short way, from data to a denoiser.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -7,74 +10,188 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from array_api_compat import device
 
-from tinydiff.backend import Array, cast, describe, namespace, normal_like, to_numpy
-from tinydiff.learned.network import TimeMLP
-from tinydiff.learned.objective import TIMES, WEIGHTS, DrawTimes, Weight, batch_means, loss_and_grad, named
+from tinydiff.backend import Array, cast, keep_freed_memory, namespace, normal_like
+from tinydiff.checks import as_generator, as_labels, check_choice, check_data, check_range, check_scale
+from tinydiff.learned.network import NetworkDenoiser, TimeMLP
+from tinydiff.learned.objective import TIMES, WEIGHTS, DrawTimes, Weight, loss_and_grad, named
 from tinydiff.learned.optim import Adam, AdamState, clip, cosine_decay, ema_update
-from tinydiff.processes import Process
+from tinydiff.learned.targets import batch_means
+from tinydiff.processes import VP, Process
+from tinydiff.processes.base import check_process
 
 T = TypeVar("T")
 
+STEPS = 3000
+"""Training steps, unless told otherwise."""
+
 
 class TrainState(NamedTuple):
-    """All that training needs to go on, and what it has to say after each step."""
+    """All that training needs to go on, and the loss and gradient norm of the step that made it.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> network = td.TimeMLP(2, width=8, blocks=1)
+    >>> state = td.last(td.train(network, td.VP(), td.toys.ring8(), steps=3, batch=64, rng=0))
+    >>> state.step, state.theta.shape == (network.size,)
+    (3, True)
+    """
 
     step: int
+    """The number of steps taken."""
     theta: Array
+    """The parameters, (size,)."""
     ema: Array
+    """Their average, which is what is sampled from, (size,)."""
     adam: AdamState
+    """The optimizer's averages."""
     rng_state: Mapping[str, Any]
+    """The state of the generator."""
     loss: float
+    """The loss of the batch."""
     grad_norm: float
+    """The norm of its gradient, before it was clipped."""
+
+
+def fit(
+    data: Any, process: Process = VP(), *, network: TimeMLP | None = None, rng: Any, progress: bool = True,
+    **options: Any,
+) -> NetworkDenoiser:  # fmt: skip
+    """Train a network on data: the short way to a denoiser.
+
+    Parameters
+    ----------
+    data : GaussianMixture, (N, D), (x, labels) or Dataset
+        What to learn, of about unit scale: `Dataset.standardised(x)` makes it so, and its `restore` maps samples back.
+    process : Process
+        How data become noise.
+    network : TimeMLP, optional
+        The network, of the data's dim; TimeMLP(dim) unless given. One with classes learns the labels too.
+    rng : Generator or int
+        The source of the first parameters and of all draws, or a seed.
+    progress : bool
+        Show a progress bar on stderr.
+    options
+        What `train` takes: steps, batch, lr, weight, times, ema and others.
+
+    Returns
+    -------
+    NetworkDenoiser
+        The denoiser of the averaged parameters.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments out of range, data far from unit scale, not finite or of another shape, and an rng that is none.
+    FloatingPointError
+        Where the loss or its gradient stops being finite.
+
+    References
+    ----------
+    Ho et al. 2020 (DDPM), Alg. 1.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> model = td.fit(td.toys.ring8(), rng=0, steps=5, progress=False)
+    >>> td.sample(model, 3, rng=1).shape
+    (3, 2)
+    """
+    network = TimeMLP(_dim(data)) if network is None else network
+    states: Iterable[TrainState] = train(network, process, data, rng=rng, **options)
+    if progress:
+        states = _with_bar(states, options.get("steps", STEPS))
+    return NetworkDenoiser(network, last(states).ema, process)
+
+
+def _with_bar(states: Iterable[TrainState], steps: int) -> Iterator[TrainState]:
+    """The same states, behind a progress bar that shows a smoothed loss."""
+    from tqdm.auto import tqdm
+
+    smooth = float("nan")
+    with tqdm(states, total=steps, desc="training", unit="step", mininterval=0.2) as bar:
+        for state in bar:
+            smooth = state.loss if np.isnan(smooth) else 0.99 * smooth + 0.01 * state.loss
+            bar.set_postfix_str(f"loss {smooth:.4f}", refresh=False)
+            yield state
 
 
 def train(
-    network: TimeMLP,
-    process: Process,
-    data: Any,
-    *,
-    steps: int = 3000,
-    batch: int = 1024,
-    lr: float = 4e-3,
-    weight: str | Weight = "simple",
-    times: str | DrawTimes = "logistic",
-    ema: float = 0.999,
-    label_dropout: float = 0.1,
-    targets: str = "batch",
-    max_norm: float = 1.0,
-    objective: Callable = loss_and_grad,
-    rng: np.random.Generator,
-    state: TrainState | None = None,
-    like: Array | None = None,
-) -> Iterator[TrainState]:
-    """Iterate over the TrainState after each step, up to `steps` in all [DDPM, Alg. 1].
+    network: TimeMLP, process: Process, data: Any, *, steps: int = STEPS, batch: int = 1024, lr: float = 4e-3,
+    weight: str | Weight = "simple", times: str | DrawTimes = "logistic", ema: float = 0.999,
+    label_dropout: float = 0.1, targets: str = "batch", max_norm: float = 1.0, objective: Callable = loss_and_grad,
+    rng: Any, state: TrainState | None = None, like: Array | None = None,
+) -> Iterator[TrainState]:  # fmt: skip
+    """Train a network step by step, and iterate over the state after each, up to `steps` in all.
 
-    data: a mixture (anything with .sample(rng, n)), an array (N, D), or a pair or Dataset (x, labels).
-    weight: the factor w(t) of the ε-loss; times: how t is drawn. Names of objective.WEIGHTS and TIMES, or functions;
-    DDPM's are "simple" and "uniform". On images prediction="x0" with weight="x0" learns best (see runs.config.RECIPES).
-    targets: "single" is DDPM's, the ε and x_0 that were drawn; "batch" their means given x_t over the points of the
-    batch (objective.batch_means): the same in the mean, with far less noise, at the price of batch² numbers. The loss
-    is then smaller than DDPM's by that noise.
-    label_dropout: how often a label is replaced by −1, so that one network learns with and without [CFG, Alg. 1].
-    objective: what a batch is worth, in the place of loss_and_grad, such as a classifier's cross_entropy.
-    ema: the decay of the average, reached as step/(step + 9) so that the start is soon forgotten.
-    state: resume from there, with the same arguments, bit for bit as if training had not stopped; rng is for
-    training alone while it runs.
-    like: an array whose library, device and dtype the parameters are to have, such as backend.device_like gives; unless
-    given, NumPy's float32 or what the state has. Noise is drawn on the host all the same: a seed means the same there.
-    Raises ValueError for arguments out of range, and FloatingPointError at a step whose loss or gradient is not finite;
-    the last state yielded is still good.
+    Parameters
+    ----------
+    network : TimeMLP
+        The network; with classes it learns labels too.
+    process : Process
+        How data become noise.
+    data : GaussianMixture, (N, D), (x, labels) or Dataset
+        Anything with .sample(rng, n), or points, or points with labels, of about unit scale.
+    steps, batch : int
+        The number of steps, and of points in each.
+    lr : float
+        The peak of the learning rate, which rises over a fiftieth of the steps and falls to 0 along a cosine.
+    weight : str or callable
+        The factor w of the ε-loss, of objective.WEIGHTS or a function of a Level; DDPM's is "simple".
+    times : str or callable
+        How t is drawn, of objective.TIMES or a function (process, rng, n); DDPM's is "uniform".
+    ema : float
+        The decay of the average of the parameters, reached as step/(step + 9) so that the start is soon forgotten.
+    label_dropout : float
+        How often a label is replaced by −1, so that one network learns with and without.
+    targets : {"batch", "single"}
+        "single" is DDPM's, the ε and x_0 that were drawn; "batch" their means given x_t over the points of the batch:
+        the same in the mean, with far less noise, at the price of batch² numbers. The loss is then smaller than DDPM's
+        by that noise.
+    max_norm : float
+        Longer gradients are scaled down to it.
+    objective : callable
+        What a batch is worth, in the place of loss_and_grad, such as a classifier's cross_entropy.
+    rng : Generator or int
+        The source of all draws, or a seed; it is for training alone while it runs.
+    state : TrainState, optional
+        Resume from there, with the same arguments, bit for bit as if training had not stopped.
+    like : array, optional
+        Its library, device and dtype are those of the parameters, NumPy's float32 or those of the state unless given.
+        Noise is drawn on the host all the same.
+
+    Returns
+    -------
+    iterator of TrainState
+        One after each step; `last` takes the last of them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments out of range, and data that are not finite, of another shape or far from unit scale.
+    FloatingPointError
+        At a step whose loss or gradient is not finite; the last state yielded is still good.
+
+    References
+    ----------
+    Ho et al. 2020 (DDPM), Alg. 1; Ho & Salimans 2022 (CFG), Alg. 1; Xu et al. 2023 (batch targets).
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> network = td.TimeMLP(2, width=8, blocks=1)
+    >>> [state.step for state in td.train(network, td.VP(), td.toys.ring8(), steps=3, batch=64, rng=0)]
+    [1, 2, 3]
     """
-    weigh, draw_times = named("weight", weight, WEIGHTS), named("times", times, TIMES)
+    weight_of, draw_times = named("weight", weight, WEIGHTS), named("times", times, TIMES)
+    check_process(process)
+    rng = as_generator(rng)
     for name, value in (("steps", steps), ("batch", batch), ("lr", lr), ("max_norm", max_norm)):
-        if not value > 0:
-            raise ValueError(f"{name} must be positive; got {value}.")
+        check_range(name, value, 0, open_low=True)
     for name, value in (("ema", ema), ("label_dropout", label_dropout)):
-        if not 0 <= value <= 1:
-            raise ValueError(f"{name} must lie in [0, 1]; got {value}.")
-    if targets not in ("batch", "single"):
-        raise ValueError(f"targets must be 'batch' or 'single'; got {targets!r}.")
-    draw = batches(data, network.dim, with_labels=network.classes + network.outputs > 0)
+        check_range(name, value, 0, 1)
+    check_choice("targets", targets, ("batch", "single"))
+    draw = batches(data, network.dim, network.classes or network.outputs)
     adam = Adam(lr=cosine_decay(lr, steps, warmup=steps // 50))
     if state is None:
         theta = network.init(rng) if like is None else cast(network.init(rng, np.float64), like)
@@ -86,6 +203,7 @@ def train(
             state = state._replace(
                 theta=cast(state.theta, like), ema=cast(state.ema, like), adam=AdamState(mu, nu, state.adam.count)
             )
+    keep_freed_memory()
 
     def states(state: TrainState) -> Iterator[TrainState]:
         theta, average, adam_state = state.theta, state.ema, state.adam
@@ -94,10 +212,10 @@ def train(
             x0 = cast(x0, theta)
             if labels is not None:
                 labels = np.where(rng.random(batch) < label_dropout, -1, labels)
-            t, eps = draw_times(process, rng, batch), normal_like(rng, x0)
+            now, eps = process.at(draw_times(process, rng, batch), like=x0), normal_like(rng, x0)
             if targets == "batch":
-                x0, eps = batch_means(process, x0, t, eps, labels)
-            loss, grad = objective(network, process, theta, x0, t, eps, labels, weigh)
+                x0, eps = batch_means(now, x0, eps, labels)
+            loss, grad = objective(network, theta, now, x0, eps, labels, weight_of)
             grad, norm = clip(grad, max_norm)
             if not np.isfinite(loss + norm):
                 raise FloatingPointError(f"loss {loss}, gradient norm {norm} at step {step}: try lr below {lr:g}.")
@@ -109,34 +227,61 @@ def train(
     return states(state)
 
 
-def batches(
-    data: Any, dim: int, with_labels: bool
-) -> Callable[[np.random.Generator, int], tuple[Array, np.ndarray | None]]:
+def batches(data: Any, dim: int, classes: int) -> Callable[[np.random.Generator, int], tuple[Array, np.ndarray | None]]:
     """A function (rng, n) -> (n random points (n, D), their labels (n,) or None) of any data that `train` takes."""
     if hasattr(data, "sample"):
-        return lambda rng, n: data.sample(rng, n, labels=True) if with_labels else (data.sample(rng, n), None)
+        if data.dim != dim:
+            raise ValueError(f"the network is for points of {dim} coordinates; the data have {data.dim}.")
+        return lambda rng, n: data.sample(rng, n, labels=True) if classes else (data.sample(rng, n), None)
     x, labels = data[:2] if isinstance(data, tuple) and len(data) > 1 else (data, None)
-    if getattr(x, "ndim", 0) != 2 or x.shape[0] == 0 or x.shape[1] != dim:
-        raise ValueError(
-            f"data must be a mixture, an array of points (N, {dim}) or a pair (points, labels); got {describe(x)}."
-        )
     xp = namespace(x)
-    if not bool(xp.all(xp.isfinite(x))):
-        raise ValueError("data must be finite: some of the points are NaN or infinite.")
-    if with_labels:
+    check_data(x, dim)
+    check_scale(x)
+    if classes:
         if labels is None or tuple(np.shape(labels)) != (x.shape[0],):
             raise ValueError("the network has classes, so data must be a pair (points, labels) with a label a point.")
-        labels = to_numpy(labels).astype(np.int64)
+        labels = as_labels(labels, np.arange(classes))
 
     def draw(rng: np.random.Generator, n: int) -> tuple[Array, np.ndarray | None]:
         rows = rng.integers(0, x.shape[0], n)
-        return xp.take(x, xp.asarray(rows, device=device(x)), axis=0), labels[rows] if with_labels else None
+        return xp.take(x, xp.asarray(rows, device=device(x)), axis=0), labels[rows] if classes else None
 
     return draw
 
 
+def _dim(data: Any) -> int:
+    """The number of coordinates of any data that `train` takes."""
+    if hasattr(data, "sample"):
+        return data.dim
+    x = data[0] if isinstance(data, tuple) and data else data
+    check_data(x)
+    return x.shape[1]
+
+
 def last(iterator: Iterable[T]) -> T:
-    """The last item of an iterator, keeping one at a time (`*_, x =` would keep them all)."""
+    """The last item of an iterator, keeping one at a time, where ``*_, x = …`` would keep them all.
+
+    Parameters
+    ----------
+    iterator : iterable
+        Such as `train` or a sampler gives.
+
+    Returns
+    -------
+    object
+        The last item.
+
+    Raises
+    ------
+    ValueError
+        Where there is none.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> td.last(iter("abc"))
+    'c'
+    """
     tail = deque(iterator, maxlen=1)
     if not tail:
         raise ValueError("the iterator gave nothing.")

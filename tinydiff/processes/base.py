@@ -1,120 +1,458 @@
-"""What every forward process can do, once it gives α(t) and σ(t)."""
+"""A process is two functions of time; a level is a process at one time; all other coefficients follow from these.
+
+α and σ are evaluated on the host alone, in float64, so they are written in plain NumPy and serve every array library.
+Rates come from them by the complex step, Im α(t + ih)/h, which has no difference that could cancel.
+
+Shapes: B rows; x, x0, eps (B, ...); a vector of times (B,), one for each row.
+"""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from tinydiff.backend import Array, Times, column, is_complex, namespace, normal_like, real_part, to_numpy
+from tinydiff.backend import Array, namespace, normal_like, scaling_rows, squared_norm
+from tinydiff.checks import as_generator, as_time, check_array, check_complex_step
 
 LOG_SNR_END = 14.0
 """Beyond |log-SNR| = 14 (σ/α = 9e-4 or its inverse) an SDE or ODE has nothing left to do, and its drift explodes."""
 
+NO_SIGNAL = 1e-8
+"""An α below this leaves no signal, and what is divided by it is rounding."""
 
-def as_time(t: Times) -> Array:
-    """t as a floating array, or a ValueError if any of it lies outside [0, 1]."""
-    xp = namespace(t)
-    t = xp.asarray(t)
-    if xp.isdtype(t.dtype, "integral"):
-        t = xp.astype(t, xp.float64)
-    real = real_part(t)
-    within = lambda slack: bool(xp.all((real >= -slack) & (real <= 1 + slack)))  # noqa: E731
-    if within(0.0):
-        return t
-    if not within(1e-9):
-        raise ValueError(f"t must lie in [0, 1], data at 0 and noise at 1; got {t}. Step n of T is t = n/T.")
-    return t if is_complex(t) else xp.clip(t, 0.0, 1.0)
+H = 1e-30
+"""The length of a complex step."""
 
 
 class Process:
-    """A Gaussian forward process, given by α(t) and σ(t) alone."""
+    """A Gaussian forward process, x_t = α(t) x_0 + σ(t) ε with ε ~ N(0, I), for t from 0 (data) to 1 (noise).
 
-    t_min: float
-    """The earliest time at which a continuous method, or training, evaluates anything."""
-    t_max: float
-    """The time at which sampling starts."""
+    A process of one's own is a subclass with two methods, `alpha` and `sigma`, written in NumPy functions of a time
+    that is a number or an array. Everything else follows from these, for every sampler, bound, likelihood and network.
 
-    def alpha(self, t: Times) -> Array:
+    Raises
+    ------
+    ValueError
+        Where α or σ is negative or not finite at a time that is asked for, and where their derivatives cannot be taken
+        by a complex step, as through ``np.abs``, which drops the imaginary part.
+
+    References
+    ----------
+    Song et al. 2021 (score SDE), §3; Kingma et al. 2021 (VDM), §3.1.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> class Mine(td.Process):
+    ...     def alpha(self, t): return np.exp(-5 * t**2)
+    ...     def sigma(self, t): return np.sqrt(-np.expm1(-10 * t**2))
+    >>> now = Mine().at(0.5)
+    >>> print(f"{now.alpha:.4f} {now.sigma:.4f} {now.log_snr:.4f} {now.g2:.4f}")
+    0.2865 0.9581 -2.4143 10.0000
+    """
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+    def alpha(self, t: Any) -> Any:
         """α(t), the coefficient of the signal."""
         raise NotImplementedError
 
-    def sigma(self, t: Times) -> Array:
+    def sigma(self, t: Any) -> Any:
         """σ(t), the standard deviation of the noise."""
         raise NotImplementedError
 
-    def log_snr(self, t: Times) -> Array:
-        """λ(t) = ln α²/σ² (nats; +∞ at t = 0). VDM's −γ; twice DPM-Solver's λ."""
-        raise NotImplementedError
+    def at(self, t: Any, like: Array | None = None) -> Level:
+        """The level at t: a number, one number for each row, or a level, which stays as it is.
 
-    def time(self, log_snr: Times) -> Array:
-        """The time at which the log-SNR is as given: the inverse of `log_snr`."""
-        raise NotImplementedError
+        Parameters
+        ----------
+        t : float, (B,) or Level
+            Times in [0, 1].
+        like : array (B, ...), optional
+            With it a vector of times gives columns that scale the rows of `like`, of its library, dtype and device.
 
-    def nearest(self, t: Times) -> Array:
+        Returns
+        -------
+        Level
+            Its coefficients are Python floats for one time, float64 arrays (B,) for many, or columns.
+
+        Raises
+        ------
+        ValueError
+            For times outside [0, 1] or NaN, another number of times than rows, and a level of another process.
+        """
+        if like is not None:
+            check_array("x", like)
+        if isinstance(t, Level):
+            return t._of(self, like)
+        t = as_time(t)
+        return Level(self, t, *self._coefficients(t))._of(self, like)
+
+    def _coefficients(self, t: Any) -> list[Any]:
+        """[α, σ] on the host, numbers or (B,); ValueError where they are not what a process has."""
+        try:
+            pair = [c(t) + 0.0 * t for c in (self.alpha, self.sigma)]
+        except TypeError as error:
+            raise ValueError(f"alpha and sigma of {self} must take arrays of times ({error}): use NumPy.") from error
+        if not all(np.all((np.real(c) >= 0) & np.isfinite(c)) for c in pair):
+            raise ValueError(f"alpha and sigma of {self} must be finite and 0 or more; got {pair} at t = {t}.")
+        return pair if np.ndim(t) else [_number(c) for c in pair]
+
+    # What follows from α and σ, on the host: NumPy in, NumPy out
+
+    def log_snr(self, t: Any) -> Any:
+        """λ(t) = ln α²/σ² in nats, +∞ where there is no noise: VDM's −γ, and twice DPM-Solver's λ."""
+        return _log_ratio(self.alpha(t), self.sigma(t))
+
+    def f(self, t: Any) -> Any:
+        """f = α̇/α, the rate of the drift f x of dx = f x dt + g dw."""
+        assert self._sees_complex_steps
+        if not np.all(np.real(self.alpha(t)) >= NO_SIGNAL):
+            raise ValueError(f"f and g² divide by α, which is under {NO_SIGNAL:g} at t = {t}: {self} leaves no signal.")
+        return derivative(self.alpha, t) / self.alpha(t)
+
+    def g2(self, t: Any) -> Any:
+        """g² = d(σ²)/dt − 2 f σ², the squared diffusion coefficient of dx = f x dt + g dw."""
+        return derivative(lambda t: self.sigma(t) ** 2, t) - 2 * self.f(t) * self.sigma(t) ** 2
+
+    @cached_property
+    def _sees_complex_steps(self) -> bool:
+        """True, or a ValueError that names the function whose complex step is not its derivative."""
+        for name, c in (("alpha", self.alpha), ("sigma", self.sigma)):
+            check_complex_step(name, c, derivative, self)
+        return True
+
+    def time(self, log_snr: Any) -> Any:
+        """The time at which the log-SNR is as given, the inverse of `log_snr`, clamped to what the process reaches.
+
+        Newton's method in u = ln t/(1 − t), in which λ is nearly a straight line, from a table, between its entries.
+        """
+        u, lam = self._table
+        wanted = np.clip(np.asarray(log_snr, dtype=np.float64), lam[-1], lam[0])
+        after = np.clip(np.searchsorted(-lam, -wanted), 1, len(u) - 1)
+        low, high = u[after - 1], u[after]
+        at = low + (high - low) * (wanted - lam[after - 1]) / (lam[after] - lam[after - 1])
+        for _ in range(2):
+            t = _sigmoid(at)
+            slope = -self.g2(t) / np.square(self.sigma(t)) * t * _sigmoid(-at)  # dλ/du, with dλ/dt = −g²/σ²
+            at = np.clip(at - (self.log_snr(t) - wanted) / slope, low, high)
+        return _sigmoid(at)
+
+    @cached_property
+    def _table(self) -> tuple[np.ndarray, np.ndarray]:
+        """Values of u = ln t/(1 − t) and the log-SNR at each, which falls."""
+        u = np.linspace(-37, 30, 671)
+        t = _sigmoid(u)
+        alpha, sigma = self._coefficients(t)
+        kept = (alpha >= NO_SIGNAL) & (sigma > 0)
+        u, lam = u[kept], _log_ratio(alpha[kept], sigma[kept])
+        falls = np.diff(lam, prepend=np.inf) < 0  # and not only by less than a rounding
+        if np.sum(falls) < 2 or np.any(np.diff(lam) > 1e-9):
+            raise ValueError(f"the log-SNR of {self} must fall from t = 0 to 1: alpha falls, or sigma rises.")
+        return u[falls], lam[falls]
+
+    # Where it begins and ends
+
+    @cached_property
+    def t_min(self) -> float:
+        """The time of log-SNR +14, where the noise is 9e-4 of the signal: the last that a sampler evaluates."""
+        return float(self.time(LOG_SNR_END))
+
+    @cached_property
+    def t_max(self) -> float:
+        """1, or the time of log-SNR −14 where that comes earlier: the time at which sampling starts."""
+        return 1.0 if self.log_snr(1.0) >= -LOG_SNR_END else float(self.time(-LOG_SNR_END))
+
+    def nearest(self, t: Any) -> Any:
         """The time nearest to t at which the process is defined."""
-        return as_time(t)
-
-    def perturb(self, x0: Array, t: Times, eps: Array) -> Array:
-        """x_t = α x_0 + σ ε: any number of noising steps in one [DDPM 4].
-
-        Shapes: x0 and eps (B, ...), t scalar or (B,) → (B, ...).
-        """
-        return column(self.alpha(t), x0) * x0 + column(self.sigma(t), x0) * eps
-
-    def transition(self, t: Times, s: Times) -> tuple[Array, Array]:
-        """q(x_t | x_s) = N(a x_s, v I) with a = α_t/α_s and v = σ_t² − a²σ_s², for s < t [VDM, App. A].
-
-        Adjacent steps of a chain give DDPM's a = √(1 − β_n), v = β_n. Raises ValueError unless s < t.
-        """
-        if not np.all(to_numpy(as_time(s)) < to_numpy(as_time(t))):
-            raise ValueError(f"a transition goes from an earlier to a later time, s < t; got s = {s}, t = {t}.")
-        a = self.alpha(t) / self.alpha(s)
-        return a, self.sigma(t) ** 2 - a**2 * self.sigma(s) ** 2
-
-    def posterior_coefficients(self, t: Times, s: Times) -> tuple[Array, Array, Array]:
-        """(c_t, c_0, var) of q(x_s | x_t, x_0) = N(c_t x_t + c_0 x_0, var I), for s < t [DDPM 6–7; VDM, App. A]:
-
-            c_t = a σ_s²/σ_t²,    c_0 = α_s v/σ_t²,    var = v σ_s²/σ_t²
-
-        with (a, v) = transition(t, s). On adjacent steps var is DDPM's β̃.
-        """
-        a, v = self.transition(t, s)
-        ratio = self.sigma(s) ** 2 / self.sigma(t) ** 2
-        return a * ratio, self.alpha(s) * v / self.sigma(t) ** 2, v * ratio
-
-    def posterior(self, x: Array, x0: Array, t: Times, s: Times) -> tuple[Array, Array]:
-        """Mean (B, ...) and variance, like the times, of q(x_s | x_t = x, x_0), for s < t; x and x0 (B, ...)."""
-        c_t, c_0, var = self.posterior_coefficients(t, s)
-        return column(c_t, x) * x + column(c_0, x) * x0, var
-
-    @property
-    def prior_std(self) -> float:
-        """√(α² + σ²) at t_max: the standard deviation in which data of unit variance arrive (VP: 1)."""
-        return math.hypot(self.alpha(self.t_max), self.sigma(self.t_max))
-
-    def prior(self, rng: Any, n: int, like: Array) -> Array:
-        """n draws from p(x_T) = N(0, prior_std² I), (n, ...), of the kind and trailing shape of `like` (0, ...)."""
-        return self.prior_std * normal_like(rng, like, (n, *like.shape[1:]))
-
-    def prior_log_density(self, x: Array) -> Array:
-        """ln N(x; 0, prior_std² I) in nats, (B, ...) → (B,)."""
-        xp = namespace(x)
-        x = xp.reshape(x, (x.shape[0], -1)) / self.prior_std
-        return -0.5 * xp.sum(x * x, axis=1) - x.shape[1] * (0.5 * math.log(2 * math.pi) + math.log(self.prior_std))
-
-    def prior_gap(self, x0: Array) -> Array:
-        """KL(q(x_T | x_0) ‖ p(x_T)) in nats for each point, (B, ...) → (B,): the ELBO's L_T [DDPM 5].
-
-        For VP: ½ (ᾱ‖x_0‖² − d ᾱ − d ln(1 − ᾱ)) at T. Its mean bounds KL(q_T ‖ p_T), what sampling from p_T gets wrong.
-        """
-        xp = namespace(x0)
-        x0 = xp.reshape(x0, (x0.shape[0], -1))
-        shrink = float((self.alpha(self.t_max) / self.prior_std) ** 2)
-        return 0.5 * (shrink * xp.sum(x0 * x0, axis=1) - x0.shape[1] * (shrink + math.log1p(-shrink)))
+        return t
 
     def sample_times(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """n times in [t_min, t_max], one in each of n equal strata: uniform, with less variance than n draws."""
         return self.t_min + (self.t_max - self.t_min) * strata(rng, n)
+
+    @property
+    def prior_std(self) -> float:
+        """√(α² + σ²) at t_max: the standard deviation in which data of unit variance arrive (VP: 1)."""
+        end = self.at(self.t_max)
+        return math.hypot(end.alpha, end.sigma)
+
+    def prior(self, rng: Any, n: int, like: Array) -> Array:
+        """n draws from p(x_T) = N(0, prior_std² I), (n, ...), of the kind and trailing shape of `like` (0, ...)."""
+        return self.prior_std * normal_like(as_generator(rng), like, (n, *like.shape[1:]))
+
+    def prior_log_density(self, x: Array) -> Array:
+        """ln N(x; 0, prior_std² I) in nats, (B, ...) → (B,)."""
+        x = _flat(x) / self.prior_std
+        return -0.5 * squared_norm(x) - x.shape[1] * (0.5 * math.log(2 * math.pi) + math.log(self.prior_std))
+
+    def prior_gap(self, x0: Array) -> Array:
+        """KL(q(x_T | x_0) ‖ p(x_T)) in nats for each point, (B, ...) → (B,): the ELBO's L_T [DDPM 5].
+
+        For VP it is ½ (ᾱ‖x_0‖² − d ᾱ − d ln(1 − ᾱ)) at T. Its mean over data bounds KL(q_T ‖ p_T).
+        """
+        x0, end = _flat(x0), self.at(self.t_max)
+        shrink = (end.alpha / self.prior_std) ** 2
+        return 0.5 * (shrink * squared_norm(x0) - x0.shape[1] * (shrink + math.log1p(-shrink)))
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """A process at one time, or at one time for each row: the numbers that formulas are written in.
+
+    Parameters
+    ----------
+    process : Process
+        The process whose level it is.
+    t : float or (B,)
+        The time, on the host.
+    alpha, sigma : float, (B,) or (B, 1, ...)
+        α(t) and σ(t): numbers, or columns of the kind of `like`.
+    like : array (B, ...), optional
+        The array whose rows the columns scale.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> now = td.Cosine().at(0.5)
+    >>> print(f"{now.alpha:.4f} {now.sigma:.4f} {now.snr:.4f}")
+    0.7071 0.7071 1.0000
+    >>> td.Cosine().at([0.2, 0.8], like=np.zeros((2, 3))).alpha.shape
+    (2, 1)
+    """
+
+    process: Process
+    t: Any
+    alpha: Any
+    sigma: Any
+    like: Array | None = None
+
+    def __repr__(self) -> str:
+        return f"Level({self.process}, t={self.t})"
+
+    @property
+    def log_snr(self) -> Any:
+        """λ = ln α²/σ² in nats; +∞ at t = 0."""
+        return self.shaped(_log_snr(self))
+
+    @property
+    def snr(self) -> Any:
+        """α²/σ², the signal-to-noise ratio; ∞ at t = 0."""
+        return self.shaped(np.exp(_log_snr(self)))
+
+    @property
+    def f(self) -> Any:
+        """f of dx = f x dt + g dw."""
+        return self.shaped(self.process.f(self.t))
+
+    @property
+    def g2(self) -> Any:
+        """g² of dx = f x dt + g dw."""
+        return self.shaped(self.process.g2(self.t))
+
+    def perturb(self, x0: Array, eps: Array) -> Array:
+        """x_t = α x_0 + σ ε: any number of noising steps in one [DDPM 4]; x0 and eps (B, ...) → (B, ...)."""
+        now = self._of(self.process, x0)
+        return now.alpha * x0 + now.sigma * eps
+
+    def velocity(self, x0: Array, eps: Array) -> Array:
+        """d/dt (α x_0 + σ ε) = α̇ x_0 + σ̇ ε, (B, ...): the target of flow matching [Lipman et al. 2023].
+
+        On `Straight` it is ε − x_0 at every t.
+        """
+        now = self._of(self.process, x0)
+        alpha_dot, sigma_dot = (now.shaped(derivative(c, self.t)) for c in (self.process.alpha, self.process.sigma))
+        return alpha_dot * x0 + sigma_dot * eps
+
+    def for_each(self, x: Array) -> Level:
+        """The level in columns, one for each row of x (B, ...), also where all rows have one time."""
+        return self.process.at(np.broadcast_to(self.t, x.shape[:1]), like=x)
+
+    def __getitem__(self, rows: Any) -> Level:
+        """The level of some rows; one number is for all of them."""
+        if not np.ndim(self.t):
+            return self
+        like = None if self.like is None else self.like[rows, ...]
+        return Level(self.process, self.t[rows], self.alpha[rows, ...], self.sigma[rows, ...], like)
+
+    @property
+    def host(self) -> Level:
+        """The same level in numbers of the host, a float or float64 (B,), whatever the columns' library and dtype."""
+        return self if self.like is None else self.process.at(self.t)
+
+    def shaped(self, c: Any) -> Any:
+        """A coefficient that was computed in float64, as this level has its own."""
+        if not getattr(self.t, "ndim", 0):
+            return _number(c)
+        c = np.broadcast_to(c, self.t.shape)
+        return c if self.like is None else scaling_rows(c, self.like)
+
+    def _of(self, process: Process, like: Array | None) -> Level:
+        """The same level, as columns where `like` is given; ValueError if it is of another process or of other rows."""
+        if self.process is not process and not same_process(self.process, process):
+            raise ValueError(f"the level is one of {self.process}, and the model or formula has {process}.")
+        if like is self.like or like is None or not np.ndim(self.t):
+            return self
+        if like.shape[0] != len(self.t):
+            raise ValueError(f"t must be a number, or one for each of {like.shape[0]} rows; got {len(self.t)} times.")
+        alpha, sigma = (scaling_rows(c, like) for c in process._coefficients(self.t))
+        return Level(self.process, self.t, alpha, sigma, like)
+
+
+def transition(now: Level, then: Level) -> tuple[Any, Any]:
+    """The coefficients (a, var) of q(x_t | x_s) = N(a x_s, var I), for s < t.
+
+    With a = α_t/α_s the variance is σ_t² − a²σ_s², computed without its cancellation as −σ_t² (e^{λ_t − λ_s} − 1). On
+    adjacent steps of a chain they are DDPM's a = √(1 − β_n) and var = β_n.
+
+    Parameters
+    ----------
+    now, then : Level
+        The levels at t and at s < t: the later time first.
+
+    Returns
+    -------
+    a, var : float, (B,) or (B, 1, ...)
+        As the levels have their coefficients.
+
+    Raises
+    ------
+    ValueError
+        For levels of two processes, or in the wrong order.
+
+    References
+    ----------
+    Kingma et al. 2021 (VDM), App. A; Ho et al. 2020 (DDPM), eq. 2.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> chain = td.Discrete([0.1, 0.2, 0.3])
+    >>> a, var = td.transition(chain.at(2 / 3), chain.at(1 / 3))
+    >>> print(f"{a**2:.3f} {var:.3f}")
+    0.800 0.200
+    """
+    return now.alpha / then.alpha, now.sigma**2 * _drop(now, then)
+
+
+def posterior(now: Level, then: Level) -> tuple[Any, Any, Any]:
+    """The coefficients (c_t, c_0, var) of q(x_s | x_t, x_0) = N(c_t x_t + c_0 x_0, var I), for s < t.
+
+    With (a, var_ts) = transition(now, then) they are c_t = a σ_s²/σ_t², c_0 = α_s var_ts/σ_t² and
+    var = σ_s² var_ts/σ_t². On adjacent steps of a chain var is DDPM's β̃; a step to s = 0 has var = 0 and c_0 = 1.
+
+    Parameters
+    ----------
+    now, then : Level
+        The levels at t and at s < t: the later time first.
+
+    Returns
+    -------
+    c_t, c_0, var : float, (B,) or (B, 1, ...)
+        As the levels have their coefficients.
+
+    Raises
+    ------
+    ValueError
+        For levels of two processes, or in the wrong order.
+
+    References
+    ----------
+    Ho et al. 2020 (DDPM), eqs. 6–7; Kingma et al. 2021 (VDM), App. A.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> now, then = td.VP().at(0.5), td.VP().at(0.4)
+    >>> c_t, c_0, var = td.posterior(now, then)
+    >>> print(f"{c_t * now.alpha + c_0:.6f} {then.alpha:.6f}")
+    0.442197 0.442197
+    """
+    a, drop = now.alpha / then.alpha, _drop(now, then)
+    return a * then.sigma**2 / now.sigma**2, then.alpha * drop, then.sigma**2 * drop
+
+
+def _drop(now: Level, then: Level) -> Any:
+    """var_ts/σ_t² = 1 − e^{λ_t − λ_s}, from 0 to 1: how much of the SNR is lost between s and t."""
+    check_order(now, then)
+    return now.shaped(-np.expm1(_log_snr(now) - _log_snr(then)))
+
+
+def same_process(p: Process, q: Process) -> bool:
+    """Whether two processes have the same α and σ, compared as numbers at nine times from end to end.
+
+    Parameters
+    ----------
+    p, q : Process
+        The two to compare.
+
+    Returns
+    -------
+    bool
+        True for two that were made alike, pickled or copied, and for two classes that compute the same.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> td.same_process(td.Discrete.linear(100), td.Discrete.linear(100)), td.same_process(td.VP(), td.Cosine())
+    (True, False)
+    """
+    if p is q or (type(p) is type(q) and _equal(p, q)):
+        return True
+    if not np.allclose([p.t_min, p.t_max], [q.t_min, q.t_max], rtol=1e-9, atol=0):
+        return False
+    ts = np.unique(p.nearest(np.linspace(p.t_min, p.t_max, 9)))
+    try:
+        return all(np.allclose(f(ts), g(ts), rtol=1e-12) for f, g in ((p.alpha, q.alpha), (p.sigma, q.sigma)))
+    except ValueError:  # one of them is a chain, which has no value between its steps
+        return False
+
+
+def _equal(p: Process, q: Process) -> bool:
+    """Whether they say themselves that they are, which is quick; arrays among their fields have no answer."""
+    try:
+        return bool(p == q)
+    except ValueError:
+        return False
+
+
+def check_order(now: Level, then: Level) -> None:
+    """Raise a ValueError unless they are levels of one process, with `then` nearer to the data."""
+    if now.process is not then.process and not same_process(now.process, then.process):
+        raise ValueError(f"now and then must be levels of one process; got {now.process} and {then.process}.")
+    if not _every(then.t.real < now.t.real):
+        raise ValueError(f"now comes first, and then is earlier, s < t; got t = {now.t} and s = {then.t}.")
+
+
+def check_process(process: Any) -> None:
+    """Raise a TypeError unless it is a process, made by calling its class."""
+    if isinstance(process, type) and issubclass(process, Process):
+        raise TypeError(f"process must be made by calling its class: td.{process.__name__}(), say.")
+    if not isinstance(process, Process):
+        raise TypeError(f"process must be a Process, such as td.VP(); got {process!r:.80}.")
+
+
+def check_signal(now: Level, instead: str) -> None:
+    """Raise a ValueError where α < 1e-8, for a formula that divides by it; `instead` says what to do."""
+    if not _every(now.host.alpha.real >= NO_SIGNAL):
+        raise ValueError(f"no signal is left at t = {now.t} (alpha < {NO_SIGNAL:g}), which is divided by: {instead}.")
+
+
+def check_noise(now: Level, instead: str) -> None:
+    """Raise a ValueError where σ = 0, for a formula that divides by it; `instead` says what to do."""
+    if not _every(now.host.sigma.real > 0):
+        raise ValueError(f"there is no noise at t = {now.t} (sigma is 0), which is divided by: {instead}.")
+
+
+def derivative(c: Callable[[Any], Any], t: Any) -> Any:
+    """dc/dt by a complex step, exact to rounding."""
+    return np.imag(c(t + 1j * H)) / H
 
 
 def strata(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -122,37 +460,34 @@ def strata(rng: np.random.Generator, n: int) -> np.ndarray:
     return (np.arange(n) + rng.random(n)) / n
 
 
-class SDE(Process):
-    """A process in continuous time, dx = f(t) x dt + g(t) dw, with f = α̇/α and g² = 2σσ̇ − 2fσ²."""
-
-    def f(self, t: Times) -> Array:
-        """The rate f of the drift f x."""
-        raise NotImplementedError
-
-    def g2(self, t: Times) -> Array:
-        """g²(t), the squared diffusion coefficient; −σ² dλ/dt for the log-SNR λ."""
-        raise NotImplementedError
-
-    def velocity(self, x0: Array, eps: Array, t: Times) -> Array:
-        """d/dt (α x_0 + σ ε) = α̇ x_0 + σ̇ ε, (B, ...): flow matching's target, whose mean given x_t is the flow's drift.
-
-        α̇ = f α and σ̇ = f σ + g²/2σ, for any path [Lipman et al. 2023; Albergo & Vanden-Eijnden 2023].
-        """
-        f, sigma = self.f(t), self.sigma(t)
-        return column(f * self.alpha(t), x0) * x0 + column(f * sigma + self.g2(t) / (2 * sigma), eps) * eps
-
-    @property
-    def t_min(self) -> float:  # type: ignore[override]
-        """The time of log-SNR +14, where the noise is 9e-4 of the signal."""
-        return float(self.time(LOG_SNR_END))
-
-    @property
-    def t_max(self) -> float:  # type: ignore[override]
-        """1, or the time of log-SNR −14 where that comes earlier."""
-        return min(1.0, float(self.time(-LOG_SNR_END)))
+def _number(c: Any) -> Any:
+    """A Python number: NumPy's own scalars turn float32 arrays into float64."""
+    return float(c) if isinstance(c, float) else np.asarray(c).item() + 0.0
 
 
-def log(x: Array) -> Array:
-    """ln x with ln 0 = −∞ in silence: the log-SNR is infinite where there is no noise."""
+def _log_snr(now: Level) -> Any:
+    """λ in float64, whatever the columns of the level."""
+    now = now if now.like is None else now.host
+    return _log_ratio(now.alpha, now.sigma)
+
+
+def _every(holds: Any) -> bool:
+    """Whether it holds for all of the numbers that were compared, or for the one."""
+    return holds if isinstance(holds, bool) else bool(holds.all())
+
+
+def _log_ratio(alpha: Any, sigma: Any) -> Any:
+    """2 ln α/σ, with ln 0 = −∞ and 1/0 = ∞ in silence."""
+    if type(alpha) is type(sigma) is float and alpha > 0 and sigma > 0:
+        return 2 * math.log(alpha / sigma)
     with np.errstate(divide="ignore"):
-        return namespace(x).log(x)
+        return 2 * np.log(np.divide(alpha, sigma + 0.0))  # −0, a root of −0, becomes 0
+
+
+def _sigmoid(u: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-u))
+
+
+def _flat(x: Array) -> Array:
+    check_array("points", x)
+    return namespace(x).reshape(x, (x.shape[0], -1))

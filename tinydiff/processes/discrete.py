@@ -4,29 +4,47 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, NoReturn
 
 import numpy as np
 
-from tinydiff.backend import Array, Times, cast, namespace, to_numpy
-from tinydiff.processes.base import Process, as_time, log, strata
+from tinydiff.checks import as_betas, as_steps
+from tinydiff.processes.base import Process, strata
 
 
 @dataclass(frozen=True, eq=False)
 class Discrete(Process):
-    """A chain of T noising steps q(x_n | x_{n−1}) = N(√(1 − β_n) x_{n−1}, β_n I), on t = n/T alone [DDPM 2].
+    """A chain of T noising steps q(x_n | x_{n−1}) = N(√(1 − β_n) x_{n−1}, β_n I), which lives on t = n/T alone.
 
-    `betas[n − 1]` is β_n. A time off the grid raises a ValueError that names the nearest grid points.
+    Index n means n noising steps, so ᾱ_0 = 1. A chain has no f and g², and no value between its steps.
+
+    Parameters
+    ----------
+    betas : (T,)
+        The variances, with β_n = betas[n − 1]; ``linear``, ``quadratic``, ``sigmoid`` and ``cosine`` make them.
+
+    Raises
+    ------
+    ValueError
+        For variances outside (0, 1), of which the last may be 1; for a time off the grid, with the nearest grid points
+        named; and where f or g² is asked for.
+
+    References
+    ----------
+    Ho et al. 2020 (DDPM), eqs. 2 and 4.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> chain = td.Discrete([0.5, 0.5])
+    >>> print(f"{chain.at(0.5).alpha**2:.2f} {chain.at(1.0).alpha**2:.2f}")
+    0.50 0.25
     """
 
     betas: np.ndarray
 
     def __post_init__(self) -> None:
-        betas = np.array(self.betas, dtype=np.float64)
-        object.__setattr__(self, "betas", betas)
-        if betas.ndim != 1 or betas.size == 0:
-            raise ValueError(f"betas must be a vector of T numbers; got shape {betas.shape}.")
-        if not (np.all(betas > 0) and np.all(betas[:-1] < 1) and betas[-1] <= 1):
-            raise ValueError(f"betas must lie in (0, 1), the last may be 1; got {betas.min():g} to {betas.max():g}.")
+        object.__setattr__(self, "betas", as_betas(self.betas))
 
     def __repr__(self) -> str:
         return f"Discrete(T={self.T}, betas={self.betas[0]:.3g} to {self.betas[-1]:.3g})"
@@ -34,23 +52,23 @@ class Discrete(Process):
     @classmethod
     def linear(cls, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02, rescale: bool = True) -> Discrete:
         """β rising linearly [DDPM §4]. `rescale` multiplies β, meant for T = 1000, by 1000/T, which keeps ᾱ_T."""
-        return cls(_rescaled(np.linspace(beta_1, beta_T, _steps(T)), rescale))
+        return cls(_rescaled(np.linspace(beta_1, beta_T, T), rescale))
 
     @classmethod
     def quadratic(cls, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02, rescale: bool = True) -> Discrete:
         """√β rising linearly: less noise at first than the linear schedule."""
-        return cls(_rescaled(np.linspace(beta_1**0.5, beta_T**0.5, _steps(T)) ** 2, rescale))
+        return cls(_rescaled(np.linspace(beta_1**0.5, beta_T**0.5, T) ** 2, rescale))
 
     @classmethod
     def sigmoid(cls, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02, rescale: bool = True) -> Discrete:
         """β rising like the logistic function on [−6, 6]."""
-        rise = 0.5 * (1 + np.tanh(np.linspace(-3, 3, _steps(T))))
+        rise = 0.5 * (1 + np.tanh(np.linspace(-3, 3, T)))
         return cls(_rescaled(beta_1 + (beta_T - beta_1) * rise, rescale))
 
     @classmethod
     def cosine(cls, T: int = 1000, s: float = 0.008, beta_max: float = 0.999) -> Discrete:
         """β_n = min(1 − f(n)/f(n−1), β_max) with f(n) = cos²(½π (n/T + s)/(1 + s)) [Nichol & Dhariwal 2021]."""
-        f = np.cos(0.5 * np.pi * (np.arange(_steps(T) + 1) / T + s) / (1 + s)) ** 2
+        f = np.cos(0.5 * np.pi * (np.arange(T + 1) / T + s) / (1 + s)) ** 2
         return cls(np.minimum(1 - f[1:] / f[:-1], beta_max))
 
     def zero_terminal_snr(self) -> Discrete:
@@ -70,12 +88,12 @@ class Discrete(Process):
         return len(self.betas)
 
     @property
-    def t_min(self) -> float:  # type: ignore[override]
+    def t_min(self) -> float:
         """1/T, one noising step."""
         return 1 / self.T
 
     @property
-    def t_max(self) -> float:  # type: ignore[override]
+    def t_max(self) -> float:
         """1, all T steps."""
         return 1.0
 
@@ -85,58 +103,39 @@ class Discrete(Process):
         with np.errstate(divide="ignore"):
             return np.concatenate([[0.0], np.cumsum(np.log1p(-self.betas))])
 
-    def index(self, t: Times) -> np.ndarray:
+    def index(self, t: Any) -> np.ndarray:
         """The n with t = n/T, or a ValueError that names the grid points around t."""
-        steps = np.asarray(to_numpy(as_time(t)) * self.T, dtype=np.float64)
-        n = np.rint(steps)
-        off = np.abs(steps - n) > 1e-3  # float32 times are good to 6e-5 of a step at T = 1000
-        if np.any(off):
-            bad = steps[off].flat[0]
-            low, high = int(np.floor(bad)), int(np.ceil(bad))
-            raise ValueError(
-                f"t = {bad / self.T:.6g} is not on the grid n/T with T = {self.T}; "
-                f"the nearest are {low}/{self.T} = {low / self.T:.6g} and {high}/{self.T} = {high / self.T:.6g}."
-            )
-        return n.astype(np.int64)
+        return as_steps(t, self.T)
 
-    def _log_alpha_bar_at(self, t: Times) -> Array:
-        """ln ᾱ_n at t = n/T, in the namespace and dtype of t."""
-        return cast(self._log_alpha_bar[self.index(t)], as_time(t))
-
-    def alpha(self, t: Times) -> Array:
+    def alpha(self, t: Any) -> Any:
         """√ᾱ_n, ᾱ_n = ∏_{m ≤ n} (1 − β_m)."""
-        return namespace(t).exp(0.5 * self._log_alpha_bar_at(t))
+        return np.exp(0.5 * self._log_alpha_bar[self.index(t)])
 
-    def sigma(self, t: Times) -> Array:
+    def sigma(self, t: Any) -> Any:
         """√(1 − ᾱ_n), computed as −expm1(ln ᾱ_n): 1 − cumprod loses half the digits at small β."""
-        xp = namespace(t)
-        return xp.sqrt(-xp.expm1(self._log_alpha_bar_at(t)))
+        return np.sqrt(-np.expm1(self._log_alpha_bar[self.index(t)]))
 
-    def log_snr(self, t: Times) -> Array:
-        """λ = ln ᾱ_n/(1 − ᾱ_n)."""
-        log_alpha_bar = self._log_alpha_bar_at(t)
-        return log_alpha_bar - log(-namespace(t).expm1(log_alpha_bar))
+    def f(self, t: Any) -> NoReturn:
+        """A chain has no f: ValueError."""
+        raise ValueError(f"{self} has no f and g²: it is a chain of steps. Take a process in continuous time (VP, …).")
 
-    def time(self, log_snr: Times) -> Array:
+    def g2(self, t: Any) -> NoReturn:
+        """A chain has no g²: ValueError."""
+        self.f(t)
+
+    def time(self, log_snr: Any) -> Any:
         """The grid time, from 1/T on, whose log-SNR is nearest."""
         lam = self.log_snr(np.arange(1, self.T + 1) / self.T)
         between = 0.5 * (lam[1:] + lam[:-1])
-        steps = 1 + np.searchsorted(-between, -to_numpy(log_snr), side="right")
-        return cast(steps / self.T, namespace(log_snr).asarray(log_snr))
+        return (1 + np.searchsorted(-between, -np.asarray(log_snr), side="right")) / self.T
 
-    def nearest(self, t: Times) -> Array:
+    def nearest(self, t: Any) -> Any:
         """The grid time nearest to t."""
-        return namespace(t).round(as_time(t) * self.T) / self.T
+        return np.round(np.asarray(t) * self.T) / self.T
 
     def sample_times(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """n grid times from 1/T to 1, one from each of n equal strata."""
         return np.minimum(np.floor(self.T * strata(rng, n)) + 1, self.T) / self.T
-
-
-def _steps(T: int) -> int:
-    if T < 1:
-        raise ValueError(f"T, the number of steps, must be at least 1; got {T}.")
-    return T
 
 
 def _rescaled(betas: np.ndarray, rescale: bool) -> np.ndarray:

@@ -34,9 +34,9 @@ def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
 
 @ddpm_step.law("its mean is the posterior's, with x̂_0 = (x_t − √(1 − ᾱ_t) ε̂)/√ᾱ_t")
 def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    (a, v), (c_t, c_0, _) = kernel(betas, t), conditional(t, t - 1, betas)
-    yield f(ZERO, t, ONE, ZERO, betas), -c_0 * v**0.5 / a
-    yield f(ONE, t, ONE, ZERO, betas), c_t + c_0 * (1 - v**0.5) / a
+    (a, var), (c_t, c_0, _) = kernel(betas, t), conditional(t, t - 1, betas)
+    yield f(ZERO, t, ONE, ZERO, betas), -c_0 * var**0.5 / a
+    yield f(ONE, t, ONE, ZERO, betas), c_t + c_0 * (1 - var**0.5) / a
 
 
 @ddpm_step.law("there is no noise in the last step, t = 1")
@@ -52,8 +52,8 @@ def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
 
 @ddpm_step.law("with the true ε the last step lands on x_0")
 def _(f: Probe, betas: np.ndarray) -> Iterator[tuple]:
-    a, v = kernel(betas, 1)
-    yield f(a * ONE + v**0.5, 1, ONE, ZERO, betas), 1, "x_0 = 1, ε = 1"
+    a, var = kernel(betas, 1)
+    yield f(a * ONE + var**0.5, 1, ONE, ZERO, betas), 1, "x_0 = 1, ε = 1"
 
 
 def ancestral(
@@ -135,9 +135,9 @@ ddim_step.linear("x_t", "eps_hat", "z")
 
 @ddim_step.law("with η = 0 and the true ε it lands on √ᾱ_s x_0 + √(1 − ᾱ_s) ε")
 def _(f: Probe, t: int, s: int, betas: np.ndarray) -> Iterator[tuple]:
-    (a, v), (a_s, v_s) = kernel(betas, t), kernel(betas, s)
+    (a, var), (a_s, var_s) = kernel(betas, t), kernel(betas, s)
     yield f(a * ONE, t, s, ZERO, ZERO, betas, 0.0), a_s, "x_0 = 1, ε = 0"
-    yield f(v**0.5 * ONE, t, s, ONE, ZERO, betas, 0.0), v_s**0.5, "x_0 = 0, ε = 1"
+    yield f(var**0.5 * ONE, t, s, ONE, ZERO, betas, 0.0), var_s**0.5, "x_0 = 0, ε = 1"
 
 
 @ddim_step.law("with η = 0 it adds no noise")
@@ -159,8 +159,8 @@ def _(f: Probe, t: int, s: int, betas: np.ndarray, eta: float) -> Iterator[tuple
 
 @ddim_step.law("with η = 1 it is the step of DDPM with β̃")
 def _(f: Probe, t: int, s: int, betas: np.ndarray) -> Iterator[tuple]:
-    (a, v), (c_t, c_0, _) = kernel(betas, t), conditional(t, s, betas)
-    yield f(ONE, t, s, ONE, ZERO, betas, 1.0), c_t + c_0 * (1 - v**0.5) / a, "x_t = 1, ε̂ = 1, z = 0"
+    (a, var), (c_t, c_0, _) = kernel(betas, t), conditional(t, s, betas)
+    yield f(ONE, t, s, ONE, ZERO, betas, 1.0), c_t + c_0 * (1 - var**0.5) / a, "x_t = 1, ε̂ = 1, z = 0"
 
 
 def generalised(x_t: Any, eps_hat: Any, z: Any, ab: float, ab_s: float, d: float, direction: Any = None) -> Any:

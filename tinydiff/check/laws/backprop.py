@@ -32,11 +32,7 @@ linear_backward = Spec(
     "of y = x w + b:  dx = dy wᵀ,  dw = xᵀ dy,  db = the sum of dy over rows",
     "Rumelhart, Hinton & Williams 1986; Goodfellow et al. 2016, §6.5",
     (choice(("x", "w", "dy"), *SMALL),),
-    {
-        "dx": like("x"),
-        "dw": like("w"),
-        "db": lambda args: {args["dy"].shape[1:], (1, args["dy"].shape[1])},
-    },
+    {"dx": like("x"), "dw": like("w"), "db": lambda args: {args["dy"].shape[1:], (1, args["dy"].shape[1])}},
     about="x is (B, n), w (n, m), dy = ∂L/∂y (B, m). The loss is summed over rows already, so nothing is a mean.",
 )
 linear_backward.linear("dy", outputs=(0, 1, 2))
@@ -141,10 +137,7 @@ layer_norm_backward = Spec(
     "layer_norm_backward(x, dy, eps) -> dx",
     "of y = (x − mean)/√(variance + eps) in each row:  dx = (dy − mean(dy) − y mean(y dy))/√(variance + eps)",
     "Ba, Kiros & Hinton 2016",
-    (
-        choice(("x", "dy"), *ROWS, batches=[(BATCH, -BATCH[::-1])]),
-        numbers("eps", 1e-5, 0.1, 1.0, least=1e-5, most=1),
-    ),
+    (choice(("x", "dy"), *ROWS, batches=[(BATCH, -BATCH[::-1])]), numbers("eps", 1e-5, 0.1, 1.0, least=1e-5, most=1)),
     {"dx": like("x")},
     about="x and dy are (B, D); the variance is the mean of squares about the mean. There are no gain and bias.",
 )
@@ -191,8 +184,7 @@ layer_norm_backward.mistake(
 layer_norm_backward.mistake("the sign of y mean(y dy)", lambda x, dy, eps: ln_backward(x, dy, eps, stretch=-1))
 layer_norm_backward.mistake("statistics over the batch", lambda x, dy, eps: ln_backward(x, dy, eps, axis=0))
 layer_norm_backward.mistake(
-    "eps outside the root",
-    lambda x, dy, eps: ln_backward(x, dy, eps, deviation=x.std(axis=1, keepdims=True) + eps),
+    "eps outside the root", lambda x, dy, eps: ln_backward(x, dy, eps, deviation=x.std(axis=1, keepdims=True) + eps)
 )
 layer_norm_backward.mistake(
     "the variance in place of its root",

@@ -65,8 +65,7 @@ normal_kl.mistake(
 normal_kl.mistake("the sign of the logarithm", lambda m1, v1, m2, v2: divergence(m1, v1, m2, v2) - log(v2 / v1))
 normal_kl.mistake("the −1 forgotten", lambda m1, v1, m2, v2: divergence(m1, v1, m2, v2) + 0.5)
 normal_kl.mistake(
-    "|m_1 − m_2| in place of its square",
-    lambda m1, v1, m2, v2: divergence(0, v1, sqrt(abs(m1 - m2)), v2),
+    "|m_1 − m_2| in place of its square", lambda m1, v1, m2, v2: divergence(0, v1, sqrt(abs(m1 - m2)), v2)
 )
 normal_kl.mistake("v_1/v_2 left out", lambda m1, v1, m2, v2: divergence(m1, v1, m2, v2) - 0.5 * (v1 / v2 - 1))
 normal_kl.mistake("bits in place of nats", lambda m1, v1, m2, v2: divergence(m1, v1, m2, v2) / log(2))
@@ -87,8 +86,8 @@ prior_kl = Spec(
 
 @prior_kl.law("it is E_q[ln q − ln p] after T single steps, by quadrature")
 def _(f: Probe, x0: np.ndarray, betas: np.ndarray) -> Iterator[tuple]:
-    a, v = kernel(betas, len(betas))
-    yield np.sum(f(x0, betas)), kl_by_quadrature(a * x0, v, 0.0, 1.0).sum()
+    a, var = kernel(betas, len(betas))
+    yield np.sum(f(x0, betas)), kl_by_quadrature(a * x0, var, 0.0, 1.0).sum()
 
 
 @prior_kl.law("coordinates are independent: the nats of two are the sum of the nats of each")
@@ -120,8 +119,7 @@ prior_kl.mistake(
     lambda x0, betas: 0.5 * (prod(1 - betas) * (np.sum(x0**2, axis=1) - 1) - log(1 - prod(1 - betas))),
 )
 prior_kl.mistake(
-    "√ᾱ_T in place of ᾱ_T before ‖x_0‖²",
-    lambda x0, betas: last_kl(prod(1 - betas) ** -0.25 * x0, prod(1 - betas)),
+    "√ᾱ_T in place of ᾱ_T before ‖x_0‖²", lambda x0, betas: last_kl(prod(1 - betas) ** -0.25 * x0, prod(1 - betas))
 )
 prior_kl.mistake(
     "the standard deviation in place of the variance in the logarithm",
@@ -146,14 +144,14 @@ vlb_weight = Spec(
 
 @vlb_weight.law("it is ½ (SNR_{t−1}/SNR_t − 1)")
 def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    (a, v), (a_before, v_before) = kernel(betas, t), kernel(betas, t - 1)
-    yield f(t, betas), 0.5 * (a_before**2 / v_before * v / a**2 - 1)
+    (a, var), (a_before, var_before) = kernel(betas, t), kernel(betas, t - 1)
+    yield f(t, betas), 0.5 * (a_before**2 / var_before * var / a**2 - 1)
 
 
 @vlb_weight.law("it is the KL of two posteriors, of x̂_0 from ε̂ and of x_0, where ε̂ is off by 1")
 def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    (a, v), (_, c0, variance) = kernel(betas, t), conditional(t, t - 1, betas)
-    yield f(t, betas), kl_by_quadrature(0.0, variance, c0 * v**0.5 / a, variance)
+    (a, var), (_, c0, variance) = kernel(betas, t), conditional(t, t - 1, betas)
+    yield f(t, betas), kl_by_quadrature(0.0, variance, c0 * var**0.5 / a, variance)
 
 
 def weight(t: int, betas: np.ndarray) -> float:
@@ -174,8 +172,7 @@ vlb_weight.mistake(
     lambda t, betas: weight(t, betas) * prod(1 - betas[:t]) / (1 - prod(1 - betas[:t])),
 )
 vlb_weight.mistake(
-    "α_{t−1} = 1 − β_{t−1} in place of ᾱ_{t−1}",
-    lambda t, betas: betas[t - 1] / (2 * (1 - betas[t - 1]) * betas[t - 2]),
+    "α_{t−1} = 1 − β_{t−1} in place of ᾱ_{t−1}", lambda t, betas: betas[t - 1] / (2 * (1 - betas[t - 1]) * betas[t - 2])
 )
 
 

@@ -62,15 +62,15 @@ def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
 
 @empirical_denoiser.law("of the points 1 and −1 it is tanh(√ᾱ_t x_t/(1 − ᾱ_t)), half of the log-odds in the tanh")
 def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    a, v = kernel(betas, t)
+    a, var = kernel(betas, t)
     for x in (0.1, 1.0, -0.5):
-        yield f(x * ONE, np.array([[1.0], [-1.0]]), t, betas), np.tanh(a * x / v)
+        yield f(x * ONE, np.array([[1.0], [-1.0]]), t, betas), np.tanh(a * x / var)
 
 
 @empirical_denoiser.law("a point that is there twice has twice the weight")
 def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    a, v = kernel(betas, t)
-    yield f(0.1 * ONE, np.array([[1.0], [1.0], [-1.0]]), t, betas), np.tanh(0.1 * a / v + log(2) / 2)
+    a, var = kernel(betas, t)
+    yield f(0.1 * ONE, np.array([[1.0], [1.0], [-1.0]]), t, betas), np.tanh(0.1 * a / var + log(2) / 2)
 
 
 @empirical_denoiser.law("where the points move by 1 and x_t by √ᾱ_t, the answer moves by 1")
@@ -81,9 +81,9 @@ def _(f: Probe, x_t: np.ndarray, points: np.ndarray, t: int, betas: np.ndarray) 
 
 @empirical_denoiser.law("it is Tweedie's (x_t + (1 − ᾱ_t) ∇ ln q_t)/√ᾱ_t with q_t the mean of all N(√ᾱ_t y_i, 1 − ᾱ_t)")
 def _(f: Probe, x_t: np.ndarray, points: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    a, v = kernel(betas, t)
-    score = complex_step(lambda x: log_density(x, points, a, v), x_t, np.ones(len(x_t)))
-    yield f(x_t, points, t, betas), (x_t + v * score) / a
+    a, var = kernel(betas, t)
+    score = complex_step(lambda x: log_density(x, points, a, var), x_t, np.ones(len(x_t)))
+    yield f(x_t, points, t, betas), (x_t + var * score) / a
 
 
 @empirical_denoiser.law("each row of x_t has its own weights")
@@ -99,9 +99,9 @@ def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
         yield f(x * ONE, np.array([[1.0], [-1.0]]), t, betas), np.sign(x), f"x_t = {x:g}, points 1 and −1"
 
 
-def log_density(x: np.ndarray, points: np.ndarray, a: float, v: float) -> np.ndarray:
-    """ln Σ_i exp(−‖x − a y_i‖²/2v), (B,), one point after another; complex x too."""
-    exponents = [-np.sum((x - a * y) ** 2, axis=1) / (2 * v) for y in points]
+def log_density(x: np.ndarray, points: np.ndarray, a: float, var: float) -> np.ndarray:
+    """ln Σ_i exp(−‖x − a y_i‖²/(2 var)), (B,), one point after another; complex x too."""
+    exponents = [-np.sum((x - a * y) ** 2, axis=1) / (2 * var) for y in points]
     top = np.max(np.real(exponents), axis=0)
     return top + log(sum(exp(e - top) for e in exponents))
 
@@ -122,11 +122,11 @@ def average(
     weigh: Callable = lambda d: softmax(-d, 1),
     bar: Callable = lambda t, b: prod(1 - b[:t]),
 ) -> Callable:
-    """Points averaged by weights that are a function of d = ‖x_t − a y‖²/2v with (a, v) = of(ᾱ_t)."""
+    """Points averaged by weights that are a function of d = ‖x_t − a y‖²/(2 var) with (a, var) = of(ᾱ_t)."""
 
     def function(x_t: np.ndarray, points: np.ndarray, t: int, betas: np.ndarray) -> np.ndarray:
-        a, v = of(bar(t, betas))
-        return weigh(distances(x_t, a * points) / (2 * v)) @ points
+        a, var = of(bar(t, betas))
+        return weigh(distances(x_t, a * points) / (2 * var)) @ points
 
     return function
 
@@ -155,8 +155,7 @@ empirical_denoiser.mistake("the same weight for all points", average(right, lamb
 empirical_denoiser.mistake("the sign of the exponent", average(right, lambda d: softmax(d, 1)))
 empirical_denoiser.mistake("weights that sum to 1 over the batch", average(right, lambda d: softmax(-d, 0)))
 empirical_denoiser.mistake(
-    "exponentials not shifted by the largest exponent: far from the points all are 0",
-    average(right, unshifted),
+    "exponentials not shifted by the largest exponent: far from the points all are 0", average(right, unshifted)
 )
 empirical_denoiser.mistake(
     "the distance in place of its square",
@@ -182,7 +181,7 @@ WEIGHTS = ([[1.0]], [[0.5, 0.5]], [[1.0, 0.0]], [[0.75, 0.25]], [[0.5, 0.25, 0.2
 SEVERAL = ([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0], [0.5, 0.25, 0.25]], [[0.2, 0.8], [1.0, 0.0]])
 
 
-def shares() -> Domain:
+def normalised_weights() -> Domain:
     """Weights (B, N), each row's sum 1."""
     listed = choice(("weights",), *((np.array(w),) for w in WEIGHTS), batches=[(np.array(w),) for w in SEVERAL])
 
@@ -201,7 +200,7 @@ effective_neighbours = Spec(
     "effective_neighbours(weights) -> (B,)",
     "1/Σ_i w_i², of each row: how many points an average with these weights is of",
     "Kish 1965, Survey Sampling (effective sample size); in physics, the inverse participation ratio",
-    (shares(),),
+    (normalised_weights(),),
     {"number": row_each("weights")},
     about="weights are (B, N), 0 or more, and sum to 1 in each row. One number for each row.",
 )

@@ -44,10 +44,10 @@ def _(f: Probe, x: np.ndarray, beta: float) -> Iterator[tuple]:
     "the score's part is twice the flow's, β: with the noise that it balances, a variance v stays right"
 )
 def _(f: Probe, beta: float) -> Iterator[tuple]:
-    # of N(0, v), with score −x/v: v̇ = 2 (drift per x) v − β for dt < 0, and β (1 − v) forwards
-    for v in (4.0, 0.25):
-        slope = f(ONE, beta, -ONE / v)
-        yield 2 * slope * v - beta, beta * (1 - v), f"the change of the variance v = {v:g} in time"
+    # of N(0, var), with score −x/var: its change is 2 (drift per x) var − β for dt < 0, and β (1 − var) forwards
+    for var in (4.0, 0.25):
+        slope = f(ONE, beta, -ONE / var)
+        yield 2 * slope * var - beta, beta * (1 - var), f"the change of the variance v = {var:g} in time"
 
 
 reverse_sde_drift.mistake("the sign of the score", lambda x, beta, score: -0.5 * beta * x + beta * score)
@@ -85,8 +85,8 @@ def _(f: Probe, x: np.ndarray, beta: float) -> Iterator[tuple]:
 
 @probability_flow_drift.law("it carries the variance as the noise does: v̇ = β (1 − v) on N(0, v), whose score is −x/v")
 def _(f: Probe, beta: float) -> Iterator[tuple]:
-    for v in (4.0, 0.25):
-        yield 2 * f(ONE, beta, -ONE / v) * v, beta * (1 - v), f"the change of the variance v = {v:g} in time"
+    for var in (4.0, 0.25):
+        yield 2 * f(ONE, beta, -ONE / var) * var, beta * (1 - var), f"the change of the variance v = {var:g} in time"
 
 
 probability_flow_drift.mistake(

@@ -55,8 +55,7 @@ q_step.mistake(
     lambda x, t, eps, betas: sqrt(prod(1 - betas[:t])) * x + sqrt(1 - prod(1 - betas[:t])) * eps,
 )
 q_step.mistake(
-    "betas[t] for β_t, which is betas[t − 1]",
-    lambda x, t, eps, betas: sqrt(1 - betas[t]) * x + sqrt(betas[t]) * eps,
+    "betas[t] for β_t, which is betas[t − 1]", lambda x, t, eps, betas: sqrt(1 - betas[t]) * x + sqrt(betas[t]) * eps
 )
 q_step.mistake(
     "betas[t − 2] for β_t, which is betas[t − 1]",
@@ -112,8 +111,7 @@ q_sample.mistake(
     lambda x0, t, eps, betas: jump(1 - betas[t - 1], x0, eps),
 )
 q_sample.mistake(
-    "ᾱ_t in place of √ᾱ_t",
-    lambda x0, t, eps, betas: prod(1 - betas[:t]) * x0 + sqrt(1 - prod(1 - betas[:t])) * eps,
+    "ᾱ_t in place of √ᾱ_t", lambda x0, t, eps, betas: prod(1 - betas[:t]) * x0 + sqrt(1 - prod(1 - betas[:t])) * eps
 )
 q_sample.mistake(
     "1 − ᾱ_t in place of √(1 − ᾱ_t)",

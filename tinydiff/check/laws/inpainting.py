@@ -29,7 +29,7 @@ def with_mask() -> Domain:
         return st.tuples(st.integers(1, 3), st.integers(1, 3)).flatmap(of_shape)
 
     choices = [(0.0, 1.0, -2.0), (0.0, 1.0, -2.0), (True, False), (0.0, 1.0, -1.0)]
-    small = [tuple(np.array([[v]]) for v in case) for case in by_rank(choices)]
+    small = [tuple(np.array([[value]]) for value in case) for case in by_rank(choices)]
     batch = (BATCH, -np.roll(BATCH, 1, axis=1), BATCH > 0, np.roll(BATCH, 2, axis=1))
     return Domain(("x_s", "known", "mask", "eps"), small, draw, [batch], elementwise=True)
 
@@ -74,9 +74,9 @@ def _(f: Probe, known: np.ndarray, eps: np.ndarray, betas: np.ndarray) -> Iterat
 
 @inpaint_known.law("what is known gets the signal and the noise of s single steps")
 def _(f: Probe, s: int, betas: np.ndarray) -> Iterator[tuple]:
-    a, v = kernel(betas, s)
+    a, var = kernel(betas, s)
     yield f(ZERO, ONE, ALL, s, ZERO, betas), a, "known = 1, ε = 0"
-    yield f(ZERO, ZERO, ALL, s, ONE, betas), v**0.5, "known = 0, ε = 1"
+    yield f(ZERO, ZERO, ALL, s, ONE, betas), var**0.5, "known = 0, ε = 1"
 
 
 @inpaint_known.law("a variance of 1 stays 1: the squares of known's and ε's coefficients add up to 1")
@@ -148,6 +148,5 @@ inpaint_known.mistake(
     "the rest set to 0", lambda x, known, mask, s, eps, betas: np.where(mask, noised(known, s, eps, betas), 0)
 )
 inpaint_known.mistake(
-    "the rest noised too",
-    lambda x, known, mask, s, eps, betas: noised(np.where(mask, known, x), s, eps, betas),
+    "the rest noised too", lambda x, known, mask, s, eps, betas: noised(np.where(mask, known, x), s, eps, betas)
 )

@@ -24,7 +24,7 @@ adam_step = Spec(
     (
         choice(
             ("theta", "grad", "mu", "nu"),
-            *(tuple(np.array([float(v)]) for v in case) for case in AVERAGES),
+            *(tuple(np.array([float(value)]) for value in case) for case in AVERAGES),
             batches=[tuple(np.array(AVERAGES, dtype=float).T)],
         ),
         choice(("count",), (1,), (2,), (3,), (10,)),
@@ -175,7 +175,7 @@ fourier_features = Spec(
     "sin(ω t) and cos(ω t) for each frequency ω",
     "Vaswani et al. 2017, §3.5; Ho et al. 2020, DDPM, App. B",
     (
-        choice(("t",), *((np.array([float(v)]),) for v in (0, 1, -2, 7)), (np.array([0.5, 3.0, 0.0]),)),
+        choice(("t",), *((np.array([float(time)]),) for time in (0, 1, -2, 7)), (np.array([0.5, 3.0, 0.0]),)),
         choice(("frequencies",), *((np.array(w),) for w in ([1.0], [0.5], [1.0, 2.0], [0.1, 1.0, 10.0]))),
     ),
     {"features": lambda args: {(len(args["t"]), 2 * len(args["frequencies"]))}},

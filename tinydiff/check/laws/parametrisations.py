@@ -41,8 +41,8 @@ def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
 
 @x0_from_eps.law("it undoes t single steps: from x_t made of x_0 = 2 and ε it finds 2")
 def _(f: Probe, eps: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    a, v = kernel(betas, t)
-    yield f(2 * a + v**0.5 * eps, t, eps, betas), 2
+    a, var = kernel(betas, t)
+    yield f(2 * a + var**0.5 * eps, t, eps, betas), 2
 
 
 x0_from_eps.mistake("not divided by √ᾱ_t", lambda x_t, t, eps, betas: x_t - sqrt(1 - bar(t, betas)) * eps)
@@ -51,8 +51,7 @@ x0_from_eps.mistake(
     lambda x_t, t, eps, betas: (x_t - sqrt(betas[t - 1]) * eps) / sqrt(1 - betas[t - 1]),
 )
 x0_from_eps.mistake(
-    "1 − ᾱ_t in place of √(1 − ᾱ_t)",
-    lambda x_t, t, eps, betas: (x_t - (1 - bar(t, betas)) * eps) / sqrt(bar(t, betas)),
+    "1 − ᾱ_t in place of √(1 − ᾱ_t)", lambda x_t, t, eps, betas: (x_t - (1 - bar(t, betas)) * eps) / sqrt(bar(t, betas))
 )
 x0_from_eps.mistake(
     "ᾱ_t in place of √ᾱ_t", lambda x_t, t, eps, betas: (x_t - sqrt(1 - bar(t, betas)) * eps) / bar(t, betas)
@@ -70,8 +69,7 @@ x0_from_eps.mistake(
     lambda x_t, t, eps, betas: np.clip((x_t - sqrt(1 - bar(t, betas)) * eps) / sqrt(bar(t, betas)), -1, 1),
 )
 x0_from_eps.mistake(
-    "x_t alone divided by √ᾱ_t",
-    lambda x_t, t, eps, betas: x_t / sqrt(bar(t, betas)) - sqrt(1 - bar(t, betas)) * eps,
+    "x_t alone divided by √ᾱ_t", lambda x_t, t, eps, betas: x_t / sqrt(bar(t, betas)) - sqrt(1 - bar(t, betas)) * eps
 )
 
 
@@ -99,18 +97,16 @@ def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
 
 @eps_from_x0.law("it finds the noise of t single steps: from x_t made of x_0 and ε = 2 it finds 2")
 def _(f: Probe, x0: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    a, v = kernel(betas, t)
-    yield f(a * x0 + 2 * v**0.5, t, x0, betas), 2
+    a, var = kernel(betas, t)
+    yield f(a * x0 + 2 * var**0.5, t, x0, betas), 2
 
 
 eps_from_x0.mistake("not divided by √(1 − ᾱ_t)", lambda x_t, t, x0, betas: x_t - sqrt(bar(t, betas)) * x0)
 eps_from_x0.mistake(
-    "α_t = 1 − β_t in place of ᾱ_t",
-    lambda x_t, t, x0, betas: (x_t - sqrt(1 - betas[t - 1]) * x0) / sqrt(betas[t - 1]),
+    "α_t = 1 − β_t in place of ᾱ_t", lambda x_t, t, x0, betas: (x_t - sqrt(1 - betas[t - 1]) * x0) / sqrt(betas[t - 1])
 )
 eps_from_x0.mistake(
-    "1 − ᾱ_t in place of √(1 − ᾱ_t)",
-    lambda x_t, t, x0, betas: (x_t - sqrt(bar(t, betas)) * x0) / (1 - bar(t, betas)),
+    "1 − ᾱ_t in place of √(1 − ᾱ_t)", lambda x_t, t, x0, betas: (x_t - sqrt(bar(t, betas)) * x0) / (1 - bar(t, betas))
 )
 eps_from_x0.mistake(
     "ᾱ_t in place of √ᾱ_t", lambda x_t, t, x0, betas: (x_t - bar(t, betas) * x0) / sqrt(1 - bar(t, betas))
@@ -147,16 +143,16 @@ def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
 
 @v_from_x0_eps.law("x_0 and ε come back: x_0 = √ᾱ_t x_t − √(1 − ᾱ_t) v and ε = √(1 − ᾱ_t) x_t + √ᾱ_t v")
 def _(f: Probe, x0: np.ndarray, eps: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    a, v = kernel(betas, t)
-    x_t, velocity = a * x0 + v**0.5 * eps, f(t, x0, eps, betas)
-    yield a * x_t - v**0.5 * velocity, x0, "√ᾱ_t x_t − √(1 − ᾱ_t) v, and x_0"
-    yield v**0.5 * x_t + a * velocity, eps, "√(1 − ᾱ_t) x_t + √ᾱ_t v, and ε"
+    a, var = kernel(betas, t)
+    x_t, v = a * x0 + var**0.5 * eps, f(t, x0, eps, betas)
+    yield a * x_t - var**0.5 * v, x0, "√ᾱ_t x_t − √(1 − ᾱ_t) v, and x_0"
+    yield var**0.5 * x_t + a * v, eps, "√(1 − ᾱ_t) x_t + √ᾱ_t v, and ε"
 
 
 @v_from_x0_eps.law("(x_t, v) is (x_0, ε) rotated: x_t² + v² = x_0² + ε²")
 def _(f: Probe, x0: np.ndarray, eps: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    a, v = kernel(betas, t)
-    yield (a * x0 + v**0.5 * eps) ** 2 + f(t, x0, eps, betas) ** 2, x0**2 + eps**2, "x_t² + v², and x_0² + ε²"
+    a, var = kernel(betas, t)
+    yield (a * x0 + var**0.5 * eps) ** 2 + f(t, x0, eps, betas) ** 2, x0**2 + eps**2, "x_t² + v², and x_0² + ε²"
 
 
 v_from_x0_eps.mistake(
@@ -169,12 +165,10 @@ v_from_x0_eps.mistake(
 )
 v_from_x0_eps.mistake("both roots forgotten", lambda t, x0, eps, betas: bar(t, betas) * eps - (1 - bar(t, betas)) * x0)
 v_from_x0_eps.mistake(
-    "1 − ᾱ_t in place of √(1 − ᾱ_t)",
-    lambda t, x0, eps, betas: sqrt(bar(t, betas)) * eps - (1 - bar(t, betas)) * x0,
+    "1 − ᾱ_t in place of √(1 − ᾱ_t)", lambda t, x0, eps, betas: sqrt(bar(t, betas)) * eps - (1 - bar(t, betas)) * x0
 )
 v_from_x0_eps.mistake(
-    "α_t = 1 − β_t in place of ᾱ_t",
-    lambda t, x0, eps, betas: sqrt(1 - betas[t - 1]) * eps - sqrt(betas[t - 1]) * x0,
+    "α_t = 1 − β_t in place of ᾱ_t", lambda t, x0, eps, betas: sqrt(1 - betas[t - 1]) * eps - sqrt(betas[t - 1]) * x0
 )
 v_from_x0_eps.mistake(
     "ᾱ_{t−1} in place of ᾱ_t",

@@ -63,8 +63,8 @@ snr = Spec(
 
 @snr.law("it is the square of what is left of the signal over the variance of the noise, after t single steps")
 def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    a, v = kernel(betas, t)
-    yield f(t, betas), a**2 / v
+    a, var = kernel(betas, t)
+    yield f(t, betas), a**2 / var
 
 
 @snr.law("SNR/(1 + SNR) is ᾱ_t: the share of the signal in a variance of 1")

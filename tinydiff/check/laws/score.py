@@ -31,9 +31,9 @@ def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
 
 @score_from_eps.law("it is the derivative of ln N(x; √ᾱ_t x_0, 1 − ᾱ_t), by complex step")
 def _(f: Probe, eps: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    v = kernel(betas, t)[1]
-    distance = v**0.5 * eps + 1e-30j
-    yield f(t, eps, betas), (-(distance**2) / (2 * v)).imag / 1e-30
+    var = kernel(betas, t)[1]
+    distance = var**0.5 * eps + 1e-30j
+    yield f(t, eps, betas), (-(distance**2) / (2 * var)).imag / 1e-30
 
 
 @score_from_eps.law("its mean square is the Fisher information 1/(1 − ᾱ_t), at ε = ±1")
@@ -67,8 +67,8 @@ tweedie.linear("x_t", "score")
 
 @tweedie.law("where all data are one point, the score leads back to it")
 def _(f: Probe, x_t: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    a, v = kernel(betas, t)
-    yield f(x_t, t, (2 * a - x_t) / v, betas), 2, "the data are all at 2"
+    a, var = kernel(betas, t)
+    yield f(x_t, t, (2 * a - x_t) / var, betas), 2, "the data are all at 2"
 
 
 @tweedie.law("for data from N(0, 1), whose score is −x, the answer is √ᾱ_t x_t")
@@ -93,8 +93,7 @@ tweedie.mistake(
     "ᾱ_t in place of √ᾱ_t", lambda x_t, t, score, betas: (x_t + (1 - bar(t, betas)) * score) / bar(t, betas)
 )
 tweedie.mistake(
-    "α_t = 1 − β_t in place of ᾱ_t",
-    lambda x_t, t, score, betas: (x_t + betas[t - 1] * score) / sqrt(1 - betas[t - 1]),
+    "α_t = 1 − β_t in place of ᾱ_t", lambda x_t, t, score, betas: (x_t + betas[t - 1] * score) / sqrt(1 - betas[t - 1])
 )
 tweedie.mistake("the score not scaled", lambda x_t, t, score, betas: (x_t + score) / sqrt(bar(t, betas)))
 tweedie.mistake(

@@ -10,18 +10,18 @@ ONE, ZERO = np.ones((1, 1)), np.zeros((1, 1))
 
 
 def kernel(betas: np.ndarray, t: int, s: int = 0) -> tuple[float, float]:
-    """(a, v) of q(x_t|x_s) = N(a x_s, v), by single steps one after another."""
-    a, v = 1.0, 0.0
+    """(a, var) of q(x_t|x_s) = N(a x_s, var), by single steps one after another."""
+    a, var = 1.0, 0.0
     for beta in betas[s:t].tolist():
-        a, v = a * (1 - beta) ** 0.5, (1 - beta) * v + beta
-    return a, v
+        a, var = a * (1 - beta) ** 0.5, (1 - beta) * var + beta
+    return a, var
 
 
 def conditional(t: int, s: int, betas: np.ndarray) -> tuple[float, float, float]:
-    """(c_t, c_0, v) of q(x_s|x_t, x_0) = N(c_t x_t + c_0 x_0, v), by regression: Cov[x_s, x_t|x_0] = a v_s."""
-    (a_s, v_s), (a_t, v_t), (a, _) = kernel(betas, s), kernel(betas, t), kernel(betas, t, s)
-    slope = a * v_s / v_t
-    return slope, a_s - slope * a_t, v_s - slope * a * v_s
+    """(c_t, c_0, var) of q(x_s|x_t, x_0) = N(c_t x_t + c_0 x_0, var), by regression: Cov[x_s, x_t|x_0] = a var_s."""
+    (a_s, var_s), (a_t, var_t), (a, _) = kernel(betas, s), kernel(betas, t), kernel(betas, t, s)
+    slope = a * var_s / var_t
+    return slope, a_s - slope * a_t, var_s - slope * a * var_s
 
 
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(20)
@@ -31,7 +31,7 @@ def kl_by_quadrature(m1: Any, v1: Any, m2: Any, v2: Any) -> np.ndarray:
     """E_p[ln p − ln q] of two Gaussians by Gauss–Hermite quadrature, exact for the quadratics that these are."""
     m1, v1, m2, v2 = (np.asarray(a)[..., None] for a in (m1, v1, m2, v2))
     x = m1 + sqrt(v1) * NODES
-    ln_p, ln_q = (-0.5 * log(2 * np.pi * v) - (x - m) ** 2 / (2 * v) for m, v in ((m1, v1), (m2, v2)))
+    ln_p, ln_q = (-0.5 * log(2 * np.pi * var) - (x - m) ** 2 / (2 * var) for m, var in ((m1, v1), (m2, v2)))
     return (ln_p - ln_q) @ WEIGHTS / sqrt(2 * np.pi)
 
 

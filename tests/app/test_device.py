@@ -1,0 +1,80 @@
+"""--device gpu: the run of the processor, computed elsewhere; array-api-strict's second device stands in for it."""
+
+from dataclasses import replace
+
+import array_api_strict as strict
+import numpy as np
+import pytest
+
+from tinydiff import backend
+from tinydiff.app import checkpoint, cli, runs
+from tinydiff.app.config import Config
+from tinydiff.app.sampling import Draw
+
+CONFIG = Config("moons32", conditional=True, width=8, blocks=1, steps=20, batch=32, save_every=10)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A device on which NumPy's arrays are refused; the samplers and training must take all that they use there."""
+    asked = []
+
+    def device_like(name):
+        asked.append(name)
+        return strict.empty(0, dtype=strict.float32, device=strict.Device("device1"))
+
+    monkeypatch.setattr(backend, "device_like", device_like)
+    monkeypatch.setattr(runs, "measure", lambda run, trained, data: {"figures": [], "on": type(trained.model.theta)})
+    monkeypatch.setattr(runs, "table", lambda report: "")
+    return asked
+
+
+def vectors(path):
+    """The parameters and averages of a run's checkpoint."""
+    state, _ = checkpoint.load(path / "checkpoint.npz")
+    return np.concatenate([state.theta, state.ema, state.adam.mu, state.adam.nu])
+
+
+def test_a_run_on_a_device_is_that_of_the_host(gpu, tmp_path):
+    """One seed, one run: parameters to rounding, in checkpoints that either goes on with; reports are the host's."""
+    runs.train(CONFIG, tmp_path / "cpu")
+    assert not gpu
+    assert runs.train(CONFIG, tmp_path / "gpu", device="gpu")["on"] is np.ndarray
+    assert gpu == ["gpu"]
+    np.testing.assert_allclose(vectors(tmp_path / "gpu"), vectors(tmp_path / "cpu"), rtol=1e-4, atol=1e-6)
+    for device, other in (("cpu", "gpu"), ("gpu", "cpu")):
+        out = tmp_path / f"{device} then {other}"
+        runs.train(replace(CONFIG, steps=20), out, device=device)
+        (out / "config.json").write_text((out / "config.json").read_text().replace('"steps": 20', '"steps": 30'))
+        runs.train(CONFIG, out, resume=True, device=other)
+    ends = [vectors(tmp_path / name) for name in ("cpu then gpu", "gpu then cpu")]
+    np.testing.assert_allclose(*ends, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm", "probability_flow"])
+def test_samples_from_a_device_are_those_of_the_host(gpu, tmp_path, sampler):
+    runs.train(CONFIG, tmp_path / "run")
+    draws = [
+        runs.sample(Draw(tmp_path / "run", tmp_path / f"{on}.npy", n=20, w=0.5, sampler=sampler, steps=5, device=on))
+        for on in ("cpu", "gpu")
+    ]
+    assert gpu == ["gpu"]
+    assert type(draws[1]) is np.ndarray
+    np.testing.assert_allclose(draws[1], draws[0], rtol=1e-4, atol=1e-5)
+
+
+def test_where_there_is_no_gpu_one_sentence_says_so_and_nothing_is_written(tmp_path, capfd, monkeypatch):
+    def none(name):
+        raise ValueError("CuPy is not installed: pip install 'tinydiff[gpu]'.")
+
+    monkeypatch.setattr(backend, "device_like", none)
+    assert cli.main(["train", "ring8", "--out", str(tmp_path / "run"), "--device", "gpu"]) == 1
+    assert capfd.readouterr().err == "tinydiff: CuPy is not installed: pip install 'tinydiff[gpu]'.\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_device_and_ranks_do_not_go_together(tmp_path, capfd):
+    pytest.importorskip("mpi4py")
+    assert cli.main(["train", "ring8", "--out", str(tmp_path / "run"), "--device", "gpu", "--mpi"]) == 2
+    assert "--device gpu and --mpi do not go together" in capfd.readouterr().err
+    assert not (tmp_path / "run").exists()

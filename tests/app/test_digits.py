@@ -1,0 +1,134 @@
+"""The report on MNIST, on small made-up images: each figure against what it claims."""
+
+import numpy as np
+import pytest
+
+import tinydiff as td
+from tinydiff.app import digits
+from tinydiff.app.config import Config
+from tinydiff.app.digits import bits, train_judge, x0_loss
+from tinydiff.app.directory import Run, Trained
+from tinydiff.app.report import measure
+from tinydiff.app.sampling import WEIGHTS
+from tinydiff.app.table import table
+
+SHORT = {"width": 16, "blocks": 1, "steps": 20, "batch": 64}
+
+
+def made_up(rng, n=60):
+    """Ten patterns of 784 pixels, each with a tenth of the pixels redrawn, on the levels of an image."""
+    labels = np.arange(n) % 10
+    pixels = np.random.default_rng(7).integers(0, 256, (10, 784))[labels]
+    pixels = np.where(rng.random((n, 784)) < 0.1, rng.integers(0, 256, (n, 784)), pixels)
+    return td.Dataset((pixels / 127.5 - 1).astype(np.float32), labels, np.float32(127.5), np.float32(127.5))
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    for name, value in {"COUNT": 50, "SHOWN": 20, "CHUNK": 25, "STEPS": 20, "JUDGE_STEPS": 60}.items():
+        monkeypatch.setattr(digits, name, value)
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_a_report_on_digits(tmp_path, monkeypatch, rng, conditional):
+    """Both splits are looked at, and there is a sheet for each weight, or one where there are no labels."""
+    seen = []
+
+    def load(split):
+        seen.append(split)
+        return made_up(rng)
+
+    monkeypatch.setattr(digits, "load_mnist", load)
+    data = made_up(rng)
+    run = Run.create(tmp_path, Config("mnist", conditional=conditional, prediction="x0", **SHORT))
+    written = measure(run, run.train(data), data)
+    assert seen == ["test"]
+    sheets = {f"digits-w{w:g}.png" for w in WEIGHTS} if conditional else {"digits.png"}
+    sheets.add("digits-nearest.png")
+    assert {name for name in written["figures"] if name.startswith("digits")} == sheets
+    for name in ("loss_train", "loss_test"):
+        assert 0.1 < written[name] < 2
+    assert written["judge_accuracy"] > 0.9
+    assert len(written["frechet"]) == len(written["energy_distance"]) == (3 if conditional else 1)
+    assert all(found > written["frechet_true"] > 0 for found in written["frechet"])
+    assert all(found > written["energy_distance_true"] > 0 for found in written["energy_distance"])
+    assert ("agreement" in written) == conditional
+    assert 0 <= written["memorised"] <= 1
+    assert table(written).row_count == (15 if conditional else 8)
+    assert 0 < written["nearest_true"] < written["nearest"]
+
+
+def test_the_bound_is_on_the_levels_of_an_image(rng):
+    """Knowing the one image well within a bin costs 0 bits; knowing the range of the levels alone costs 8."""
+    image = made_up(rng, 1).x.astype(np.float64)
+    sure = td.Oracle(td.GaussianMixture([1.0], image, [1e-6 * np.eye(784)]), td.Cosine())
+    images = np.tile(image, (9, 1))
+    assert bits(sure, images, images, rng)["bits_per_dim"] == pytest.approx(0, abs=1e-2)
+    noise = (rng.integers(0, 256, (40, 784)) / 127.5 - 1).astype(np.float64)
+    wide = td.Oracle(td.GaussianMixture([1.0], np.zeros((1, 784)), [np.eye(784) / 3]), td.Cosine())
+    found = bits(wide, noise, noise, rng)
+    assert 8 < found["bits_per_dim"] < 8.5
+    assert sum(found["elbo_parts"].values()) == pytest.approx(found["bits_per_dim"])
+    assert found["elbo_end_log_snr"] in digits.ENDS
+
+
+def test_a_chain_ends_where_the_model_is_still_of_use(rng):
+    """A model that is off by .3 however little noise there is had better hand over early."""
+    image = made_up(rng, 1).x.astype(np.float64)
+
+    def off(x, t):
+        return image + 0.3 + 0 * x
+
+    model, images = td.as_denoiser(off, td.Cosine(), dim=784, prediction="x0"), np.tile(image, (9, 1))
+    assert bits(model, images, images, rng)["elbo_end_log_snr"] <= 2
+
+
+def test_a_model_that_copies_its_data_is_found_out(rng, monkeypatch):
+    """Its samples are training digits: of the class asked for, and nearest to the half that is looked at, if in it."""
+    data = made_up(rng)
+    monkeypatch.setattr(digits, "load_mnist", lambda split: made_up(np.random.default_rng(5)))
+    oracle = td.Oracle(data.x, td.Cosine(), data.labels)
+    oracle.network = td.TimeMLP(784, 1, 0, classes=10)
+    trained = Trained(oracle, None, np.zeros(784), np.ones(784), "")
+    monkeypatch.setattr(digits, "bits", lambda *arguments: {})
+    report, _ = digits.digits_report(trained, data, rng)
+    assert report["memorised"] > 0.6
+    assert report["agreement"][0] > 0.9
+
+
+def test_the_judge_learns_the_labels(rng):
+    data, test = made_up(rng, 300), made_up(rng, 200)
+    judge = train_judge(td.Cosine(), data, 100, rng)
+    assert td.class_agreement(judge.log_p(test.x, judge.process.t_min), test.labels)[0] > 0.95
+
+
+def test_the_x0_loss_of_simple_denoisers():
+    """Of a network that says 0 it is E x_0²; with all images alike and said as they are it is 0."""
+    network = td.TimeMLP(784, 4, 0, classes=10, prediction="x0")
+    theta = np.zeros(network.size, np.float32)
+    rng = np.random.default_rng(0)
+    x, labels = np.full((30, 784), 0.5, np.float32), np.arange(30) % 10
+    data = td.Dataset(x, labels, np.float32(0), np.float32(1))
+    model = td.NetworkDenoiser(network, theta, td.Cosine())
+    assert x0_loss(model, data, rng, n=20) == pytest.approx(0.25, rel=1e-6)
+    theta[-784:] = 0.5
+    assert x0_loss(model, data, rng, n=20) == pytest.approx(0, abs=1e-12)
+
+
+def test_the_x0_loss_asks_for_each_digit_by_its_own_label(rng):
+    """A model that answers with the one image of the label that it was given misses nothing."""
+    images = rng.standard_normal((10, 784)).astype(np.float32)
+
+    class Answers:
+        network, process, dim = td.TimeMLP(784, 1, 0, classes=10), td.Cosine(), 784
+
+        def given(self, labels):
+            self.labels = labels
+            return self
+
+        def x0(self, x, t):
+            return images[self.labels]
+
+    labels = rng.integers(0, 10, 40)
+    data = td.Dataset(images[labels], labels, np.float32(0), np.float32(1))
+    assert x0_loss(Answers(), data, rng, n=30) == 0

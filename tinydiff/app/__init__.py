@@ -1,0 +1,1 @@
+"""What is not mathematics: the command line, runs and their files, reports, parallelism, and the self-test."""

@@ -1,0 +1,178 @@
+"""The command line: `tinydiff train`, `sample`, `evaluate`, `compare`, `demo`; `--help` on each lists its options.
+
+Exit codes: 0 for success, 1 for a failure, which is one line, 2 for wrong usage, 130 when interrupted.
+"""
+
+import io
+import re
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from tinydiff import __version__
+from tinydiff.app import runs
+from tinydiff.app.compare import Compare
+from tinydiff.app.config import NAMES, Config, Device, UsageError, checked, data_name, recipe
+from tinydiff.app.directory import Run, differing
+from tinydiff.app.parallel import Comm, rows_of_rank, world
+from tinydiff.app.process import make_process
+from tinydiff.app.sampling import Draw
+from tinydiff.backend import keep_freed_memory
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a network and measure it. `tinydiff train NAME --help` shows the defaults for NAME."""
+
+    config: tyro.conf.OmitArgPrefixes[Config]
+    out: Path = Path("runs/NAME")
+    """The run's directory."""
+    resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Go on with the run in that directory, bit for bit as if it had not stopped."""
+    mpi: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Divide each batch among the processes that mpiexec started."""
+    device: Device = "cpu"
+    """Where to train: gpu takes CuPy and a GPU."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a trained run against the truth and draw its figures again."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's directory."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that the arguments name and return the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a console without Greek still gets its report
+    keep_freed_memory()
+    arguments, comm = sys.argv[1:] if arguments is None else arguments, None
+    try:
+        if "--mpi" in arguments:  # before they are parsed, so that a mistake is printed once
+            comm = world()
+            if comm.rank:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # rank 0 saves, and stops all
+        match parse(arguments):
+            case Train(config, out, resume, _, device):
+                fits(comm, config.batch)
+                runs.train(config, out, resume, comm, device)
+            case Draw() as options:
+                fits(comm, options.n)
+                runs.sample(options, comm)
+            case Evaluate(run):
+                runs.evaluate(run)
+            case Compare() as options:
+                runs.compare(options)
+            case runs.Demo() as options:
+                runs.demo(options)
+    except UsageError as error:
+        return fail(error, 2, comm)
+    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
+        return fail(error, 1, comm)
+    except KeyboardInterrupt as stop:
+        return fail(f"interrupted: {stop}" if stop.args else "interrupted", 130, comm)
+    except Exception as error:
+        if comm is None:
+            raise
+        traceback.print_exc()
+        return fail(error, 1, comm)
+    return 0
+
+
+def fail(error: Any, code: int, comm: Comm | None = None) -> int:
+    """Print the error in one line and return the exit code; one of several ranks ends the others, which wait for it."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    if comm is None or comm.size == 1:
+        print("tinydiff:", message, file=sys.stderr)
+        return code
+    time.sleep(comm.rank > 0)  # what befalls all is printed once, by rank 0
+    below = "\n" if comm.rank else ""  # rank 0's progress bar
+    print(f"{below}tinydiff: rank {comm.rank} of {comm.size}: {message}", file=sys.stderr, flush=True)
+    time.sleep(0.2)  # mpiexec passes it on; it would drop what it has not read when the ranks end
+    comm.Abort(code)
+    return code
+
+
+def fits(comm: Comm | None, rows: int) -> None:
+    """Raise a UsageError where there are more ranks than rows."""
+    with usage():
+        if comm is not None:
+            rows_of_rank(comm, rows)
+
+
+def parse(arguments: Sequence[str]) -> Any:
+    """The options of the command that the arguments name."""
+    if arguments[:1] == ["train"]:
+        return parse_train(arguments[1:])
+    if arguments[:1] == ["--version"]:
+        print(f"tinydiff {__version__}")
+        raise SystemExit(0)
+    commands: dict[str, Callable] = {
+        "train": Train,
+        "sample": Draw,
+        "evaluate": Evaluate,
+        "compare": Compare,
+        "demo": runs.Demo,
+    }
+    description = "Denoising diffusion from scratch in NumPy, checked against exact truth."
+    with usage():
+        return checked(
+            tyro.extras.subcommand_cli_from_dict(commands, prog="tinydiff", description=description, args=arguments),
+            "--",
+        )
+
+
+def parse_train(arguments: Sequence[str]) -> Train:
+    """The options of train: the arguments over the recipe that NAME chooses, or over the configuration to resume."""
+    cli = partial(tyro.cli, Train, prog="tinydiff train", args=arguments)
+    with usage():
+        if {"-h", "--help"} & set(arguments):
+            return cli(default=defaults(next((word for word in arguments if word in NAMES), "NAME")))
+        first = cli()
+        default = defaults(data_name(first.config.name))
+    out = default.out if first.out == Train.out else first.out
+    base = Run.open(out).config if first.resume else default.config
+    with usage():
+        options = cli(default=Train(base, out))
+        config = checked(replace(options.config, name=data_name(options.config.name)), "--")
+        if not options.resume:
+            make_process(config.process)
+        if options.resume and config.name != base.name:
+            raise UsageError(f"{out} holds a run of {base.name}; got {config.name}.")
+        if options.resume and (changed := [f"--{name} {getattr(base, name)}" for name in differing(config, base)]):
+            raise UsageError(f"--resume goes on with the run's own {', '.join(changed)}: leave that out.")
+    return replace(options, config=config)
+
+
+def defaults(name: str) -> Train:
+    """What `tinydiff train NAME` does without options."""
+    return Train(recipe(name), Path("runs") / Path(name).stem)
+
+
+@contextmanager
+def usage() -> Iterator[None]:
+    """Turn a ValueError, or tyro's boxed message and exit, into a UsageError of one line."""
+    printed = io.StringIO()
+    try:
+        with redirect_stderr(printed):
+            yield
+    except ValueError as error:
+        raise UsageError(error) from error
+    except SystemExit as error:
+        if not error.code:
+            raise
+        text = re.sub(r"[─-]{3,}|[│╭╮╰╯|]|\(applied to [^)]*\)", " ", printed.getvalue().split("\n", 1)[1])
+        end = "Argument helptext|For full helptext|Arguments are applied to|Perhaps you meant"  # of other commands too
+        raise UsageError(f"{re.split(end, text)[0]} See --help.") from None

@@ -1,0 +1,226 @@
+"""A run's directory: config.json, checkpoint.npz, log.csv, and what `evaluate` makes of them.
+
+Training writes a checkpoint every so many steps, each in the place of the one before and whole at every moment. A run
+that was stopped, by whatever, goes on from there and ends in the same bits as one that never stopped.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass, fields
+from itertools import chain
+from pathlib import Path
+from typing import Self, TextIO
+
+import numpy as np
+from tqdm import tqdm
+
+from tinydiff.app import checkpoint
+from tinydiff.app.config import Config, Data, extent, make_network, read_config, write_config
+from tinydiff.app.parallel import Comm, data_parallel, leads
+from tinydiff.app.process import coefficients, make_process
+from tinydiff.backend import Array, to_numpy
+from tinydiff.datasets.points import Dataset
+from tinydiff.files import atomic
+from tinydiff.learned.network import NetworkDenoiser
+from tinydiff.learned.objective import loss_and_grad
+from tinydiff.learned.train import TrainState, last, train
+
+LOG = ("step", "loss", "grad_norm", "seconds")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a checkpoint holds: the model of the averaged parameters, and how its points go back to the data's units."""
+
+    model: NetworkDenoiser
+    state: TrainState
+    shift: np.ndarray
+    scale: np.ndarray
+    fingerprint: str
+
+    def restore(self, x: np.ndarray) -> np.ndarray:
+        """Points as the model sees them (n, D), in the units of the data."""
+        return x * self.scale + self.shift
+
+
+@dataclass(frozen=True)
+class Run:
+    """A directory and the configuration that it holds."""
+
+    path: Path
+    config: Config
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the checkpoint is."""
+        return self.path / "checkpoint.npz"
+
+    @property
+    def log(self) -> Path:
+        """Where the log is."""
+        return self.path / "log.csv"
+
+    @classmethod
+    def create(cls, path: Path, config: Config, overwrite: bool = False) -> Self:
+        """A new run. FileExistsError where there is a checkpoint, unless it may be overwritten, or a log of others."""
+        run = cls(path, config)
+        if run.checkpoint.exists() and not overwrite:
+            raise FileExistsError(f"{path} holds a run: go on with --resume, or choose another --out.")
+        if run.log.exists() and not (path / "config.json").exists():
+            raise FileExistsError(f"{run.log} is not of a run: choose another --out.")
+        path.mkdir(parents=True, exist_ok=True)
+        run.checkpoint.unlink(missing_ok=True)
+        run.log.unlink(missing_ok=True)
+        write_config(path / "config.json", config)
+        return run
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """The run of this directory; FileNotFoundError where there is none."""
+        path = Path(path)
+        if not (path / "config.json").is_file():
+            raise FileNotFoundError(f"{path} holds no run: there is no config.json in it.")
+        return cls(path, read_config(path / "config.json"))
+
+    def load(self) -> Trained:
+        """The model of the last checkpoint. Raises FileNotFoundError, or ValueError for a broken one."""
+        if not self.checkpoint.is_file():
+            raise FileNotFoundError(f"{self.path} holds no checkpoint yet: train with --resume.")
+        state, more = checkpoint.load(self.checkpoint)
+        process = make_process(self.config.process)
+        try:
+            network = make_network(self.config, int(more["dim"]), int(more["classes"]))
+            if not np.allclose(coefficients(process), more["coefficients"], rtol=1e-9, atol=1e-12):
+                raise ValueError(f"the process {self.config.process} is not what it was when this run was trained.")
+            model = NetworkDenoiser(network, state.ema, process)
+            return Trained(model, state, more["shift"], more["scale"], str(more["fingerprint"]))
+        except (KeyError, ValueError, TypeError) as error:
+            raise ValueError(f"{self.checkpoint} does not fit {self.path / 'config.json'}: {error}") from error
+
+    def train(
+        self,
+        data: Data,
+        watch: Callable[[NetworkDenoiser], str] = lambda model: "",
+        comm: Comm | None = None,
+        like: Array | None = None,
+    ) -> Trained:
+        """Train on the data that the configuration names, from the last checkpoint, if there is one, to the end.
+
+        comm: ranks among which each batch is divided. Rank 0 alone saves, logs and shows; the others train along.
+        like: an array of the library and on the device to train with; the model comes back in NumPy's.
+        """
+        config, (dim, classes) = self.config, extent(data)
+        network, process = make_network(config, dim, classes), make_process(config.process)
+        shift, scale = (data.shift, data.scale) if isinstance(data, Dataset) else (np.zeros(dim), np.ones(dim))
+        fingerprint, state, rng = fingerprint_of(data), None, np.random.default_rng(config.seed)
+        if self.checkpoint.is_file():
+            before = self.load()
+            self.check(data, before)
+            state = before.state
+
+        states = train(
+            network, process, data, steps=config.steps, batch=config.batch, lr=config.lr, weight=config.weight,
+            times=config.times, targets=config.targets, ema=config.ema, label_dropout=config.label_dropout, rng=rng,
+            state=state, objective=loss_and_grad if comm is None else data_parallel(comm), like=like,
+        )  # fmt: skip
+        more = {
+            "dim": dim, "classes": classes, "coefficients": coefficients(process),
+            "shift": shift, "scale": scale, "fingerprint": fingerprint,
+        }  # fmt: skip
+        shown = watched(states, config.steps, lambda s: watch(NetworkDenoiser(network, s.ema, process)), state)
+        with closing(shown), np.errstate(over="ignore", invalid="ignore"):  # train itself stops at what is not finite
+            state = self._saving(shown, state, more) if leads(comm) else last(chain(filter(None, [state]), states))
+        model = NetworkDenoiser(network, to_numpy(state.ema), process)
+        return Trained(model, state, shift, scale, fingerprint)
+
+    def check(self, data: Data, trained: Trained) -> None:
+        """Raise a ValueError unless the data are those that the model was trained on."""
+        if fingerprint_of(data) != trained.fingerprint:
+            raise ValueError(f"{self.config.name} is not what it was when this run began: restore it, or begin anew.")
+
+    def _saving(self, states: Iterable[TrainState], state: TrainState | None, more: dict) -> TrainState:
+        """The last of the states, each logged, some saved; also when interrupted."""
+        saved = 0 if state is None else state.step
+        start = time.perf_counter() - self._cut_log(saved)
+        with self.log.open("a", encoding="utf-8", newline="") as file:
+            try:
+                for new in states:
+                    seconds = time.perf_counter() - start
+                    file.write(f"{new.step},{new.loss},{new.grad_norm},{seconds:.3f}\n")
+                    state = new
+                    if state.step % self.config.save_every == 0 or state.step == self.config.steps:
+                        saved = self._save(state, more, file)
+            except KeyboardInterrupt:
+                if state is not None and state.step > saved:
+                    saved = self._save(state, more, file)
+                raise KeyboardInterrupt(f"step {saved} is saved in {self.path}: go on with --resume") from None
+            except FloatingPointError as error:
+                kept = f"{self.path} keeps the checkpoint of step {saved}" if saved else "nothing was saved yet"
+                raise FloatingPointError(f"{error} {kept}.") from error
+        assert state is not None
+        return state
+
+    def _save(self, state: TrainState, more: dict, log: TextIO) -> int:
+        """Save the state, after its line in the log; its step."""
+        log.flush()
+        checkpoint.save(self.checkpoint, state, **more)
+        return state.step
+
+    def _cut_log(self, step: int) -> float:
+        """Cut the log off after this step; the seconds up to there."""
+        rows = [row for row in self.read_log() if row[0] <= step]
+        with atomic(self.log) as part, part.open("w", encoding="utf-8", newline="") as file:
+            file.write(",".join(LOG) + "\n")
+            file.writelines(f"{int(at)},{loss},{norm},{seconds:.3f}\n" for at, loss, norm, seconds in rows)
+        return rows[-1][3] if rows else 0.0
+
+    def read_log(self) -> list[tuple[float, float, float, float]]:
+        """The rows of the log, as LOG names them, up to the first that is not whole."""
+        rows: list[tuple[float, float, float, float]] = []
+        if not self.log.is_file():
+            return rows
+        for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines()[1:]:
+            try:
+                step, loss, norm, seconds = map(float, line.split(","))
+            except ValueError:
+                break
+            rows.append((step, loss, norm, seconds))
+        return rows
+
+
+def watched(
+    states: Iterable[TrainState],
+    steps: int,
+    watch: Callable[[TrainState], str],
+    start: TrainState | None,
+    looks: int = 20,
+) -> Generator[TrainState, None, None]:
+    """The states, behind a progress bar that shows the smoothed loss and, a few times, what `watch` gives."""
+    loss, seen, done = float("nan"), "", 0 if start is None else start.step
+    with tqdm(
+        states, total=steps, initial=done, desc="training", unit="step", mininterval=0.2, dynamic_ncols=True
+    ) as bar:
+        for state in bar:
+            loss = state.loss if np.isnan(loss) else 0.99 * loss + 0.01 * state.loss
+            if state.step % max(1, steps // looks) == 0:
+                seen = watch(state)
+            bar.set_postfix_str(f"loss {loss:.4f} {seen}", refresh=False)
+            yield state
+
+
+def fingerprint_of(data: Data) -> str:
+    """SHA-256 of the points and labels that were read from files; empty for toys, which are always the same."""
+    if not isinstance(data, Dataset):
+        return ""
+    digest = hashlib.sha256(data.x.tobytes())
+    if data.labels is not None:
+        digest.update(data.labels.tobytes())
+    return digest.hexdigest()
+
+
+def differing(a: Config, b: Config) -> list[str]:
+    """The options in which two configurations differ."""
+    return [f.name for f in fields(Config) if getattr(a, f.name) != getattr(b, f.name)]

@@ -1,0 +1,178 @@
+"""What a run is worth: report.json and figures, measured against the truth where it is known."""
+
+from typing import Any
+
+import numpy as np
+
+from tinydiff import grids, plotting
+from tinydiff.app.config import Data, write_json
+from tinydiff.app.digits import digits_report
+from tinydiff.app.directory import Run, Trained
+from tinydiff.app.nats import in_nats
+from tinydiff.app.sampling import WEIGHTS, under_guidance
+from tinydiff.backend import cast
+from tinydiff.datasets.points import Dataset
+from tinydiff.datasets.toys import Shape
+from tinydiff.evaluation.likelihood import kl_from_truth
+from tinydiff.evaluation.metrics import (
+    against_truth,
+    class_agreement,
+    denoising,
+    energy_distance,
+    mmd,
+    mode_coverage,
+    sliced_w2,
+)
+from tinydiff.exact.mixture import GaussianMixture
+from tinydiff.exact.oracle import Oracle
+from tinydiff.learned.network import NetworkDenoiser
+from tinydiff.sampling.sample import sample
+from tinydiff.sampling.sample import trajectory as trajectory_of
+
+
+def measure(run: Run, trained: Trained, data: Data) -> dict[str, Any]:
+    """Measure the model, draw the figures, and write report.json; the report."""
+    run.check(data, trained)
+    rng, log = np.random.default_rng(run.config.seed + 1), run.read_log()
+    report = {
+        "name": run.config.name, "seed": run.config.seed, "steps": trained.state.step,
+        "parameters": trained.model.network.size,
+        "training_seconds": log[-1][3] if log else None,
+        "training_loss": float(np.mean([row[1] for row in log[-100:]])) if log else None,
+    }  # fmt: skip
+    if isinstance(data, GaussianMixture):
+        measured, figures = exact_report(trained, data, rng)
+    elif isinstance(data, Dataset) and run.config.name == "mnist":
+        measured, figures = digits_report(trained, data, rng)
+    else:
+        measured, figures = cloud_report(trained, data, rng)
+    if len(log) > 1:
+        figures["training.png"] = plotting.training([row[0] for row in log], [row[1] for row in log])
+    report |= measured | {"figures": list(figures)}
+    for name, figure in figures.items():
+        plotting.save(figure, run.path / name)
+    write_json(run.path / "report.json", report)
+    return report
+
+
+def exact_report(trained: Trained, data: GaussianMixture, rng: np.random.Generator) -> tuple[dict, dict]:
+    """Against a mixture: losses over their floor, KL, distances; by class and guided where the run is conditional."""
+    model, process = trained.model, trained.model.process
+    oracle = Oracle(data, process)
+    true, again = data.sample(rng, 2000), data.sample(rng, 2000)
+    x = sample(model, 2000, steps=50, rng=rng)
+    log_q, entropy = data.log_density(true), data.entropy()[0]
+    nats = in_nats(model, true, again, rng, log_q, entropy)
+    coverage = mode_coverage(data, x, rng=rng)
+    report = {
+        **losses(model, oracle, rng),
+        "entropy_nats": entropy, **nats,
+        "kl_nats": nats["nll_nats"] - entropy, "kl_standard_error": nats["nll_standard_error"],
+        **distances(x, true, again, rng),
+        "modes_covered": coverage.covered, "modes_chi2": coverage.chi2, "modes_p_value": coverage.p_value,
+        "prior_gap_nats": float(np.mean(process.prior_gap(true))),
+    }  # fmt: skip
+    eps = rng.standard_normal(true.shape)
+    forward = [(t, process.at(t).perturb(true, eps)) for t in (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)]
+    frames = trajectory(model, rng)
+    lam, loss, floor, excess = (np.array(report[name]) for name in ("log_snr", "loss_t", "floor_t", "excess_t"))
+    figures = {
+        "samples.png": plotting.samples_against_data(true, x),
+        "forward.png": plotting.strip(forward, plotting.DATA),
+        "trajectory.png": plotting.strip(plotting.spread(frames, 8)),
+        "score.png": plotting.score_fields(oracle, model, [0.05, 0.2, 0.5]),
+        "loss.png": plotting.loss_per_time(lam, loss, floor, excess),
+    }
+    if model.network.classes:
+        by_class = [kl_from_truth(model.given(k), data.given(k), n=500, rng=rng) for k in range(model.network.classes)]
+        report |= {
+            "kl_nats_of_class": [kl for kl, _ in by_class],
+            "kl_standard_error_of_class": [e for _, e in by_class],
+        }
+        guidance, figures["guidance.png"] = against_exact_guidance(model, data, rng)
+        report |= guidance
+    return report, figures
+
+
+def losses(model: NetworkDenoiser, oracle: Oracle, rng: np.random.Generator) -> dict[str, Any]:
+    """Loss, floor and excess along the log-SNR, and their averages over uniform t.
+
+    The averaged loss is the floor, which is exact, plus the excess, which is paired: less noisy than the loss itself.
+    """
+    process = oracle.process
+    ts = grids.even_log_snr(process, 40)[:-1]
+    loss, excess = np.array([denoising(model, oracle, float(t), n=4000, rng=rng) for t in ts]).T
+    floor = oracle.floor(ts)
+
+    def over_t(y: np.ndarray) -> float:
+        return float(np.trapezoid(y, ts) / (ts[-1] - ts[0]))
+
+    return {
+        "t": ts.tolist(), "log_snr": process.log_snr(ts).tolist(),
+        "loss_t": loss.tolist(), "floor_t": floor.tolist(), "excess_t": excess.tolist(),
+        "loss": over_t(floor + excess), "floor": over_t(floor), "excess": over_t(excess),
+    }  # fmt: skip
+
+
+def trajectory(model: NetworkDenoiser, rng: np.random.Generator) -> list[tuple[float, np.ndarray]]:
+    """The (t, x) pairs of 1,500 points on their way from noise to data."""
+    return list(trajectory_of(model, 1500, steps=60, rng=rng))
+
+
+def against_exact_guidance(model: NetworkDenoiser, data: GaussianMixture, rng: np.random.Generator) -> tuple[dict, Any]:
+    """The guided network beside the guided oracle, from the same noise, at each weight.
+
+    What is measured: the median distance between their samples, and how many of each the exact posterior p(y | x_0)
+    gives to the label that they were drawn for.
+    """
+    labels = np.arange(2000) % model.network.classes
+    oracle = Oracle(data, model.process)
+    noise = model.process.prior(rng, 2000, oracle.like)
+    exact, learned = (under_guidance(each, labels, cast(noise, each.like)) for each in (oracle, model))
+    apart = [float(np.median(np.linalg.norm(x - y, axis=1))) for x, y in zip(exact, learned, strict=True)]
+
+    def agreement(x: np.ndarray) -> float:
+        return class_agreement(oracle.log_p(x, 0.0), labels, oracle.classes()[0])[0]
+
+    report = {
+        "guidance_w": list(WEIGHTS), "guidance_distance": apart,
+        "agreement": [agreement(x) for x in learned], "agreement_exact": [agreement(x) for x in exact],
+    }  # fmt: skip
+    return report, plotting.guidance({"exact": exact, "learned": learned}, WEIGHTS, labels)
+
+
+def distances(x: np.ndarray, true: np.ndarray, again: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
+    """Distances of samples to true points, each beside that of other true points to the same, all (n, D)."""
+    seed, report = int(rng.integers(2**32)), {}
+
+    def sliced(a: np.ndarray, b: np.ndarray) -> float:
+        return sliced_w2(a, b, rng=seed)  # the same directions for both
+
+    for name, distance in (("sliced_w2", sliced), ("energy_distance", energy_distance), ("mmd", mmd)):
+        report[name], report[f"{name}_true"] = against_truth(distance, x, true, again)
+    return report
+
+
+def cloud_report(trained: Trained, data: Dataset | Shape, rng: np.random.Generator) -> tuple[dict, dict]:
+    """Against points: the distance of the model's samples to them, beside that of others of them."""
+    model = trained.model
+    if isinstance(data, Dataset):
+        n = min(2000, len(data.x) // 2)
+        true, again = np.split(data.x[rng.permutation(len(data.x))[: 2 * n]], 2)
+    else:
+        n = 2000
+        true, again = data.sample(rng, n), data.sample(rng, n)
+    x = sample(model, n, steps=50, rng=rng)
+    report: dict[str, Any] = distances(x, true, again, rng) | {"log_scale_nats": float(np.sum(np.log(trained.scale)))}
+    report |= in_nats(model, true, again, rng, entropy=report["log_scale_nats"])
+    if isinstance(data, Dataset):
+        report["nats_of"] = " (training points)"
+    figures = {"histograms.png": plotting.histograms(trained.restore(true), trained.restore(x))}
+    if model.dim == 2:
+        figures["samples.png"] = plotting.samples_against_data(true, x)
+        figures["trajectory.png"] = plotting.strip(plotting.spread(trajectory(model, rng), 8))
+    if model.network.classes and model.dim == 2:
+        labels = np.arange(2000) % model.network.classes
+        clouds = under_guidance(model, labels, model.process.prior(rng, 2000, model.like))
+        figures["guidance.png"] = plotting.guidance({"learned": clouds}, WEIGHTS, labels)
+    return report, figures

@@ -1,0 +1,153 @@
+"""Whole runs, as the command line starts them: train, sample, evaluate, compare, demo.
+
+A run lives in a directory (directory.py), is decided by its Config (config.py), and ends in a report (report.py).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from rich.console import Console
+
+from tinydiff import plotting
+from tinydiff.app.compare import Compare, compared, comparison_tables, true_points
+from tinydiff.app.config import (
+    Config,
+    Count,
+    Data,
+    Device,
+    Seed,
+    UsageError,
+    extent,
+    make_network,
+    open_data,
+    recipe,
+    write_json,
+)
+from tinydiff.app.directory import Run, Trained
+from tinydiff.app.parallel import Comm, leads
+from tinydiff.app.process import make_process
+from tinydiff.app.report import measure, trajectory
+from tinydiff.app.sampling import Draw, device_like, draw, sampler_options, write_points
+from tinydiff.app.table import table
+from tinydiff.datasets.toys import TOYS
+from tinydiff.evaluation.metrics import denoising
+from tinydiff.exact.mixture import GaussianMixture
+from tinydiff.exact.oracle import Oracle
+from tinydiff.learned.network import NetworkDenoiser
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Train on an exact toy, sample, and measure the model against the truth: about a minute on two cores."""
+
+    out: Path = Path("runs/demo")
+    """The run's directory; a demo that is there already is replaced."""
+    toy: Literal["ring8", "grid25", "moons32", "pinwheel40", "spiral60", "eight_gaussians"] = "ring8"
+    """The distribution, whose density is known exactly."""
+    steps: Count = 3000
+    """Training steps."""
+    seed: Seed = 0
+    """Seed of everything random."""
+
+
+def train(
+    config: Config, out: Path, resume: bool = False, comm: Comm | None = None, device: Device = "cpu"
+) -> dict[str, Any]:
+    """Train a run in the directory `out`, or go on with the one that is there, and evaluate it; the report.
+
+    comm: ranks among which each batch is divided. Rank 0 has the report, the others leave with an empty one: they wait
+    for it where MPI ends, which takes no processor. device: where to train; the report is made on the host.
+    """
+    like = device_like(device, comm)
+    config = Run.open(out).config if resume else config
+    data = open_data(config.name)
+    make_network(config, *extent(data))  # what does not fit is said before anything is written
+    make_process(config.process)
+    run = Run(out, config) if resume or not leads(comm) else Run.create(out, config)
+    trained = run.train(data, _watch(data, config.seed), comm, like)
+    return _finish(run, trained, data) if leads(comm) else {}
+
+
+def demo(options: Demo) -> dict[str, Any]:
+    """Run the demo and return its report."""
+    config = replace(recipe(options.toy), steps=options.steps, seed=options.seed)
+    if (options.out / "config.json").exists():
+        before = Run.open(options.out).config
+        if before.name not in TOYS or replace(before, steps=Demo.steps, seed=0) != recipe(before.name):
+            raise FileExistsError(f"{options.out} holds a run that is no demo: choose another --out.")
+    run, data = Run.create(options.out, config, overwrite=True), open_data(options.toy)
+    trained = run.train(data, _watch(data, options.seed))
+    frames = trajectory(trained.model, np.random.default_rng(config.seed))
+    return _finish(run, trained, data, plotting.save_gif(frames, run.path / "trajectory.gif"))
+
+
+def evaluate(path: Path) -> dict[str, Any]:
+    """Measure the run in this directory, as it stands; the report."""
+    run = Run.open(path)
+    return _finish(run, run.load(), open_data(run.config.name))
+
+
+def sample(options: Draw, comm: Comm | None = None) -> np.ndarray:
+    """Write samples of a run, in the units of its data, and a figure of them; the samples (n, D).
+
+    comm: ranks among which the samples are divided. Rank 0 writes; the others return theirs.
+    """
+    sampler_options(options)  # wrong usage is said before anything is opened
+    run, out = Run.open(options.run), options.out or options.run / "draws.npy"
+    if out.suffix.lower() not in (".npy", ".csv"):
+        raise UsageError(f"--out must be a .npy or .csv file; got {out}.")
+    trained = run.load()
+    x, labels = draw(trained, options, comm)
+    if not leads(comm):
+        return trained.restore(x)
+    write_points(out, trained.restore(x), labels)
+    figure = None
+    if run.config.name == "mnist":
+        figure = plotting.digit_grid(x[:100])
+    elif trained.model.dim == 2:
+        figure = plotting.points(x) if labels is None else plotting.guidance({"samples": [x]}, [options.w], labels)
+    written = [out, *([plotting.save(figure, out.with_suffix(".png"))] if figure else [])]
+    Console().print("Samples:", *(f"  {path}" for path in written), sep="\n", highlight=False, soft_wrap=True)
+    return trained.restore(x)
+
+
+def compare(options: Compare) -> dict[str, Any]:
+    """Compare all samplers on a run, and write compare.json and compare.png; the comparison."""
+    run = Run.open(options.run)
+    trained, data = run.load(), open_data(run.config.name)
+    run.check(data, trained)
+    n = options.n or (100 if run.config.name == "mnist" else 1000)
+    true, again = true_points(data, run.config.name, n, np.random.default_rng(options.seed))
+    report = compared(trained.model, true, again, options.most, options.seed)
+    write_json(run.path / "compare.json", report)
+    figure = plotting.error_against_evaluations(report["rows"], report["energy_distance_true"])
+    written = [run.path / "compare.json", plotting.save(figure, run.path / "compare.png")]
+    console = Console()
+    console.print(*comparison_tables(report), sep="\n")
+    console.print("Written:", *(f"  {path}" for path in written), sep="\n", highlight=False, soft_wrap=True)
+    return report
+
+
+def _watch(data: Data, seed: int) -> Callable[[NetworkDenoiser], str]:
+    """What the progress bar shows of a model: on an exact toy, its mean excess over the least possible loss."""
+    judge = np.random.default_rng(seed + 1)
+
+    def watch(model: NetworkDenoiser) -> str:
+        oracle = Oracle(data, model.process)
+        return f"excess {np.mean([denoising(model, oracle, t, n=500, rng=judge)[1] for t in (0.05, 0.2, 0.5)]):.5f}"
+
+    return watch if isinstance(data, GaussianMixture) else lambda model: ""
+
+
+def _finish(run: Run, trained: Trained, data: Data, *more: Path) -> dict[str, Any]:
+    """Evaluate, and print the report."""
+    console = Console()
+    with console.status("sampling, measuring and drawing"):
+        report = measure(run, trained, data)
+    console.print(table(report))
+    files = [run.path / name for name in ("report.json", *report["figures"])]
+    console.print("Written:", *(f"  {path}" for path in (*files, *more)), sep="\n", highlight=False, soft_wrap=True)
+    return report

@@ -1,0 +1,251 @@
+"""Checks of arguments, where users meet the library: which argument it is, what was given and what is allowed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinydiff.backend import cast, namespace, to_numpy
+
+
+def as_generator(rng: Any) -> np.random.Generator:
+    """The generator that is given, or the one that a whole number seeds; TypeError or ValueError for anything else.
+
+    None is refused: a result that cannot be repeated teaches nothing.
+    """
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if rng is None:
+        raise ValueError("this draws random numbers: pass rng=0, say, or rng=np.random.default_rng(0).")
+    if isinstance(rng, bool) or not isinstance(rng, int | np.integer):
+        raise TypeError(f"rng must be a np.random.Generator, or a whole number that seeds one; got {rng!r}.")
+    if rng < 0:
+        raise ValueError(f"rng, as a seed, must be 0 or more; got {rng}.")
+    return np.random.default_rng(int(rng))
+
+
+def describe(x: Any) -> str:
+    """What x is, for an error message: its shape, or its type where it has none."""
+    return f"shape {tuple(x.shape)}" if hasattr(x, "shape") else f"a {type(x).__name__}"
+
+
+def check_array(name: str, x: Any) -> None:
+    """Raise a TypeError unless x is an array: lists of points are refused, as they say neither dtype nor device."""
+    if not hasattr(x, "shape"):
+        raise TypeError(f"{name} must be an array; got {describe(x)}.")
+
+
+def check_points(x: Any, dim: int, name: str = "points") -> None:
+    """Raise a ValueError unless x is an array of points (B, dim)."""
+    if getattr(x, "ndim", None) != 2 or x.shape[1] != dim:
+        raise ValueError(f"{name} must be an array of shape (B, {dim}); got {describe(x)}.")
+
+
+def check_range(name: str, value: Any, low: float, high: float = float("inf"), *, open_low: bool = False) -> None:
+    """Raise a ValueError unless low ≤ value ≤ high, or low < value where `open_low`; NaN is refused."""
+    if not (low < value <= high if open_low else low <= value <= high):
+        least = f"over {low:g}" if open_low else f"{low:g} or more"
+        allowed = least if high == float("inf") else f"from {low:g}{' (excluded)' * open_low} to {high:g}"
+        raise ValueError(f"{name} must be {allowed}; got {value}.")
+
+
+def check_choice(name: str, value: Any, choices: Any) -> None:
+    """Raise a ValueError unless the value is one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}.")
+
+
+def as_labels(labels: Any, classes: Any, *, none: bool = True) -> np.ndarray:
+    """Labels as whole numbers (B,) on the host; ValueError unless each is among the classes, or −1 where `none`."""
+    labels, classes = np.atleast_1d(to_numpy(labels)), np.asarray(classes)
+    whole = labels.ndim == 1 and labels.dtype.kind in "iu"
+    if not whole or not np.all(np.isin(labels, classes) | (none & (labels == -1))):
+        few = labels.tolist() if labels.size < 10 else f"{labels.dtype} of shape {labels.shape}"
+        known = f"0 to {len(classes) - 1}" if np.array_equal(classes, np.arange(len(classes))) else classes.tolist()
+        raise ValueError(f"labels must be whole numbers among {known}{', or −1 for none' * none}; got {few}.")
+    return labels.astype(np.int64)
+
+
+def check_rows(what: str, count: int, rows: int) -> None:
+    """Raise a ValueError unless there is one of what is named, or one for each row."""
+    if count not in (1, rows):
+        raise ValueError(f"{what} must be one, or one for each of {rows} rows; got {count}.")
+
+
+def check_data(x: Any, dim: int | None = None) -> None:
+    """Raise a ValueError unless x is an array of points (N, D), one or more, all finite, and of `dim` if given."""
+    if getattr(x, "ndim", 0) != 2 or x.shape[0] == 0 or x.shape[1] != (dim or x.shape[1]):
+        raise ValueError(
+            f"data must be a mixture, or an array of points (N, {dim or 'D'}), one or more; got {describe(x)}."
+        )
+    if not bool(namespace(x).all(namespace(x).isfinite(x))):
+        raise ValueError("data must be finite: some of the points are NaN or infinite.")
+
+
+def check_scale(x: Any) -> None:
+    """Raise a ValueError where points (N, D) are far from unit scale, over all coordinates together."""
+    xp = namespace(x)
+    x = xp.astype(x, xp.float64) if xp.isdtype(x.dtype, "integral") else x
+    mean, spread = float(xp.mean(x)), float(xp.mean(xp.var(x, axis=0))) ** 0.5
+    if abs(mean) > 2 or not 0.1 <= spread <= 10:
+        raise ValueError(
+            f"data must be of about unit scale, where the noise is: their mean is {mean:.4g} and their spread "
+            f"{spread:.4g}. Train on data = td.Dataset.standardised(x); data.restore(samples) maps back."
+        )
+
+
+def own_labels(labels: Any, n: int) -> np.ndarray | None:
+    """The classes, 0, 1, …, of n components or points, on the host; ValueError for others."""
+    if labels is None:
+        return None
+    labels = to_numpy(labels)
+    if labels.shape != (n,) or labels.dtype.kind not in "iu" or labels.min() < 0:
+        given = labels.tolist() if labels.size < 10 else f"{labels.dtype} of shape {labels.shape}"
+        raise ValueError(f"labels must be whole numbers, 0 or more, ({n},); got {given}.")
+    return labels
+
+
+def mixture_parameters(weights: Any, means: Any, covariances: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights (K,), means (K, D) and covariances (K, D, D) in float64; ValueError unless a mixture has such."""
+    w, m, c = (np.asarray(to_numpy(a), dtype=np.float64) for a in (weights, means, covariances))
+    if m.ndim != 2 or m.size == 0 or w.shape != m.shape[:1] or c.shape != (*m.shape, m.shape[1]):
+        raise ValueError(
+            "a mixture takes weights (K,), means (K, D) and covariances (K, D, D); "
+            f"got shapes {w.shape}, {m.shape} and {c.shape}."
+        )
+    if not (np.all(w > 0) and abs(w.sum() - 1) < 1e-6):
+        raise ValueError(f"weights must be positive with sum 1; got the sum {w.sum():.9g}, the least {w.min():.3g}.")
+    if not (np.all(np.isfinite(m)) and np.all(np.isfinite(c))):
+        raise ValueError("means and covariances must be finite.")
+    if not np.allclose(c, c.swapaxes(1, 2), rtol=1e-9, atol=1e-12):
+        raise ValueError("each covariance must be symmetric.")
+    least, most = np.linalg.eigvalsh(c).min(), np.linalg.eigvalsh(c).max()
+    if least < -1e-9 * max(1.0, most):
+        raise ValueError(f"each covariance must be positive semidefinite; got the eigenvalue {least:.3g}.")
+    return w / w.sum(), m, c
+
+
+def as_mask(mask: Any, known: Any, x: Any) -> np.ndarray:
+    """A boolean mask (D,) or (B, D) as (B, D); ValueError unless it and the known values (B, D) fit x (B, D)."""
+    if tuple(getattr(known, "shape", ())) != tuple(x.shape):
+        raise ValueError(f"known must have the shape of x, {tuple(x.shape)}; got {describe(known)}.")
+    mask = to_numpy(mask)
+    if mask.dtype != bool or mask.shape not in (x.shape, x.shape[1:]):
+        raise ValueError(
+            f"mask must be boolean, (D,) or (B, D) for x {tuple(x.shape)}; got {mask.dtype}, {mask.shape}."
+        )
+    mask = np.broadcast_to(mask, x.shape)
+    if not np.all(np.isfinite(to_numpy(known)[mask])):
+        raise ValueError("known must be finite where mask is true.")
+    return mask
+
+
+def check_finite(*samples: Any) -> None:
+    """Raise a ValueError unless all points are finite: what is NaN has no distance to anything."""
+    if not all(np.all(np.isfinite(to_numpy(each))) for each in samples):
+        raise ValueError("the samples must be finite: some points are NaN or infinite.")
+
+
+def two_samples(x: Any, y: Any, least: int = 1, *, alike: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Both as float64 (N, D), (M, D) on the host, of `least` points or more; `alike` asks for N = M."""
+    a, b = (np.asarray(to_numpy(each), dtype=np.float64) for each in (x, y))
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or (alike and len(a) != len(b)):
+        raise ValueError(
+            f"two samples (N, D) and ({'N' if alike else 'M'}, D) of one space; got {describe(a)} and {describe(b)}."
+        )
+    if min(len(a), len(b)) < least or a.size == 0:
+        raise ValueError(f"each sample must hold {least} or more points; got {len(a)} and {len(b)}.")
+    check_finite(a, b)
+    return a, b
+
+
+def class_probabilities(log_p: Any, labels: Any, classes: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """ln p (N, C), labels (N,) and the class of each column (C,), on the host; ValueError unless they fit."""
+    log_p, labels = to_numpy(log_p), to_numpy(labels)
+    if log_p.ndim != 2 or labels.shape != log_p.shape[:1] or labels.size == 0:
+        raise ValueError(f"log_p must be (N, C) and labels (N,), N ≥ 1; got {log_p.shape} and {labels.shape}.")
+    classes = np.arange(log_p.shape[1]) if classes is None else to_numpy(classes)
+    if classes.shape != log_p.shape[1:] or not np.all(np.isin(labels, classes)):
+        raise ValueError(f"labels must be among the classes of the columns, {classes}; got {np.unique(labels)}.")
+    if np.any(np.isnan(log_p)):
+        raise ValueError("log_p has NaN in it: the samples are not finite.")
+    return log_p, labels, classes
+
+
+def as_betas(betas: Any) -> np.ndarray:
+    """The variances of a chain's steps, (T,), in float64; ValueError unless they lie in (0, 1), the last up to 1."""
+    betas = np.array(betas, dtype=np.float64)
+    if betas.ndim != 1 or betas.size == 0:
+        raise ValueError(f"betas must be a vector of T numbers; got shape {betas.shape}.")
+    if not (np.all(betas > 0) and np.all(betas[:-1] < 1) and betas[-1] <= 1):
+        raise ValueError(f"betas must lie in (0, 1), the last may be 1; got {betas.min():g} to {betas.max():g}.")
+    return betas
+
+
+def as_steps(t: Any, T: int) -> np.ndarray:
+    """The n with t = n/T, or a ValueError that names the grid points around t."""
+    steps = np.asarray(t, dtype=np.float64) * T
+    n = np.rint(steps)
+    off = np.abs(steps - n) > 1e-3  # float32 times are good to 6e-5 of a step at T = 1000
+    if np.any(off):
+        bad = steps[off].flat[0]
+        low, high = int(np.floor(bad)), int(np.ceil(bad))
+        raise ValueError(
+            f"t = {bad / T:.6g} is not on the grid n/T with T = {T}; "
+            f"the nearest are {low}/{T} = {low / T:.6g} and {high}/{T} = {high / T:.6g}."
+        )
+    return n.astype(np.int64)
+
+
+def as_time(t: Any) -> Any:
+    """t on the host: a float, or float64 (B,), in [0, 1], or complex with such a real part; ValueError for others."""
+    if type(t) is float and 0 <= t <= 1:
+        return t
+    t = to_numpy(t)
+    if t.dtype.kind not in "fiuc" or t.ndim > 1:
+        raise ValueError(f"t must be a number in [0, 1], or a vector of them; got {t.dtype} of shape {t.shape}.")
+    if not np.all((t.real >= -1e-9) & (t.real <= 1 + 1e-9)):
+        raise ValueError(f"t must lie in [0, 1], data at 0 and noise at 1; got {t}. Step n of T is t = n/T.")
+    t = t.astype(np.complex128) if t.dtype.kind == "c" else np.clip(t.astype(np.float64), 0.0, 1.0)
+    return t if t.ndim else t.item()
+
+
+def as_probes(probes: Any, x: Any) -> Any:
+    """Probes (P, D) or (P, B, D) that are given for points x (B, D), as (P, 1|B, D); ValueError for others."""
+    if getattr(probes, "ndim", 0) not in (2, 3) or probes.shape[0] < 1 or probes.shape[-1] != x.shape[1]:
+        raise ValueError(f"probes must be a number, or an array (P, D) or (P, B, D); got {describe(probes)}.")
+    if probes.ndim == 3:
+        check_rows("probes (P, B, D)", probes.shape[1], x.shape[0])
+    probes = cast(probes, x)
+    return probes[:, None, :] if probes.ndim == 2 else probes
+
+
+def check_theta(size: int, theta: Any) -> None:
+    """Raise a ValueError unless theta is an array of so many parameters."""
+    if tuple(getattr(theta, "shape", ())) != (size,):
+        raise ValueError(f"theta must be an array of the network's {size} parameters; got {describe(theta)}.")
+
+
+def check_library(theta: Any, x: Any) -> None:
+    """Raise a ValueError unless x is of the library of theta: moving all parameters at every call would be slow."""
+    if type(theta) is not type(x) and namespace(theta) is not namespace(x):  # the first half is a hundred times faster
+        ours, theirs = (namespace(a).__name__.removeprefix("array_api_compat.") for a in (theta, x))
+        raise ValueError(f"theta is an array of {ours} and the points are of {theirs}: let both be of one library.")
+
+
+def check_complex_step(name: str, c: Callable[[Any], Any], derivative: Callable[..., Any], owner: Any) -> None:
+    """Raise a ValueError unless the complex step of c agrees with a difference; np.abs drops what it needs."""
+    t, h = np.linspace(0.05, 0.95, 9), 1e-6
+    write = f"write it in NumPy functions that take complex numbers, or define f(t) and g2(t) of {owner} too"
+    try:
+        step = derivative(c, t) + 0 * t
+    except TypeError as error:
+        raise ValueError(f"{name}(t) cannot be differentiated by a complex step ({error}): {write}.") from error
+    difference = (c(t + h) - c(t - h)) / (2 * h) + 0 * t
+    off = np.abs(step - difference) > 1e-4 * (1e-2 + np.abs(difference))
+    if np.any(off):
+        raise ValueError(
+            f"{name}(t) cannot be differentiated by a complex step, which gives {step[off][0]:.4g} at "
+            f"t = {t[off][0]:.4g} where a difference gives {difference[off][0]:.4g}. np.abs, .real, np.interp "
+            f"and comparisons drop the imaginary part: {write}."
+        )

@@ -1,0 +1,34 @@
+"""What a network is to output for a noisy point: the draw that made it, or the mean of all the draws that could have.
+
+Shapes: x0, eps (B, D); `now` holds the level of each row, in columns (B, 1).
+"""
+
+import numpy as np
+
+from tinydiff.backend import Array, cast, namespace, scaling_rows, to_numpy
+from tinydiff.processes import Level
+
+
+def batch_means(now: Level, x0: Array, eps: Array, labels: Array | None = None) -> tuple[Array, Array]:
+    """(E[x_0|x_t], E[ε|x_t]) of x_t = α x_0 + σ ε, were the batch all data there is; all (B, D) [Xu et al. 2023]:
+
+        E[x_0|x_t] = Σ_j w_j x_0^j,    w_j ∝ exp(−‖x_t − α x_0^j‖²/2σ²)
+
+    As targets they lead to the same network as x_0 and ε do, with less noise on the way, by far the most where many
+    points lead to one x_t. There is no bias: x_0 is a draw from p(x_0|x_t) and the other points from p(x_0), and to
+    choose one of all with the odds w_j leaves p(x_0|x_t) as it is [iterated SIR: Andrieu et al. 2018]; this is the mean
+    over that choice. A row with a label looks at those of its label alone, −1 at all.
+
+    The exponents are differences of numbers up to SNR ‖x_0‖², so they are computed in float64 and then cast.
+    """
+    xp, now = namespace(x0), now.for_each(x0)
+    points, noise = xp.astype(x0, xp.float64), xp.astype(eps, xp.float64)
+    snr, root = (scaling_rows(now.host.snr**power, points) for power in (1.0, 0.5))
+    squares = xp.concat([points, xp.sum(points * points, axis=1, keepdims=True)], axis=1)  # (B, D + 1)
+    logits = xp.concat([snr * points + root * noise, -0.5 * snr], axis=1) @ squares.T  # (B, B), up to a term of a row
+    if labels is not None:
+        labels = to_numpy(labels)[:, None]
+        logits = logits + cast(np.where((labels == labels.T) | (labels == -1), 0.0, -np.inf), points)
+    likely = xp.exp(cast(logits - xp.max(logits, axis=1, keepdims=True), x0))
+    mean = likely @ x0 / xp.sum(likely, axis=1, keepdims=True)
+    return mean, eps + (now.alpha / now.sigma) * (x0 - mean)

@@ -1,0 +1,85 @@
+"""The same answer has four names: what a network may predict, and how to read ε̂ and x̂_0 from it.
+
+Each is an affine function of the others at a given x = α x_0 + σ ε:
+
+    prediction    its target            noise ε̂                     data x̂_0
+    eps           ε                     F                           (x − σF)/α
+    x0            x_0                   (x − αF)/σ                  F
+    v             (αε − σx_0)/n         (σx + αnF)/n²               (αx − σnF)/n²,    n = √(α² + σ²)
+    score         −ε/σ                  −σF                         (x + σ²F)/α
+
+"v" is Salimans & Ho's [2022], whose n is 1; divided by n it has unit variance on every process, and is −F of EDM with
+σ_data = 1. The score row holds Tweedie's formula. Where α is near 0 only x0 and "v" can carry x̂_0, and where σ is near
+0 only eps, "v" and score can carry ε̂.
+
+Shapes: x, eps, x0, F (B, D); `now` is the level of x, with columns where each row has its own time.
+"""
+
+from typing import Any, Literal, get_args
+
+from tinydiff.backend import Array
+from tinydiff.checks import check_choice
+from tinydiff.processes import Level
+from tinydiff.processes.base import check_noise, check_signal
+
+Prediction = Literal["eps", "x0", "v", "score"]
+
+
+def check_prediction(prediction: str) -> None:
+    """Raise a ValueError unless the prediction is one of the four."""
+    check_choice("prediction", prediction, get_args(Prediction))
+
+
+def target(prediction: Prediction, x0: Array, eps: Array, now: Level) -> Array:
+    """What a network of this prediction should output, (B, D): the table's second column."""
+    check_prediction(prediction)
+    if prediction == "eps":
+        return eps
+    if prediction == "x0":
+        return x0
+    if prediction == "v":
+        return (now.alpha * eps - now.sigma * x0) / (now.alpha**2 + now.sigma**2) ** 0.5
+    return -eps / now.sigma
+
+
+def to_eps(prediction: Prediction, now: Level) -> tuple[Any, Any]:
+    """(a, b) with ε̂ = a x + b F: the table's third column. b² is the factor from F's squared error to ε̂'s."""
+    check_prediction(prediction)
+    alpha, sigma = now.alpha, now.sigma
+    if prediction == "eps":
+        return 0.0, 1.0
+    if prediction == "x0":
+        check_noise(now, "let the network predict eps or v")
+        return 1 / sigma, -alpha / sigma
+    if prediction == "v":
+        return sigma / (alpha**2 + sigma**2), alpha / (alpha**2 + sigma**2) ** 0.5
+    return 0.0, -sigma
+
+
+def to_x0(prediction: Prediction, now: Level) -> tuple[Any, Any]:
+    """(a, b) with x̂_0 = a x + b F: the table's last column."""
+    check_prediction(prediction)
+    alpha, sigma = now.alpha, now.sigma
+    if prediction == "x0":
+        return 0.0, 1.0
+    if prediction == "v":
+        return alpha / (alpha**2 + sigma**2), -sigma / (alpha**2 + sigma**2) ** 0.5
+    check_signal(now, "let the network predict x0 or v, or begin at a smaller time")
+    return 1 / alpha, (-sigma if prediction == "eps" else sigma**2) / alpha
+
+
+def eps_from_x0(x: Array, x0: Array, now: Level) -> Array:
+    """ε = (x − α x_0)/σ; ValueError at t = 0."""
+    check_noise(now, "there is no noise to find in data")
+    return (x - now.alpha * x0) / now.sigma
+
+
+def x0_from_eps(x: Array, eps: Array, now: Level) -> Array:
+    """x_0 = (x − σ ε)/α [DDPM 15]; ValueError where α < 1e-8."""
+    check_signal(now, "take x0 from the model itself, or begin at a smaller time")
+    return (x - now.sigma * eps) / now.alpha
+
+
+def v_from_x0_eps(x0: Array, eps: Array, now: Level) -> Array:
+    """(α ε − σ x_0)/√(α² + σ²), which Salimans & Ho [2022] call v; their root is 1."""
+    return target("v", x0, eps, now)
