@@ -122,9 +122,9 @@ def levels_of(process: td.VP, ts: np.ndarray) -> tuple[jax.Array, ...]:
 
 
 def likelihood(network: td.TimeMLP, theta: np.ndarray, process: td.VP, x: np.ndarray, ts: np.ndarray) -> Callable:
-    """A function that gives ln p of the points under the flow, by RK4 along the increasing ts, with exact traces."""
-    dim, log_alpha = x.shape[1], math.log(float(process.alpha(ts[0])))
-    middle = 0.5 * (ts[1:] + ts[:-1])
+    """A function that gives ln p of the points under the flow, by half a step to ts[0] and RK4 along the rising ts."""
+    dim, start, middle = x.shape[1], process.at(ts[0]), 0.5 * (ts[1:] + ts[:-1])
+    half_step = 0.5 * start.sigma / start.alpha
 
     def at(t: np.ndarray) -> np.ndarray:
         half = process.g2(t) / (2 * process.sigma(t))
@@ -132,10 +132,13 @@ def likelihood(network: td.TimeMLP, theta: np.ndarray, process: td.VP, x: np.nda
 
     @jax.jit
     def run(p: Weights, x: jax.Array) -> jax.Array:
+        def noise(y: jax.Array, lam: jax.Array) -> tuple[jax.Array, jax.Array]:
+            eps, pull = jax.vjp(lambda y: forward(network, p, y, lam[None]), y)
+            return eps, sum(pull(jnp.zeros_like(y).at[:, i].set(1.0))[0][:, i] for i in range(dim))
+
         def velocity(y: jax.Array, level: jax.Array) -> tuple[jax.Array, jax.Array]:
             f, half, lam = level
-            eps, pull = jax.vjp(lambda y: forward(network, p, y, lam[None]), y)
-            trace = sum(pull(jnp.zeros_like(y).at[:, i].set(1.0))[0][:, i] for i in range(dim))
+            eps, trace = noise(y, lam)
             return f * y + half * eps, f * dim + half * trace
 
         def body(state: tuple, inputs: tuple) -> tuple[tuple, None]:
@@ -148,8 +151,10 @@ def likelihood(network: td.TimeMLP, theta: np.ndarray, process: td.VP, x: np.nda
             return (y, gained + h / 6 * (d1 + 2 * d2 + 2 * d3 + d4)), None
 
         levels = np.diff(ts).astype(np.float32), at(ts[:-1]).T, at(middle).T, at(ts[1:]).T
-        start = math.exp(log_alpha) * x, jnp.full(len(x), dim * log_alpha)
-        (y, gained), _ = jax.lax.scan(body, start, levels)
+        eps, trace = noise(start.alpha * x, levels[1][0, 2])
+        y = start.alpha * (x + half_step * eps)
+        gained = dim * math.log(start.alpha) + half_step * start.alpha * trace
+        (y, gained), _ = jax.lax.scan(body, (y, gained), levels)
         return gained - 0.5 * jnp.sum(y**2, axis=1) - 0.5 * dim * math.log(2 * math.pi)
 
     p, points = weights_of(network, theta), jnp.asarray(x)

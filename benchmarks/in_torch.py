@@ -144,21 +144,29 @@ def levels_of(process: td.VP, ts: np.ndarray) -> list[tuple[float, float, torch.
 
 
 def likelihood(network: td.TimeMLP, theta: np.ndarray, process: td.VP, x: np.ndarray, ts: np.ndarray) -> Callable:
-    """A function that gives ln p of the points under the flow, by RK4 along the increasing ts, with exact traces."""
+    """A function that gives ln p of the points under the flow, by half a step to ts[0] and RK4 along the rising ts."""
     model, x_0 = MLP(network, theta).requires_grad_(False), torch.tensor(x)
-    alpha = float(process.alpha(ts[0]))
+    start = process.at(ts[0])
+    half_step = 0.5 * start.sigma / start.alpha
 
-    def velocity(y: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
-        f, half = float(process.f(t)), float(process.g2(t) / (2 * process.sigma(t)))
+    def noise(y: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
         y = y.detach().requires_grad_()
         eps = model(y, torch.tensor([float(np.clip(process.log_snr(t), -14, 14))]))
         trace = 0
         for i in range(y.shape[1]):
             trace = trace + torch.autograd.grad(eps[:, i].sum(), y, retain_graph=i + 1 < y.shape[1])[0][:, i]
-        return (f * y + half * eps).detach(), f * y.shape[1] + half * trace
+        return eps.detach(), trace
+
+    def velocity(y: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
+        now = process.at(t)
+        f, half = now.f, now.g2 / (2 * now.sigma)
+        eps, trace = noise(y, t)
+        return f * y + half * eps, f * y.shape[1] + half * trace
 
     def find() -> torch.Tensor:
-        y, gained = alpha * x_0, x_0.shape[1] * math.log(alpha)
+        eps, trace = noise(start.alpha * x_0, start.t)
+        y = start.alpha * (x_0 + half_step * eps)
+        gained = x_0.shape[1] * math.log(start.alpha) + half_step * start.alpha * trace
         for t, s in pairwise(ts):
             h, middle = s - t, 0.5 * (t + s)
             k1, d1 = velocity(y, t)

@@ -1,8 +1,8 @@
 """The pages' code runs: every Python block of docs/howto and of the README, and every command line beside them.
 
 The blocks of a page share their names, in order, in an empty folder. Training is cut short: td.train and td.fit to 30
-steps of 128 points, a `tinydiff train` to 4. What is not for running says so: ```python no-run. Commands are in blocks of
-```console, and in the README in indented lines that begin with tinydiff.
+steps of 128 points, a `tinydiff train` to 4. What is not for running says so: ```python no-run. Commands are in blocks
+of ```console, and in the README in indented lines that begin with tinydiff.
 """
 
 import contextlib

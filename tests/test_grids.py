@@ -232,5 +232,5 @@ def test_a_log_snr_grid_may_end_early(process):
     noisy, clean = log_snr_ends(process)
     assert_allclose(even_log_snr(process, 4, end=clean), even_log_snr(process, 4), rtol=1e-12)
     for end in (noisy, noisy - 1, clean + 1):
-        with pytest.raises(ValueError, match="end must be a log-SNR over"):
+        with pytest.raises(ValueError, match="end must be from"):
             even_log_snr(process, 4, end=end)

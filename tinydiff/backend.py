@@ -5,6 +5,7 @@ and in the dtype of what went in. What the standard leaves out is here: noise, d
 gives the same numbers everywhere; columns that scale the rows of an array; and the one product that writes in place.
 """
 
+import copy
 import ctypes
 import importlib
 import os
@@ -107,6 +108,13 @@ def device_like(name: str) -> Array:
 def first_line(error: Exception) -> str:
     """The type of an error and the first line that it says, without a full stop."""
     return f"{type(error).__name__}: {error}".strip().partition("\n")[0].rstrip(".")
+
+
+def changed(x: Any, **attributes: Any) -> Any:
+    """A copy of an object with other attributes, which shares the rest."""
+    other = copy.copy(x)
+    vars(other).update(attributes)
+    return other
 
 
 # Shapes and dtypes

@@ -7,6 +7,9 @@ import numpy as np
 
 from tinydiff.backend import cast, namespace, to_numpy
 
+NO_SIGNAL = 1e-8
+"""An α below this leaves no signal, and what is divided by it is rounding."""
+
 
 def as_generator(rng: Any) -> np.random.Generator:
     """The generator that is given, or the one that a whole number seeds; TypeError or ValueError for anything else.
@@ -35,6 +38,28 @@ def check_array(name: str, x: Any) -> None:
         raise TypeError(f"{name} must be an array; got {describe(x)}.")
 
 
+def check_kind(name: str, value: Any, kind: Any, what: str) -> None:
+    """Raise a TypeError unless the value is an instance of `kind`, which the message calls `what`."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be {what}; got {value!r:.80}.")
+
+
+def as_answer(y: Any, x: Any) -> Any:
+    """What a function of one's own gave for x, (B, D); ValueError for another shape or library."""
+    if tuple(getattr(y, "shape", ())) != tuple(x.shape) or namespace(y) is not namespace(x):
+        raise ValueError(f"f(x, t) must be an array of x's library and shape {tuple(x.shape)}; got {y!r:.80}.")
+    return y
+
+
+def check_process(process: Any) -> None:
+    """Raise a TypeError unless it is a process, made by calling its class."""
+    is_class, levels = isinstance(process, type), getattr(process, "at", None)
+    if is_class and levels:
+        raise TypeError(f"process must be made by calling its class: td.{process.__name__}(), say.")
+    if is_class or not callable(levels):
+        raise TypeError(f"process must be a Process, such as td.VP(); got {process!r:.80}.")
+
+
 def check_points(x: Any, dim: int, name: str = "points") -> None:
     """Raise a ValueError unless x is an array of points (B, dim)."""
     if getattr(x, "ndim", None) != 2 or x.shape[1] != dim:
@@ -53,6 +78,15 @@ def check_choice(name: str, value: Any, choices: Any) -> None:
     """Raise a ValueError unless the value is one of the choices."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}.")
+
+
+def chosen(kind: str, choice: Any, table: dict[str, Any]) -> Any:
+    """What a name stands for; a function stands for itself. ValueError for others."""
+    if callable(choice):
+        return choice
+    if choice not in table:
+        raise ValueError(f"{kind} must be a function or one of {', '.join(table)}; got {choice!r}.")
+    return table[choice]
 
 
 def as_labels(labels: Any, classes: Any, *, none: bool = True) -> np.ndarray:
@@ -82,6 +116,33 @@ def check_data(x: Any, dim: int | None = None) -> None:
         raise ValueError("data must be finite: some of the points are NaN or infinite.")
 
 
+def points_and_labels(data: Any, dim: int, classes: int) -> tuple[Any, np.ndarray | None]:
+    """Points (N, dim) of unit scale, and where there are classes their labels (N,); ValueError for other data."""
+    x, labels = data[:2] if isinstance(data, tuple) and len(data) > 1 else (data, None)
+    check_data(x, dim)
+    check_scale(x)
+    if not classes:
+        return x, None
+    if labels is None or tuple(np.shape(labels)) != (x.shape[0],):
+        raise ValueError("the network has classes, so data must be a pair (points, labels) with a label a point.")
+    return x, as_labels(labels, np.arange(classes))
+
+
+def dim_of(data: Any) -> int:
+    """The number of coordinates of any data that `train` takes."""
+    if hasattr(data, "sample"):
+        return data.dim
+    x = data[0] if isinstance(data, tuple) and data else data
+    check_data(x)
+    return x.shape[1]
+
+
+def check_dim(data: Any, dim: int) -> None:
+    """Raise a ValueError unless the data have as many coordinates as the network."""
+    if data.dim != dim:
+        raise ValueError(f"the network is for points of {dim} coordinates; the data have {data.dim}.")
+
+
 def check_scale(x: Any) -> None:
     """Raise a ValueError where points (N, D) are far from unit scale, over all coordinates together."""
     xp = namespace(x)
@@ -103,6 +164,27 @@ def own_labels(labels: Any, n: int) -> np.ndarray | None:
         given = labels.tolist() if labels.size < 10 else f"{labels.dtype} of shape {labels.shape}"
         raise ValueError(f"labels must be whole numbers, 0 or more, ({n},); got {given}.")
     return labels
+
+
+def given_labels(labels: Any, otherwise: str) -> Any:
+    """The labels of components or points, or a ValueError that says otherwise where there are none."""
+    if labels is None:
+        raise ValueError(otherwise)
+    return labels
+
+
+def check_draws(n: int, rows: int) -> None:
+    """Raise a ValueError unless n draws can come from as many mixtures as there are rows, or from one."""
+    if rows not in (1, n):
+        raise ValueError(f"there is one mixture for each of {rows} rows, so n must be {rows}; got {n}.")
+
+
+def known_and_unknown(mask: Any, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the coordinates where a boolean mask (D,) is true, and of the others; ValueError for no mask."""
+    known = to_numpy(mask)
+    if known.dtype != bool or known.shape != (dim,) or known.all() or not known.any():
+        raise ValueError(f"mask must be boolean, ({dim},), with some true and some false; got {mask}.")
+    return np.flatnonzero(known), np.flatnonzero(~known)
 
 
 def mixture_parameters(weights: Any, means: Any, covariances: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -210,6 +292,159 @@ def as_time(t: Any) -> Any:
     return t if t.ndim else t.item()
 
 
+def coefficients(process: Any, t: Any) -> tuple[Any, Any, Any]:
+    """(t, α, σ) of a process on the host, numbers or (B,); ValueError where they are not what a process has."""
+    t = as_time(t)
+    try:
+        pair = [c(t) + 0.0 * t for c in (process.alpha, process.sigma)]
+    except TypeError as error:
+        raise ValueError(f"alpha and sigma of {process} must take arrays of times ({error}): use NumPy.") from error
+    if not all(np.all((np.real(c) >= 0) & np.isfinite(c)) for c in pair):
+        raise ValueError(f"alpha and sigma of {process} must be finite and 0 or more; got {pair} at t = {t}.")
+    alpha, sigma = pair if np.ndim(t) else (np.asarray(c).item() for c in pair)
+    return t, alpha, sigma
+
+
+def check_rates(process: Any, t: Any) -> None:
+    """Raise a ValueError where α < 1e-8, which f and g² divide by."""
+    if not np.all(np.real(process.alpha(t)) >= NO_SIGNAL):
+        raise ValueError(f"f and g² divide by α, which is under {NO_SIGNAL:g} at t = {t}: {process} leaves no signal.")
+
+
+def check_earlier(t: Any, s: Any) -> None:
+    """Raise a ValueError unless s < t, in all rows."""
+    if not _every(s.real < t.real):
+        raise ValueError(f"now comes first, and then is earlier, s < t; got t = {t} and s = {s}.")
+
+
+def check_signal(now: Any, instead: str) -> None:
+    """Raise a ValueError where α < 1e-8, for a formula that divides by it; `instead` says what to do."""
+    if not _every(now.host.alpha.real >= NO_SIGNAL):
+        raise ValueError(f"no signal is left at t = {now.t} (alpha is under {NO_SIGNAL:g}): {instead}.")
+
+
+def check_noise(now: Any, instead: str) -> None:
+    """Raise a ValueError where σ = 0, for a formula that divides by it; `instead` says what to do."""
+    if not _every(now.host.sigma.real > 0):
+        raise ValueError(f"there is no noise at t = {now.t} (sigma is 0): {instead}.")
+
+
+def check_columns(now: Any) -> None:
+    """Raise a ValueError where a level at many times would scale columns of x, not rows."""
+    if now.like is None and isinstance(now.t, np.ndarray):
+        raise ValueError("levels at many times must be columns, process.at(t, like=x), to scale the rows of x.")
+
+
+def equal(p: Any, q: Any) -> bool:
+    """Whether two objects of one type say that they are equal; arrays among their fields have no such answer."""
+    try:
+        return type(p) is type(q) and bool(p == q)
+    except ValueError:
+        return False
+
+
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """Raise a ValueError unless the value is a whole number, `least` or more."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool):
+        raise ValueError(f"{name} must be a whole number; got {value!r}.")
+    check_range(name, value, least)
+
+
+def _every(holds: Any) -> bool:
+    """Whether it holds for all of the numbers that were compared, or for the one."""
+    return holds if isinstance(holds, bool) else bool(holds.all())
+
+
+def check_walk(ts: list[float], rising: bool) -> None:
+    """Raise a ValueError unless there are times, over 0, that fall, or also where they rise."""
+    steps = np.diff(ts)
+    if not ts or not (np.all(steps < 0) or (rising and np.all(steps > 0))):
+        way = "fall or rise" if rising else "fall"
+        raise ValueError(f"ts must hold one or more times that {way} strictly; got {ts[:4]}….")
+    if min(ts) == 0:
+        raise ValueError("ts must lie in (0, 1], without 0: a walk ends at its last time, where sample takes x̂_0.")
+
+
+def check_flow(process: Any, *ends: float) -> None:
+    """Raise a ValueError unless the first and last time lie between t_min and t_max."""
+    low, high = min(ends), max(ends)
+    if low < process.t_min - 1e-12 or high > process.t_max + 1e-12:
+        raise ValueError(
+            f"the flow runs between t_min = {process.t_min:.4g} and t_max = {process.t_max:.4g} of {process}; "
+            f"got times from {low:.4g} to {high:.4g}."
+        )
+
+
+def check_arc(z: Any, other: Any) -> None:
+    """Raise a ValueError unless z and other, (B, D), have directions that are not opposite."""
+    if z.ndim != 2 or tuple(z.shape) != tuple(other.shape):
+        raise ValueError(f"z and other must both be (B, D); got {tuple(z.shape)} and {tuple(other.shape)}.")
+    xp = namespace(z)
+    lengths = [xp.sqrt(xp.sum(a * a, axis=1, keepdims=True)) for a in (z, other)]
+    if not all(bool(xp.all(length > 0)) for length in lengths):
+        raise ValueError("no row of z or other may be zero or NaN: it has no direction.")
+    both = z / lengths[0] + other / lengths[1]
+    if not bool(xp.all(xp.sum(both * both, axis=1) > 1e-12)):
+        raise ValueError("a row of other is opposite to that of z: no arc between them is the shortest.")
+
+
+def check_start(x: Any) -> None:
+    """Raise a ValueError unless there are points (B, D), all finite, for steps whose length depends on the worst."""
+    if x.shape[0] == 0 or not bool(namespace(x).all(namespace(x).isfinite(x))):
+        raise ValueError(
+            f"rk45 needs finite points, one or more; got {describe(x)} with some NaN or infinite, or none."
+        )
+
+
+def check_tolerances(allowed: Any, size: Any, rtol: float, atol: float) -> None:
+    """Raise a ValueError where the allowed error of numbers of this size is under ten roundings."""
+    xp = namespace(size)
+    least = 10 * float(xp.finfo(size.dtype).eps)
+    if bool(xp.any(allowed < least * size)):
+        raise ValueError(
+            f"rtol or atol must allow ten roundings: rtol ≥ {least:.2g} for {size.dtype}; got {rtol} and {atol}."
+        )
+
+
+def check_shape(name: str, x: Any, shape: tuple[int, ...]) -> None:
+    """Raise a ValueError unless x is an array of this shape."""
+    if tuple(getattr(x, "shape", ())) != shape:
+        raise ValueError(f"{name} must have the shape {shape}; got {describe(x)}.")
+
+
+def check_path(path: Any, times: int, dim: int) -> None:
+    """Raise a ValueError unless a path holds points (B, dim) at each of the times, and x_0."""
+    if len(path) != times + 1:
+        raise ValueError(f"path must hold a point for each of {times} times, and x_0; got {len(path)}.")
+    for points in path:
+        check_points(points, dim, "path")
+
+
+def as_variances(variance: Any, n: int) -> np.ndarray:
+    """The variances of n steps, (n,), on the host; ValueError unless they are positive."""
+    values = np.asarray(to_numpy(variance), dtype=np.float64)
+    if values.shape != (n,) or not np.all(values > 0):
+        raise ValueError(f"variance must be positive, one for each of {n} times; got {values}.")
+    return values
+
+
+def as_pixels(x: Any, bins: int) -> np.ndarray:
+    """Pixels on the host, in float64; ValueError unless they lie on so many even levels from −1 to 1."""
+    pixels = to_numpy(x).astype(np.float64)
+    index = (pixels + 1) * (bins - 1) / 2
+    nearest = np.rint(index)
+    if not np.all((np.abs(index - nearest) < 1e-2) & (nearest >= 0) & (nearest < bins)):
+        raise ValueError(f"decoder 'bins' is for pixels on the {bins} levels from −1 to 1; some of these are not.")
+    return pixels
+
+
+def as_finite(name: str, value: Any) -> float:
+    """The value as a float, or a ValueError unless it is a finite number."""
+    if isinstance(value, str) or not np.isfinite(value):
+        raise ValueError(f"{name} must be a finite number; got {value!r}.")
+    return float(value)
+
+
 def as_probes(probes: Any, x: Any) -> Any:
     """Probes (P, D) or (P, B, D) that are given for points x (B, D), as (P, 1|B, D); ValueError for others."""
     if getattr(probes, "ndim", 0) not in (2, 3) or probes.shape[0] < 1 or probes.shape[-1] != x.shape[1]:
@@ -218,6 +453,12 @@ def as_probes(probes: Any, x: Any) -> Any:
         check_rows("probes (P, B, D)", probes.shape[1], x.shape[0])
     probes = cast(probes, x)
     return probes[:, None, :] if probes.ndim == 2 else probes
+
+
+def check_weight(w: Any) -> None:
+    """Raise a ValueError unless the weights of a loss are finite."""
+    if not np.all(np.isfinite(w)):
+        raise ValueError("this weight is infinite at t = 1, where this process leaves no signal: take another weight.")
 
 
 def check_theta(size: int, theta: Any) -> None:
@@ -233,7 +474,14 @@ def check_library(theta: Any, x: Any) -> None:
         raise ValueError(f"theta is an array of {ours} and the points are of {theirs}: let both be of one library.")
 
 
-def check_complex_step(name: str, c: Callable[[Any], Any], derivative: Callable[..., Any], owner: Any) -> None:
+def check_complex_steps(process: Any, derivative: Callable[..., Any]) -> bool:
+    """True, or a ValueError that names the function of a process whose complex step is not its derivative."""
+    for name in ("alpha", "sigma"):
+        _check_complex_step(name, getattr(process, name), derivative, process)
+    return True
+
+
+def _check_complex_step(name: str, c: Callable[[Any], Any], derivative: Callable[..., Any], owner: Any) -> None:
     """Raise a ValueError unless the complex step of c agrees with a difference; np.abs drops what it needs."""
     t, h = np.linspace(0.05, 0.95, 9), 1e-6
     write = f"write it in NumPy functions that take complex numbers, or define f(t) and g2(t) of {owner} too"

@@ -10,19 +10,18 @@ the answer and a function pull, u ↦ uᵀ ∂(answer)/∂x for each row.
 Shapes: x, u (B, D); t a number, (B,), or a level of the denoiser's process.
 """
 
-import copy
 from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 
-from tinydiff.backend import Array, cast, namespace
+from tinydiff.backend import Array, cast, changed
+from tinydiff.checks import as_answer, check_kind, check_noise, check_process
 from tinydiff.predictions import Prediction, check_prediction, to_eps, to_x0, x0_from_eps
-from tinydiff.processes import Process, same_process
-from tinydiff.processes.base import check_noise, check_process
+from tinydiff.processes import Level, Process, same_process
 
 Pull = Callable[[Array], Array]
-"""u (B, D) ↦ uᵀ ∂f/∂x for each row, (B, D)."""
+"""u (B, D) ↦ uᵀ ∂f/∂x for each row, (B, D): a vector–Jacobian product."""
 
 
 class Denoiser:
@@ -79,23 +78,24 @@ class Denoiser:
         return self
 
 
-class FunctionDenoiser(Denoiser):
-    """A function of x and t as a denoiser; see `as_denoiser`."""
+class FromPrediction(Denoiser):
+    """A denoiser made from an output F, which is what `prediction` says: ε̂ and x̂_0 are a x + b F.
 
-    def __init__(self, f: Callable, process: Process, dim: int, prediction: Prediction, pull: Any, like: Array) -> None:
-        self.f, self.process, self.dim, self.prediction, self.pull, self.like = f, process, dim, prediction, pull, like
+    A subclass gives F, by `output`, and its derivative, by `linearize_output`.
+    """
 
-    def _at(self, rule: Callable, x: Array, t: Any) -> tuple[Any, Any, Array]:
-        """The coefficients of x and F, and the time of each row (B,)."""
-        now = self.process.at(t, like=x)
-        return *rule(self.prediction, now), cast(np.broadcast_to(now.t, x.shape[:1]), x)
+    def __init__(self, process: Process, dim: int, prediction: Prediction, like: Array) -> None:
+        check_process(process)
+        check_prediction(prediction)
+        self.process, self.dim, self.prediction, self.like = process, dim, prediction, like
 
-    def _answer(self, rule: Callable, x: Array, t: Any) -> Array:
-        a, b, times = self._at(rule, x, t)
-        y = self.f(x, times)
-        if tuple(getattr(y, "shape", ())) != tuple(x.shape) or namespace(y) is not namespace(x):
-            raise ValueError(f"f(x, t) must be an array of x's library and shape {tuple(x.shape)}; got {y!r:.80}.")
-        return a * x + b * y
+    def output(self, x: Array, now: Level) -> Array:
+        """F, (B, D)."""
+        raise NotImplementedError
+
+    def linearize_output(self, x: Array, now: Level) -> tuple[Array, Pull]:
+        """(F, pull) with pull(u) = uᵀ ∂F/∂x."""
+        raise NotImplementedError
 
     def __call__(self, x: Array, t: Any) -> Array:
         """ε̂, (B, D)."""
@@ -105,28 +105,54 @@ class FunctionDenoiser(Denoiser):
         """x̂_0, (B, D)."""
         return self._answer(to_x0, x, t)
 
-    def _linearized(self, rule: Callable, x: Array, t: Any) -> tuple[Array, Pull]:
-        if self.pull is None:
-            raise ValueError(
-                "this needs derivatives of f: pass as_denoiser(..., pull=), with pull(x, t, u) = uᵀ ∂f/∂x."
-            )
-        a, b, times = self._at(rule, x, t)
-        return self._answer(rule, x, t), lambda u: a * u + self.pull(x, times, b * u)
-
     def linearize(self, x: Array, t: Any) -> tuple[Array, Pull]:
-        """(ε̂, pull)."""
+        """(ε̂, pull) with pull(u) = uᵀ ∂ε̂/∂x."""
         return self._linearized(to_eps, x, t)
 
     def linearize_x0(self, x: Array, t: Any) -> tuple[Array, Pull]:
-        """(x̂_0, pull)."""
+        """(x̂_0, pull) with pull(u) = uᵀ ∂x̂_0/∂x."""
         return self._linearized(to_x0, x, t)
+
+    def _answer(self, rule: Callable, x: Array, t: Any) -> Array:
+        now = self.process.at(t, like=x)
+        a, b = rule(self.prediction, now)
+        return a * x + b * self.output(x, now)
+
+    def _linearized(self, rule: Callable, x: Array, t: Any) -> tuple[Array, Pull]:
+        now = self.process.at(t, like=x)
+        a, b = rule(self.prediction, now)
+        y, pull = self.linearize_output(x, now)
+        return a * x + b * y, lambda u: a * u + pull(b * u)
+
+
+class FunctionDenoiser(FromPrediction):
+    """A function of x and t as a denoiser; see `as_denoiser`."""
+
+    def __init__(self, f: Callable, process: Process, dim: int, prediction: Prediction, pull: Any, like: Array) -> None:
+        super().__init__(process, dim, prediction, like)
+        self.f, self.pull = f, pull
+
+    def output(self, x: Array, now: Level) -> Array:
+        """F(x, t), (B, D)."""
+        return as_answer(self.f(x, _times(x, now)), x)
+
+    def linearize_output(self, x: Array, now: Level) -> tuple[Array, Pull]:
+        """(F, pull), where there is a pull."""
+        if self.pull is None:
+            raise ValueError("this needs ∂f/∂x: pass as_denoiser(..., pull=), with pull(x, t, u) = uᵀ ∂f/∂x.")
+        return self.output(x, now), lambda u: self.pull(x, _times(x, now), u)
+
+
+def _times(x: Array, now: Level) -> Array:
+    """The time of each row, (B,), of the kind of x."""
+    return cast(np.broadcast_to(now.t, x.shape[:1]), x)
 
 
 def as_denoiser(
     f: Callable[[Array, Array], Array], process: Process, *, dim: int, prediction: Prediction = "eps",
     pull: Callable[[Array, Array, Array], Array] | None = None, like: Array | None = None,
 ) -> Denoiser:  # fmt: skip
-    """Your own function, or another library's network, as a denoiser: in front of every sampler, bound and measure.
+    """Your own function, or another library's network, as a denoiser for every sampler, bound and measure.
 
     Parameters
     ----------
@@ -161,10 +187,7 @@ def as_denoiser(
     >>> td.sample(noise_in_noise, 4, rng=0).shape
     (4, 2)
     """
-    check_process(process)
-    check_prediction(prediction)
-    if not callable(f):
-        raise TypeError(f"f must be a function of x and t; got {f!r:.80}.")
+    check_kind("f", f, Callable, "a function of x and t")
     return FunctionDenoiser(f, process, dim, prediction, pull, np.empty((0, dim)) if like is None else like)
 
 
@@ -183,7 +206,7 @@ def score(model: Denoiser, x: Array, t: Any) -> Array:
     Returns
     -------
     (B, D)
-        The gradient of the log-density, in nats by the unit of x.
+        The gradient of the log-density, in nats per unit of x.
 
     Raises
     ------
@@ -216,17 +239,15 @@ class Wrapper(Denoiser):
 
     def rows(self, rows: slice) -> Self:
         """The same for some rows of a batch."""
-        if (model := self.model.rows(rows)) is self.model:
-            return self
-        other = copy.copy(self)
-        other.model = model
-        return other
+        model = self.model.rows(rows)
+        return self if model is self.model else changed(self, model=model)
 
 
 class Counting(Wrapper):
-    """The same denoiser, counting its evaluations for each row in `nfe`.
+    """The same denoiser, counting in `nfe` how often it is called.
 
-    A linearization costs one evaluation, however often it is pulled. Conditioned by `given`, it counts from 0.
+    A linearization is one call, however often it is pulled; a batch that is cut into chunks of rows is a call for each.
+    Conditioned by `given`, it counts from 0.
 
     Parameters
     ----------
@@ -287,5 +308,4 @@ def check_same_process(**models: Denoiser) -> None:
 
 def check_denoiser(model: Any) -> None:
     """Raise a TypeError unless the model is a denoiser."""
-    if not isinstance(model, Denoiser):
-        raise TypeError(f"model must be a Denoiser (an Oracle, what td.fit gives, as_denoiser); got {model!r:.80}.")
+    check_kind("model", model, Denoiser, "a Denoiser (an Oracle, what td.fit gives, as_denoiser)")

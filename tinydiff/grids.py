@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from tinydiff.checks import check_range
+from tinydiff.checks import check_count, check_flow, check_process, check_range, check_walk
 from tinydiff.processes import LOG_SNR_END, Discrete, Level, Process
-from tinydiff.processes.base import check_process
 
 Grid = Callable[[Process, int], np.ndarray]
+Times = Iterable[Any]
+"""Times, or levels of a process."""
 
 
 def default(process: Process, n: int) -> np.ndarray:
@@ -38,14 +39,13 @@ def strided(process: Process, n: int) -> np.ndarray:
 
 
 def even_log_snr(process: Process, n: int, end: float | None = None) -> np.ndarray:
-    """Equal steps in log-SNR, the natural clock of a diffusion, (n + 1,) [Lu et al. 2022, DPM-Solver, §3.1].
+    """Equal steps in log-SNR, the natural clock of a diffusion, (n + 1,) [Lu et al. 2022, DPM-Solver, §3.3].
 
     end: stop at this log-SNR rather than at that of t_min.
     """
     _check(process, n)
     noisy, clean = log_snr_ends(process)
-    if end is not None and not noisy < end <= clean:
-        raise ValueError(f"end must be a log-SNR over {noisy:.4g}, at most {clean:.4g} of {process}; got {end}.")
+    check_range("end", clean if end is None else end, noisy, clean, open_low=True)
     lam = np.linspace(noisy, clean if end is None else end, n + 1)
     return _finished(process, process.time(lam), last=end is None)
 
@@ -64,32 +64,21 @@ def log_snr_ends(process: Process) -> tuple[float, float]:
     return max(float(process.log_snr(process.t_max)), -LOG_SNR_END), float(process.log_snr(process.t_min))
 
 
-def levels(process: Process, ts: Iterable[Any], *, rising: bool = False) -> list[Level]:
+def levels(process: Process, ts: Times, *, rising: bool = False) -> list[Level]:
     """The level at each of the times of a walk, which fall within (0, 1]; `rising` also lets them rise.
 
-    ValueError for other times, and for levels of another process. A continuous walk stays between t_min and t_max,
-    which samplers that need f and g² ask of their grid.
+    ValueError for other times, and for levels of another process.
     """
     walk = [process.at(t if isinstance(t, Level) else float(t)) for t in ts]
-    steps = np.diff([now.t for now in walk])
-    if not walk or not (np.all(steps < 0) or (rising and np.all(steps > 0))):
-        way = "fall or rise" if rising else "fall"
-        raise ValueError(f"ts must hold one or more times that {way} strictly; got {[now.t for now in walk[:4]]}….")
-    if min(now.t for now in walk) == 0:
-        raise ValueError("ts must lie in (0, 1], without 0: a walk ends at its last time, where sample takes x̂_0.")
+    check_walk([now.t for now in walk], rising)
     return walk
 
 
-def flow_levels(process: Process, ts: Iterable[Any], *, rising: bool = False) -> list[Level]:
+def flow_levels(process: Process, ts: Times, *, rising: bool = False) -> list[Level]:
     """`levels` for what needs f and g²: ValueError on a chain, and for times beyond t_min and t_max."""
     check_continuous(process)
     walk = levels(process, ts, rising=rising)
-    low, high = sorted((walk[0].t, walk[-1].t))
-    if low < process.t_min - 1e-12 or high > process.t_max + 1e-12:
-        raise ValueError(
-            f"the flow runs between t_min = {process.t_min:.4g} and t_max = {process.t_max:.4g} of {process}; "
-            f"got times from {low:.4g} to {high:.4g}."
-        )
+    check_flow(process, walk[0].t, walk[-1].t)
     return walk
 
 
@@ -101,7 +90,7 @@ def check_continuous(process: Process) -> None:
 
 def _check(process: Process, n: int) -> None:
     check_process(process)
-    check_range("n, the number of steps,", n, 0)
+    check_count("n, the number of steps,", n, 0)
 
 
 def _finished(process: Process, ts: np.ndarray, *, last: bool = True) -> np.ndarray:

@@ -6,13 +6,12 @@ not the diffusion of any one law of x_0. So samples follow none that can be name
 N(1, .3) guided against N(0, 1) by w = 2, that has mean 1.25 and variance .125, and the flow ends at 1.60 and .027.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, Self
 
 from tinydiff.backend import Array, along
+from tinydiff.checks import as_finite, check_signal
 from tinydiff.denoisers import Denoiser, Pull, Wrapper, check_denoiser, check_same_process
-from tinydiff.processes.base import check_signal
 
 
 class ClassifierFreeGuidance(Wrapper):
@@ -49,7 +48,7 @@ class ClassifierFreeGuidance(Wrapper):
         check_denoiser(unconditional)
         super().__init__(conditional)
         check_same_process(conditional=conditional, unconditional=unconditional)
-        self.conditional, self.unconditional, self.w = conditional, unconditional, _weight(w)
+        self.conditional, self.unconditional, self.w = conditional, unconditional, as_finite("w", w)
 
     def given(self, labels: Any) -> Self:
         """The same guidance towards labels: (B,), or one for all rows."""
@@ -118,7 +117,7 @@ class ClassifierGuidance(Wrapper):
 
     def __init__(self, model: Denoiser, grad_log_p: Callable[[Array, Any], Array], w: float) -> None:
         super().__init__(model)
-        self.grad_log_p, self.w = grad_log_p, _weight(w)
+        self.grad_log_p, self.w = grad_log_p, as_finite("w", w)
 
     def given(self, labels: Any) -> Self:
         """The same push, on the model conditioned on labels."""
@@ -154,10 +153,3 @@ class ClassifierGuidance(Wrapper):
     def _push(self, x: Array, t: Any) -> tuple[Array, Pull]:
         """∇ ln p and its pull: a gradient's Jacobian is symmetric, so uᵀ ∂(∇ ln p)/∂x is its derivative along u."""
         return self.grad_log_p(x, t), lambda u: along(lambda y: self.grad_log_p(y, t), x, u)
-
-
-def _weight(w: Any) -> float:
-    """The strength as a float, or a ValueError unless it is a finite number."""
-    if isinstance(w, str) or not math.isfinite(w):
-        raise ValueError(f"w must be a finite number; got {w!r}.")
-    return float(w)

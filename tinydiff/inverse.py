@@ -7,13 +7,12 @@ agreement [Lugmayr et al. 2022, RePaint]: on a correlated Gaussian, 50 steps, th
 from .23 nats to .01 at ten.
 """
 
-import copy
 from collections.abc import Generator, Iterable
 from itertools import pairwise
 from typing import Any, Self
 
-from tinydiff.backend import Array, cast, namespace, normal_like
-from tinydiff.checks import as_generator, as_mask, check_range
+from tinydiff.backend import Array, cast, changed, namespace, normal_like
+from tinydiff.checks import as_generator, as_mask, check_count
 from tinydiff.denoisers import Denoiser, Wrapper
 from tinydiff.processes import transition
 from tinydiff.sampling import walk
@@ -36,7 +35,7 @@ def inpaint(
         The model, of all coordinates.
     x : (B, D)
         The points at the first of the times.
-    ts : times
+    ts : (N,) numbers or Levels
         One or more, falling, in (0, 1].
     known : (B, D)
         The known values, finite where the mask is true; the others do not matter.
@@ -71,7 +70,7 @@ def inpaint(
     >>> td.sample(model, 3, sampler=sampler, rng=0)[:, 0]
     array([0.5, 0.5, 0.5])
     """
-    check_range("resamples", resamples, 1)
+    check_count("resamples", resamples)
     rng, levels = as_generator(rng), walk.levels(model, x, ts)
     model = KnownCoordinates(model, known, mask, x)
     yield levels[0].t, x
@@ -96,9 +95,7 @@ class KnownCoordinates(Wrapper):
 
     def rows(self, rows: slice) -> Self:
         """The same for some rows of a batch."""
-        other = copy.copy(self)
-        other.model, other.mask, other.known = self.model.rows(rows), self.mask[rows, :], self.known[rows, :]
-        return other
+        return changed(self, model=self.model.rows(rows), mask=self.mask[rows, :], known=self.known[rows, :])
 
     def keep(self, known: Array, free: Array) -> Array:
         """One where the mask is true, and the other elsewhere."""

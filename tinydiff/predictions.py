@@ -8,9 +8,9 @@ Each is an affine function of the others at a given x = α x_0 + σ ε:
     v             (αε − σx_0)/n         (σx + αnF)/n²               (αx − σnF)/n²,    n = √(α² + σ²)
     score         −ε/σ                  −σF                         (x + σ²F)/α
 
-"v" is Salimans & Ho's [2022], whose n is 1; divided by n it has unit variance on every process, and is −F of EDM with
-σ_data = 1. The score row holds Tweedie's formula. Where α is near 0 only x0 and "v" can carry x̂_0, and where σ is near
-0 only eps, "v" and score can carry ε̂.
+"v" is Salimans & Ho's [2022], whose n is 1; divided by n it has unit variance on every process where the data have, and
+is −F of EDM with σ_data = 1. The score row holds Tweedie's formula. Where α is near 0 only x0 and "v" can carry x̂_0,
+and where σ is near 0 only eps, "v" and score can carry ε̂.
 
 Shapes: x, eps, x0, F (B, D); `now` is the level of x, with columns where each row has its own time.
 """
@@ -18,9 +18,8 @@ Shapes: x, eps, x0, F (B, D); `now` is the level of x, with columns where each r
 from typing import Any, Literal, get_args
 
 from tinydiff.backend import Array
-from tinydiff.checks import check_choice
+from tinydiff.checks import check_choice, check_noise, check_signal
 from tinydiff.processes import Level
-from tinydiff.processes.base import check_noise, check_signal
 
 Prediction = Literal["eps", "x0", "v", "score"]
 
@@ -39,11 +38,15 @@ def target(prediction: Prediction, x0: Array, eps: Array, now: Level) -> Array:
         return x0
     if prediction == "v":
         return (now.alpha * eps - now.sigma * x0) / (now.alpha**2 + now.sigma**2) ** 0.5
+    check_noise(now, "take a later time")
     return -eps / now.sigma
 
 
 def to_eps(prediction: Prediction, now: Level) -> tuple[Any, Any]:
-    """(a, b) with ε̂ = a x + b F: the table's third column. b² is the factor from F's squared error to ε̂'s."""
+    """(a, b) with ε̂ = a x + b F: the table's third column; ValueError where it divides by 0.
+
+    b² is the factor from F's squared error to ε̂'s.
+    """
     check_prediction(prediction)
     alpha, sigma = now.alpha, now.sigma
     if prediction == "eps":
@@ -57,7 +60,7 @@ def to_eps(prediction: Prediction, now: Level) -> tuple[Any, Any]:
 
 
 def to_x0(prediction: Prediction, now: Level) -> tuple[Any, Any]:
-    """(a, b) with x̂_0 = a x + b F: the table's last column."""
+    """(a, b) with x̂_0 = a x + b F: the table's last column; ValueError where α < 1e-8 and it divides by α."""
     check_prediction(prediction)
     alpha, sigma = now.alpha, now.sigma
     if prediction == "x0":

@@ -463,9 +463,9 @@ ONE = np.eye(2)[None]
         (([1.0], [[0.0, 0.0]], math.inf * np.ones((1, 2, 2))), "finite"),
         (([1.0], [[0.0, 0.0]], np.array([[[1.0, 0.3], [0.0, 1.0]]])), "symmetric"),
         (([1.0], [[0.0, 0.0]], np.array([[[1.0, 2.0], [2.0, 1.0]]])), "semidefinite; got the eigenvalue -1"),
-        (([1.0], [[0.0, 0.0]], ONE, [0, 1]), "1 whole numbers, 0 or more; got int64 of shape (2,)"),
-        (([1.0], [[0.0, 0.0]], ONE, [-1]), "1 whole numbers, 0 or more; got int64 of shape (1,)"),
-        (([1.0], [[0.0, 0.0]], ONE, [0.5]), "1 whole numbers, 0 or more; got float64 of shape (1,)"),
+        (([1.0], [[0.0, 0.0]], ONE, [0, 1]), "labels must be whole numbers, 0 or more, (1,); got [0, 1]"),
+        (([1.0], [[0.0, 0.0]], ONE, [-1]), "labels must be whole numbers, 0 or more, (1,); got [-1]"),
+        (([1.0], [[0.0, 0.0]], ONE, [0.5]), "labels must be whole numbers, 0 or more, (1,); got [0.5]"),
         (([0.5, 0.5 + 2e-6], np.zeros((2, 2)), np.stack([np.eye(2)] * 2)), "sum 1; got the sum 1.000002"),
     ],
 )

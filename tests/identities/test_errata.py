@@ -8,6 +8,7 @@ import pytest
 import tinydiff as td
 from identities.bugs import replaced
 from identities.catalogue import erratum, identities, run
+from tinydiff.backend import changed
 from tinydiff.evaluation.elbo import normal_kl
 from tinydiff.predictions import eps_from_x0
 from tinydiff.sampling.probability_flow import velocity
@@ -102,7 +103,7 @@ def beta_is_a_standard_deviation(now, then):
 )
 def convolution_alone(self, alpha, sigma):
     """Variances add under a convolution, so that it alone never arrives at N(0, I): the signal must fade too."""
-    return self._with(variances=self.variances + sigma**2)
+    return changed(self, variances=self.variances + sigma**2)
 
 
 @erratum(

@@ -306,8 +306,8 @@ def test_the_loss_has_a_floor(hold, mixture, level):
     bugs=[
         edit(objective.loss_and_grad, "y - _", "y + _"),
         edit(objective.loss_and_grad, "b**2", "b"),
-        edit(td.NetworkDenoiser._answer, "_ + b * self._forward(x, now)[0]", "_ - b * self._forward(x, now)[0]"),
-        edit(td.NetworkDenoiser._linearized, "input_scale(now) * _", "_"),
+        edit(td.NetworkDenoiser._answer, "_ + b * __", "_ - b * __"),
+        edit(td.NetworkDenoiser.linearize_output, "input_scale(now) * _", "_"),
     ],
 )
 @settings(max_examples=40)

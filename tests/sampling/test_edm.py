@@ -104,10 +104,10 @@ class TestChurn:
 
     @pytest.mark.parametrize("process", [td.VE(), td.VP()], ids=repr)
     @pytest.mark.parametrize(
-        ("churn", "gamma"), [(0.6, 0.2), (1.2, 0.4), (1.25, math.sqrt(2) - 1), (1e9, math.sqrt(2) - 1)]
+        ("churn", "gamma"), [(0.8, 0.2), (1.6, 0.4), (1.7, math.sqrt(2) - 1), (1e9, math.sqrt(2) - 1)]
     )
     def test_it_raises_the_level_by_churn_over_steps(self, process, churn, gamma):
-        """σ̂ = (1 + γ) σ, γ = min(churn/N, √2 − 1), with noise of variance σ̂² − σ² and the model asked at σ̂."""
+        """σ̂ = (1 + γ) σ, γ = min(churn/N, √2 − 1) for N times; noise of variance σ̂² − σ², and the model asked at σ̂."""
         ts = [0.6, 0.5, 0.3, 0.1]
         walk, model = churned(process, ts, churn=churn)
         y = 0.0
@@ -146,8 +146,8 @@ class TestChurn:
         assert moved(churn_from=ratios[0]) == [True, True, True]
         assert moved(churn_from=1.001 * ratios[0]) == [False, False, False]
         outside = churned(process, ts, churn=1.0, churn_from=ratios[1], churn_to=ratios[1])[0]
-        higher = 4 / 3 * ratios[1]
-        only = math.sqrt(1 - (3 / 4) ** 2) * normal()[0]
+        higher = 5 / 4 * ratios[1]
+        only = math.sqrt(1 - (4 / 5) ** 2) * normal()[0]
         np.testing.assert_allclose(outside[-1], only * ratios[-1], rtol=1e-9)
         np.testing.assert_allclose(outside[2], only * higher * ratios[2] / higher, rtol=1e-9)
 

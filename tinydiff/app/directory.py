@@ -7,7 +7,7 @@ that was stopped, by whatever, goes on from there and ends in the same bits as o
 import hashlib
 import os
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, fields
 from itertools import chain
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Self, TextIO
 
 import numpy as np
-from tqdm import tqdm
 
 from tinydiff.app import checkpoint
 from tinydiff.app.config import Config, Data, extent, make_network, read_config, write_config
@@ -27,6 +26,7 @@ from tinydiff.files import atomic
 from tinydiff.learned.network import NetworkDenoiser
 from tinydiff.learned.objective import loss_and_grad
 from tinydiff.learned.train import TrainState, last, train
+from tinydiff.progress import watched
 
 LOG = ("step", "loss", "grad_norm", "seconds")
 
@@ -130,7 +130,8 @@ class Run:
             "dim": dim, "classes": classes, "coefficients": coefficients(process),
             "shift": shift, "scale": scale, "fingerprint": fingerprint,
         }  # fmt: skip
-        shown = watched(states, config.steps, lambda s: watch(NetworkDenoiser(network, s.ema, process)), state)
+        done = 0 if state is None else state.step
+        shown = watched(states, config.steps, lambda s: watch(NetworkDenoiser(network, s.ema, process)), done)
         with closing(shown), np.errstate(over="ignore", invalid="ignore"):  # train itself stops at what is not finite
             state = self._saving(shown, state, more) if leads(comm) else last(chain(filter(None, [state]), states))
         model = NetworkDenoiser(network, to_numpy(state.ema), process)
@@ -189,26 +190,6 @@ class Run:
                 break
             rows.append((step, loss, norm, seconds))
         return rows
-
-
-def watched(
-    states: Iterable[TrainState],
-    steps: int,
-    watch: Callable[[TrainState], str],
-    start: TrainState | None,
-    looks: int = 20,
-) -> Generator[TrainState, None, None]:
-    """The states, behind a progress bar that shows the smoothed loss and, a few times, what `watch` gives."""
-    loss, seen, done = float("nan"), "", 0 if start is None else start.step
-    with tqdm(
-        states, total=steps, initial=done, desc="training", unit="step", mininterval=0.2, dynamic_ncols=True
-    ) as bar:
-        for state in bar:
-            loss = state.loss if np.isnan(loss) else 0.99 * loss + 0.01 * state.loss
-            if state.step % max(1, steps // looks) == 0:
-                seen = watch(state)
-            bar.set_postfix_str(f"loss {loss:.4f} {seen}", refresh=False)
-            yield state
 
 
 def fingerprint_of(data: Data) -> str:

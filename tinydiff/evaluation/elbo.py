@@ -3,32 +3,32 @@
     −ln p(x_0) ≤ KL(q(x_T|x_0) ‖ p(x_T)) + Σ E KL(q(x_s|x_t,x_0) ‖ p(x_s|x_t)) − E ln p(x_0|x_1)        [DDPM 5]
                           L_T                          L_{t−1}                          L_0
 
-on the pairs s < t of falling times, with p(x_s|x_t) = N(c_t x_t + c_0 x̂_0, var I), the posterior with x̂_0 for x_0. The
-last time has the reconstruction p(x_0|x_1) = N(x̂_0, var I), the density around the answer of `sample`.
+with DDPM's indices: x_T, …, x_1 are the points at the falling times ts, x_1 nearest to the data, and each E is over x_t
+given x_0. On a pair s < t, p(x_s|x_t) = N(c_t x_t + c_0 x̂_0, var I), the posterior with x̂_0 for x_0. The last time
+has the reconstruction p(x_0|x_1) = N(x̂_0, var I), the density around the answer of `sample`.
 
 The variances of the reverse chain are a choice:
-    "beta_tilde"   the posterior's, right for a point; the L_{t−1} are then ½ (SNR_s − SNR_t) ‖x_0 − x̂_0‖² [VDM 13–14]
-    "beta"         the transition's, right for N(0, I)
+    "beta_tilde"   the posterior's, right for a point; the L_{t−1} are then ½ (SNR_s − SNR_t) ‖x_0 − x̂_0‖² [VDM 13]
+    "beta"         the transition's, right for N(0, I) where the process keeps a unit variance
     an array       one for each time, such as optimal_variances: among isotropic ones these have the least −ELBO
-The names take σ²/α² for the reconstruction.
+The names take σ²/α² for the reconstruction, the variance of x_1/α around x_0.
 
 Shapes: B points, D coordinates, N times ts (N,); x0 (B, D). All values are in nats, for each point.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from tinydiff import grids
+from tinydiff import checks, grids
 from tinydiff.backend import Array, beside, cast, normal_like, row_sums, squared_norm, to_numpy
-from tinydiff.checks import as_generator, check_array, check_choice, check_points, describe
 from tinydiff.denoisers import Denoiser, check_denoiser
 from tinydiff.exact.mixture import LOG_2PI
 from tinydiff.processes import Level, Process, posterior, transition
-from tinydiff.processes.base import check_process, check_signal
+from tinydiff.sampling import walk
 
 Variances = Literal["beta_tilde", "beta"] | Array
 Decoder = Literal["gaussian", "bins"]
@@ -69,7 +69,7 @@ class ElboTerms(NamedTuple):
 
 
 def elbo(
-    model: Denoiser, x0: Array, ts: Iterable[Any], rng: Any = None, *, variance: Variances = "beta_tilde",
+    model: Denoiser, x0: Array, ts: grids.Times, rng: Any = None, *, variance: Variances = "beta_tilde",
     decoder: Decoder = "gaussian", prior: Callable[[Array], Array] | None = None, noise: Array | None = None,
 ) -> ElboTerms:  # fmt: skip
     """−ELBO of each point, term by term, each from one draw of its x_t; one evaluation for each time.
@@ -91,7 +91,7 @@ def elbo(
     prior : callable, optional
         A log-density for p(x_T), (B, D) → (B,), at ts[0], in the place of the process's own N(0, prior_std² I).
     noise : (N, B, D), optional
-        The ε of each time, where they are not to be drawn: for quadrature, or common numbers.
+        The ε of each time, where they are not to be drawn: for quadrature, or to compare two models on one noise.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def elbo(
     ------
     TypeError, ValueError
         For times that do not fall within (0, 1], shapes that do not fit, another variance or decoder, pixels off the
-        levels, an rng that is none, and a last time at which no signal is left.
+        levels, an rng that is neither a generator nor a seed, and a last time at which no signal is left.
 
     References
     ----------
@@ -116,17 +116,14 @@ def elbo(
     >>> bool(terms.nats.mean() > data.entropy()[0])  # nothing is worth more than the entropy
     True
     """
-    check_denoiser(model)
-    check_points(x0, model.dim, "x0")
-    check_choice("decoder", decoder, ("gaussian", "bins"))
-    levels = grids.levels(model.process, ts)
+    checks.check_choice("decoder", decoder, ("gaussian", "bins"))
+    levels = walk.levels(model, x0, ts, "x0")
     variances = reverse_variances(levels, variance)
-    if noise is not None and tuple(getattr(noise, "shape", ())) != (len(levels), *x0.shape):
-        raise ValueError(f"noise must have the shape {(len(levels), *x0.shape)}; got {describe(noise)}.")
     if noise is None:
-        rng = as_generator(rng)
+        rng = checks.as_generator(rng)
         draws = (normal_like(rng, x0) for _ in levels)
     else:
+        checks.check_shape("noise", noise, (len(levels), *x0.shape))
         draws = (cast(noise[i, :, :], x0) for i in range(len(levels)))
 
     top, eps = levels[0], next(draws)
@@ -149,7 +146,7 @@ def elbo(
 
 
 def path_log_ratio(
-    model: Denoiser, path: Sequence[Array], ts: Iterable[Any], *, variance: Variances = "beta_tilde",
+    model: Denoiser, path: Sequence[Array], ts: grids.Times, *, variance: Variances = "beta_tilde",
     prior: Callable[[Array], Array] | None = None,
 ) -> Array:  # fmt: skip
     """ln p(x_{0:T}) − ln q(x_{1:T} | x_0) of a path: the bound before any expectation.
@@ -193,10 +190,7 @@ def path_log_ratio(
     check_denoiser(model)
     levels = grids.levels(model.process, ts)
     variances = reverse_variances(levels, variance)
-    if len(path) != len(levels) + 1:
-        raise ValueError(f"path must hold a point for each of {len(levels)} times, and x_0; got {len(path)}.")
-    for points in path:
-        check_points(points, model.dim, "path")
+    checks.check_path(path, len(levels), model.dim)
     data = model.process.at(0.0)
     ratio = (prior or model.process.prior_log_density)(path[0])
     for (now, then), var, (x, y) in zip(pairwise([*levels, data]), variances, pairwise(path), strict=True):
@@ -206,7 +200,7 @@ def path_log_ratio(
     return ratio
 
 
-def forward_path(process: Process, x0: Array, ts: Iterable[Any], rng: Any) -> list[Array]:
+def forward_path(process: Process, x0: Array, ts: grids.Times, rng: Any) -> list[Array]:
     """Draw a path of the forward process, step by step by its transitions.
 
     Parameters
@@ -228,7 +222,7 @@ def forward_path(process: Process, x0: Array, ts: Iterable[Any], rng: Any) -> li
     Raises
     ------
     TypeError, ValueError
-        For times that do not fall within (0, 1], and what is no process or rng.
+        For times that do not fall within (0, 1], and what is no process, generator or seed.
 
     References
     ----------
@@ -240,9 +234,9 @@ def forward_path(process: Process, x0: Array, ts: Iterable[Any], rng: Any) -> li
     >>> len(td.forward_path(td.VP(), np.zeros((2, 1)), [1.0, 0.5, 0.1], rng=0))
     4
     """
-    check_process(process)
-    check_array("x0", x0)
-    rng, path = as_generator(rng), [x0]
+    checks.check_process(process)
+    checks.check_array("x0", x0)
+    rng, path = checks.as_generator(rng), [x0]
     levels = [*grids.levels(process, ts), process.at(0.0)]
     for now, then in reversed(list(pairwise(levels))):
         a, var = transition(now, then)
@@ -250,12 +244,12 @@ def forward_path(process: Process, x0: Array, ts: Iterable[Any], rng: Any) -> li
     return path[::-1]
 
 
-def optimal_variances(model: Denoiser, x0: Array, ts: Iterable[Any], rng: Any) -> np.ndarray:
-    """The variances of the reverse chain with the least −ELBO, whatever x̂_0 is worth: β̃ + c_0² E‖x_0 − x̂_0‖²/d.
+def optimal_variances(model: Denoiser, x0: Array, ts: grids.Times, rng: Any) -> np.ndarray:
+    """The variances of the reverse chain with the least −ELBO, for any x̂_0, good or bad: β̃ + c_0² E‖x_0 − x̂_0‖²/D.
 
-    It extends Analytic-DPM, whose x̂_0 is exact; the last is that of the Gaussian decoder. The expectation is over the
-    points, with one draw of noise at each time: let them be training points, since what is fitted to the points that it
-    judges bounds nothing.
+    β̃ and c_0 are those of `posterior`, and D is the number of coordinates. Analytic-DPM has it for an exact x̂_0, and
+    its sequel for any; the last is that of the Gaussian decoder. The expectation is over the points, with one draw of
+    noise at each time: let them be training points, since what is fitted to the points that it judges bounds nothing.
 
     Parameters
     ----------
@@ -276,11 +270,11 @@ def optimal_variances(model: Denoiser, x0: Array, ts: Iterable[Any], rng: Any) -
     Raises
     ------
     TypeError, ValueError
-        For times that do not fall within (0, 1], no points, and an rng that is none.
+        For times that do not fall within (0, 1], no points, and an rng that is neither a generator nor a seed.
 
     References
     ----------
-    Bao et al. 2022 (Analytic-DPM), Thm. 1.
+    Bao et al. 2022 (Analytic-DPM), Thm. 1; Bao et al. 2022, Estimating the Optimal Covariance with Imperfect Mean.
 
     Examples
     --------
@@ -289,11 +283,9 @@ def optimal_variances(model: Denoiser, x0: Array, ts: Iterable[Any], rng: Any) -
     >>> td.optimal_variances(model, x0, [0.9, 0.5, 0.1], rng=1).shape
     (3,)
     """
-    check_denoiser(model)
-    check_points(x0, model.dim, "x0")
+    rng, levels, variances = checks.as_generator(rng), walk.levels(model, x0, ts, "x0"), []
     if x0.shape[0] == 0:
         raise ValueError("optimal_variances needs points to fit to; got none.")
-    rng, levels, variances = as_generator(rng), grids.levels(model.process, ts), []
     for now, then in pairwise([*levels, model.process.at(0.0)]):
         error = to_numpy(x0 - model.x0(now.perturb(x0, normal_like(rng, x0)), now))
         _, c_0, beta_tilde = posterior(now, then)
@@ -304,12 +296,9 @@ def optimal_variances(model: Denoiser, x0: Array, ts: Iterable[Any], rng: Any) -
 def reverse_variances(levels: list[Level], variance: Variances) -> list[float]:
     """The variance of p(x_s | x_t) for each pair of the levels, and last of the reconstruction."""
     if not isinstance(variance, str):
-        values = np.asarray(to_numpy(variance), dtype=np.float64)
-        if values.shape != (len(levels),) or not np.all(values > 0):
-            raise ValueError(f"variance must be positive, one for each of {len(levels)} times; got {values}.")
-        return values.tolist()
-    check_choice("variance", variance, ("beta_tilde", "beta"))
-    check_signal(levels[-1], "take more steps, from which the last goes to the data")
+        return checks.as_variances(variance, len(levels)).tolist()
+    checks.check_choice("variance", variance, ("beta_tilde", "beta"))
+    checks.check_signal(levels[-1], "take more steps, from which the last goes to the data")
     named = [posterior(*pair)[2] if variance == "beta_tilde" else transition(*pair)[1] for pair in pairwise(levels)]
     return [*named, (levels[-1].sigma / levels[-1].alpha) ** 2]
 
@@ -333,11 +322,7 @@ def log_bins(x: Array, mean: Array, var: float) -> Array:
     x lies on the 256 levels −1, −1 + 2/255, …, 1; each bin reaches 1/255 to both sides, the first to −∞ and the last
     to ∞. ValueError for x off the levels.
     """
-    levels, guess = to_numpy(x).astype(np.float64), to_numpy(mean).astype(np.float64)
-    index = (levels + 1) * (BINS - 1) / 2
-    nearest = np.rint(index)
-    if not np.all((np.abs(index - nearest) < 1e-2) & (nearest >= 0) & (nearest < BINS)):
-        raise ValueError(f"decoder 'bins' is for pixels on the {BINS} levels from −1 to 1; some of these are not.")
+    levels, guess = checks.as_pixels(x, BINS), to_numpy(mean).astype(np.float64)
     std, half = math.sqrt(var), 1 / (BINS - 1)
     low = np.where(levels < -1 + half, -np.inf, (levels - half - guess) / std)
     high = np.where(levels > 1 - half, np.inf, (levels + half - guess) / std)
@@ -345,8 +330,8 @@ def log_bins(x: Array, mean: Array, var: float) -> Array:
 
 
 def log_normal_mass(low: Any, high: Any) -> np.ndarray:
-    """ln (Φ(high) − Φ(low)), low < high, in both tails as well; good to 1e-16/(high − low)."""
-    from scipy.special import log_ndtr  # nobody else waits for its import
+    """ln (Φ(high) − Φ(low)), low < high, in both tails as well; the mass is good to 1e-16/(high − low), relatively."""
+    from scipy.special import log_ndtr  # imported here, since it is slow to import
 
     mirrored = low > 0  # Φ(b) − Φ(a) = Φ(−a) − Φ(−b), and Φ is precise on the left
     a, b = np.where(mirrored, -high, low), np.where(mirrored, -low, high)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinydiff.backend import Array, cast, normal_like, to_numpy
-from tinydiff.checks import as_generator, check_finite, check_range, class_probabilities, two_samples
+from tinydiff.checks import as_generator, check_count, check_finite, check_range, class_probabilities, two_samples
 from tinydiff.denoisers import Denoiser, check_denoiser, check_same_process
 from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.exact.oracle import Oracle
@@ -42,7 +42,7 @@ def sliced_w2(x: Array, y: Array, *, rng: Any, directions: int = 256) -> float:
     Raises
     ------
     TypeError, ValueError
-        For samples of other shapes, not finite or empty, and an rng that is none.
+        For samples of other shapes, not finite or empty, and an rng that is neither a generator nor a seed.
 
     References
     ----------
@@ -55,7 +55,7 @@ def sliced_w2(x: Array, y: Array, *, rng: Any, directions: int = 256) -> float:
     >>> td.sliced_w2(x, x + 2.0, rng=0, directions=4) > 0
     True
     """
-    check_range("directions", directions, 1)
+    check_count("directions", directions)
     (x, y), rng = two_samples(x, y, alike=True), as_generator(rng)
     u = rng.standard_normal((x.shape[1], directions))
     u /= np.sqrt(np.sum(u * u, axis=0))
@@ -67,7 +67,7 @@ def energy_distance(x: Array, y: Array) -> float:
     """The energy distance, 2 E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖, over the samples' points.
 
     It is 0 or more, and 0 only where the two samples agree. In one dimension it is the square of SciPy's
-    energy_distance. Between two samples of one law it is 1/N + 1/M times E‖X − X′‖ on average.
+    energy_distance. Between two samples of one law it is (1/N + 1/M) E‖X − X′‖ on average.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def mode_coverage(data: GaussianMixture, x: Array, *, rng: Any) -> Coverage:
     Raises
     ------
     TypeError, ValueError
-        For samples that are not finite or of another shape, and an rng that is none.
+        For samples that are not finite or of another shape, and an rng that is neither a generator nor a seed.
 
     References
     ----------
@@ -236,7 +236,7 @@ def memorisation(x: Array, seen: Array, unseen: Array) -> tuple[float, float]:
 
     References
     ----------
-    Meehan et al. 2020.
+    After Meehan et al. 2020, who rank distances to the training points.
 
     Examples
     --------
@@ -250,7 +250,7 @@ def memorisation(x: Array, seen: Array, unseen: Array) -> tuple[float, float]:
 
 
 def nearest(x: Array, y: Array, size: int = 500) -> tuple[np.ndarray, np.ndarray]:
-    """The point of y nearest to each x, and its distance: a sample beside it shows whether it is a copy.
+    """The point of y nearest to each x, and its distance: beside it a sample shows whether it is a copy.
 
     Parameters
     ----------
@@ -369,7 +369,7 @@ def against_truth(
     x : (N, D)
         The samples of the model.
     true, again : (M, D), (N, D)
-        True points, and others of them.
+        True points, and other true points, as many as samples.
 
     Returns
     -------
@@ -390,8 +390,8 @@ def against_truth(
 def denoising(model: Denoiser, oracle: Oracle, t: float, *, n: int = 2000, rng: Any) -> tuple[float, float]:
     """How well a model denoises at one time: its loss E‖ε − ε̂‖²/d, and its excess E‖ε̂ − ε*‖²/d over the exact ε*.
 
-    The loss is the floor plus the excess; the excess is measured pairwise, so it has no noise of its own where the
-    model is good.
+    In expectation the loss is the floor, `oracle.floor(t)`, plus the excess; the excess is measured at the same points,
+    so it has no noise of its own where the model is good.
 
     Parameters
     ----------
@@ -414,7 +414,8 @@ def denoising(model: Denoiser, oracle: Oracle, t: float, *, n: int = 2000, rng: 
     Raises
     ------
     TypeError, ValueError
-        For two processes or dimensions, n under 1, and an rng that is none.
+        For a model of another process or dimension than the oracle, n under 1, and an rng that is neither a generator
+        nor a seed.
 
     References
     ----------
@@ -429,7 +430,7 @@ def denoising(model: Denoiser, oracle: Oracle, t: float, *, n: int = 2000, rng: 
     """
     check_denoiser(model)
     check_same_process(model=model, oracle=oracle)
-    check_range("n", n, 1)
+    check_count("n", n)
     rng = as_generator(rng)
     x0 = oracle.data.sample(rng, n)
     eps = normal_like(rng, x0)

@@ -11,18 +11,19 @@ so that C_k = U_k diag(variances_k) U_kᵀ. Diffusion, α²C + σ²I, never turn
 Everything is complex-safe (no abs, no conj, maxima of the real part), so that complex steps can check derivatives.
 """
 
-import copy
 import math
 from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 
-from tinydiff.backend import Array, cast, in_chunks, is_complex, log_sum_exp, namespace, to_numpy
-from tinydiff.checks import as_generator, as_labels, check_points, check_rows, mixture_parameters, own_labels
+from tinydiff import checks
+from tinydiff.backend import Array, cast, changed, in_chunks, is_complex, log_sum_exp, namespace, to_numpy
 from tinydiff.processes import Level, posterior
 
 LOG_2PI = math.log(2 * math.pi)
+NO_LABELS = "this mixture has no labels: pass labels=(K,) when you make it."
+PARAMETERS = ("log_weights", "centres", "variances", "axes")
 
 
 class GaussianMixture:
@@ -57,9 +58,9 @@ class GaussianMixture:
     """
 
     def __init__(self, weights: Array, means: Array, covariances: Array, labels: Array | None = None) -> None:
-        w, m, c = mixture_parameters(weights, means, covariances)
+        w, m, c = checks.mixture_parameters(weights, means, covariances)
         variances, self.axes = np.linalg.eigh(c)
-        self.labels = own_labels(labels, len(w))
+        self.labels = checks.own_labels(labels, len(w))
         self.log_weights = np.log(w)[:, None]  # (K, 1)
         self.centres = m[:, None, :]  # (K, 1, D)
         self.variances = np.maximum(variances, 0.0)[:, None, :]  # (K, 1, D)
@@ -90,56 +91,55 @@ class GaussianMixture:
 
     @property
     def covariances(self) -> Array:
-        """C_k = U_k diag(λ_k) U_kᵀ, (K, D, D), or (K, 1|B, D, D)."""
-        xp = namespace(self.axes)
-        axes = self.axes[:, None, :, :]
-        return ((axes * self.variances[:, :, None, :]) @ xp.matrix_transpose(axes))[:, *self._shared]
+        """C_k, (K, D, D), or (K, 1|B, D, D) where a row has its own mixture."""
+        return self._covariances()[:, *self._shared]
+
+    def _covariances(self) -> Array:
+        """C_k = U_k diag(λ_k) U_kᵀ, (K, 1|B, D, D)."""
+        return (self.axes[:, None, :, :] * self.variances[:, :, None, :]) @ self._axes_t[:, None, :, :]
+
+    @property
+    def _rows(self) -> int:
+        """1 where all points share the mixture, and else B."""
+        return max(self.log_weights.shape[1], self.centres.shape[1])
 
     @property
     def _shared(self) -> tuple[Any, ...]:
-        return (0 if self.centres.shape[1] == self.log_weights.shape[1] == 1 else slice(None), ...)
+        return (0 if self._rows == 1 else slice(None), ...)
 
     # Other mixtures made from this one
 
-    def _with(self, **parameters: Array) -> Self:
-        other = copy.copy(self)
-        other.__dict__.update(parameters)
-        return other
-
     def cast(self, x: Array) -> Self:
         """The same mixture in the namespace, device and dtype of points x (B, D)."""
-        check_points(x, self.dim)
-        check_rows("the mixture, or its labels,", max(self.log_weights.shape[1], self.centres.shape[1]), x.shape[0])
-        names = ("log_weights", "centres", "variances", "axes")
-        return self._with(**{name: cast(getattr(self, name), x) for name in names})
+        checks.check_points(x, self.dim)
+        checks.check_rows("the mixture, or its labels,", self._rows, x.shape[0])
+        return changed(self, **{name: cast(getattr(self, name), x) for name in PARAMETERS})
 
     def rows(self, rows: slice) -> Self:
         """The mixtures of some rows, where each row has its own; a shared one is for all."""
-        names = ("log_weights", "centres", "variances")
-        own = {name: a for name in names if (a := getattr(self, name)).shape[1] > 1}
-        return self._with(**{name: a[:, rows, ...] for name, a in own.items()})
+        own = {name: a for name in PARAMETERS[:3] if (a := getattr(self, name)).shape[1] > 1}
+        return changed(self, **{name: a[:, rows, ...] for name, a in own.items()})
 
     def diffused(self, alpha: Any, sigma: Any) -> Self:
         """The law of α x + σ ε: means α m, covariances α² C + σ² I.
 
         Columns give one law for each row; they must be of the mixture's own kind, to which `cast(x)` brings it.
         """
-        return self._with(centres=alpha * self.centres, variances=alpha**2 * self.variances + sigma**2)
+        return changed(self, centres=alpha * self.centres, variances=alpha**2 * self.variances + sigma**2)
 
     def shifted(self, c: Array) -> Self:
         """The law of x + c for c (D,) or (B, D)."""
-        return self._with(centres=self.centres + c)
+        return changed(self, centres=self.centres + c)
 
     def given(self, labels: Array) -> Self:
         """The mixture of the components of one class, or of labels (B,), one class for each row; −1 keeps them all."""
-        if self.labels is None:
-            raise ValueError("this mixture has no labels: pass labels=(K,) when you make it.")
-        wanted = as_labels(labels, np.unique(self.labels))
-        keep = cast(np.where((self.labels[:, None] == wanted) | (wanted == -1), 0.0, -np.inf), self.log_weights)
+        own = checks.given_labels(self.labels, NO_LABELS)
+        wanted = checks.as_labels(labels, np.unique(own))
+        keep = cast(np.where((own[:, None] == wanted) | (wanted == -1), 0.0, -np.inf), self.log_weights)
         log_weights = self.log_weights + keep
         if not np.all(np.any(np.isfinite(to_numpy(log_weights)), axis=0)):
             raise ValueError("no component is left: this mixture is already conditioned on another class.")
-        return self._with(log_weights=log_weights - log_sum_exp(log_weights))
+        return changed(self, log_weights=log_weights - log_sum_exp(log_weights))
 
     def posterior(self, x: Array, alpha: Any, sigma: Any) -> Self:
         """q(x_0 | α x_0 + σ ε = x) for each row of x (B, D): Bayes' rule in each component, then between them.
@@ -149,7 +149,8 @@ class GaussianMixture:
         prior = self.cast(x)
         noisy = prior.diffused(alpha, sigma)
         gain = alpha * prior.variances / noisy.variances
-        return prior._with(
+        return changed(
+            prior,
             log_weights=noisy._log_responsibilities(x),
             centres=prior.centres + (gain * noisy._along_axes(x)) @ noisy._axes_t,
             variances=prior.variances * sigma**2 / noisy.variances,
@@ -170,31 +171,22 @@ class GaussianMixture:
         With C in blocks of known (k) and unknown (u): mean m_u + C_uk C_kk⁻¹ (x_k − m_k), covariance
         C_uu − C_uk C_kk⁻¹ C_ku, and weights in proportion to w N(x_k; m_k, C_kk).
         """
-        check_points(x, self.dim)
-        known = np.asarray(to_numpy(mask))
-        if known.dtype != bool or known.shape != (self.dim,) or known.all() or not known.any():
-            raise ValueError(f"mask must be boolean, ({self.dim},), with some true and some false; got {mask}.")
+        checks.check_points(x, self.dim)
         if self.centres.shape[1] > 1:
             raise ValueError("this mixture is already one for each row.")
+        k, u = checks.known_and_unknown(mask, self.dim)
         m, c, y = to_numpy(self.means), to_numpy(self.covariances), to_numpy(x)
-        u, k = np.flatnonzero(~known), np.flatnonzero(known)
         var, axes = np.linalg.eigh(c[:, k[:, None], k])
         if var.min() <= 0:
-            raise ValueError(
-                "a component has no spread along the known coordinates: it has no density to condition on."
-            )
-        marginal = self._with(
-            log_weights=to_numpy(self.log_weights), centres=m[:, None, k], variances=var[:, None, :], axes=axes
-        )
+            raise ValueError("a component has no spread along the known coordinates, so no density to condition on.")
+        log_weights = to_numpy(self.log_weights)
+        marginal = changed(self, log_weights=log_weights, centres=m[:, None, k], variances=var[:, None, :], axes=axes)
         gain = c[:, u[:, None], k] @ (axes / var[:, None, :]) @ axes.swapaxes(1, 2)  # (K, U, D − U)
+        log_weights = marginal._log_responsibilities(y[:, k])
+        centres = m[:, None, u] + (y[:, k] - m[:, None, k]) @ gain.swapaxes(1, 2)
         variances, axes = np.linalg.eigh(c[:, u[:, None], u] - gain @ c[:, k[:, None], u])
-        parameters = {
-            "log_weights": marginal._log_responsibilities(y[:, k]),
-            "centres": m[:, None, u] + (y[:, k] - m[:, None, k]) @ gain.swapaxes(1, 2),
-            "variances": np.maximum(variances, 0.0)[:, None, :],
-            "axes": axes,
-        }
-        return self._with(**{name: cast(value, x) for name, value in parameters.items()})
+        parameters = log_weights, centres, np.maximum(variances, 0.0)[:, None, :], axes
+        return changed(self, **{name: cast(a, x) for name, a in zip(PARAMETERS, parameters, strict=True)})
 
     # What a mixture says of points x (B, D)
 
@@ -272,10 +264,8 @@ class GaussianMixture:
     def moments(self) -> tuple[Array, Array]:
         """Mean (B, D) and covariance (B, D, D) of each row's mixture; B = 1 where all share one."""
         xp = namespace(self.centres)
-        mean = self._mean()
+        mean, within = self._mean(), self._covariances()
         apart = self.centres - mean
-        axes = self.axes[:, None, :, :]
-        within = (axes * self.variances[:, :, None, :]) @ xp.matrix_transpose(axes)
         between = apart[:, :, :, None] * apart[:, :, None, :]
         return mean, xp.sum(xp.exp(self.log_weights)[:, :, None, None] * (within + between), axis=0)
 
@@ -283,26 +273,15 @@ class GaussianMixture:
 
     def sample(self, rng: Any, n: int, labels: bool = False) -> Any:
         """n draws (n, D), and with labels=True their classes (n,). A mixture for each row wants n equal to the rows."""
-        rng = as_generator(rng)
-        log_weights, centres, variances, axes = map(
-            to_numpy, (self.log_weights, self.centres, self.variances, self.axes)
-        )
-        rows = max(log_weights.shape[1], centres.shape[1])
-        if rows not in (1, n):
-            raise ValueError(f"there is one mixture for each of {rows} rows, so n must be {rows}; got {n}.")
+        rng = checks.as_generator(rng)
+        checks.check_draws(n, self._rows)
+        log_weights, centres, variances, axes = (to_numpy(getattr(self, name)) for name in PARAMETERS)
         edges = np.cumsum(np.exp(log_weights), axis=0)[:-1]
         k = np.sum(edges < rng.random(n), axis=0)  # (n,)
-        mean, var = (
-            np.broadcast_to(a, (len(a), rows, self.dim))[k, np.arange(n) if rows > 1 else 0]
-            for a in (centres, variances)
-        )
+        mean, var = (np.broadcast_to(a, (len(a), n, self.dim))[k, np.arange(n)] for a in (centres, variances))
         z = np.sqrt(var) * rng.standard_normal((n, self.dim))
         x = cast(mean + (axes[k] @ z[:, :, None])[:, :, 0], self.like)
-        if not labels:
-            return x
-        if self.labels is None:
-            raise ValueError("this mixture has no labels: pass labels=(K,) when you make it.")
-        return x, self.labels[k]
+        return (x, checks.given_labels(self.labels, NO_LABELS)[k]) if labels else x
 
     def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
         """Points (M, D) and weights (M,) with Σ w f(x) = E_q f(x), in one or two dimensions.

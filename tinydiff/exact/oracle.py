@@ -9,7 +9,6 @@ what a network that could fit everything would learn: it samples the training da
 Shapes: B rows, D coordinates; x (B, D); t a number, (B,) or a level.
 """
 
-import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,13 +16,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinydiff.backend import Array, in_chunks, log_softmax, namespace, to_numpy
-from tinydiff.checks import as_generator
+from tinydiff.backend import Array, changed, in_chunks, log_softmax, namespace, to_numpy
+from tinydiff.checks import as_generator, check_process
 from tinydiff.denoisers import Denoiser, Pull
 from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.exact.points import Points
 from tinydiff.processes import Process
-from tinydiff.processes.base import check_process
 
 
 class Oracle(Denoiser):
@@ -100,16 +98,11 @@ class Oracle(Denoiser):
 
     def given(self, labels: Array) -> Self:
         """The exact denoiser of the given classes: one for all rows or (B,), −1 for no condition."""
-        return self._of(self.unconditional.given(labels))
+        return changed(self, data=self.unconditional.given(labels))
 
     def rows(self, rows: slice) -> Self:
         """The same for some rows of a batch, which its labels follow."""
-        return self._of(self.data.rows(rows))
-
-    def _of(self, data: Any) -> Self:
-        other = copy.copy(self)
-        other.data = data
-        return other
+        return changed(self, data=self.data.rows(rows))
 
     def log_density(self, x: Array, t: Any) -> Array:
         """ln q_t(x) in nats, (B,)."""

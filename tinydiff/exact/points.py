@@ -5,14 +5,13 @@ Its denoiser is a softmax average of the points, which is what a network that co
 Shapes: B rows, D coordinates, N data points; x (B, D); α and σ are numbers, or columns (B, 1).
 """
 
-import copy
 from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 
-from tinydiff.backend import Array, cast, chunks, is_complex, namespace, real_part, to_numpy
-from tinydiff.checks import as_generator, as_labels, check_data, check_points, check_rows, own_labels
+from tinydiff.backend import Array, cast, changed, chunks, is_complex, namespace, real_part, to_numpy
+from tinydiff.checks import as_generator, as_labels, check_data, check_points, check_rows, given_labels, own_labels
 from tinydiff.exact.mixture import LOG_2PI
 
 
@@ -46,11 +45,6 @@ class Points:
         """1/N for each point, (N,)."""
         return np.full(self.points.shape[0], 1 / self.points.shape[0])
 
-    def _with(self, **parameters: Any) -> Self:
-        other = copy.copy(self)
-        other.__dict__.update(parameters)
-        return other
-
     def cast(self, x: Array) -> Self:
         """The same law: its points move to the kind of x a chunk at a time."""
         check_points(x, self.dim)
@@ -59,13 +53,12 @@ class Points:
 
     def diffused(self, alpha: Any, sigma: Any) -> Self:
         """The law of α y + σ ε."""
-        return self._with(alpha=alpha, sigma=sigma)
+        return changed(self, alpha=alpha, sigma=sigma)
 
     def given(self, labels: Array) -> Self:
         """The points of one class, or of labels (B,), one class for each row; −1 keeps them all."""
-        if self.labels is None:
-            raise ValueError("these points have no labels: Oracle(points, process, labels=).")
-        return self._with(wanted=as_labels(labels, np.unique(self.labels)))
+        own = given_labels(self.labels, "these points have no labels: Oracle(points, process, labels=).")
+        return changed(self, wanted=as_labels(labels, np.unique(own)))
 
     def sample(self, rng: Any, n: int) -> Array:
         """n draws (n, D), for a scalar α and σ; of the wanted class, or of one class for each of n rows."""
@@ -148,7 +141,7 @@ class Points:
     def rows(self, rows: slice) -> Self:
         """The same law, as some rows of x have it: α, σ and the wanted classes follow their rows."""
         own = {name: getattr(self, name) for name in ("alpha", "sigma", "wanted")}
-        return self._with(**{n: c[rows, ...] for n, c in own.items() if getattr(c, "ndim", 0) and c.shape[0] > 1})
+        return changed(self, **{n: c[rows, ...] for n, c in own.items() if getattr(c, "ndim", 0) and c.shape[0] > 1})
 
     def _keep(self, some: slice, y: Array) -> Array:
         """0 for the points of the wanted class and −∞ for the others, (1|B, n)."""

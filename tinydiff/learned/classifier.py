@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 
 from tinydiff.backend import Array, cast, log_softmax, namespace
-from tinydiff.checks import as_labels, check_library, check_theta
+from tinydiff.checks import as_labels, check_library, check_process, check_theta
 from tinydiff.learned.network import TimeMLP, input_scale, network_inputs
 from tinydiff.learned.objective import Weight, simple_weight, weigh
 from tinydiff.learned.train import TrainState, train
 from tinydiff.processes import Level, Process
-from tinydiff.processes.base import check_process
 
 
 def cross_entropy(

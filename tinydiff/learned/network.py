@@ -24,11 +24,10 @@ import numpy as np
 
 from tinydiff.backend import Array, cast, chunks, namespace
 from tinydiff.checks import as_generator, as_labels, check_library, check_points, check_range, check_rows, check_theta
-from tinydiff.denoisers import Denoiser, Pull
+from tinydiff.denoisers import FromPrediction, Pull
 from tinydiff.learned.layers import embedding, fourier_features, layer_norm, linear, modulate, silu
-from tinydiff.predictions import Prediction, check_prediction, to_eps, to_x0
+from tinydiff.predictions import Prediction, check_prediction
 from tinydiff.processes import LOG_SNR_END, Level, Process
-from tinydiff.processes.base import check_process
 
 ROWS = 8192
 """Rows that a denoiser computes at a time."""
@@ -192,7 +191,7 @@ def input_scale(now: Level) -> Any:
     return (now.alpha**2 + now.sigma**2) ** -0.5
 
 
-class NetworkDenoiser(Denoiser):
+class NetworkDenoiser(FromPrediction):
     """The denoiser of a trained network, which answers ε̂ = a x + b F and x̂_0 = a′ x + b′ F.
 
     Parameters
@@ -221,15 +220,15 @@ class NetworkDenoiser(Denoiser):
     """
 
     def __init__(self, network: TimeMLP, theta: Array, process: Process, labels: Any = None) -> None:
-        check_process(process)
         check_theta(network.size, theta)
         if network.outputs:
             raise ValueError(f"a denoiser has an output for each coordinate; this network has {network.outputs}.")
         if labels is not None and not network.classes:
             raise ValueError("this network was made without classes: TimeMLP(..., classes=).")
-        self.network, self.theta, self.process, self.dim = network, theta, process, network.dim
+        like = namespace(theta).reshape(theta[:0], (0, network.dim))
+        super().__init__(process, network.dim, network.prediction, like)
+        self.network, self.theta = network, theta
         self.labels = None if labels is None else as_labels(labels, np.arange(network.classes))
-        self.like = namespace(theta).reshape(theta[:0], (0, self.dim))
 
     def given(self, labels: Any) -> Self:
         """The same network conditioned on labels: (B,), or one for all rows; −1 is no condition."""
@@ -239,40 +238,18 @@ class NetworkDenoiser(Denoiser):
         """The same for some rows of a batch, which its labels follow."""
         return self if self.labels is None or len(self.labels) == 1 else self.given(self.labels[rows])
 
+    def output(self, x: Array, now: Level) -> Array:
+        """F, (B, D), some rows at a time."""
+        if x.shape[0] <= ROWS:
+            return self._forward(x, now)[0]
+        parts = [self.rows(rows)._forward(x[rows, :], now[rows])[0] for rows in chunks(x.shape[0], ROWS)]
+        return namespace(x).concat(parts)
+
+    def linearize_output(self, x: Array, now: Level) -> tuple[Array, Pull]:
+        """(F, pull) with pull(u) = uᵀ ∂F/∂x."""
+        y, pullback = self._forward(x, now)
+        return y, lambda u: input_scale(now) * pullback(u)
+
     def _forward(self, x: Array, now: Level) -> tuple[Array, Callable]:
         check_rows("labels", 1 if self.labels is None else len(self.labels), x.shape[0])
         return self.network(self.theta, *network_inputs(x, now), self.labels)
-
-    def _answer(self, rule: Callable, x: Array, t: Any) -> Array:
-        """a x + b F, for some rows at a time: the layers of all of them at once would take gigabytes."""
-        check_points(x, self.dim)
-        now = self.process.at(t, like=x)
-        a, b = rule(self.network.prediction, now)
-        if x.shape[0] <= ROWS:
-            return a * x + b * self._forward(x, now)[0]
-        parts = [self.rows(rows)._forward(x[rows, :], now[rows])[0] for rows in chunks(x.shape[0], ROWS)]
-        return a * x + b * namespace(x).concat(parts)
-
-    def __call__(self, x: Array, t: Any) -> Array:
-        """ε̂ = a x + b F(x, t), (B, D)."""
-        return self._answer(to_eps, x, t)
-
-    def x0(self, x: Array, t: Any) -> Array:
-        """x̂_0, computed from F directly, (B, D)."""
-        return self._answer(to_x0, x, t)
-
-    def _linearized(self, rule: Callable, x: Array, t: Any) -> tuple[Array, Pull]:
-        """a x + b F, and its pull, a u + b uᵀ ∂F/∂x: one forward pass for many pulls."""
-        check_points(x, self.dim)
-        now = self.process.at(t, like=x)
-        a, b = rule(self.network.prediction, now)
-        y, pullback = self._forward(x, now)
-        return a * x + b * y, lambda u: a * u + input_scale(now) * pullback(b * u)
-
-    def linearize(self, x: Array, t: Any) -> tuple[Array, Pull]:
-        """(ε̂, pull) with pull(u) = uᵀ ∂ε̂/∂x."""
-        return self._linearized(to_eps, x, t)
-
-    def linearize_x0(self, x: Array, t: Any) -> tuple[Array, Pull]:
-        """(x̂_0, pull) with pull(u) = uᵀ ∂x̂_0/∂x, from F directly."""
-        return self._linearized(to_x0, x, t)

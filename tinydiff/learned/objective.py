@@ -14,34 +14,34 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 
 from tinydiff import grids
 from tinydiff.backend import Array, namespace
+from tinydiff.checks import check_weight
 from tinydiff.learned.network import TimeMLP, network_inputs
 from tinydiff.predictions import target, to_eps
 from tinydiff.processes import Discrete, Level, Process
 from tinydiff.processes.base import strata
 
 Weight = Callable[[Level], Any]
-DrawTimes = Callable[[Process, np.random.Generator, int], np.ndarray]
+DrawTimes = Callable[[Process, Generator, int], np.ndarray]
 
 # How the times of a batch are drawn
 
 
-def uniform_times(process: Process, rng: np.random.Generator, n: int) -> np.ndarray:
+def uniform_times(process: Process, rng: Generator, n: int) -> np.ndarray:
     """n times, uniform from t_min to t_max, one in each of n equal strata."""
     return process.sample_times(rng, n)
 
 
-def log_snr_times(process: Process, rng: np.random.Generator, n: int) -> np.ndarray:
+def log_snr_times(process: Process, rng: Generator, n: int) -> np.ndarray:
     """n times whose log-SNR is uniform from end to end, one in each of n equal strata."""
     noisy, clean = grids.log_snr_ends(process)
     return np.clip(process.time(noisy + (clean - noisy) * strata(rng, n)), process.t_min, process.t_max)
 
 
-def logistic_times(
-    process: Process, rng: np.random.Generator, n: int, mean: float = 3.0, scale: float = 3.0
-) -> np.ndarray:
+def logistic_times(process: Process, rng: Generator, n: int, mean: float = 3.0, scale: float = 3.0) -> np.ndarray:
     """n times whose log-SNR is logistic, cut off at the ends: most of them where modes part, some everywhere."""
     ends = np.array(grids.log_snr_ends(process))
     low, high = 1 / (1 + np.exp((mean - ends) / scale))  # the distribution function at both ends
@@ -80,19 +80,8 @@ def x0_weight(now: Level) -> Any:
     return 1 / now.snr
 
 
-WEIGHTS: dict[str, Weight] = {
-    "simple": simple_weight, "vlb": vlb_weight, "min_snr": min_snr_weight, "x0": x0_weight,
-}  # fmt: skip
+WEIGHTS: dict[str, Weight] = {"simple": simple_weight, "vlb": vlb_weight, "min_snr": min_snr_weight, "x0": x0_weight}
 TIMES: dict[str, DrawTimes] = {"uniform": uniform_times, "log_snr": log_snr_times, "logistic": logistic_times}
-
-
-def named(kind: str, choice: Any, table: dict[str, Any]) -> Any:
-    """A function as it is, or the entry of the table that it names."""
-    if callable(choice):
-        return choice
-    if choice not in table:
-        raise ValueError(f"{kind} must be a function or one of {', '.join(table)}; got {choice!r}.")
-    return table[choice]
 
 
 def loss_and_grad(
@@ -116,6 +105,5 @@ def weigh(weight: Weight, now: Level) -> Array:
     """The weight of each row, in the columns of the level; ValueError where it is infinite."""
     with np.errstate(divide="ignore", over="ignore"):
         w = weight(now.host)
-    if not np.all(np.isfinite(w)):
-        raise ValueError("this weight is infinite at t = 1, where this process leaves no signal: take another weight.")
+    check_weight(w)
     return now.shaped(w)

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from array_api_compat import device
 
+from tinydiff import checks
 from tinydiff.backend import Array, cast, keep_freed_memory, namespace, normal_like
-from tinydiff.checks import as_generator, as_labels, check_choice, check_data, check_range, check_scale
 from tinydiff.learned.network import NetworkDenoiser, TimeMLP
-from tinydiff.learned.objective import TIMES, WEIGHTS, DrawTimes, Weight, loss_and_grad, named
+from tinydiff.learned.objective import TIMES, WEIGHTS, DrawTimes, Weight, loss_and_grad
 from tinydiff.learned.optim import Adam, AdamState, clip, cosine_decay, ema_update
 from tinydiff.learned.targets import batch_means
 from tinydiff.processes import VP, Process
-from tinydiff.processes.base import check_process
+from tinydiff.progress import watched
 
 T = TypeVar("T")
 
@@ -82,7 +82,8 @@ def fit(
     Raises
     ------
     TypeError, ValueError
-        For arguments out of range, data far from unit scale, not finite or of another shape, and an rng that is none.
+        For arguments out of range, data far from unit scale, not finite or of another shape, and an rng that is neither
+        a generator nor a seed.
     FloatingPointError
         Where the loss or its gradient stops being finite.
 
@@ -97,23 +98,11 @@ def fit(
     >>> td.sample(model, 3, rng=1).shape
     (3, 2)
     """
-    network = TimeMLP(_dim(data)) if network is None else network
+    network = TimeMLP(checks.dim_of(data)) if network is None else network
     states: Iterable[TrainState] = train(network, process, data, rng=rng, **options)
     if progress:
-        states = _with_bar(states, options.get("steps", STEPS))
+        states = watched(states, options.get("steps", STEPS))
     return NetworkDenoiser(network, last(states).ema, process)
-
-
-def _with_bar(states: Iterable[TrainState], steps: int) -> Iterator[TrainState]:
-    """The same states, behind a progress bar that shows a smoothed loss."""
-    from tqdm.auto import tqdm
-
-    smooth = float("nan")
-    with tqdm(states, total=steps, desc="training", unit="step", mininterval=0.2) as bar:
-        for state in bar:
-            smooth = state.loss if np.isnan(smooth) else 0.99 * smooth + 0.01 * state.loss
-            bar.set_postfix_str(f"loss {smooth:.4f}", refresh=False)
-            yield state
 
 
 def train(
@@ -183,14 +172,14 @@ def train(
     >>> [state.step for state in td.train(network, td.VP(), td.toys.ring8(), steps=3, batch=64, rng=0)]
     [1, 2, 3]
     """
-    weight_of, draw_times = named("weight", weight, WEIGHTS), named("times", times, TIMES)
-    check_process(process)
-    rng = as_generator(rng)
+    weight_of, draw_times = checks.chosen("weight", weight, WEIGHTS), checks.chosen("times", times, TIMES)
+    checks.check_process(process)
+    rng = checks.as_generator(rng)
     for name, value in (("steps", steps), ("batch", batch), ("lr", lr), ("max_norm", max_norm)):
-        check_range(name, value, 0, open_low=True)
+        checks.check_range(name, value, 0, open_low=True)
     for name, value in (("ema", ema), ("label_dropout", label_dropout)):
-        check_range(name, value, 0, 1)
-    check_choice("targets", targets, ("batch", "single"))
+        checks.check_range(name, value, 0, 1)
+    checks.check_choice("targets", targets, ("batch", "single"))
     draw = batches(data, network.dim, network.classes or network.outputs)
     adam = Adam(lr=cosine_decay(lr, steps, warmup=steps // 50))
     if state is None:
@@ -199,10 +188,8 @@ def train(
     else:
         rng.bit_generator.state = state.rng_state
         if like is not None:
-            mu, nu = (cast(a, like) for a in (state.adam.mu, state.adam.nu))
-            state = state._replace(
-                theta=cast(state.theta, like), ema=cast(state.ema, like), adam=AdamState(mu, nu, state.adam.count)
-            )
+            averages = AdamState(cast(state.adam.mu, like), cast(state.adam.nu, like), state.adam.count)
+            state = state._replace(theta=cast(state.theta, like), ema=cast(state.ema, like), adam=averages)
     keep_freed_memory()
 
     def states(state: TrainState) -> Iterator[TrainState]:
@@ -230,32 +217,16 @@ def train(
 def batches(data: Any, dim: int, classes: int) -> Callable[[np.random.Generator, int], tuple[Array, np.ndarray | None]]:
     """A function (rng, n) -> (n random points (n, D), their labels (n,) or None) of any data that `train` takes."""
     if hasattr(data, "sample"):
-        if data.dim != dim:
-            raise ValueError(f"the network is for points of {dim} coordinates; the data have {data.dim}.")
+        checks.check_dim(data, dim)
         return lambda rng, n: data.sample(rng, n, labels=True) if classes else (data.sample(rng, n), None)
-    x, labels = data[:2] if isinstance(data, tuple) and len(data) > 1 else (data, None)
+    x, labels = checks.points_and_labels(data, dim, classes)
     xp = namespace(x)
-    check_data(x, dim)
-    check_scale(x)
-    if classes:
-        if labels is None or tuple(np.shape(labels)) != (x.shape[0],):
-            raise ValueError("the network has classes, so data must be a pair (points, labels) with a label a point.")
-        labels = as_labels(labels, np.arange(classes))
 
     def draw(rng: np.random.Generator, n: int) -> tuple[Array, np.ndarray | None]:
         rows = rng.integers(0, x.shape[0], n)
-        return xp.take(x, xp.asarray(rows, device=device(x)), axis=0), labels[rows] if classes else None
+        return xp.take(x, xp.asarray(rows, device=device(x)), axis=0), None if labels is None else labels[rows]
 
     return draw
-
-
-def _dim(data: Any) -> int:
-    """The number of coordinates of any data that `train` takes."""
-    if hasattr(data, "sample"):
-        return data.dim
-    x = data[0] if isinstance(data, tuple) and data else data
-    check_data(x)
-    return x.shape[1]
 
 
 def last(iterator: Iterable[T]) -> T:

@@ -1,7 +1,8 @@
 """A process is two functions of time; a level is a process at one time; all other coefficients follow from these.
 
 α and σ are evaluated on the host alone, in float64, so they are written in plain NumPy and serve every array library.
-Rates come from them by the complex step, Im α(t + ih)/h, which has no difference that could cancel.
+Rates come from them by the complex step, Im α(t + ih)/h, which has no difference that could cancel. The kind of an
+array is its library, dtype and device.
 
 Shapes: B rows; x, x0, eps (B, ...); a vector of times (B,), one for each row.
 """
@@ -16,14 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from tinydiff import checks
 from tinydiff.backend import Array, namespace, normal_like, scaling_rows, squared_norm
-from tinydiff.checks import as_generator, as_time, check_array, check_complex_step
 
 LOG_SNR_END = 14.0
-"""Beyond |log-SNR| = 14 (σ/α = 9e-4 or its inverse) an SDE or ODE has nothing left to do, and its drift explodes."""
-
-NO_SIGNAL = 1e-8
-"""An α below this leaves no signal, and what is divided by it is rounding."""
+"""At |log-SNR| = 14 σ/α is 9e-4, or its inverse: beyond it an SDE or ODE has next to nothing left to do."""
 
 H = 1e-30
 """The length of a complex step."""
@@ -43,7 +41,7 @@ class Process:
 
     References
     ----------
-    Song et al. 2021 (score SDE), §3; Kingma et al. 2021 (VDM), §3.1.
+    Song et al. 2021 (score SDE), §3; Kingma et al. 2021 (VDM), §3.1, and eq. 36 for f and g².
 
     Examples
     --------
@@ -88,50 +86,42 @@ class Process:
             For times outside [0, 1] or NaN, another number of times than rows, and a level of another process.
         """
         if like is not None:
-            check_array("x", like)
+            checks.check_array("x", like)
         if isinstance(t, Level):
             return t._of(self, like)
-        t = as_time(t)
-        return Level(self, t, *self._coefficients(t))._of(self, like)
-
-    def _coefficients(self, t: Any) -> list[Any]:
-        """[α, σ] on the host, numbers or (B,); ValueError where they are not what a process has."""
-        try:
-            pair = [c(t) + 0.0 * t for c in (self.alpha, self.sigma)]
-        except TypeError as error:
-            raise ValueError(f"alpha and sigma of {self} must take arrays of times ({error}): use NumPy.") from error
-        if not all(np.all((np.real(c) >= 0) & np.isfinite(c)) for c in pair):
-            raise ValueError(f"alpha and sigma of {self} must be finite and 0 or more; got {pair} at t = {t}.")
-        return pair if np.ndim(t) else [_number(c) for c in pair]
+        return Level(self, *checks.coefficients(self, t))._of(self, like)
 
     # What follows from α and σ, on the host: NumPy in, NumPy out
 
     def log_snr(self, t: Any) -> Any:
-        """λ(t) = ln α²/σ² in nats, +∞ where there is no noise: VDM's −γ, and twice DPM-Solver's λ."""
+        """λ(t) = ln(α²/σ²) in nats, +∞ where σ = 0: VDM's −γ, and twice DPM-Solver's λ."""
         return _log_ratio(self.alpha(t), self.sigma(t))
 
     def f(self, t: Any) -> Any:
-        """f = α̇/α, the rate of the drift f x of dx = f x dt + g dw."""
+        """f = α̇/α, the rate of the drift f x of dx = f x dt + g dw; ValueError where α < 1e-8 [VDM 36]."""
         assert self._sees_complex_steps
-        if not np.all(np.real(self.alpha(t)) >= NO_SIGNAL):
-            raise ValueError(f"f and g² divide by α, which is under {NO_SIGNAL:g} at t = {t}: {self} leaves no signal.")
+        if not np.all(np.real(self.alpha(t)) >= checks.NO_SIGNAL):
+            raise ValueError(
+                f"f and g² divide by α, which is under {checks.NO_SIGNAL:g} at t = {t}: {self} leaves no signal."
+            )
         return derivative(self.alpha, t) / self.alpha(t)
 
     def g2(self, t: Any) -> Any:
-        """g² = d(σ²)/dt − 2 f σ², the squared diffusion coefficient of dx = f x dt + g dw."""
-        return derivative(lambda t: self.sigma(t) ** 2, t) - 2 * self.f(t) * self.sigma(t) ** 2
+        """g² = d(σ²)/dt − 2 f σ², the squared diffusion of dx = f x dt + g dw; ValueError where α < 1e-8 [VDM 36]."""
+        f, sigma = self.f(t), self.sigma(t)
+        return derivative(lambda t: self.sigma(t) ** 2, t) - 2 * f * sigma**2
 
     @cached_property
     def _sees_complex_steps(self) -> bool:
         """True, or a ValueError that names the function whose complex step is not its derivative."""
-        for name, c in (("alpha", self.alpha), ("sigma", self.sigma)):
-            check_complex_step(name, c, derivative, self)
-        return True
+        return checks.check_complex_steps(self, derivative)
 
     def time(self, log_snr: Any) -> Any:
-        """The time at which the log-SNR is as given, the inverse of `log_snr`, clamped to what the process reaches.
+        """The time at which the log-SNR is as given: the inverse of `log_snr`.
 
-        Newton's method in u = ln t/(1 − t), in which λ is nearly a straight line, from a table, between its entries.
+        It is clamped to times over 0 at which α ≥ 1e-8. A table in u = ln(t/(1 − t)), in which λ is nearly a straight
+        line, gives an interval, within which two steps of Newton's method follow. ValueError where the log-SNR does not
+        fall.
         """
         u, lam = self._table
         wanted = np.clip(np.asarray(log_snr, dtype=np.float64), lam[-1], lam[0])
@@ -146,13 +136,12 @@ class Process:
 
     @cached_property
     def _table(self) -> tuple[np.ndarray, np.ndarray]:
-        """Values of u = ln t/(1 − t) and the log-SNR at each, which falls."""
+        """Values of u = ln(t/(1 − t)) and the log-SNR at each; ValueError where it does not fall."""
         u = np.linspace(-37, 30, 671)
-        t = _sigmoid(u)
-        alpha, sigma = self._coefficients(t)
-        kept = (alpha >= NO_SIGNAL) & (sigma > 0)
-        u, lam = u[kept], _log_ratio(alpha[kept], sigma[kept])
-        falls = np.diff(lam, prepend=np.inf) < 0  # and not only by less than a rounding
+        t, alpha, sigma = checks.coefficients(self, _sigmoid(u))
+        kept = (alpha >= checks.NO_SIGNAL) & (sigma > 0)
+        u, lam = u[kept], self.log_snr(t[kept])
+        falls = np.diff(lam, prepend=np.inf) < 0  # entries that are equal by rounding are left out
         if np.sum(falls) < 2 or np.any(np.diff(lam) > 1e-9):
             raise ValueError(f"the log-SNR of {self} must fall from t = 0 to 1: alpha falls, or sigma rises.")
         return u[falls], lam[falls]
@@ -161,7 +150,7 @@ class Process:
 
     @cached_property
     def t_min(self) -> float:
-        """The time of log-SNR +14, where the noise is 9e-4 of the signal: the last that a sampler evaluates."""
+        """The time of log-SNR +14, where the noise is 9e-4 of the signal: the last time of a grid."""
         return float(self.time(LOG_SNR_END))
 
     @cached_property
@@ -174,18 +163,18 @@ class Process:
         return t
 
     def sample_times(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """n times in [t_min, t_max], one in each of n equal strata: uniform, with less variance than n draws."""
+        """n ascending times in [t_min, t_max], one in each of n equal strata: uniform, less varied than n draws."""
         return self.t_min + (self.t_max - self.t_min) * strata(rng, n)
 
     @property
     def prior_std(self) -> float:
-        """√(α² + σ²) at t_max: the standard deviation in which data of unit variance arrive (VP: 1)."""
+        """√(α² + σ²) at t_max: the standard deviation of x at t_max where the data have unit variance (VP: 1)."""
         end = self.at(self.t_max)
         return math.hypot(end.alpha, end.sigma)
 
     def prior(self, rng: Any, n: int, like: Array) -> Array:
-        """n draws from p(x_T) = N(0, prior_std² I), (n, ...), of the kind and trailing shape of `like` (0, ...)."""
-        return self.prior_std * normal_like(as_generator(rng), like, (n, *like.shape[1:]))
+        """n draws from the prior N(0, prior_std² I), (n, ...), of the kind and trailing shape of `like` (0, ...)."""
+        return self.prior_std * normal_like(checks.as_generator(rng), like, (n, *like.shape[1:]))
 
     def prior_log_density(self, x: Array) -> Array:
         """ln N(x; 0, prior_std² I) in nats, (B, ...) → (B,)."""
@@ -193,9 +182,10 @@ class Process:
         return -0.5 * squared_norm(x) - x.shape[1] * (0.5 * math.log(2 * math.pi) + math.log(self.prior_std))
 
     def prior_gap(self, x0: Array) -> Array:
-        """KL(q(x_T | x_0) ‖ p(x_T)) in nats for each point, (B, ...) → (B,): the ELBO's L_T [DDPM 5].
+        """KL(q(x_t | x_0) ‖ prior) at t_max in nats for each point, (B, ...) → (B,): the ELBO's L_T [DDPM 5].
 
-        For VP it is ½ (ᾱ‖x_0‖² − d ᾱ − d ln(1 − ᾱ)) at T. Its mean over data bounds KL(q_T ‖ p_T).
+        With D coordinates, for VP, it is ½ (α²‖x_0‖² − D α² − D ln σ²). Its mean over data bounds the KL of x_t's law
+        from the prior.
         """
         x0, end = _flat(x0), self.at(self.t_max)
         shrink = (end.alpha / self.prior_std) ** 2
@@ -238,22 +228,23 @@ class Level:
 
     @property
     def log_snr(self) -> Any:
-        """λ = ln α²/σ² in nats; +∞ at t = 0."""
-        return self.shaped(_log_snr(self))
+        """λ = ln(α²/σ²) in nats; +∞ where σ = 0, as at t = 0."""
+        now = self.host
+        return self.shaped(_log_ratio(now.alpha, now.sigma))
 
     @property
     def snr(self) -> Any:
-        """α²/σ², the signal-to-noise ratio; ∞ at t = 0."""
-        return self.shaped(np.exp(_log_snr(self)))
+        """α²/σ², the signal-to-noise ratio; ∞ where σ = 0, as at t = 0."""
+        return self.shaped(np.exp(self.host.log_snr))
 
     @property
     def f(self) -> Any:
-        """f of dx = f x dt + g dw."""
+        """f of dx = f x dt + g dw; ValueError on a chain, and where α < 1e-8."""
         return self.shaped(self.process.f(self.t))
 
     @property
     def g2(self) -> Any:
-        """g² of dx = f x dt + g dw."""
+        """g² of dx = f x dt + g dw; ValueError on a chain, and where α < 1e-8."""
         return self.shaped(self.process.g2(self.t))
 
     def perturb(self, x0: Array, eps: Array) -> Array:
@@ -266,16 +257,17 @@ class Level:
 
         On `Straight` it is ε − x_0 at every t.
         """
-        now = self._of(self.process, x0)
-        alpha_dot, sigma_dot = (now.shaped(derivative(c, self.t)) for c in (self.process.alpha, self.process.sigma))
+        now, process = self._of(self.process, x0), self.process
+        assert process._sees_complex_steps
+        alpha_dot, sigma_dot = (now.shaped(derivative(c, self.t)) for c in (process.alpha, process.sigma))
         return alpha_dot * x0 + sigma_dot * eps
 
     def for_each(self, x: Array) -> Level:
-        """The level in columns, one for each row of x (B, ...), also where all rows have one time."""
+        """The level in columns, a number for each row of x (B, ...), as training needs it, also at one time for all."""
         return self.process.at(np.broadcast_to(self.t, x.shape[:1]), like=x)
 
     def __getitem__(self, rows: Any) -> Level:
-        """The level of some rows; one number is for all of them."""
+        """The level of some rows; a level at one time is that of any rows."""
         if not np.ndim(self.t):
             return self
         like = None if self.like is None else self.like[rows, ...]
@@ -287,13 +279,13 @@ class Level:
         return self if self.like is None else self.process.at(self.t)
 
     def shaped(self, c: Any) -> Any:
-        """A coefficient that was computed in float64, as this level has its own."""
+        """The coefficient c, computed in float64, as a number, a vector (B,) or columns, as α and σ are here."""
         if not getattr(self.t, "ndim", 0):
-            return _number(c)
+            return np.asarray(c).item() + 0.0  # NumPy's own scalars would turn float32 arrays into float64
         c = np.broadcast_to(c, self.t.shape)
         return c if self.like is None else scaling_rows(c, self.like)
 
-    def _of(self, process: Process, like: Array | None) -> Level:
+    def _of(self, process: Process, like: Array | None = None) -> Level:
         """The same level, as columns where `like` is given; ValueError if it is of another process or of other rows."""
         if self.process is not process and not same_process(self.process, process):
             raise ValueError(f"the level is one of {self.process}, and the model or formula has {process}.")
@@ -301,15 +293,15 @@ class Level:
             return self
         if like.shape[0] != len(self.t):
             raise ValueError(f"t must be a number, or one for each of {like.shape[0]} rows; got {len(self.t)} times.")
-        alpha, sigma = (scaling_rows(c, like) for c in process._coefficients(self.t))
+        alpha, sigma = (scaling_rows(c, like) for c in checks.coefficients(process, self.t)[1:])
         return Level(self.process, self.t, alpha, sigma, like)
 
 
 def transition(now: Level, then: Level) -> tuple[Any, Any]:
     """The coefficients (a, var) of q(x_t | x_s) = N(a x_s, var I), for s < t.
 
-    With a = α_t/α_s the variance is σ_t² − a²σ_s², computed without its cancellation as −σ_t² (e^{λ_t − λ_s} − 1). On
-    adjacent steps of a chain they are DDPM's a = √(1 − β_n) and var = β_n.
+    Here t is the time of `now` and s that of `then`; a = α_t/α_s, and the variance is σ_t² − a²σ_s² = σ_t² (1 −
+    SNR_t/SNR_s). On adjacent steps of a chain they are DDPM's a = √(1 − β_n) and var = β_n.
 
     Parameters
     ----------
@@ -338,7 +330,8 @@ def transition(now: Level, then: Level) -> tuple[Any, Any]:
     >>> print(f"{a**2:.3f} {var:.3f}")
     0.800 0.200
     """
-    return now.alpha / then.alpha, now.sigma**2 * _drop(now, then)
+    drop = _drop(now, then)
+    return now.alpha / then.alpha, now.sigma**2 * drop
 
 
 def posterior(now: Level, then: Level) -> tuple[Any, Any, Any]:
@@ -374,14 +367,16 @@ def posterior(now: Level, then: Level) -> tuple[Any, Any, Any]:
     >>> print(f"{c_t * now.alpha + c_0:.6f} {then.alpha:.6f}")
     0.442197 0.442197
     """
-    a, drop = now.alpha / then.alpha, _drop(now, then)
+    drop, a = _drop(now, then), now.alpha / then.alpha
     return a * then.sigma**2 / now.sigma**2, then.alpha * drop, then.sigma**2 * drop
 
 
 def _drop(now: Level, then: Level) -> Any:
-    """var_ts/σ_t² = 1 − e^{λ_t − λ_s}, from 0 to 1: how much of the SNR is lost between s and t."""
+    """var_ts/σ_t² = 1 − SNR_t/SNR_s, from 0 to 1: how much of the SNR is lost between s and t."""
     check_order(now, then)
-    return now.shaped(-np.expm1(_log_snr(now) - _log_snr(then)))
+    t, s = now.host, then.host
+    ratio = (t.alpha / s.alpha) * (s.sigma / t.sigma)
+    return now.shaped((1 - ratio) * (1 + ratio))
 
 
 def same_process(p: Process, q: Process) -> bool:
@@ -395,7 +390,8 @@ def same_process(p: Process, q: Process) -> bool:
     Returns
     -------
     bool
-        True for two that were made alike, pickled or copied, and for two classes that compute the same.
+        True for two that were made alike, pickled or copied, and for two classes that compute the same; two that
+        differ only between the nine times count as the same.
 
     Examples
     --------
@@ -403,51 +399,23 @@ def same_process(p: Process, q: Process) -> bool:
     >>> td.same_process(td.Discrete.linear(100), td.Discrete.linear(100)), td.same_process(td.VP(), td.Cosine())
     (True, False)
     """
-    if p is q or (type(p) is type(q) and _equal(p, q)):
+    if p is q or checks.equal(p, q):
         return True
     if not np.allclose([p.t_min, p.t_max], [q.t_min, q.t_max], rtol=1e-9, atol=0):
         return False
     ts = np.unique(p.nearest(np.linspace(p.t_min, p.t_max, 9)))
     try:
-        return all(np.allclose(f(ts), g(ts), rtol=1e-12) for f, g in ((p.alpha, q.alpha), (p.sigma, q.sigma)))
+        return all(
+            np.allclose(f(ts), g(ts), rtol=1e-12, atol=1e-15) for f, g in ((p.alpha, q.alpha), (p.sigma, q.sigma))
+        )
     except ValueError:  # one of them is a chain, which has no value between its steps
-        return False
-
-
-def _equal(p: Process, q: Process) -> bool:
-    """Whether they say themselves that they are, which is quick; arrays among their fields have no answer."""
-    try:
-        return bool(p == q)
-    except ValueError:
         return False
 
 
 def check_order(now: Level, then: Level) -> None:
     """Raise a ValueError unless they are levels of one process, with `then` nearer to the data."""
-    if now.process is not then.process and not same_process(now.process, then.process):
-        raise ValueError(f"now and then must be levels of one process; got {now.process} and {then.process}.")
-    if not _every(then.t.real < now.t.real):
-        raise ValueError(f"now comes first, and then is earlier, s < t; got t = {now.t} and s = {then.t}.")
-
-
-def check_process(process: Any) -> None:
-    """Raise a TypeError unless it is a process, made by calling its class."""
-    if isinstance(process, type) and issubclass(process, Process):
-        raise TypeError(f"process must be made by calling its class: td.{process.__name__}(), say.")
-    if not isinstance(process, Process):
-        raise TypeError(f"process must be a Process, such as td.VP(); got {process!r:.80}.")
-
-
-def check_signal(now: Level, instead: str) -> None:
-    """Raise a ValueError where α < 1e-8, for a formula that divides by it; `instead` says what to do."""
-    if not _every(now.host.alpha.real >= NO_SIGNAL):
-        raise ValueError(f"no signal is left at t = {now.t} (alpha < {NO_SIGNAL:g}), which is divided by: {instead}.")
-
-
-def check_noise(now: Level, instead: str) -> None:
-    """Raise a ValueError where σ = 0, for a formula that divides by it; `instead` says what to do."""
-    if not _every(now.host.sigma.real > 0):
-        raise ValueError(f"there is no noise at t = {now.t} (sigma is 0), which is divided by: {instead}.")
+    now._of(then.process)
+    checks.check_earlier(now.t, then.t)
 
 
 def derivative(c: Callable[[Any], Any], t: Any) -> Any:
@@ -460,26 +428,8 @@ def strata(rng: np.random.Generator, n: int) -> np.ndarray:
     return (np.arange(n) + rng.random(n)) / n
 
 
-def _number(c: Any) -> Any:
-    """A Python number: NumPy's own scalars turn float32 arrays into float64."""
-    return float(c) if isinstance(c, float) else np.asarray(c).item() + 0.0
-
-
-def _log_snr(now: Level) -> Any:
-    """λ in float64, whatever the columns of the level."""
-    now = now if now.like is None else now.host
-    return _log_ratio(now.alpha, now.sigma)
-
-
-def _every(holds: Any) -> bool:
-    """Whether it holds for all of the numbers that were compared, or for the one."""
-    return holds if isinstance(holds, bool) else bool(holds.all())
-
-
 def _log_ratio(alpha: Any, sigma: Any) -> Any:
     """2 ln α/σ, with ln 0 = −∞ and 1/0 = ∞ in silence."""
-    if type(alpha) is type(sigma) is float and alpha > 0 and sigma > 0:
-        return 2 * math.log(alpha / sigma)
     with np.errstate(divide="ignore"):
         return 2 * np.log(np.divide(alpha, sigma + 0.0))  # −0, a root of −0, becomes 0
 
@@ -489,5 +439,5 @@ def _sigmoid(u: np.ndarray) -> np.ndarray:
 
 
 def _flat(x: Array) -> Array:
-    check_array("points", x)
+    checks.check_array("points", x)
     return namespace(x).reshape(x, (x.shape[0], -1))

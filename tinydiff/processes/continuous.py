@@ -99,10 +99,13 @@ class SubVP(VP):
 class VE(Process):
     """The variance-exploding process: α = 1, σ² = σ_min² ((σ_max/σ_min)^{2t} − 1), so that σ(0) = 0.
 
+    It is the exact solution of the paper's SDE from data without noise; the paper's own kernel, its eq. 31, leaves the
+    −1 out and so begins at σ_min.
+
     Parameters
     ----------
     sigma_min, sigma_max : float
-        The scale of the first and of the last noise, in the units of the data.
+        The noise grows from the scale σ_min, geometrically, to √(σ_max² − σ_min²), in the units of the data.
 
     Raises
     ------
@@ -111,7 +114,7 @@ class VE(Process):
 
     References
     ----------
-    Song et al. 2021 (score SDE), eqs. 9 and 30.
+    Song et al. 2021 (score SDE), eqs. 29 and 30.
 
     Examples
     --------
@@ -166,9 +169,9 @@ class Cosine(Process):
 class Straight(Process):
     """α = 1 − t, σ = t: the straight path from data to noise, the one of flow matching.
 
-    Each pair (x_0, ε) moves at the constant velocity ε − x_0. A network that regresses on it learns
-    E[ε − x_0 | x_t] = ε̂ − x̂_0, the drift of this process's probability flow: flow matching and the flow of a diffusion
-    are one family, in which a path is a choice of α and σ.
+    Each pair (x_0, ε) moves at the constant velocity ε − x_0. A network that regresses on it learns E[ε − x_0 | x_t] =
+    ε̂ − x̂_0, the drift of this process's probability flow: flow matching and the flow of a diffusion are one family,
+    in which a path is a choice of α and σ. Papers on flow matching let time run the other way: their data are at t = 1.
 
     References
     ----------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -51,17 +51,17 @@ class Discrete(Process):
 
     @classmethod
     def linear(cls, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02, rescale: bool = True) -> Discrete:
-        """β rising linearly [DDPM §4]. `rescale` multiplies β, meant for T = 1000, by 1000/T, which keeps ᾱ_T."""
+        """β rising linearly [DDPM §4]. `rescale` multiplies β, meant for T = 1000, by 1000/T."""
         return cls(_rescaled(np.linspace(beta_1, beta_T, T), rescale))
 
     @classmethod
     def quadratic(cls, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02, rescale: bool = True) -> Discrete:
-        """√β rising linearly: less noise at first than the linear schedule."""
+        """√β rising linearly: less noise at first than the linear schedule [as in the code of DDIM]."""
         return cls(_rescaled(np.linspace(beta_1**0.5, beta_T**0.5, T) ** 2, rescale))
 
     @classmethod
     def sigmoid(cls, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02, rescale: bool = True) -> Discrete:
-        """β rising like the logistic function on [−6, 6]."""
+        """β rising like the logistic function on [−6, 6] [as in the code of DDIM]."""
         rise = 0.5 * (1 + np.tanh(np.linspace(-3, 3, T)))
         return cls(_rescaled(beta_1 + (beta_T - beta_1) * rise, rescale))
 
@@ -74,7 +74,7 @@ class Discrete(Process):
     def zero_terminal_snr(self) -> Discrete:
         """√ᾱ shifted and scaled so that √ᾱ_T = 0 and √ᾱ_1 stays [Lin et al. 2023, Alg. 1].
 
-        At t = 1 nothing is left of x_0, so use a model that predicts x0 or v.
+        At t = 1 nothing is left of x_0, so use a model that predicts x0 or "v". ValueError for T = 1.
         """
         if self.T < 2:
             raise ValueError("zero terminal SNR needs a chain of T ≥ 2 steps; got T = 1.")
@@ -112,16 +112,12 @@ class Discrete(Process):
         return np.exp(0.5 * self._log_alpha_bar[self.index(t)])
 
     def sigma(self, t: Any) -> Any:
-        """√(1 − ᾱ_n), computed as −expm1(ln ᾱ_n): 1 − cumprod loses half the digits at small β."""
+        """√(1 − ᾱ_n), with 1 − ᾱ_n as −expm1(ln ᾱ_n): 1 − cumprod loses half the digits at small β."""
         return np.sqrt(-np.expm1(self._log_alpha_bar[self.index(t)]))
 
-    def f(self, t: Any) -> NoReturn:
-        """A chain has no f: ValueError."""
+    @property
+    def _sees_complex_steps(self) -> bool:
         raise ValueError(f"{self} has no f and g²: it is a chain of steps. Take a process in continuous time (VP, …).")
-
-    def g2(self, t: Any) -> NoReturn:
-        """A chain has no g²: ValueError."""
-        self.f(t)
 
     def time(self, log_snr: Any) -> Any:
         """The grid time, from 1/T on, whose log-SNR is nearest."""

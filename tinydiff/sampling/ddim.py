@@ -2,18 +2,18 @@
 
     x_s = α_s x̂_0 + √(σ_s² − d²) ε̂ + d z,    d = η √β̃
 
-Every η has the marginals of the process where x̂_0 is exact. η = 1 is DDPM; η = 0 is deterministic, and is Euler's
-method for the probability flow in (x/α, σ/α), of order 1.
+β̃ is the variance of `posterior` for the two levels. With x_0 itself in the place of x̂_0 every η has the marginals of
+the process [Lemma 1]; with a model's x̂_0 it has them for small steps. η = 1 is DDPM. η = 0 is deterministic: Euler's
+method for the probability flow of y = x/α with the clock σ/α, of order 1 [DDIM 13–14].
 
 Shapes: B rows, D coordinates; x, x0_hat, z (B, D).
 """
 
-from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
 from tinydiff.backend import Array, normal_like
-from tinydiff.checks import as_generator, check_range
+from tinydiff.checks import as_generator, check_columns, check_range
 from tinydiff.denoisers import Denoiser
 from tinydiff.predictions import eps_from_x0
 from tinydiff.processes import Level, posterior
@@ -29,10 +29,10 @@ def ddim_step(x: Array, x0_hat: Array, now: Level, then: Level, z: Array, eta: f
         The point x_t and the model's x̂_0 there.
     now, then : Level
         The levels at t and at s < t.
-    z : (B, D)
-        Standard normal noise, which η = 0 ignores.
+    z : (B, D) or 0.0
+        Standard normal noise; η = 0 takes none.
     eta : float
-        The share of DDPM's noise, from 0 to 1.
+        How much of DDPM's noise, from 0 to 1.
 
     Returns
     -------
@@ -56,15 +56,14 @@ def ddim_step(x: Array, x0_hat: Array, now: Level, then: Level, z: Array, eta: f
     array([[0.5]])
     """
     check_range("eta", eta, 0, 1)
+    check_columns(now)
     _, _, beta_tilde = posterior(now, then)
     d2 = eta**2 * beta_tilde
     eps_hat = eps_from_x0(x, x0_hat, now)
     return then.alpha * x0_hat + (then.sigma**2 - d2) ** 0.5 * eps_hat + d2**0.5 * z
 
 
-def ddim(
-    model: Denoiser, x: Array, ts: Iterable[Any], *, rng: Any = None, eta: float = 0.0
-) -> Iterator[tuple[float, Array]]:
+def ddim(model: Denoiser, x: Array, ts: walk.Times, *, rng: Any = None, eta: float = 0.0) -> walk.Walk:
     """DDIM along falling times; one evaluation for each step.
 
     Parameters
@@ -73,12 +72,12 @@ def ddim(
         The model to sample.
     x : (B, D)
         The points at the first of the times.
-    ts : times
+    ts : (N,) numbers or Levels
         One or more, falling, in (0, 1].
     rng : Generator or int, optional
         The source of the noise, or a seed; needed where eta > 0.
     eta : float
-        The share of DDPM's noise, from 0 to 1.
+        How much of DDPM's noise, from 0 to 1.
 
     Returns
     -------
@@ -88,8 +87,8 @@ def ddim(
     Raises
     ------
     TypeError, ValueError
-        For times that do not fall within (0, 1], points of another shape, an eta out of range, and an rng that is none
-        where noise is drawn.
+        For times that do not fall within (0, 1], points of another shape, an eta out of range, and an rng that is
+        neither a generator nor a seed where noise is drawn.
 
     References
     ----------
@@ -103,6 +102,7 @@ def ddim(
     >>> td.sample(model, 3, sampler=partial(td.ddim, eta=0.5), rng=0).shape
     (3, 2)
     """
+    check_range("eta", eta, 0, 1)
     levels = walk.levels(model, x, ts)
     rng = as_generator(rng) if eta > 0 else None
     yield levels[0].t, x

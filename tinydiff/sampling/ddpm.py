@@ -8,14 +8,13 @@ step is a pure function of its noise z.
 Shapes: B rows, D coordinates; x, x0_hat, z (B, D).
 """
 
-from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from tinydiff.backend import Array, normal_like
-from tinydiff.checks import as_generator, check_choice
+from tinydiff.checks import as_generator, check_choice, check_columns
 from tinydiff.denoisers import Denoiser
 from tinydiff.processes import Level, posterior, transition
 from tinydiff.sampling import walk
@@ -35,7 +34,8 @@ def ddpm_step(x: Array, x0_hat: Array, now: Level, then: Level, z: Array, varian
     z : (B, D)
         Standard normal noise.
     variance : {"beta_tilde", "beta"}
-        The posterior's variance, right where the data are a point, or the transition's, right where they are N(0, I).
+        The posterior's variance, right where the data are a point, or the transition's, right where they are N(0, I)
+        and the process keeps a unit variance, as VP does.
 
     Returns
     -------
@@ -60,16 +60,15 @@ def ddpm_step(x: Array, x0_hat: Array, now: Level, then: Level, z: Array, varian
     array([[0.3, 0.3]])
     """
     check_choice("variance", variance, get_args(Variance))
+    check_columns(now)
     c_t, c_0, var = posterior(now, then)
     if variance == "beta":
         _, beta = transition(now, then)
-        var = beta * now.shaped(np.greater(then.t, 0))
+        var = beta * now.shaped(np.greater(then.t, 0))  # no noise in a step to data
     return c_t * x + c_0 * x0_hat + var**0.5 * z
 
 
-def ddpm(
-    model: Denoiser, x: Array, ts: Iterable[Any], *, rng: Any, variance: Variance = "beta_tilde"
-) -> Iterator[tuple[float, Array]]:
+def ddpm(model: Denoiser, x: Array, ts: walk.Times, *, rng: Any, variance: Variance = "beta_tilde") -> walk.Walk:
     """Ancestral sampling along falling times; one evaluation for each step.
 
     Parameters
@@ -78,7 +77,7 @@ def ddpm(
         The model to sample.
     x : (B, D)
         The points at the first of the times.
-    ts : times
+    ts : (N,) numbers or Levels
         One or more, falling, in (0, 1].
     rng : Generator or int
         The source of the noise, or a seed.
@@ -93,7 +92,8 @@ def ddpm(
     Raises
     ------
     TypeError, ValueError
-        For times that do not fall within (0, 1], points of another shape, another variance, and an rng that is none.
+        For times that do not fall within (0, 1], points of another shape, another variance, and an rng that is neither
+        a generator nor a seed.
 
     References
     ----------

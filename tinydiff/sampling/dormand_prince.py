@@ -1,10 +1,10 @@
-"""Dormand and Prince's method: steps of order 5, as long as an error of order 4 lets them be [1980]."""
+"""Dormand and Prince's method: steps of order 5, whose length an estimate of their error decides [1980]."""
 
 from collections.abc import Iterator
 from itertools import pairwise
 
 from tinydiff.backend import Array, namespace
-from tinydiff.checks import describe
+from tinydiff.checks import check_start, check_tolerances
 from tinydiff.sampling.solvers import Slope
 
 NODES = (1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0)
@@ -16,7 +16,7 @@ STAGES = (
     (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
     (35 / 384, 0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
 )
-"""Dormand & Prince's 5(4) pair [1980]: row i gives stage i + 2; the last stage is the next step's first."""
+"""Dormand & Prince's 5(4) pair [1980]: row i, from 0 on, gives stage i + 2; the last stage is the next step's first."""
 ERROR = (71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
 """The fifth-order result minus the fourth-order one, as weights of the seven slopes."""
 
@@ -24,18 +24,15 @@ ERROR = (71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 
 def rk45(f: Slope, x: Array, ts: list[float], rtol: float, atol: float) -> Iterator[tuple[float, Array]]:
     """(t, x) at each of ts, by steps of order 5 whose length the error decides; x (B, D).
 
-    The embedded result of order 4 gives the error e of a step. In each row it is measured by
-    √(mean_d (e/(atol + rtol max(|x|, |x_new|)))²), and the worst row decides for all: where that is over 1, the step is
-    taken again, shorter; the next one is .9 error^{−1/5} times as long, between a fifth and five times. Steps end on
-    the times asked for, and one cut short for that does not shorten the next; two times leave it most free. Six
-    evaluations a step, tried or taken, and one more. ValueError for tolerances that rounding alone exceeds.
+    The embedded result of order 4 gives the error e of a step. In each row it is measured by √(mean_d (e/(atol + rtol
+    max(|x|, |x_new|)))²), and the worst row decides for all: where that is over 1, the step is taken again, shorter;
+    the next one is .9 error^{−1/5} times as long, between a fifth and five times. Steps end on the times asked for, and
+    one cut short for that does not shorten the next; a walk of two times, from end to end, leaves it most free. Six
+    evaluations a step, tried or taken, and one more. ValueError for points that are not finite, and tolerances that
+    rounding alone exceeds; FloatingPointError where no step meets them.
     """
     xp = namespace(x)
-    if x.shape[0] == 0 or not bool(xp.all(xp.isfinite(x))):
-        raise ValueError(
-            f"rk45 needs finite points, one or more; got {describe(x)} with some NaN or infinite, or none."
-        )
-    least = 10 * float(xp.finfo(x.dtype).eps)
+    check_start(x)
     yield ts[0], x
     if len(ts) == 1:
         return
@@ -50,10 +47,7 @@ def rk45(f: Slope, x: Array, ts: list[float], rtol: float, atol: float) -> Itera
                 slopes.append(f(new, s if reaches and node == 1 else t + node * step))
             size = xp.maximum(xp.abs(x), xp.abs(new))
             allowed = atol + rtol * size
-            if bool(xp.any(allowed < least * size)):
-                raise ValueError(
-                    f"rtol or atol must allow ten roundings: rtol ≥ {least:.2g} for {x.dtype}; got {rtol} and {atol}."
-                )
+            check_tolerances(allowed, size, rtol, atol)
             error = step * _weighted(ERROR, slopes) / allowed
             worst = float(xp.max(xp.mean(error * error, axis=1))) ** 0.5
             proposed = step * min(5.0, max(0.2, 0.9 * max(worst, 1e-10) ** -0.2))  # a fifth where worst is NaN, too

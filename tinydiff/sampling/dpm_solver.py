@@ -1,22 +1,23 @@
 """DPM-Solver++(2M): order 2 at one evaluation for each step [Lu et al. 2022, DPM-Solver++, Alg. 2].
 
-The flow in data prediction is solved exactly in its linear part. With ℓ = ln α/σ (half the log-SNR) and h = ℓ_s − ℓ_t,
+The flow in data prediction is solved exactly in its linear part. With ℓ = ln(α/σ) (half the log-SNR) and h = ℓ_s − ℓ_t,
 
-    x_s = (σ_s/σ_t) x_t + α_s ∫_{ℓ_t}^{ℓ_s} e^{ℓ − ℓ_s} x̂_0 dℓ ≈ (σ_s/σ_t) x_t + α_s (1 − e^{−h}) D
+    x_s = (σ_s/σ_t) x_t + α_s ∫_{ℓ_t}^{ℓ_s} e^{ℓ − ℓ_s} x̂_0 dℓ ≈ (σ_s/σ_t) x_t + α_s (1 − e^{−h}) x̄
 
-where D = x̂_0 is the first order, which is DDIM, and D = x̂_0 + (x̂_0 − x̂_0′)/2r extrapolates to the middle of the step
-from the evaluation before, x̂_0′, a step of h′ = r h ago. It needs α and σ at the times of the walk alone.
+where x̄ = x̂_0 is the first order, which is DDIM, and x̄ = x̂_0 + (x̂_0 − x̂_0′)/2r extrapolates to the middle of the
+step from the evaluation before, x̂_0′; that step had length h′ in ℓ, and r = h′/h. The step goes from t to s, the
+paper's from s to t. It needs α and σ at the times of the walk alone.
 
 Pitfalls: the first step has no x̂_0′, and takes the first order; so does a step to s = 0, where h = ∞ and r = 0.
 """
 
-from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from tinydiff.backend import Array
+from tinydiff.checks import check_columns
 from tinydiff.denoisers import Denoiser
 from tinydiff.processes import Level
 from tinydiff.processes.base import check_order
@@ -32,10 +33,12 @@ def dpm_solver_2m_step(
     ----------
     x, x0_hat : (B, D)
         The point x_t and the model's x̂_0 there.
-    x0_hat_before : (B, D), optional
-        The x̂_0 of the step before; without it the step has order 1.
-    before, now, then : Level
-        The levels of the step before, of t and of s, in falling order.
+    x0_hat_before : (B, D) or None
+        The x̂_0 of the step before; without it, as where a row goes to s = 0, the step has order 1.
+    before : Level or None
+        The level of the step before.
+    now, then : Level
+        The levels at t and at s < t.
 
     Returns
     -------
@@ -60,15 +63,17 @@ def dpm_solver_2m_step(
     >>> bool(np.isclose(first, td.ddim_step(x, 0.3 * x, now, then, 0.0))[0, 0])  # DDIM is its first order
     True
     """
+    check_columns(now)
     check_order(now, then)
-    d = x0_hat
+    middle = x0_hat
     if x0_hat_before is not None and before is not None and np.all(then.t > 0):
+        check_order(before, now)
         r = (now.log_snr - before.log_snr) / (then.log_snr - now.log_snr)  # ∞ where no signal was left before
-        d = x0_hat + (x0_hat - x0_hat_before) / (2 * r)
-    return then.sigma / now.sigma * x + (then.alpha - now.alpha * then.sigma / now.sigma) * d
+        middle = x0_hat + (x0_hat - x0_hat_before) / (2 * r)
+    return then.sigma / now.sigma * x + (then.alpha - now.alpha * then.sigma / now.sigma) * middle
 
 
-def dpm_solver_2m(model: Denoiser, x: Array, ts: Iterable[Any], *, rng: Any = None) -> Iterator[tuple[float, Array]]:
+def dpm_solver_2m(model: Denoiser, x: Array, ts: walk.Times, *, rng: Any = None) -> walk.Walk:
     """DPM-Solver++(2M) along falling times; one evaluation for each step, and no noise.
 
     Parameters
@@ -77,7 +82,7 @@ def dpm_solver_2m(model: Denoiser, x: Array, ts: Iterable[Any], *, rng: Any = No
         The model to sample.
     x : (B, D)
         The points at the first of the times.
-    ts : times
+    ts : (N,) numbers or Levels
         One or more, falling, in (0, 1].
     rng : optional
         Taken as by every sampler, and not used.

@@ -8,7 +8,6 @@ In y = x/α, whose noise level is u = σ/α, every process is variance exploding
 """
 
 import math
-from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -19,9 +18,9 @@ from tinydiff.sampling import walk
 
 
 def edm_heun(
-    model: Denoiser, x: Array, ts: Iterable[Any], *, rng: Any = None, churn: float = 0.0, churn_from: float = 0.0,
+    model: Denoiser, x: Array, ts: walk.Times, *, rng: Any = None, churn: float = 0.0, churn_from: float = 0.0,
     churn_to: float = math.inf, noise_scale: float = 1.0,
-) -> Iterator[tuple[float, Array]]:  # fmt: skip
+) -> walk.Walk:  # fmt: skip
     """Heun's method along falling times; each step may first churn, that is, go back up. Two evaluations a step.
 
     Parameters
@@ -30,13 +29,14 @@ def edm_heun(
         The model to sample, of a process in continuous time.
     x : (B, D)
         The points at the first of the times.
-    ts : times
+    ts : (N,) numbers or Levels
         One or more, falling, from t_max to t_min at the most.
     rng : Generator or int, optional
         The source of the noise, or a seed; needed where churn > 0.
     churn, churn_from, churn_to, noise_scale : float
-        The paper's S_churn, S_tmin, S_tmax and S_noise: a step at a noise level σ/α within the limits first adds noise
-        until the level is 1 + min(churn/steps, √2 − 1) times as high, but not over that of t_max.
+        The paper's S_churn, S_tmin, S_tmax and S_noise: a step at a noise level u = σ/α from churn_from to churn_to
+        first adds noise until u is 1 + min(churn/N, √2 − 1) times as high, with N times in ts, and at most that of
+        t_max.
 
     Returns
     -------
@@ -46,7 +46,8 @@ def edm_heun(
     Raises
     ------
     TypeError, ValueError
-        For other times, points of another shape, a negative churn, and an rng that is none where noise is drawn.
+        For other times, points of another shape, a negative churn, and an rng that is neither a generator nor a seed
+        where noise is drawn.
 
     References
     ----------
@@ -63,7 +64,7 @@ def edm_heun(
     rng = as_generator(rng) if churn > 0 else None
     levels = walk.flow_levels(model, x, ts)
     process = model.process
-    gamma = min(churn / max(len(levels) - 1, 1), math.sqrt(2) - 1)
+    gamma = min(churn / len(levels), math.sqrt(2) - 1)
     top = process.at(process.t_max)
     highest = top.sigma / top.alpha
     yield levels[0].t, x

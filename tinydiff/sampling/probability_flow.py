@@ -1,21 +1,21 @@
 """The probability-flow ODE: deterministic, invertible, and with the same marginals as the SDE.
 
-    dx/dt = f(t) x − ½ g²(t) ∇ ln q_t(x) = f(t) x + (g²(t)/2σ(t)) ε̂(x, t)        [Song et al. 2021, 13]
+    dx/dt = f(t) x − ½ g²(t) ∇ ln q_t(x) = f(t) x + (g²(t)/2σ(t)) ε̂(x, t)        [Song et al. 2021, score SDE, 13]
 
-It ends at t_min, since its drift grows like g²/σ as t → 0. Falling times sample, rising ones encode.
+It ends at t_min: where the data are points, as of an empirical oracle, its drift grows without bound as t → 0. Falling
+times sample, rising ones encode.
 
 Seen from flow matching it is dx/dt = E[dx_t/dt | x_t = x] = α̇ x̂_0 + σ̇ ε̂, the mean velocity of all the paths
 α x_0 + σ ε that pass through x. On `Straight` that is ε̂ − x̂_0 [Lipman et al. 2023]. Any two processes have the same
 trajectories, up to the scale of x and the clock: where their log-SNRs agree, their x/α do.
 """
 
-from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import pairwise
 from typing import Any, Literal, get_args
 
 from tinydiff.backend import Array, namespace
-from tinydiff.checks import check_choice, check_range
+from tinydiff.checks import check_arc, check_choice, check_range
 from tinydiff.denoisers import Denoiser, check_denoiser
 from tinydiff.learned.train import last
 from tinydiff.processes import Level
@@ -32,9 +32,9 @@ def velocity(model: Denoiser, x: Array, now: Level) -> Array:
 
 
 def probability_flow(
-    model: Denoiser, x: Array, ts: Iterable[Any], *, rng: Any = None, method: Method = "rk4", rtol: float = 1e-5,
+    model: Denoiser, x: Array, ts: walk.Times, *, rng: Any = None, method: Method = "rk4", rtol: float = 1e-5,
     atol: float = 1e-5,
-) -> Iterator[tuple[float, Array]]:  # fmt: skip
+) -> walk.Walk:  # fmt: skip
     """The probability-flow ODE along times that fall, to sample, or rise, to encode.
 
     Parameters
@@ -43,7 +43,7 @@ def probability_flow(
         The model, of a process in continuous time.
     x : (B, D)
         The points at the first of the times.
-    ts : times
+    ts : (N,) numbers or Levels
         One or more, falling or rising, between t_max and t_min.
     rng : optional
         Taken as by every sampler, and not used.
@@ -80,7 +80,7 @@ def probability_flow(
     check_range("atol", atol, 0, open_low=True)
     levels = walk.flow_levels(model, x, ts, rising=True)
 
-    at = cache(model.process.at)  # stages share their times
+    at = cache(model.process.at)  # the last stage of a step and the first of the next have one time
 
     def slope(x: Array, t: float) -> Array:
         return velocity(model, x, at(t))
@@ -96,6 +96,8 @@ def probability_flow(
 
 def encode(model: Denoiser, x: Array, *, rtol: float = 1e-5, atol: float = 1e-5) -> Array:
     """The noise from which the flow makes the data x: α(t_min) x, carried up to t_max.
+
+    It leaves out the way from t = 0 to t_min, where the flow moves x by some 1e-6; `log_likelihood` does not.
 
     Parameters
     ----------
@@ -184,7 +186,7 @@ def interpolate(z: Array, other: Array, fraction: float) -> Array:
     z, other : (B, D)
         Two encodings for each row.
     fraction : float
-        0 gives z and 1 gives the other.
+        0 gives z and 1 gives the other; less or more go on along the arc.
 
     Returns
     -------
@@ -194,7 +196,7 @@ def interpolate(z: Array, other: Array, fraction: float) -> Array:
     Raises
     ------
     ValueError
-        For a row of zeros, which has no direction, and opposite rows, between which no arc is the shortest.
+        For two shapes, a row of zeros, which has no direction, and opposite rows, between which no arc is the shortest.
 
     References
     ----------
@@ -206,18 +208,13 @@ def interpolate(z: Array, other: Array, fraction: float) -> Array:
     >>> td.interpolate(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]), 0.5).round(4)
     array([[0.7071, 0.7071]])
     """
-    if z.ndim != 2 or tuple(z.shape) != tuple(other.shape):
-        raise ValueError(f"z and other must both be (B, D); got {tuple(z.shape)} and {tuple(other.shape)}.")
+    check_arc(z, other)
     xp = namespace(z)
 
     def length(a: Array) -> Array:
         return xp.sqrt(xp.sum(a * a, axis=1, keepdims=True))
 
-    if not bool(xp.all((length(z) > 0) & (length(other) > 0))):
-        raise ValueError("no row of z or other may be zero or NaN: it has no direction.")
     one, two = z / length(z), other / length(other)
-    if not bool(xp.all(length(one + two) > 1e-6)):
-        raise ValueError("a row of other is opposite to that of z: no arc between them is the shortest.")
     angle = 2 * xp.atan2(length(one - two), length(one + two))  # exact where the arccosine of their product is not
     straight = angle < 1e-6
     sine = xp.where(straight, 1.0, xp.sin(angle))

@@ -1,21 +1,22 @@
 """The reverse SDE by Euler–Maruyama, and the family of processes between it and the probability flow.
 
-    dx = [f x − ½ (1 + η²) g² ∇ ln q_t(x)] dt + η g dw̄,    t from t_max down to t_min    [Song et al. 2021, 6 and 13]
+    dx = [f x − ½ (1 + η²) g² ∇ ln q_t(x)] dt + η g dw̄,    t from t_max down to t_min
 
-Every η has the marginals q_t: 1 is the reverse SDE, 0 the probability-flow ODE. With −σ∇ ln q_t = ε̂ the drift is
-f x + ½ (1 + η²) (g²/σ) ε̂. The noise of a step is additive, so Euler–Maruyama has strong and weak order 1.
+Every η has the marginals q_t: 1 is the reverse SDE [Song et al. 2021, score SDE, 6], 0 the probability-flow ODE [ibid.,
+13], and the others lie between and beyond [Karras et al. 2022, EDM, 6]. With −σ∇ ln q_t = ε̂ the drift is f x + ½ (1 +
+η²) (g²/σ) ε̂. The noise of a step is additive, so Euler–Maruyama has strong and weak order 1.
 
 Shapes: B rows, D coordinates; x, eps_hat, dw (B, D).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
 
 from tinydiff.backend import Array, normal_like
-from tinydiff.checks import as_generator, check_range
+from tinydiff.checks import as_generator, check_columns, check_range
 from tinydiff.denoisers import Denoiser
 from tinydiff.processes import Level
 from tinydiff.processes.base import check_order
@@ -37,7 +38,7 @@ def euler_maruyama_step(x: Array, eps_hat: Array, now: Level, then: Level, dw: A
     dw : (B, D)
         A Brownian increment, N(0, |h| I).
     eta : float
-        The share of noise: 1 is the reverse SDE, 0 the probability flow.
+        How much noise: 1 is the reverse SDE's, 0 is the probability flow.
 
     Returns
     -------
@@ -60,6 +61,7 @@ def euler_maruyama_step(x: Array, eps_hat: Array, now: Level, then: Level, dw: A
     >>> td.euler_maruyama_step(np.ones((1, 1)), now.sigma * np.ones((1, 1)), now, then, 0.0).round(4)
     array([[0.9498]])
     """
+    check_columns(now)
     check_order(now, then)
     h = now.shaped(then.t - now.t)
     drift = now.f * x + 0.5 * (1 + eta**2) * now.g2 / now.sigma * eps_hat
@@ -67,8 +69,8 @@ def euler_maruyama_step(x: Array, eps_hat: Array, now: Level, then: Level, dw: A
 
 
 def euler_maruyama(
-    model: Denoiser, x: Array, ts: Iterable[Any], *, rng: Any = None, eta: float = 1.0, noise: Noise | None = None
-) -> Iterator[tuple[float, Array]]:
+    model: Denoiser, x: Array, ts: walk.Times, *, rng: Any = None, eta: float = 1.0, noise: Noise | None = None
+) -> walk.Walk:
     """The reverse family along falling times; one evaluation for each step.
 
     Parameters
@@ -77,12 +79,12 @@ def euler_maruyama(
         The model to sample, of a process in continuous time.
     x : (B, D)
         The points at the first of the times.
-    ts : times
+    ts : (N,) numbers or Levels
         One or more, falling, from t_max to t_min at the most.
     rng : Generator or int, optional
         The source of the noise, or a seed; needed where eta > 0 and no noise is given.
     eta : float
-        The share of noise, 0 or more: 1 is the reverse SDE, 0 the probability flow.
+        How much noise, 0 or more: 1 is the reverse SDE's, 0 is the probability flow.
     noise : callable, optional
         The increments of a Brownian path, as `brownian_path` makes it, so that grids of any coarseness can share one.
 
@@ -94,7 +96,8 @@ def euler_maruyama(
     Raises
     ------
     TypeError, ValueError
-        For other times, points of another shape, a negative eta, and an rng that is none where noise is drawn.
+        For other times, points of another shape, a negative eta, and an rng that is neither a generator nor a seed
+        where noise is drawn.
 
     References
     ----------
@@ -138,12 +141,12 @@ def brownian_path(rng: Any, x: Array, ts: Iterable[float]) -> Noise:
     Returns
     -------
     callable
-        (t, s) ↦ w_s − w_t, (B, D); ValueError for times that are not among ts.
+        (t, s) ↦ w_s − w_t, what the path gains from t to s, (B, D); ValueError for times that are not among ts to 1e-9.
 
     Raises
     ------
     TypeError, ValueError
-        For an rng that is none, and times that do not fall.
+        For an rng that is neither a generator nor a seed, and times that do not fall.
 
     Examples
     --------

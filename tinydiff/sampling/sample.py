@@ -6,17 +6,18 @@ Algorithm 2 with z = 0. So every sampler ends on data, a generator of one's own 
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from tinydiff import grids
 from tinydiff.backend import Array
-from tinydiff.checks import as_generator, check_range
+from tinydiff.checks import as_generator, check_count
 from tinydiff.denoisers import Denoiser, check_denoiser
 from tinydiff.learned.train import last
 from tinydiff.sampling.ddim import ddim
+from tinydiff.sampling.walk import Walk
 
 Sampler = Callable[..., Iterable[tuple[float, Array]]]
 
@@ -35,9 +36,11 @@ def sample(
         The number of points.
     sampler : callable
         sampler(model, x, ts, rng=rng, **options) yields (t, x) for each of the times ts: one of the library's, a
-        partial of it, or a generator of your own.
+        partial of it, or a generator of your own. One that returns a denoiser, as `inpaint` does, has that answer; and
+        one that ends at t = 0 itself is not asked further.
     steps : int
-        The number of times at which the model is asked: steps − 1 steps of the sampler, and the answer at the last.
+        How many times (points in time) the walk has: steps − 1 steps of the sampler, and the answer at the last. A
+        sampler of one evaluation a step asks the model so often.
     grid : callable
         grid(process, steps − 1) gives the times. By default they are even in log-SNR, and on a `Discrete` process
         strided.
@@ -54,7 +57,8 @@ def sample(
     Raises
     ------
     TypeError, ValueError
-        For what is no denoiser, n or steps under 1, an rng that is none, and as the grid and the sampler do.
+        For what is no denoiser, n or steps under 1, an rng that is neither a generator nor a seed, and as the grid and
+        the sampler do.
 
     Warns
     -----
@@ -80,7 +84,7 @@ def sample(
 def trajectory(
     model: Denoiser, n: int, *, sampler: Sampler = ddim, steps: int = 50, grid: grids.Grid = grids.default, rng: Any,
     **options: Any,
-) -> Iterator[tuple[float, Array]]:  # fmt: skip
+) -> Walk:  # fmt: skip
     """The way of n points from noise to data; `sample` is its last x.
 
     Parameters
@@ -91,7 +95,7 @@ def trajectory(
     Returns
     -------
     iterator of (t, x)
-        The prior's draw first, then each point of the walk, and (0.0, x̂_0) last: steps + 1 pairs.
+        The walk, which begins with the prior's draw, and (0.0, x̂_0) last: steps + 1 pairs.
 
     Raises
     ------
@@ -108,12 +112,10 @@ def trajectory(
     return _pairs(model, n, sampler, steps, grid, rng, options)
 
 
-def _pairs(
-    model: Denoiser, n: int, sampler: Sampler, steps: int, grid: grids.Grid, rng: Any, options: dict[str, Any]
-) -> Iterator[tuple[float, Array]]:
+def _pairs(model: Denoiser, n: int, sampler: Sampler, steps: int, grid: grids.Grid, rng: Any, options: dict) -> Walk:
     check_denoiser(model)
-    check_range("n", n, 1)
-    check_range("steps", steps, 1)
+    check_count("n", n)
+    check_count("steps", steps)
     rng, process = as_generator(rng), model.process
     gap = process.prior_gap(np.ones((1, 1))).item()
     if gap > 0.01:
@@ -122,8 +124,8 @@ def _pairs(
     return _answered(model, sampler(model, process.prior(rng, n, model.like), ts, rng=rng, **options))
 
 
-def _answered(model: Denoiser, walk: Iterable[tuple[float, Array]]) -> Iterator[tuple[float, Array]]:
-    """The walk, and then the answer; of the denoiser that the sampler returns, where it walked with another."""
+def _answered(model: Denoiser, walk: Iterable[tuple[float, Array]]) -> Walk:
+    """The walk, and then the answer of the model, or of the denoiser that the sampler returns."""
     pairs, t = iter(walk), 0.0
     while True:
         try:

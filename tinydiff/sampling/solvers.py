@@ -16,7 +16,7 @@ def euler_step(f: Slope, x: Array, t: float, s: float) -> Array:
 
 
 def heun_step(f: Slope, x: Array, t: float, s: float) -> Array:
-    """The average of the slopes at both ends of Euler's step: order 2."""
+    """A step along the average of the slopes at both ends of Euler's: order 2."""
     h = s - t
     k1 = f(x, t)
     k2 = f(x + h * k1, s)
