@@ -409,7 +409,7 @@ def counted_given(labels):
 
 
 def guided_given(labels):
-    return td.ClassifierFreeGuidance(oracle_given(labels), oracle_given(-1), 1.5)
+    return td.ClassifierFreeGuidance(oracle_given(labels), oracle_given(1 - np.asarray(labels)), 1.5)
 
 
 def pushed_given(labels):

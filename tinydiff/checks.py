@@ -179,8 +179,50 @@ def check_draws(n: int, rows: int) -> None:
         raise ValueError(f"there is one mixture for each of {rows} rows, so n must be {rows}; got {n}.")
 
 
-def known_and_unknown(mask: Any, dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of the coordinates where a boolean mask (D,) is true, and of the others; ValueError for no mask."""
+def check_some_left(log_weights: np.ndarray) -> None:
+    """Raise a ValueError where all components (K, B) of a row have weight 0."""
+    if not np.all(np.any(np.isfinite(log_weights), axis=0)):
+        raise ValueError("no component is left: this mixture is already conditioned on another class.")
+
+
+def check_diffused(what: str, spread: Any) -> None:
+    """Raise a ValueError where a spread is 0 or NaN, since there is no density; `what` begins the sentence."""
+    if not bool(namespace(spread).all(namespace(spread).abs(spread) > 0)):
+        raise ValueError(f"{what} no density: ask for diffused(alpha, sigma > 0), or for t > 0.")
+
+
+def shared_weights(weights: Any) -> np.ndarray:
+    """The weights (K,) on the host, or a ValueError where each row has its own."""
+    if np.ndim(weights) > 1:
+        raise ValueError("this mixture is one for each row: its classes have no weights in common.")
+    return to_numpy(weights)
+
+
+def check_truth(data: Any) -> None:
+    """Raise a ValueError unless the density of the data is known."""
+    if not hasattr(data, "log_density"):
+        raise ValueError("the truth must be known: data needs a log_density, as a GaussianMixture has.")
+
+
+def check_some(x: Any) -> None:
+    """Raise a ValueError where there are no points."""
+    if x.shape[0] == 0:
+        raise ValueError("optimal_variances needs points to fit to; got none.")
+
+
+def check_pull(pull: Any) -> None:
+    """Raise a ValueError where a function of one's own came without its derivative."""
+    if pull is None:
+        raise ValueError("this needs ∂f/∂x: pass as_denoiser(..., pull=), with pull(x, t, u) = uᵀ ∂f/∂x.")
+
+
+def known_and_unknown(mask: Any, dim: int, mixtures: int) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the coordinates where a boolean mask (D,) is true, and of the others.
+
+    ValueError for what is no mask, and where there is more than one mixture to condition.
+    """
+    if mixtures > 1:
+        raise ValueError("this mixture is already one for each row.")
     known = to_numpy(mask)
     if known.dtype != bool or known.shape != (dim,) or known.all() or not known.any():
         raise ValueError(f"mask must be boolean, ({dim},), with some true and some false; got {mask}.")
@@ -343,11 +385,12 @@ def equal(p: Any, q: Any) -> bool:
         return False
 
 
-def check_count(name: str, value: Any, least: int = 1) -> None:
-    """Raise a ValueError unless the value is a whole number, `least` or more."""
+def as_count(name: str, value: Any, least: int = 1) -> int:
+    """The value as an int, or a ValueError unless it is a whole number, `least` or more."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool):
         raise ValueError(f"{name} must be a whole number; got {value!r}.")
     check_range(name, value, least)
+    return int(value)
 
 
 def _every(holds: Any) -> bool:
@@ -363,6 +406,14 @@ def check_walk(ts: list[float], rising: bool) -> None:
         raise ValueError(f"ts must hold one or more times that {way} strictly; got {ts[:4]}….")
     if min(ts) == 0:
         raise ValueError("ts must lie in (0, 1], without 0: a walk ends at its last time, where sample takes x̂_0.")
+
+
+def as_falling(ts: Any) -> np.ndarray:
+    """Times as float64 (N,), or a ValueError unless they are two or more that fall."""
+    times = np.array([float(t) for t in ts])
+    if len(times) < 2 or not np.all(np.diff(times) < 0):
+        raise ValueError(f"ts must hold two or more times that fall strictly; got {times[:4]}….")
+    return times
 
 
 def check_flow(process: Any, *ends: float) -> None:
@@ -465,6 +516,33 @@ def check_theta(size: int, theta: Any) -> None:
     """Raise a ValueError unless theta is an array of so many parameters."""
     if tuple(getattr(theta, "shape", ())) != (size,):
         raise ValueError(f"theta must be an array of the network's {size} parameters; got {describe(theta)}.")
+
+
+def check_classifier(network: Any) -> None:
+    """Raise a ValueError unless a network outputs classes, and is told none."""
+    if not network.outputs or network.classes:
+        raise ValueError("a classifier is told no class, it outputs them: TimeMLP(dim, outputs=classes).")
+
+
+def check_outputs_noise(network: Any) -> None:
+    """Raise a ValueError where a network outputs classes, for which there is another training."""
+    if network.outputs:
+        raise ValueError("this network outputs no noise: train it with train_classifier.")
+
+
+def check_denoising(network: Any) -> None:
+    """Raise a ValueError where a network has other outputs than one for each coordinate."""
+    if network.outputs:
+        raise ValueError(f"a denoiser has an output for each coordinate; this network has {network.outputs}.")
+
+
+def as_conditions(labels: Any, classes: int) -> np.ndarray | None:
+    """The labels that a network of so many classes is told, or None; ValueError for labels that it cannot be told."""
+    if labels is None:
+        return None
+    if not classes:
+        raise ValueError("this network was made without classes: TimeMLP(..., classes=).")
+    return as_labels(labels, np.arange(classes))
 
 
 def check_library(theta: Any, x: Any) -> None:

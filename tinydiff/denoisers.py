@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from tinydiff.backend import Array, cast, changed
-from tinydiff.checks import as_answer, check_kind, check_noise, check_process
+from tinydiff.checks import as_answer, check_kind, check_noise, check_process, check_pull
 from tinydiff.predictions import Prediction, check_prediction, to_eps, to_x0, x0_from_eps
 from tinydiff.processes import Level, Process, same_process
 
@@ -138,8 +138,7 @@ class FunctionDenoiser(FromPrediction):
 
     def linearize_output(self, x: Array, now: Level) -> tuple[Array, Pull]:
         """(F, pull), where there is a pull."""
-        if self.pull is None:
-            raise ValueError("this needs ∂f/∂x: pass as_denoiser(..., pull=), with pull(x, t, u) = uᵀ ∂f/∂x.")
+        check_pull(self.pull)
         return self.output(x, now), lambda u: self.pull(x, _times(x, now), u)
 
 

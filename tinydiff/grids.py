@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydiff.checks import check_count, check_flow, check_process, check_range, check_walk
+from tinydiff.checks import as_count, check_flow, check_process, check_range, check_walk
 from tinydiff.processes import LOG_SNR_END, Discrete, Level, Process
 
 Grid = Callable[[Process, int], np.ndarray]
@@ -90,7 +90,7 @@ def check_continuous(process: Process) -> None:
 
 def _check(process: Process, n: int) -> None:
     check_process(process)
-    check_count("n, the number of steps,", n, 0)
+    as_count("n, the number of steps,", n, 0)
 
 
 def _finished(process: Process, ts: np.ndarray, *, last: bool = True) -> np.ndarray:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, Self
 
 from tinydiff.backend import Array, cast, changed, namespace, normal_like
-from tinydiff.checks import as_generator, as_mask, check_count
+from tinydiff.checks import as_count, as_generator, as_mask
 from tinydiff.denoisers import Denoiser, Wrapper
 from tinydiff.processes import transition
 from tinydiff.sampling import walk
@@ -70,7 +70,7 @@ def inpaint(
     >>> td.sample(model, 3, sampler=sampler, rng=0)[:, 0]
     array([0.5, 0.5, 0.5])
     """
-    check_count("resamples", resamples)
+    as_count("resamples", resamples)
     rng, levels = as_generator(rng), walk.levels(model, x, ts)
     model = KnownCoordinates(model, known, mask, x)
     yield levels[0].t, x

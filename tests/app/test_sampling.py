@@ -120,7 +120,7 @@ def test_every_sampler_ends_where_it_is_asked_to(sampler):
 
 def test_the_grid_ends_within_the_process():
     t = trained(classes=0)
-    with pytest.raises(ValueError, match="end must be a log-SNR over"):
+    with pytest.raises(ValueError, match=r"end must be from -10\.05 \(excluded\) to 14; got 99"):
         draw(t, Draw(RUN, n=5, end=99.0))
 
 

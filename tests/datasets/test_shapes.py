@@ -123,7 +123,7 @@ def test_a_whole_number_seeds_the_draws(name):
 @pytest.mark.parametrize(
     ("rng", "error"),
     [(None, ValueError), (-1, ValueError), (0.5, TypeError), (np.random.RandomState(0), TypeError)],
-    ids=repr,
+    ids=lambda value: value.__name__ if isinstance(value, type) else type(value).__name__,
 )
 def test_nothing_else_gives_draws(rng, error):
     with pytest.raises(error, match="rng"):

@@ -156,7 +156,9 @@ def test_labels_are_whole_numbers_of_the_classes(labels):
         td.fit((POINTS, labels), network=td.TimeMLP(2, 4, 1, classes=2), rng=0, **SHORT)
 
 
-@pytest.mark.parametrize("rng", [None, 0.0, "0", True, np.random.RandomState(0), -1], ids=repr)
+@pytest.mark.parametrize(
+    "rng", [None, 0.0, "0", True, np.random.RandomState(0), -1], ids=lambda rng: type(rng).__name__
+)
 def test_the_source_of_randomness_is_a_generator_or_a_whole_number(rng):
     with pytest.raises((TypeError, ValueError), match="rng"):
         td.fit(POINTS, rng=rng, **SHORT)

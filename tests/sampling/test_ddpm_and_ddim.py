@@ -93,6 +93,15 @@ def test_a_step_takes_levels_of_columns(process, rng):
             np.testing.assert_allclose(rows[i], one, rtol=1e-12)
 
 
+@pytest.mark.parametrize("step", [td.ddpm_step, td.ddim_step])
+def test_levels_that_would_scale_columns_are_refused(step, rng):
+    """Of three times without like, beside x (3, 3): NumPy would scale the columns of x in silence."""
+    x, x0, z = draws(rng, n=3, dim=3)
+    now, then = td.VP().at([0.9, 0.5, 0.3]), td.VP().at([0.8, 0.4, 0.2])
+    with pytest.raises(ValueError, match="levels at many times must be columns"):
+        step(x, x0, now, then, z)
+
+
 def test_wrong_options_of_a_step_are_named():
     x, now, then = np.zeros((1, 2)), td.VP().at(0.5), td.VP().at(0.4)
     for eta in (1.5, -0.1, np.nan):

@@ -101,6 +101,18 @@ def test_x_over_alpha_does_not_know_the_process(process, rng):
         np.testing.assert_allclose(x / process.alpha(t), other, rtol=1e-7, atol=1e-7)
 
 
+def test_levels_that_do_not_belong_together_are_refused(rng):
+    """The wrong way round, of two processes, or of many times that would scale columns."""
+    x, x0 = rng.standard_normal((2, 3, 3))
+    now, then = td.VP().at(0.5), td.VP().at(0.4)
+    with pytest.raises(ValueError, match="now comes first, and then is earlier"):
+        dpm_solver_2m_step(x, x0, None, None, then, now)
+    with pytest.raises(ValueError, match=r"VP\(.*Cosine\(|Cosine\(.*VP\("):
+        dpm_solver_2m_step(x, x0, None, None, now, td.Cosine().at(0.4))
+    with pytest.raises(ValueError, match="levels at many times must be columns"):
+        dpm_solver_2m_step(x, x0, None, None, td.VP().at([0.9, 0.5, 0.3]), td.VP().at([0.8, 0.4, 0.2]))
+
+
 def test_where_no_signal_is_left(rng):
     """At α = 0, ℓ = −∞: a step from there, and one with an evaluation from there, are of the first order."""
     chain = CHAIN.zero_terminal_snr()

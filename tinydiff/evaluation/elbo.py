@@ -284,8 +284,7 @@ def optimal_variances(model: Denoiser, x0: Array, ts: grids.Times, rng: Any) -> 
     (3,)
     """
     rng, levels, variances = checks.as_generator(rng), walk.levels(model, x0, ts, "x0"), []
-    if x0.shape[0] == 0:
-        raise ValueError("optimal_variances needs points to fit to; got none.")
+    checks.check_some(x0)
     for now, then in pairwise([*levels, model.process.at(0.0)]):
         error = to_numpy(x0 - model.x0(now.perturb(x0, normal_like(rng, x0)), now))
         _, c_0, beta_tilde = posterior(now, then)

@@ -21,17 +21,18 @@ import numpy as np
 
 from tinydiff import grids
 from tinydiff.backend import Array, beside, cast, chunks, namespace, normal_like, row_sums, to_numpy
-from tinydiff.checks import as_generator, as_probes, check_choice, check_count, check_points
+from tinydiff.checks import as_count, as_generator, as_probes, check_choice, check_points, check_truth
 from tinydiff.denoisers import Denoiser, Pull, check_denoiser
 from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.processes import Level
 from tinydiff.sampling.solvers import rk4_step
 
 Distribution = Literal["rademacher", "gaussian"]
+LogDensity = Callable[[Array], Array]
 
 
 def log_likelihood(
-    model: Denoiser, x: Array, *, prior: Callable[[Array], Array] | None = None, probes: Any = None,
+    model: Denoiser, x: Array, *, prior: LogDensity | None = None, probes: Any = None,
     distribution: Distribution = "rademacher", steps: int = 200, rng: Any = None,
 ) -> Array:  # fmt: skip
     """ln p(x) in nats under the probability flow of the model.
@@ -89,7 +90,7 @@ def log_likelihood(
 
 
 def hutchinson_log_likelihood(
-    model: Denoiser, x: Array, *, prior: Callable[[Array], Array] | None = None, probes: Any = 16,
+    model: Denoiser, x: Array, *, prior: LogDensity | None = None, probes: Any = 16,
     distribution: Distribution = "rademacher", steps: int = 200, rng: Any = None,
 ) -> tuple[Array, Array]:  # fmt: skip
     """ln p(x) from two or more probes, with its standard error.
@@ -139,7 +140,7 @@ def _probes(probes: Any, x: Array, distribution: Distribution, rng: Any) -> Arra
     """The probes (P, 1|B, D) that are given, or drawn where a number is."""
     check_choice("distribution", distribution, get_args(Distribution))
     if isinstance(probes, int | np.integer):
-        check_count("probes", probes)
+        as_count("probes", probes)
         drawn = normal_like(as_generator(rng), x, (int(probes), *x.shape))
         return drawn if distribution == "gaussian" else namespace(x).sign(drawn)
     return as_probes(probes, x)
@@ -167,9 +168,7 @@ def _first_half_step(model: Denoiser, x: Array, now: Level, probes: Array) -> Ar
     return namespace(x).concat([now.alpha * (x + half * eps), gained], axis=1)
 
 
-def _along_the_flow(
-    model: Denoiser, x: Array, prior: Callable[[Array], Array] | None, probes: Array, steps: int
-) -> Array:
+def _along_the_flow(model: Denoiser, x: Array, prior: LogDensity | None, probes: Array, steps: int) -> Array:
     """ln p(x) by each probe alone, (B, P)."""
     process, d, concat = model.process, model.dim, namespace(x).concat
     grids.check_continuous(process)
@@ -227,9 +226,8 @@ def kl_from_truth(
     >>> abs(kl) < 1e-2
     True
     """
-    if not hasattr(data, "log_density"):
-        raise ValueError("the truth must be known: data needs a log_density, as a GaussianMixture has.")
-    check_count("n", n, 2)
+    check_truth(data)
+    as_count("n", n, 2)
     check_denoiser(model)
     x = data.sample(as_generator(rng), n)
     gap = np.concatenate([_gap(model.rows(rows), data, x[rows, :], steps) for rows in chunks(n, 20_000)])

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinydiff.backend import Array, cast, normal_like, to_numpy
-from tinydiff.checks import as_generator, check_count, check_finite, check_range, class_probabilities, two_samples
+from tinydiff.checks import as_count, as_generator, check_finite, check_range, class_probabilities, two_samples
 from tinydiff.denoisers import Denoiser, check_denoiser, check_same_process
 from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.exact.oracle import Oracle
@@ -55,7 +55,7 @@ def sliced_w2(x: Array, y: Array, *, rng: Any, directions: int = 256) -> float:
     >>> td.sliced_w2(x, x + 2.0, rng=0, directions=4) > 0
     True
     """
-    check_count("directions", directions)
+    as_count("directions", directions)
     (x, y), rng = two_samples(x, y, alike=True), as_generator(rng)
     u = rng.standard_normal((x.shape[1], directions))
     u /= np.sqrt(np.sum(u * u, axis=0))
@@ -430,7 +430,7 @@ def denoising(model: Denoiser, oracle: Oracle, t: float, *, n: int = 2000, rng: 
     """
     check_denoiser(model)
     check_same_process(model=model, oracle=oracle)
-    check_count("n", n)
+    as_count("n", n)
     rng = as_generator(rng)
     x0 = oracle.data.sample(rng, n)
     eps = normal_like(rng, x0)

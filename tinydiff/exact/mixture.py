@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 
 from tinydiff import checks
-from tinydiff.backend import Array, cast, changed, in_chunks, is_complex, log_sum_exp, namespace, to_numpy
+from tinydiff.backend import Array, cast, changed, in_chunks, log_sum_exp, namespace, to_numpy
 from tinydiff.processes import Level, posterior
 
 LOG_2PI = math.log(2 * math.pi)
@@ -137,8 +137,7 @@ class GaussianMixture:
         wanted = checks.as_labels(labels, np.unique(own))
         keep = cast(np.where((own[:, None] == wanted) | (wanted == -1), 0.0, -np.inf), self.log_weights)
         log_weights = self.log_weights + keep
-        if not np.all(np.any(np.isfinite(to_numpy(log_weights)), axis=0)):
-            raise ValueError("no component is left: this mixture is already conditioned on another class.")
+        checks.check_some_left(to_numpy(log_weights))
         return changed(self, log_weights=log_weights - log_sum_exp(log_weights))
 
     def posterior(self, x: Array, alpha: Any, sigma: Any) -> Self:
@@ -172,9 +171,7 @@ class GaussianMixture:
         C_uu − C_uk C_kk⁻¹ C_ku, and weights in proportion to w N(x_k; m_k, C_kk).
         """
         checks.check_points(x, self.dim)
-        if self.centres.shape[1] > 1:
-            raise ValueError("this mixture is already one for each row.")
-        k, u = checks.known_and_unknown(mask, self.dim)
+        k, u = checks.known_and_unknown(mask, self.dim, self.centres.shape[1])
         m, c, y = to_numpy(self.means), to_numpy(self.covariances), to_numpy(x)
         var, axes = np.linalg.eigh(c[:, k[:, None], k])
         if var.min() <= 0:
@@ -200,10 +197,8 @@ class GaussianMixture:
 
     def _log_joint(self, x: Array) -> Array:
         """ln w_k N(x; m_k, C_k), (K, B)."""
-        xp = namespace(x)
-        if not is_complex(self.variances) and not bool(xp.all(self.variances > 0)):
-            raise ValueError("a mixture with a zero variance has no density; ask for diffused(alpha, sigma > 0) first.")
-        y = self._along_axes(x)
+        checks.check_diffused("a mixture with a zero variance has", self.variances)
+        xp, y = namespace(x), self._along_axes(x)
         return self.log_weights - 0.5 * xp.sum(y**2 / self.variances + xp.log(self.variances) + LOG_2PI, axis=2)
 
     def _log_responsibilities(self, x: Array) -> Array:

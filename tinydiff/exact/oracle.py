@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 
 from tinydiff.backend import Array, changed, in_chunks, log_softmax, namespace, to_numpy
-from tinydiff.checks import as_generator, check_process
+from tinydiff.checks import as_generator, check_process, shared_weights
 from tinydiff.denoisers import Denoiser, Pull
 from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.exact.points import Points
@@ -120,9 +120,7 @@ class Oracle(Denoiser):
     def classes(self) -> tuple[np.ndarray, np.ndarray]:
         """The classes, ascending, and the weight of each, both (C,)."""
         self.unconditional.given(-1)  # raises where there are no labels
-        if np.ndim(self.unconditional.weights) > 1:
-            raise ValueError("this mixture is one for each row: its classes have no weights in common.")
-        labels, weights = np.asarray(self.unconditional.labels), to_numpy(self.unconditional.weights)
+        labels, weights = np.asarray(self.unconditional.labels), shared_weights(self.unconditional.weights)
         classes = np.unique(labels)
         return classes, np.array([np.sum(weights[labels == y]) for y in classes])
 
@@ -136,10 +134,7 @@ class Oracle(Denoiser):
         if np.ndim(t):
             return np.array([self.floor(float(each), rng, n) for each in t])
         q = self.marginal(t)
-        if rng is None:
-            x, weights = q.quadrature()
-        else:
-            x, weights = q.sample(rng, n), np.full(n, 1 / n)
+        x, weights = q.quadrature() if rng is None else (q.sample(rng, n), np.full(n, 1 / n))
         square = in_chunks(lambda y: to_numpy(namespace(y).sum(q.score(y) ** 2, axis=1)), x)
         return 1 - self.process.at(t).sigma ** 2 * float(np.sum(weights * square)) / self.dim
 

@@ -11,7 +11,16 @@ from typing import Any, Self
 import numpy as np
 
 from tinydiff.backend import Array, cast, changed, chunks, is_complex, namespace, real_part, to_numpy
-from tinydiff.checks import as_generator, as_labels, check_data, check_points, check_rows, given_labels, own_labels
+from tinydiff.checks import (
+    as_generator,
+    as_labels,
+    check_data,
+    check_diffused,
+    check_points,
+    check_rows,
+    given_labels,
+    own_labels,
+)
 from tinydiff.exact.mixture import LOG_2PI
 
 
@@ -104,13 +113,10 @@ class Points:
         """
         check_points(x, self.dim)
         if x.shape[0] > self.chunk:
-            parts = [
-                self.rows(rows)._average(x[rows, :], None if u is None else u[rows, :])
-                for rows in chunks(x.shape[0], self.chunk)
-            ]
+            cut = chunks(x.shape[0], self.chunk)
+            parts = [self.rows(some)._average(x[some, :], None if u is None else u[some, :]) for some in cut]
             return [namespace(x).concat(each) for each in zip(*parts, strict=True)]
-        if not np.all(to_numpy(self.sigma) != 0):
-            raise ValueError("points have no density: ask for diffused(alpha, sigma > 0), or t > 0.")
+        check_diffused("points have", self.sigma)
         xp, n = namespace(x), self.points.shape[0]
         dtype = xp.float64 if xp.isdtype(x.dtype, "integral") else x.dtype
         x = xp.astype(x, xp.complex128 if is_complex(x) else xp.float64)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinydiff.backend import Array, cast, log_softmax, namespace
-from tinydiff.checks import as_labels, check_library, check_process, check_theta
+from tinydiff.checks import as_labels, check_classifier, check_library, check_process, check_theta
 from tinydiff.learned.network import TimeMLP, input_scale, network_inputs
 from tinydiff.learned.objective import Weight, simple_weight, weigh
 from tinydiff.learned.train import TrainState, train
@@ -82,16 +82,11 @@ def train_classifier(
     >>> td.Classifier(network, state.ema, td.VP()).log_p(data.sample(1, 3).astype("float32"), 0.1).shape
     (3, 8)
     """
-    _check_classifier(network)
+    check_classifier(network)
     return train(
         network, process, data, steps=steps, batch=batch, lr=lr, rng=rng, label_dropout=0.0, targets="single",
         objective=cross_entropy, **options,
     )  # fmt: skip
-
-
-def _check_classifier(network: TimeMLP) -> None:
-    if not network.outputs or network.classes:
-        raise ValueError("a classifier is told no class, it outputs them: TimeMLP(dim, outputs=classes).")
 
 
 class Classifier:
@@ -125,7 +120,7 @@ class Classifier:
     """
 
     def __init__(self, network: TimeMLP, theta: Array, process: Process) -> None:
-        _check_classifier(network)
+        check_classifier(network)
         check_process(process)
         check_theta(network.size, theta)
         self.network, self.theta, self.process = network, theta, process

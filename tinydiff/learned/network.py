@@ -22,8 +22,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from tinydiff import checks
 from tinydiff.backend import Array, cast, chunks, namespace
-from tinydiff.checks import as_generator, as_labels, check_library, check_points, check_range, check_rows, check_theta
 from tinydiff.denoisers import FromPrediction, Pull
 from tinydiff.learned.layers import embedding, fourier_features, layer_norm, linear, modulate, silu
 from tinydiff.predictions import Prediction, check_prediction
@@ -83,7 +83,7 @@ class TimeMLP:
 
     def __post_init__(self) -> None:
         for name, least in (("dim", 1), ("width", 1), ("blocks", 0), ("classes", 0), ("outputs", 0)):
-            check_range(name, getattr(self, name), least)
+            checks.check_range(name, getattr(self, name), least)
         check_prediction(self.prediction)
 
     @cached_property
@@ -113,7 +113,7 @@ class TimeMLP:
 
     def init(self, rng: Any, dtype: Any = np.float32) -> np.ndarray:
         """θ with W ~ N(0, 1/inputs) and b = 0; blocks begin as the identity and the output as 0."""
-        rng, theta = as_generator(rng), np.zeros(self.size, dtype)
+        rng, theta = checks.as_generator(rng), np.zeros(self.size, dtype)
         for name, piece in self.split(theta).items():
             n, m = self.shapes[name]
             if name == "label":
@@ -134,8 +134,8 @@ class TimeMLP:
 
     def features(self, theta: Array, x: Array, lam: Array, labels: Array | None = None) -> tuple[Array, Callable]:
         """The last h (B, W), of which F is linear, and its pullback."""
-        check_points(x, self.dim)
-        check_library(theta, x)
+        checks.check_points(x, self.dim)
+        checks.check_library(theta, x)
         p = self.split(theta)
         c = fourier_features(lam, self.frequencies)
         if self.classes:
@@ -158,12 +158,9 @@ class TimeMLP:
 
         return h, pullback
 
-    def _norm(self, h: Array) -> tuple[Array, Callable]:
-        return layer_norm(h) if self.norm else (h, lambda dh: dh)
-
     def _block(self, p: dict[str, Array], i: int, h: Array, c: Array) -> tuple[Array, Callable]:
         """h + linear(silu(linear(modulate(norm(h), c)))), and its pullback dh -> (dh, dc)."""
-        u, pull_norm = self._norm(h)
+        u, pull_norm = layer_norm(h) if self.norm else (h, lambda dh: dh)
         u, pull_modulate = modulate(p[f"modulate{i}"], u, c)
         u, pull_up = linear(p[f"up{i}"], u)
         u, pull_silu = silu(u)
@@ -220,15 +217,12 @@ class NetworkDenoiser(FromPrediction):
     """
 
     def __init__(self, network: TimeMLP, theta: Array, process: Process, labels: Any = None) -> None:
-        check_theta(network.size, theta)
-        if network.outputs:
-            raise ValueError(f"a denoiser has an output for each coordinate; this network has {network.outputs}.")
-        if labels is not None and not network.classes:
-            raise ValueError("this network was made without classes: TimeMLP(..., classes=).")
+        checks.check_theta(network.size, theta)
+        checks.check_denoising(network)
         like = namespace(theta).reshape(theta[:0], (0, network.dim))
         super().__init__(process, network.dim, network.prediction, like)
         self.network, self.theta = network, theta
-        self.labels = None if labels is None else as_labels(labels, np.arange(network.classes))
+        self.labels = checks.as_conditions(labels, network.classes)
 
     def given(self, labels: Any) -> Self:
         """The same network conditioned on labels: (B,), or one for all rows; −1 is no condition."""
@@ -251,5 +245,5 @@ class NetworkDenoiser(FromPrediction):
         return y, lambda u: input_scale(now) * pullback(u)
 
     def _forward(self, x: Array, now: Level) -> tuple[Array, Callable]:
-        check_rows("labels", 1 if self.labels is None else len(self.labels), x.shape[0])
+        checks.check_rows("labels", 1 if self.labels is None else len(self.labels), x.shape[0])
         return self.network(self.theta, *network_inputs(x, now), self.labels)

@@ -18,7 +18,7 @@ from numpy.random import Generator
 
 from tinydiff import grids
 from tinydiff.backend import Array, namespace
-from tinydiff.checks import check_weight
+from tinydiff.checks import check_outputs_noise, check_weight
 from tinydiff.learned.network import TimeMLP, network_inputs
 from tinydiff.predictions import target, to_eps
 from tinydiff.processes import Discrete, Level, Process
@@ -89,8 +89,7 @@ def loss_and_grad(
     weight: Weight = simple_weight,
 ) -> tuple[float, Array]:  # fmt: skip
     """L on one batch and ∂L/∂θ (size,), with the labels (B,) of the rows, if any."""
-    if network.outputs:
-        raise ValueError("this network outputs no noise: train it with train_classifier.")
+    check_outputs_noise(network)
     now = now.for_each(x0)
     y, pullback = network(theta, *network_inputs(now.perturb(x0, eps), now), labels)
     error = y - target(network.prediction, x0, eps, now)

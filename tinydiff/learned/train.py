@@ -99,10 +99,9 @@ def fit(
     (3, 2)
     """
     network = TimeMLP(checks.dim_of(data)) if network is None else network
-    states: Iterable[TrainState] = train(network, process, data, rng=rng, **options)
-    if progress:
-        states = watched(states, options.get("steps", STEPS))
-    return NetworkDenoiser(network, last(states).ema, process)
+    states = train(network, process, data, rng=rng, **options)
+    shown = watched(states, options.get("steps", STEPS)) if progress else states
+    return NetworkDenoiser(network, last(shown).ema, process)
 
 
 def train(

@@ -23,9 +23,6 @@ from tinydiff.backend import Array, namespace, normal_like, scaling_rows, square
 LOG_SNR_END = 14.0
 """At |log-SNR| = 14 σ/α is 9e-4, or its inverse: beyond it an SDE or ODE has next to nothing left to do."""
 
-H = 1e-30
-"""The length of a complex step."""
-
 
 class Process:
     """A Gaussian forward process, x_t = α(t) x_0 + σ(t) ε with ε ~ N(0, I), for t from 0 (data) to 1 (noise).
@@ -100,10 +97,7 @@ class Process:
     def f(self, t: Any) -> Any:
         """f = α̇/α, the rate of the drift f x of dx = f x dt + g dw; ValueError where α < 1e-8 [VDM 36]."""
         assert self._sees_complex_steps
-        if not np.all(np.real(self.alpha(t)) >= checks.NO_SIGNAL):
-            raise ValueError(
-                f"f and g² divide by α, which is under {checks.NO_SIGNAL:g} at t = {t}: {self} leaves no signal."
-            )
+        checks.check_rates(self, t)
         return derivative(self.alpha, t) / self.alpha(t)
 
     def g2(self, t: Any) -> Any:
@@ -404,10 +398,9 @@ def same_process(p: Process, q: Process) -> bool:
     if not np.allclose([p.t_min, p.t_max], [q.t_min, q.t_max], rtol=1e-9, atol=0):
         return False
     ts = np.unique(p.nearest(np.linspace(p.t_min, p.t_max, 9)))
+    pairs = (p.alpha, q.alpha), (p.sigma, q.sigma)
     try:
-        return all(
-            np.allclose(f(ts), g(ts), rtol=1e-12, atol=1e-15) for f, g in ((p.alpha, q.alpha), (p.sigma, q.sigma))
-        )
+        return all(np.allclose(f(ts), g(ts), rtol=1e-12, atol=1e-15) for f, g in pairs)
     except ValueError:  # one of them is a chain, which has no value between its steps
         return False
 
@@ -420,7 +413,7 @@ def check_order(now: Level, then: Level) -> None:
 
 def derivative(c: Callable[[Any], Any], t: Any) -> Any:
     """dc/dt by a complex step, exact to rounding."""
-    return np.imag(c(t + 1j * H)) / H
+    return np.imag(c(t + 1e-30j)) / 1e-30
 
 
 def strata(rng: np.random.Generator, n: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydiff.checks import as_betas, as_steps
+from tinydiff.checks import as_betas, as_count, as_steps
 from tinydiff.processes.base import Process, strata
 
 
@@ -52,23 +52,23 @@ class Discrete(Process):
     @classmethod
     def linear(cls, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02, rescale: bool = True) -> Discrete:
         """β rising linearly [DDPM §4]. `rescale` multiplies β, meant for T = 1000, by 1000/T."""
-        return cls(_rescaled(np.linspace(beta_1, beta_T, T), rescale))
+        return cls(_rescaled(np.linspace(beta_1, beta_T, as_count("T", T)), rescale))
 
     @classmethod
     def quadratic(cls, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02, rescale: bool = True) -> Discrete:
         """√β rising linearly: less noise at first than the linear schedule [as in the code of DDIM]."""
-        return cls(_rescaled(np.linspace(beta_1**0.5, beta_T**0.5, T) ** 2, rescale))
+        return cls(_rescaled(np.linspace(beta_1**0.5, beta_T**0.5, as_count("T", T)) ** 2, rescale))
 
     @classmethod
     def sigmoid(cls, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02, rescale: bool = True) -> Discrete:
         """β rising like the logistic function on [−6, 6] [as in the code of DDIM]."""
-        rise = 0.5 * (1 + np.tanh(np.linspace(-3, 3, T)))
+        rise = 0.5 * (1 + np.tanh(np.linspace(-3, 3, as_count("T", T))))
         return cls(_rescaled(beta_1 + (beta_T - beta_1) * rise, rescale))
 
     @classmethod
     def cosine(cls, T: int = 1000, s: float = 0.008, beta_max: float = 0.999) -> Discrete:
         """β_n = min(1 − f(n)/f(n−1), β_max) with f(n) = cos²(½π (n/T + s)/(1 + s)) [Nichol & Dhariwal 2021]."""
-        f = np.cos(0.5 * np.pi * (np.arange(T + 1) / T + s) / (1 + s)) ** 2
+        f = np.cos(0.5 * np.pi * (np.arange(as_count("T", T) + 1) / T + s) / (1 + s)) ** 2
         return cls(np.minimum(1 - f[1:] / f[:-1], beta_max))
 
     def zero_terminal_snr(self) -> Discrete:
@@ -76,8 +76,7 @@ class Discrete(Process):
 
         At t = 1 nothing is left of x_0, so use a model that predicts x0 or "v". ValueError for T = 1.
         """
-        if self.T < 2:
-            raise ValueError("zero terminal SNR needs a chain of T ≥ 2 steps; got T = 1.")
+        as_count("T, for a zero terminal SNR,", self.T, 2)
         root = np.exp(0.5 * self._log_alpha_bar)
         root[1:] = (root[1:] - root[-1]) * root[1] / (root[1] - root[-1])
         return Discrete(1 - (root[1:] / root[:-1]) ** 2)
@@ -92,10 +91,8 @@ class Discrete(Process):
         """1/T, one noising step."""
         return 1 / self.T
 
-    @property
-    def t_max(self) -> float:
-        """1, all T steps."""
-        return 1.0
+    t_max = 1.0
+    """All T steps."""
 
     @cached_property
     def _log_alpha_bar(self) -> np.ndarray:

@@ -55,10 +55,7 @@ def rk45(f: Slope, x: Array, ts: list[float], rtol: float, atol: float) -> Itera
                 t, x, slope = (s if reaches else t + step), new, slopes[-1]
                 h = max(h, proposed, key=abs) if reaches else proposed  # a step cut short says little of the next
             elif abs(h := proposed) < 1e-12:
-                raise FloatingPointError(
-                    f"rk45 found no step at t = {t:.6g} that meets rtol = {rtol:g}, atol = {atol:g}: raise them; "
-                    f"the last left an error of {worst:.2g} times what they allow."
-                )
+                raise FloatingPointError(f"rk45 found no step at t = {t:.6g} for {rtol = :g}, {atol = :g}: raise them.")
         yield s, x
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from tinydiff.backend import Array, normal_like
-from tinydiff.checks import as_generator, check_columns, check_count, check_range
+from tinydiff.checks import as_count, as_generator, check_columns, check_range
 from tinydiff.denoisers import Denoiser
 from tinydiff.processes import Level
 from tinydiff.sampling import walk
@@ -68,7 +68,7 @@ def predictor_corrector(
     >>> td.sample(model, 3, sampler=td.predictor_corrector, steps=50, rng=0).shape
     (3, 2)
     """
-    check_count("corrections", corrections, 0)
+    as_count("corrections", corrections, 0)
     check_range("snr", snr, 0, open_low=True)
     rng, levels = as_generator(rng), walk.flow_levels(model, x, ts)
     yield levels[0].t, x

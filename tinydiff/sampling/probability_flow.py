@@ -218,6 +218,5 @@ def interpolate(z: Array, other: Array, fraction: float) -> Array:
     angle = 2 * xp.atan2(length(one - two), length(one + two))  # exact where the arccosine of their product is not
     straight = angle < 1e-6
     sine = xp.where(straight, 1.0, xp.sin(angle))
-    first = xp.where(straight, 1 - fraction, xp.sin((1 - fraction) * angle) / sine)
-    second = xp.where(straight, fraction, xp.sin(fraction * angle) / sine)
+    first, second = (xp.where(straight, k, xp.sin(k * angle) / sine) for k in (1 - fraction, fraction))
     return first * z + second * other

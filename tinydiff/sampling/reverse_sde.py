@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinydiff.backend import Array, normal_like
-from tinydiff.checks import as_generator, check_columns, check_range
+from tinydiff.checks import as_falling, as_generator, check_columns, check_range
 from tinydiff.denoisers import Denoiser
 from tinydiff.processes import Level
 from tinydiff.processes.base import check_order
@@ -155,10 +155,7 @@ def brownian_path(rng: Any, x: Array, ts: Iterable[float]) -> Noise:
     >>> bool(np.isclose(noise(1.0, 0.5) + noise(0.5, 0.25), noise(1.0, 0.25))[0, 0])
     True
     """
-    known = np.array([float(t) for t in ts])
-    if len(known) < 2 or not np.all(np.diff(known) < 0):
-        raise ValueError(f"ts must hold two or more times that fall strictly; got {known[:4]}….")
-    rng = as_generator(rng)
+    rng, known = as_generator(rng), as_falling(ts)
     increments = ((t - s) ** 0.5 * normal_like(rng, x) for t, s in pairwise(known.tolist()))
     w = list(accumulate(increments, initial=0.0 * x))
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinydiff import grids
 from tinydiff.backend import Array
-from tinydiff.checks import as_generator, check_count
+from tinydiff.checks import as_count, as_generator
 from tinydiff.denoisers import Denoiser, check_denoiser
 from tinydiff.learned.train import last
 from tinydiff.sampling.ddim import ddim
@@ -114,8 +114,8 @@ def trajectory(
 
 def _pairs(model: Denoiser, n: int, sampler: Sampler, steps: int, grid: grids.Grid, rng: Any, options: dict) -> Walk:
     check_denoiser(model)
-    check_count("n", n)
-    check_count("steps", steps)
+    as_count("n", n)
+    as_count("steps", steps)
     rng, process = as_generator(rng), model.process
     gap = process.prior_gap(np.ones((1, 1))).item()
     if gap > 0.01:
