@@ -43,6 +43,11 @@ RUNS = [
 every_toy = pytest.mark.parametrize("toy", TOYS)
 
 
+@pytest.fixture
+def rng():
+    return np.random.default_rng(1)
+
+
 def off(data, x):
     """E ln q_0 + entropy, in nats: 0 for true draws, above it for modes too narrow, below for draws between them."""
     return np.mean(data.log_density(x)) + data.entropy()[0]
