@@ -29,6 +29,8 @@ exclude_patterns = ["_build", "learning", "speed"]  # pieces that pages include
 nitpicky = True  # a link that leads nowhere is an error
 nitpick_ignore = [
     ("py:class", "collections.abc.Callable"),
+    ("py:class", "collections.abc.Iterable"),
+    ("py:class", "collections.abc.Iterator"),
     ("py:class", "io.StringIO"),
 ]  # Python's own, which are not here
 
