@@ -1,6 +1,7 @@
 """Checks of arguments, where users meet the library: which argument it is, what was given and what is allowed."""
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,9 @@ def check_points(x: Any, dim: int, name: str = "points") -> None:
 
 def check_range(name: str, value: Any, low: float, high: float = float("inf"), *, open_low: bool = False) -> None:
     """Raise a ValueError unless low ≤ value ≤ high, or low < value where `open_low`; NaN is refused."""
+    number: Any = value
+    if not isinstance(number, Real):
+        raise TypeError(f"{name} must be a number; got {value!r:.80}.")
     if not (low < value <= high if open_low else low <= value <= high):
         least = f"over {low:g}" if open_low else f"{low:g} or more"
         allowed = least if high == float("inf") else f"from {low:g}{' (excluded)' * open_low} to {high:g}"
@@ -428,6 +432,8 @@ def check_flow(process: Any, *ends: float) -> None:
 
 def check_arc(z: Any, other: Any) -> None:
     """Raise a ValueError unless z and other, (B, D), have directions that are not opposite."""
+    check_array("z", z)
+    check_array("other", other)
     if z.ndim != 2 or tuple(z.shape) != tuple(other.shape):
         raise ValueError(f"z and other must both be (B, D); got {tuple(z.shape)} and {tuple(other.shape)}.")
     xp = namespace(z)

@@ -18,7 +18,7 @@ Shapes: x, eps, x0, F (B, D); `now` is the level of x, with columns where each r
 from typing import Any, Literal, get_args
 
 from tinydiff.backend import Array
-from tinydiff.checks import check_choice, check_noise, check_signal
+from tinydiff.checks import check_choice, check_columns, check_noise, check_signal
 from tinydiff.processes import Level
 
 Prediction = Literal["eps", "x0", "v", "score"]
@@ -32,6 +32,7 @@ def check_prediction(prediction: str) -> None:
 def target(prediction: Prediction, x0: Array, eps: Array, now: Level) -> Array:
     """What a network of this prediction should output, (B, D): the table's second column."""
     check_prediction(prediction)
+    check_columns(now)
     if prediction == "eps":
         return eps
     if prediction == "x0":
@@ -73,12 +74,14 @@ def to_x0(prediction: Prediction, now: Level) -> tuple[Any, Any]:
 
 def eps_from_x0(x: Array, x0: Array, now: Level) -> Array:
     """ε = (x − α x_0)/σ; ValueError at t = 0."""
+    check_columns(now)
     check_noise(now, "there is no noise to find in data")
     return (x - now.alpha * x0) / now.sigma
 
 
 def x0_from_eps(x: Array, eps: Array, now: Level) -> Array:
     """x_0 = (x − σ ε)/α [DDPM 15]; ValueError where α < 1e-8."""
+    check_columns(now)
     check_signal(now, "take x0 from the model itself, or begin at a smaller time")
     return (x - now.sigma * eps) / now.alpha
 

@@ -171,6 +171,7 @@ def _first_half_step(model: Denoiser, x: Array, now: Level, probes: Array) -> Ar
 def _along_the_flow(model: Denoiser, x: Array, prior: LogDensity | None, probes: Array, steps: int) -> Array:
     """ln p(x) by each probe alone, (B, P)."""
     process, d, concat = model.process, model.dim, namespace(x).concat
+    as_count("steps", steps)
     grids.check_continuous(process)
     walk = grids.levels(process, grids.even_log_snr(process, steps)[::-1], rising=True)
 

@@ -83,7 +83,7 @@ class TimeMLP:
 
     def __post_init__(self) -> None:
         for name, least in (("dim", 1), ("width", 1), ("blocks", 0), ("classes", 0), ("outputs", 0)):
-            checks.check_range(name, getattr(self, name), least)
+            checks.as_count(name, getattr(self, name), least)
         check_prediction(self.prediction)
 
     @cached_property

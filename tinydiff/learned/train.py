@@ -173,8 +173,8 @@ def train(
     """
     weight_of, draw_times = checks.chosen("weight", weight, WEIGHTS), checks.chosen("times", times, TIMES)
     checks.check_process(process)
-    rng = checks.as_generator(rng)
-    for name, value in (("steps", steps), ("batch", batch), ("lr", lr), ("max_norm", max_norm)):
+    rng, steps, batch = checks.as_generator(rng), checks.as_count("steps", steps), checks.as_count("batch", batch)
+    for name, value in (("lr", lr), ("max_norm", max_norm)):
         checks.check_range(name, value, 0, open_low=True)
     for name, value in (("ema", ema), ("label_dropout", label_dropout)):
         checks.check_range(name, value, 0, 1)

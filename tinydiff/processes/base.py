@@ -82,8 +82,6 @@ class Process:
         ValueError
             For times outside [0, 1] or NaN, another number of times than rows, and a level of another process.
         """
-        if like is not None:
-            checks.check_array("x", like)
         if isinstance(t, Level):
             return t._of(self, like)
         return Level(self, *checks.coefficients(self, t))._of(self, like)
@@ -283,6 +281,8 @@ class Level:
         """The same level, as columns where `like` is given; ValueError if it is of another process or of other rows."""
         if self.process is not process and not same_process(self.process, process):
             raise ValueError(f"the level is one of {self.process}, and the model or formula has {process}.")
+        if like is not None:
+            checks.check_array("x", like)
         if like is self.like or like is None or not np.ndim(self.t):
             return self
         if like.shape[0] != len(self.t):
@@ -433,4 +433,4 @@ def _sigmoid(u: np.ndarray) -> np.ndarray:
 
 def _flat(x: Array) -> Array:
     checks.check_array("points", x)
-    return namespace(x).reshape(x, (x.shape[0], -1))
+    return namespace(x).reshape(x, (x.shape[0], math.prod(x.shape[1:])))

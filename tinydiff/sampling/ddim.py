@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from tinydiff.backend import Array, normal_like
-from tinydiff.checks import as_generator, check_columns, check_range
+from tinydiff.checks import as_generator, check_range
 from tinydiff.denoisers import Denoiser
 from tinydiff.predictions import eps_from_x0
 from tinydiff.processes import Level, posterior
@@ -56,7 +56,6 @@ def ddim_step(x: Array, x0_hat: Array, now: Level, then: Level, z: Array, eta: f
     array([[0.5]])
     """
     check_range("eta", eta, 0, 1)
-    check_columns(now)
     _, _, beta_tilde = posterior(now, then)
     d2 = eta**2 * beta_tilde
     eps_hat = eps_from_x0(x, x0_hat, now)

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Any, Literal, get_args
 
 from tinydiff.backend import Array, namespace
-from tinydiff.checks import check_arc, check_choice, check_range
+from tinydiff.checks import check_arc, check_choice, check_points, check_range
 from tinydiff.denoisers import Denoiser, check_denoiser
 from tinydiff.learned.train import last
 from tinydiff.processes import Level
@@ -130,6 +130,7 @@ def encode(model: Denoiser, x: Array, *, rtol: float = 1e-5, atol: float = 1e-5)
     True
     """
     check_denoiser(model)
+    check_points(x, model.dim, "x")
     start = model.process.at(model.process.t_min)
     ts = (start.t, model.process.t_max)
     return last(probability_flow(model, start.alpha * x, ts, method="rk45", rtol=rtol, atol=atol))[1]
