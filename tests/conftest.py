@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-settings.register_profile("tinydiff", deadline=None, derandomize=True, print_blob=True)
-settings.load_profile("tinydiff")
+for name, examples in {"few": 5, "test": 40, "all": 100}.items():
+    settings.register_profile(name, max_examples=examples, deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("test")  # or what --hypothesis-profile names
 
 
 @pytest.fixture
