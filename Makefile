@@ -6,10 +6,10 @@ BIN := .venv/bin
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help demo mnist test kills mutants bench learning notebooks docs lint format clean
+.PHONY: help demo mnist test test-all lowest kills mutants bench learning notebooks docs lint format clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
 
 .venv/.python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tinydiff needs Python 3.11 or newer: make PYTHON=python3.12 …")'
@@ -31,14 +31,32 @@ demo: .venv/.installed  ## train on an exact toy, sample and measure against the
 mnist: .venv/.installed  ## train on MNIST (9 minutes on two cores), draw digits and judge them; a run that was stopped goes on
 	$(BIN)/python -m tinydiff train mnist $(if $(wildcard runs/mnist/config.json),--resume)
 
-test: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## all tests, on two cores
+test: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## the tests, on two cores (five minutes)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-kills: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## kill a run fifty times at random moments; it must end in the same bits
-	TINYDIFF_KILLS=50 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests/app/test_kills.py
+test-all: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## nightly: the slow tests too, more examples, every line and branch
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "" --hypothesis-profile=all --cov
 
-mutants: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## break each operator and constant of the mathematics (hours; goes on where it stopped)
-	$(BIN)/python tests/mutation.py
+# From a wheel, with tests/ alone beside it, the lowest versions that pyproject.toml allows, cp1252, and no more of Python,
+# libraries and network than tests/bare leaves. localedef is Debian's libc-bin, and CP1252 in its package locales.
+lowest: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## the tests on a bare machine and the lowest versions (CONTRIBUTING.md)
+	rm -rf .venv-lowest
+	$(BIN)/uv venv --quiet --python $(BIN)/python .venv-lowest
+	$(BIN)/uv pip install --python .venv-lowest --resolution lowest-direct -r pyproject.toml --extra suite
+	$(BIN)/uv build --quiet --wheel --out-dir .venv-lowest/wheel
+	$(BIN)/uv pip install --quiet --python .venv-lowest --no-deps .venv-lowest/wheel/*.whl
+	localedef -f CP1252 -i en_US .venv-lowest/en_US.CP1252
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cp -r tests "$$folder" && cd "$$folder" && \
+	env -u TINYDIFF_MNIST_DIR LOCPATH=$(CURDIR)/.venv-lowest LC_ALL=en_US.CP1252 PYTHONUTF8=0 PYTHONWARNDEFAULTENCODING=1 \
+	  PYTHONPATH="$$folder/tests/bare" OPENBLAS_NUM_THREADS=1 $(CURDIR)/.venv-lowest/bin/python -m pytest -q \
+	  --numprocesses 2 --dist worksteal --hypothesis-profile=few -o markers=slow -m 'not slow' --disable-warnings \
+	  --ignore=tests/identities/test_bugs.py --ignore=tests/check/test_specs.py --ignore=tests/test_memory.py  # no version decides these
+
+kills: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## kill a run fifty times at random moments; it must end in the same bits
+	TINYDIFF_KILLS=50 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m slow tests/app/test_kills.py
+
+mutants: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## break each operator and constant of the mathematics (hours; goes on where it stopped; SAMPLE=400 for some)
+	$(BIN)/python tests/mutation.py $(if $(SAMPLE),--sample $(SAMPLE))
 
 bench: .venv/.installed-dev-bench  ## measure speed beside PyTorch and JAX, growth and memory (15 minutes), and that of check
 	$(BIN)/python benchmarks/speed.py
@@ -66,4 +84,4 @@ format: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## rewrite the source in
 	$(BIN)/ruff format
 
 clean:  ## remove what make has made
-	rm -rf .venv runs mutants docs/_build docs/identities docs/check docs/learning docs/speed build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-lowest runs mutants docs/_build docs/identities docs/check docs/learning docs/speed build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -394,7 +394,7 @@ def measure_memory() -> list[dict[str, Any]]:
     rows = []
     for name in tqdm(memory_jobs(), desc="memory"):
         command = [sys.executable, __file__, "--threads", str(OPTIONS.threads), "--alone", name]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
         rows.append({"what": name, "MiB": float(done.stdout.split()[-1])})
     return rows
 
@@ -402,7 +402,7 @@ def measure_memory() -> list[dict[str, Any]]:
 def alone(name: str) -> None:
     """Do one job three times, and print the MiB that it took at most."""
     job, before = memory_jobs()[name], status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak so far is forgotten
     call = job()
     for _ in range(3 if "step" in name else 1):
         call()
@@ -411,13 +411,13 @@ def alone(name: str) -> None:
 
 def status(what: str) -> float:
     """A line of /proc/self/status, in MiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
 
 
 def machine() -> dict[str, Any]:
     """What the numbers are of."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     models = {line.split(":")[1].strip() for line in lines if line.startswith("model name")}
     names = ("numpy", "torch", "jax")
     return {

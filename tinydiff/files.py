@@ -1,9 +1,11 @@
 """Writing of files, such that each is the old one or the new one, complete, whatever stops the writing."""
 
+import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -37,7 +39,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     >>> from tinydiff.files import atomic
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with atomic(Path(folder) / "note.txt") as part:
-    ...         size = part.write_text("all of it")
+    ...         size = part.write_text("all of it", encoding="utf-8")
     ...     print([file.name for file in Path(folder).iterdir()])
     ['note.txt']
     """
@@ -53,3 +55,14 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         if isinstance(error, OSError) and error.errno and error.filename in (None, str(part), part):
             error.filename = str(path)  # a full disk does not say whose file it was
         raise
+
+
+def in_memory(write: Callable[..., None], *content: Any, **more: Any) -> memoryview:
+    """The bytes that ``write(file, *content, **more)`` writes.
+
+    Of a full disk NumPy's writers do not say what the system says: some raise an OSError that names neither the reason
+    nor the file, or print a traceback beside it.
+    """
+    file = io.BytesIO()
+    write(file, *content, **more)
+    return file.getbuffer()

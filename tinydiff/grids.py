@@ -74,7 +74,7 @@ def levels(process: Process, ts: Times, *, rising: bool = False) -> list[Level]:
     return walk
 
 
-def flow_levels(process: Process, ts: Times, *, rising: bool = False) -> list[Level]:
+def flow_levels(process: Process, ts: Times, *, rising: bool) -> list[Level]:
     """`levels` for what needs f and g²: ValueError on a chain, and for times beyond t_min and t_max."""
     check_continuous(process)
     walk = levels(process, ts, rising=rising)

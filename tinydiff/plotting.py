@@ -532,6 +532,8 @@ def show(picture: Any, alt: str) -> None:
     ------
     ValueError
         Where there are no words.
+    ModuleNotFoundError
+        Where IPython is missing, which every notebook brings.
 
     Examples
     --------
@@ -541,11 +543,11 @@ def show(picture: Any, alt: str) -> None:
         ...
     ValueError: alt must say in words what the picture shows; got nothing.
     """
+    if not alt.strip():
+        raise ValueError("alt must say in words what the picture shows; got nothing.")
     import matplotlib.pyplot as plt
     from IPython.display import Image, display
 
-    if not alt.strip():
-        raise ValueError("alt must say in words what the picture shows; got nothing.")
     still = hasattr(picture, "savefig")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / ("figure.png" if still else "animation.gif")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinydiff.backend import Array, to_numpy
-from tinydiff.files import atomic
+from tinydiff.files import atomic, in_memory
 from tinydiff.learned.optim import AdamState
 from tinydiff.learned.train import TrainState
 
@@ -61,8 +61,8 @@ def save(path: str | os.PathLike[str], state: TrainState, **more: Array) -> None
     arrays: dict[str, Any] = {name: to_numpy(value) for name, value in (content | more).items()}
     if objects := [name for name, value in arrays.items() if value.dtype.hasobject]:
         raise ValueError(f"{', '.join(objects)}: objects cannot be saved without pickles.")
-    with atomic(path) as part, part.open("wb") as file:
-        np.savez(file, **arrays)
+    with atomic(path) as part:
+        part.write_bytes(in_memory(np.savez, **arrays))
 
 
 def load(path: str | os.PathLike[str]) -> tuple[TrainState, dict[str, np.ndarray]]:

@@ -114,6 +114,7 @@ def fits(comm: Comm | None, rows: int) -> None:
 
 def parse(arguments: Sequence[str]) -> Any:
     """The options of the command that the arguments name."""
+    arguments = list(arguments)
     if arguments[:1] == ["train"]:
         return parse_train(arguments[1:])
     if arguments[:1] == ["--version"]:

@@ -37,7 +37,7 @@ def load_points(path: str | os.PathLike[str]) -> Dataset:
     --------
     >>> import pathlib, tempfile, tinydiff as td
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "mine.csv"
-    >>> _ = path.write_text("width,label\n10,0\n30,1\n")
+    >>> _ = path.write_text("width,label\n10,0\n30,1\n", encoding="utf-8")
     >>> data = td.load_points(path)
     >>> data.x.tolist(), data.labels.tolist(), data.restore(data.x).tolist()
     ([[-1.0], [1.0]], [0, 1], [[10.0], [30.0]])

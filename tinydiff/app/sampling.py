@@ -17,7 +17,7 @@ from tinydiff.app.directory import Trained
 from tinydiff.app.parallel import Comm, RowsOf, gathered, rows_of_rank
 from tinydiff.backend import Array, cast, to_numpy
 from tinydiff.denoisers import Denoiser
-from tinydiff.files import atomic
+from tinydiff.files import atomic, in_memory
 from tinydiff.guidance import ClassifierFreeGuidance
 from tinydiff.learned.network import NetworkDenoiser
 from tinydiff.learned.train import last
@@ -205,8 +205,8 @@ def write_points(path: Path, x: np.ndarray, labels: np.ndarray | None) -> None:
     """Write points as .npy, without labels, or as .csv with a column of them, as load_points reads it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".npy":
-        with atomic(path) as part, part.open("wb") as file:
-            np.save(file, x)
+        with atomic(path) as part:
+            part.write_bytes(in_memory(np.save, x))
         return
     with atomic(path) as part, part.open("w", encoding="utf-8", newline="") as text:
         writer = csv.writer(text, lineterminator="\n")

@@ -50,9 +50,8 @@ def embedding(theta: Array, labels: Array, classes: int) -> tuple[Array, Pullbac
     m = theta.shape[0] // (classes + 1)
     one_hot = cast(labels[:, None] % (classes + 1) == np.arange(classes + 1), theta)  # (B, classes + 1)
 
-    def pullback(dy: Array, grad: Array | None = None) -> None:
-        if grad is not None:
-            matmul(one_hot.T, dy, out=matrix(grad, classes + 1, m))
+    def pullback(dy: Array, grad: Array) -> None:
+        matmul(one_hot.T, dy, out=matrix(grad, classes + 1, m))
 
     return one_hot @ matrix(theta, classes + 1, m), pullback
 
