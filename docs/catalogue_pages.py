@@ -11,6 +11,7 @@ from types import ModuleType
 
 from identities.bugs import Bug
 from identities.catalogue import Identity, identities, marked
+from identities.planted import pages
 
 NAMES = """Adam Bayes Brownian CDF Chapman DDIM DDPM DDPM's DPM EDM ELBO EMA Euler Fisher Fokker Gaussian Gaussians Heun
 Hutchinson Jacobian KL Karras Kolmogorov Langevin MMSE Maruyama ODE Planck SDE SNR SciPy Stein Tweedie VE VP W₂"""
@@ -52,8 +53,8 @@ def by_module(tests: list[Callable]) -> dict[ModuleType, list[Callable]]:
 
 
 def page_of(module: ModuleType) -> str:
-    """test_forward_kernel → forward-kernel."""
-    return module.__name__.rpartition("test_")[2].replace("_", "-")
+    """test_01_forward_kernel → forward-kernel."""
+    return re.sub(r".*test_(\d+_)?", "", module.__name__).replace("_", "-")
 
 
 def title(test: Callable) -> str:
@@ -179,11 +180,12 @@ def code_of(test: Callable) -> str:
 
 
 def entries(test: Callable) -> list[tuple[ast.expr, Bug]]:
-    """The bugs of an identity, each with how its decorator writes it."""
-    decorators = ast.parse(code_of(test)).body[0].decorator_list
-    call = next(each for each in decorators if isinstance(each, ast.Call) and ast.unparse(each.func) == "identity")
-    written = next(keyword.value for keyword in call.keywords if keyword.arg == "bugs")
-    return list(zip(written.elts, test.identity.bugs, strict=True))
+    """The bugs of an identity, each with how its page of planted bugs writes it."""
+    number = test.identity.number
+    tree = ast.parse(inspect.getsource(pages()[number]))
+    bugs = next(node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "BUGS")
+    lists = {key.value: value.elts for key, value in zip(bugs.keys, bugs.values, strict=True)}
+    return list(zip(lists[number], test.identity.bugs, strict=True))
 
 
 def mistakes(test: Callable) -> list[str]:
@@ -225,5 +227,5 @@ def precision(known: Identity) -> str:
 
 def put(path: Path, text: str) -> None:
     """Leave a page that has not changed alone, so that it is not built again."""
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")

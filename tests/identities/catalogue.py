@@ -1,4 +1,4 @@
-"""What an identity is: a test with a number, two tolerances and the bugs that it must catch."""
+"""What an identity is: a test with a number and two tolerances, and the bugs that it must catch, in planted/."""
 
 import importlib
 from collections.abc import Callable, Iterator
@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import Phase, settings
 
-from identities.bugs import Bug, bug, plain
+from identities.bugs import Bug, plain
+from identities.planted import bugs_of
 
 DTYPES = {"float64": np.float64, "float32": np.float32}
 
@@ -50,7 +51,11 @@ class Identity:
     float64: float
     float32: float | str
     """The tolerance, or why there is none in single precision."""
-    bugs: tuple[Bug, ...]
+
+    @property
+    def bugs(self) -> tuple[Bug, ...]:
+        """What turns it red."""
+        return bugs_of(self.number)
 
     @property
     def holds(self) -> list[Hold]:
@@ -59,15 +64,9 @@ class Identity:
         return [Hold(DTYPES[name], tol) for name, tol in tolerances.items() if not isinstance(tol, str)]
 
 
-def identity(
-    number: int, *, float64: float, float32: float | str, bugs: list[tuple[Any, Callable] | Bug], about: Any = None
-) -> Callable:
-    """Make a test an identity: it takes `hold`, beside what Hypothesis and parametrize give, and no fixtures.
-
-    bugs: as in bugs.py. about: the function that the law is about, where it is not that of the first bug.
-    """
-    every = tuple(each if isinstance(each, Bug) else bug(*each) for each in bugs)
-    this = Identity(number, plain(about) if about else every[0].target, float64, float32, every)
+def identity(number: int, about: Any, *, float64: float, float32: float | str) -> Callable:
+    """Make a test an identity: it takes `hold`, beside what Hypothesis and parametrize give, and no fixtures."""
+    this = Identity(number, plain(about), float64, float32)
 
     def mark(test: Callable) -> Callable:
         test.identity = this

@@ -1,59 +1,30 @@
-"""What the identities quantify over, as Hypothesis strategies: schedules, processes, times, mixtures, shapes, noise."""
+"""What the identities quantify over, beside what tinydiff.testing draws: kinds of processes, journeys, shapes."""
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
 
 import tinydiff as td
+from tinydiff import testing
+from tinydiff.testing import mixtures, times
+
+__all__ = ["betas", "chains", "generators", "journeys", "mixtures", "processes", "shapes", "times"]
 
 betas = st.lists(st.floats(1e-4, 0.95), min_size=1, max_size=12).map(np.array)
 """A short schedule, rising or not."""
 
-
-def made_by(*makers: Callable[[], td.Process]) -> st.SearchStrategy:
-    """A process that one of them makes: anew in each example, since a process caches what follows from its α and σ."""
-    return st.sampled_from(makers).map(lambda make: make())
-
-
-constant_variance = made_by(td.VP, partial(td.VP, 0.1, 40.0), partial(td.VP, 2.0, 2.0), td.Cosine)
-sdes = constant_variance | made_by(td.SubVP, td.VE, td.Straight)
-chains = betas.map(td.Discrete)
+constant_variance = testing.processes(td.VP, partial(td.VP, 0.1, 40.0), partial(td.VP, 2.0, 2.0), td.Cosine)
+sdes = constant_variance | testing.processes(td.SubVP, td.VE, td.Straight)
+chains = testing.chains()
 processes = sdes | chains
-generators = st.integers(0, 2**32 - 1).map(np.random.default_rng)
-"""A source of noise, and of whatever need not shrink."""
+generators = testing.generators()
 
 shapes = st.lists(st.integers(1, 3), min_size=1, max_size=3).map(tuple)
 """The shape of a batch: points, vectors or images."""
 
-
-@st.composite
-def times(draw, process: td.Process, count: int, zero: bool = False) -> list[float]:
-    """`count` different times s < t < … of the process, falling within what float32 can tell apart; 0 too if asked."""
-    if isinstance(process, td.Discrete):
-        steps = draw(st.lists(st.integers(0 if zero else 1, process.T), min_size=count, max_size=count, unique=True))
-        return [n / process.T for n in sorted(steps)]
-    ends = process.t_min, process.t_max
-    u = draw(st.lists(st.integers(0, 1000), min_size=count, max_size=count, unique=True))
-    return [ends[0] + (ends[1] - ends[0]) * n / 1000 if n or not zero else 0.0 for n in sorted(u)]
-
-
-@st.composite
-def mixtures(
-    draw, dims: tuple[int, int] = (1, 3), finite: bool | None = None, components: int = 4
-) -> td.GaussianMixture:
-    """A mixture in 1 to 3 dimensions with full, singular or zero covariances; `finite` says whether all are zero."""
-    k, d, rng = draw(st.integers(1, components)), draw(st.integers(*dims)), draw(generators)
-    rank = draw(st.sampled_from([0, 1, d])) if finite is None else 0 if finite else d
-    factors = 0.7 * rng.standard_normal((k, d, rank))
-    weights = rng.uniform(0.2, 1.0, k)
-    return td.GaussianMixture(
-        weights / weights.sum(), 2 * rng.standard_normal((k, d)), factors @ factors.swapaxes(1, 2)
-    )
-
-
-schedules = made_by(
+schedules = testing.processes(
     td.Discrete.linear,
     partial(td.Discrete.quadratic, 100),
     partial(td.Discrete.sigmoid, 100),
@@ -80,3 +51,38 @@ def journeys(draw, count: int, of: st.SearchStrategy = every_process, zero: bool
 
     process = draw(of.filter(is_long_enough))
     return process, draw(times(process, count, zero))
+
+
+@st.composite
+def steps(draw, of: st.SearchStrategy = every_process, zero: bool = False) -> tuple[td.Level, td.Level]:
+    """Two levels of a process, the later one first; the earlier one may be data if asked."""
+    process, (s, t) = draw(journeys(2, of, zero))
+    return process.at(t), process.at(s)
+
+
+any_mixture = mixtures()
+lines = mixtures(dims=(1, 1), components=3)
+"""Mixtures in one dimension, for integrals."""
+
+
+@st.composite
+def scenes(
+    draw, data: st.SearchStrategy = any_mixture, of: st.SearchStrategy = every_process
+) -> tuple[td.GaussianMixture, td.Level, np.ndarray]:
+    """A mixture, the level of a process at one of its times, and points x (4, D) drawn from their q_t."""
+    mixture, (process, (t,)) = draw(data), draw(journeys(1, of))
+    now = process.at(t)
+    return mixture, now, mixture.diffused(now.alpha, now.sigma).sample(draw(generators), 4)
+
+
+snrs = st.floats(-4.0, 3.5).map(np.exp)
+"""Signal-to-noise ratios at which the posterior mean is smooth enough to be integrated to rounding."""
+
+
+@st.composite
+def smooth_scenes(draw, data: st.SearchStrategy = lines) -> tuple[td.GaussianMixture, td.Level]:
+    """A mixture, and a level of a process with one of the `snrs`."""
+    process = draw(processes)
+    t = min(float(process.time(np.log(draw(snrs)))), process.t_max)
+    assume(process.log_snr(t) < 3.6)
+    return draw(data), process.at(t)

@@ -1,6 +1,7 @@
 """What is often said, and false: each test shows the failure with its number."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import tinydiff as td
 from identities.catalogue import refuted
 from identities.tools import Louder
 from tinydiff.sampling.predictor_corrector import langevin_step
+from tinydiff.testing import assert_order
 
 PROCESS = td.VP()
 B = float(PROCESS.integral(1.0))
@@ -29,7 +31,7 @@ def line(mean: float, variance: float) -> td.Oracle:
 
 def nll_of_the_flow(kappa: float) -> float:
     """E −ln p(x) under the flow of ε̂ = (1 + κ) ε*, x ~ N(0, 1)."""
-    return -WEIGHTS @ td.log_likelihood(Louder(line(0, 1), kappa), NODES[:, None], steps=200)
+    return -WEIGHTS @ td.log_likelihood(Louder(line(0, 1), kappa), NODES[:, None], steps=25)
 
 
 def minus_elbo(kappa: float) -> float:
@@ -81,15 +83,17 @@ def test_a_round_trip_flatters_solvers_of_even_order():
         """The standard deviation of q_t from N(0, ¼)."""
         return math.hypot(0.5 * PROCESS.alpha(t), PROCESS.sigma(t))
 
+    def there(method: str, n: int) -> np.ndarray:
+        ts = np.linspace(start, stop, n + 1)
+        return td.last(td.probability_flow(line(0, 0.25), x, ts, method=method))[1]
+
+    def and_back(method: str, n: int) -> np.ndarray:
+        ts = np.linspace(stop, start, n + 1)
+        return td.last(td.probability_flow(line(0, 0.25), there(method, n), ts, method=method))[1]
+
     for method, order, back in (("euler", 1, 1), ("heun", 2, 3), ("rk4", 4, 5)):
-        errors = []
-        for n in (20, 40, 80, 160):
-            ts = np.linspace(start, stop, n + 1)
-            there = td.last(td.probability_flow(line(0, 0.25), x, ts, method=method))[1]
-            again = td.last(td.probability_flow(line(0, 0.25), there, ts[::-1], method=method))[1]
-            errors.append(np.abs([there[0, 0] - width(stop) / width(start), again[0, 0] - 1]))
-        rates = -np.diff(np.log2(errors), axis=0)
-        assert_allclose(rates, np.broadcast_to([order, back], rates.shape), atol=0.15)
+        assert_order(partial(there, method), x * width(stop) / width(start), order, steps=(20, 40))
+        assert_order(partial(and_back, method), x, back, steps=(20, 40))
 
 
 @refuted(claim="β bounds the variance of a reverse step, for all data")
@@ -184,18 +188,18 @@ def test_sliced_w2_does_not_see_narrow_modes(toy, least):
     """Sliced W₂ between samples and truth, when no larger than between two true samples, says that they agree
 
     It sees how the modes are weighted, and little else. Modes shrunk to a tenth of their width stay below the largest
-    of a hundred distances between true samples, n = 2000, in about half of the draws on ring8 and nearly all on grid25
-    and spiral60. The mean log-density, compared with the entropy, sees it at once: it is off by up to .99 nats.
+    of forty distances between true samples, n = 1000, in over half of the draws on ring8 and nearly all on grid25 and
+    spiral60. The mean log-density, compared with the entropy, sees it at once: it is off by up to .99 nats.
 
     Source: Bonneel et al. 2015 (sliced Wasserstein), for the distance.
     Catches: who judges a sampler by one distance between samples.
     """
-    data, rng, n, draws = td.toys.TOYS[toy](), np.random.default_rng(0), 2000, 100
+    data, rng, n, draws = td.toys.TOYS[toy](), np.random.default_rng(0), 1000, 40
     narrow = td.GaussianMixture(data.weights, data.means, 0.01 * data.covariances)
 
     def distances(law: td.GaussianMixture) -> np.ndarray:
         pairs = ((law.sample(rng, n), data.sample(rng, n)) for _ in range(draws))
-        return np.array([td.sliced_w2(x, y, rng=rng, directions=64) for x, y in pairs])
+        return np.array([td.sliced_w2(x, y, rng=rng, directions=16) for x, y in pairs])
 
     assert np.mean(distances(narrow) <= np.max(distances(data))) >= least
     assert np.mean(data.log_density(narrow.sample(rng, n))) + data.entropy()[0] > 0.4

@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from scipy import integrate
+from scipy import integrate, stats
 
 import tinydiff as td
 from tinydiff.denoisers import Wrapper
@@ -90,3 +90,69 @@ class Louder(Wrapper):
     def linearize(self, x: np.ndarray, t: Any) -> tuple[np.ndarray, Callable]:
         eps, pull = self.model.linearize(x, t)
         return (1 + self.kappa) * eps, lambda u: (1 + self.kappa) * pull(u)
+
+
+def divergence(f: Callable, x: np.ndarray) -> np.ndarray:
+    """∇·f at each row of x (B, D), for an f (B, D): the trace of its Jacobian."""
+    return np.trace(gradient(f, x), axis1=1, axis2=2)
+
+
+NORMAL = td.GaussianMixture([1.0], [[0.0]], [[[1.0]]])
+
+
+def log_normal(x: np.ndarray, mean: np.ndarray, var: float) -> np.ndarray:
+    """ln N(x; mean, var I), the coordinates last."""
+    return np.sum(stats.norm.logpdf(x, mean, np.sqrt(var)), axis=-1)
+
+
+def exact_score(mixture: td.GaussianMixture, x: np.ndarray, alpha: float, sigma: float) -> np.ndarray:
+    """∇ ln q_t(x), (B, D), of the density that is written out above."""
+    return gradient(lambda x: log_density(mixture, x, alpha, sigma), x)
+
+
+def jacobian(q: td.GaussianMixture, x: np.ndarray) -> np.ndarray:
+    """∇s of each row of x (B, D), (B, D, D), as the library has it, column by column."""
+    pull = q.score_linearized(x)[1]
+    return np.stack([pull(np.broadcast_to(e, x.shape)) for e in np.eye(q.dim, dtype=x.dtype)], axis=2)
+
+
+def marginal_nodes(mixture: td.GaussianMixture, alpha: complex, sigma: complex) -> tuple[np.ndarray, np.ndarray]:
+    """Points x (M, 1) and weights with Σ w f(x) = E f(α x_0 + σ ε) on a line; α and σ may be complex."""
+    z, w = trapezoid(NORMAL, 800)
+    x = alpha * mixture.means + (alpha**2 * mixture.covariances[:, :, 0] + sigma**2) ** 0.5 * z.T
+    return x.reshape(-1, 1), np.outer(mixture.weights, w).ravel()
+
+
+def joint_nodes(mixture: td.GaussianMixture, alpha: float, sigma: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x_0, ε (M, 1) and weights with Σ w f = E f, for an f that at a fixed x = α x_0 + σ ε is a polynomial of degree 5.
+
+    The two normals behind x_0 and ε are turned into a and b, of which a alone moves x.
+    """
+    (a, w_a), (b, w_b) = trapezoid(NORMAL, 800), gauss_hermite(NORMAL, 3)
+    std = np.sqrt(mixture.covariances)
+    r = np.sqrt((alpha * std) ** 2 + sigma**2)
+    cos, sin = alpha * std / r, sigma / r
+    x0, eps = mixture.means[:, :, None] + std * (cos * a + sin * b.T), sin * a - cos * b.T  # (K, 800, 3)
+    return x0.reshape(-1, 1), eps.reshape(-1, 1), np.einsum("k,i,j->kij", mixture.weights, w_a, w_b).ravel()
+
+
+def fine_nodes(mixture: td.GaussianMixture, alpha: float, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """The same as marginal_nodes at any level, a tenth of the least standard deviation apart."""
+    std = np.sqrt(alpha**2 * mixture.covariances[:, 0, 0] + sigma**2)
+    ends = np.min(alpha * mixture.means) - 9 * np.max(std), np.max(alpha * mixture.means) + 9 * np.max(std)
+    x = np.arange(*ends, 0.1 * np.min(std))[:, None]
+    w = np.exp(log_density(mixture, x, alpha, sigma))
+    return x, w / np.sum(w)
+
+
+def over_all_snrs(f: Callable[[float], float]) -> float:
+    """∫_0^∞ f(γ) dγ by the trapezoidal rule in ln γ."""
+    snrs, h = np.linspace(-26, 26, 131, retstep=True)
+    return h * sum(f(snr) * snr for snr in np.exp(snrs))
+
+
+def of_class(mixture: td.GaussianMixture, y: int) -> tuple[float, td.GaussianMixture]:
+    """p(y) and the law q(x_0 | y), of the components of that class alone; −1 is any."""
+    keep = (mixture.labels == y) | (y == -1)
+    p = mixture.weights[keep].sum()
+    return p, td.GaussianMixture(mixture.weights[keep] / p, mixture.means[keep], mixture.covariances[keep])

@@ -2,56 +2,26 @@
 
 import numpy as np
 from hypothesis import assume, given, settings
-from scipy import stats
 from scipy.special import softmax
 
 import tinydiff as td
-from identities import mistakes
-from identities.bugs import edit, with_argument, without
 from identities.catalogue import identity
-from identities.draws import every_chain, generators, journeys, mixtures, preserving, shapes
-from identities.tools import columns, gradient, kernel, log_density
+from identities.draws import every_chain, generators, journeys, lines, mixtures, preserving, shapes, steps
+from identities.tools import NORMAL, columns, exact_score, fine_nodes, kernel, log_density, log_normal
 
 POINT = td.GaussianMixture([1.0], [[0.3]], [[[0.0]]])
-UNIT = td.GaussianMixture([1.0], [[0.0]], [[[1.0]]])
 WIDE = td.GaussianMixture([1.0], [[0.0]], [[[25.0]]])
 
 
-def log_normal(x, mean, var):
-    """ln N(x; mean, var I), the coordinates last."""
-    return np.sum(stats.norm.logpdf(x, mean, np.sqrt(var)), axis=-1)
+def reverse_variance(data, now, then):
+    """E Var[x_s | x_t] on a line."""
+    x, w = fine_nodes(data, now.alpha, now.sigma)
+    return w @ data.reverse_kernel(x, now, then).moments()[1][:, 0, 0]
 
 
-def grid(data, process, t):
-    """Points and weights with Σ w f(x) = E f(x_t) in one dimension: trapezoidal, in tenths of the least std."""
-    now = process.at(t)
-    alpha, sigma = now.alpha, now.sigma
-    std = np.sqrt(alpha**2 * data.covariances[:, 0, 0] + sigma**2)
-    ends = np.min(alpha * data.means) - 9 * np.max(std), np.max(alpha * data.means) + 9 * np.max(std)
-    x = np.arange(*ends, 0.1 * np.min(std))[:, None]
-    w = np.exp(log_density(data, x, alpha, sigma))
-    return x, w / np.sum(w)
-
-
-def reverse_variance(data, process, t, s):
-    """E Var[x_s | x_t] in one dimension."""
-    x, w = grid(data, process, t)
-    return w @ data.reverse_kernel(x, process.at(t), process.at(s)).moments()[1][:, 0, 0]
-
-
-@identity(
-    14,
-    float64=1e-12,
-    float32="small variances magnify what single precision rounds",
-    bugs=[
-        (td.posterior, mistakes.c_t_without_a),
-        (td.posterior, mistakes.c_0_with_the_later_alpha),
-        (td.posterior, mistakes.beta_for_beta_tilde),
-        (td.posterior, mistakes.coefficients_exchanged),
-    ],
-)
-@given(journey=journeys(2), rng=generators)
-def test_posterior_is_bayes_rule(hold, journey, rng):
+@identity(14, td.posterior, float64=1e-12, float32="small variances magnify what single precision rounds")
+@given(step=steps(), rng=generators)
+def test_posterior_is_bayes_rule(hold, step, rng):
     r"""$\log q(x_s | x_t, x_0) = \log q(x_t | x_s) + \log q(x_s | x_0) - \log q(x_t | x_0)$, at any three points
 
     Given $x_0$, the way back is a Gaussian again. Its mean and variance are the target of every reverse step.
@@ -59,27 +29,18 @@ def test_posterior_is_bayes_rule(hold, journey, rng):
     Source: Ho et al. 2020 (DDPM), eqs. 6–7.
     Catches: any wrong coefficient.
     """
-    process, (s, t) = journey
-    a, v = kernel(process, t, s)
+    now, then = step
+    a, v = kernel(now.process, now.t, then.t)
     x0, z, w = rng.standard_normal((3, 4, 2))
-    x_s = process.alpha(s) * x0 + process.sigma(s) * z
+    x_s = then.alpha * x0 + then.sigma * z
     x_t = a * x_s + np.sqrt(v) * w
-    bayes = log_normal(x_t, a * x_s, v) + log_normal(x_s, process.alpha(s) * x0, process.sigma(s) ** 2)
-    bayes -= log_normal(x_t, process.alpha(t) * x0, process.sigma(t) ** 2)
-    c_t, c_0, var = td.posterior(process.at(t), process.at(s))
-    hold(log_normal(x_s, c_t * x_t + c_0 * x0, var), bayes, scale=10)
+    bayes = log_normal(x_t, a * x_s, v) + log_normal(x_s, then.alpha * x0, then.sigma**2)
+    evidence = log_normal(x_t, now.alpha * x0, now.sigma**2)
+    c_t, c_0, var = td.posterior(now, then)
+    hold(log_normal(x_s, c_t * x_t + c_0 * x0, var), bayes - evidence, scale=10)
 
 
-@identity(
-    15,
-    float64=1e-13,
-    float32=3e-6,
-    bugs=[
-        (td.posterior, mistakes.beta_tilde_upside_down),
-        (td.posterior, mistakes.ratio_of_the_deviations),
-        (td.posterior, mistakes.c_t_with_a_squared),
-    ],
-)
+@identity(15, td.posterior, float64=1e-13, float32=3e-6)
 @given(journey=journeys(2), shape=shapes, rng=generators)
 def test_posterior_adds_precisions(hold, journey, shape, rng):
     r"""$1/\tilde\beta_t = (1 - \beta_t)/\beta_t + 1/(1 - \bar\alpha_{t-1})$
@@ -100,16 +61,7 @@ def test_posterior_adds_precisions(hold, journey, shape, rng):
     hold(c_t * x + c_0 * x0, (a / v * x.astype(float) + alpha / sigma2 * x0) / precision, scale=1)
 
 
-@identity(
-    16,
-    float64=1e-10,
-    float32="it compares small differences of what single precision rounds",
-    bugs=[
-        (td.posterior, mistakes.ratio_of_the_variances_upside_down),
-        (td.posterior, mistakes.beta_for_beta_tilde),
-        (td.posterior, mistakes.c_0_by_a_standard_deviation),
-    ],
-)
+@identity(16, td.posterior, float64=1e-10, float32="it compares small differences of what single precision rounds")
 @given(chain=every_chain, journey=journeys(1), shape=shapes, rng=generators)
 def test_posterior_variance_rises_from_zero_to_beta(hold, chain, journey, shape, rng):
     r"""$\tilde\beta_1 = 0$, and $1 - \bar\alpha_{t-1} \le \tilde\beta_t / \beta_t < 1$, so that the ratio tends to 1
@@ -135,16 +87,7 @@ def test_posterior_variance_rises_from_zero_to_beta(hold, chain, journey, shape,
     assert np.all(var == 0)
 
 
-@identity(
-    17,
-    float64=1e-13,
-    float32=1e-6,
-    bugs=[
-        (td.posterior, mistakes.c_0_without_alpha),
-        (td.posterior, mistakes.c_t_without_a),
-        (td.posterior, mistakes.beta_for_beta_tilde),
-    ],
-)
+@identity(17, td.posterior, float64=1e-13, float32=1e-6)
 @given(journey=journeys(2, zero=True))
 def test_posterior_agrees_with_the_marginal(hold, journey):
     r"""$c_0 + c_t \alpha_t = \alpha_{t-1}$ and $\tilde\beta + c_t^2 \sigma_t^2 = \sigma_{t-1}^2$
@@ -162,16 +105,7 @@ def test_posterior_agrees_with_the_marginal(hold, journey):
     hold(var + c_t**2 * now.sigma**2, process.sigma(s) ** 2)
 
 
-@identity(
-    18,
-    float64=1e-13,
-    float32=2e-6,
-    bugs=[
-        (td.posterior, mistakes.transition_of_the_last_step),
-        (td.posterior, mistakes.c_0_with_the_later_alpha),
-        (td.posterior, mistakes.c_t_without_a),
-    ],
-)
+@identity(18, td.posterior, float64=1e-13, float32=2e-6)
 @given(journey=journeys(2, of=every_chain, zero=True))
 def test_strided_posterior_is_a_regression_on_many_steps(hold, journey):
     r"""$c_t = \alpha_{t|s} \sigma_s^2/\sigma_t^2$ and $\tilde\beta = \sigma^2_{t|s} \sigma_s^2/\sigma_t^2$ if s < t
@@ -198,20 +132,10 @@ def test_strided_posterior_is_a_regression_on_many_steps(hold, journey):
     hold(var, np.sum(left_over**2), scale=np.sum(np.square(noise_s)))
 
 
-@identity(
-    19,
-    float64=1e-11,
-    float32="quadrature is judged in double precision",
-    bugs=[
-        edit(td.GaussianMixture.reverse_kernel, "var**0.5", "var"),
-        edit(td.GaussianMixture.reverse_kernel, "_.diffused(c_0, __)", "_.diffused(c_0**2, __)"),
-        edit(td.GaussianMixture.posterior, "_ * sigma**2", "_ * sigma"),
-        without(td.GaussianMixture.moments, "between"),
-    ],
-)
-@settings(max_examples=50)
-@given(journey=journeys(2, zero=True), data=mixtures(dims=(1, 1)))
-def test_reverse_variance_is_known_from_the_score(hold, journey, data):
+@identity(19, td.GaussianMixture.reverse_kernel, float64=1e-11, float32="quadrature is judged in double precision")
+@settings(max_examples=25)
+@given(step=steps(zero=True), data=lines)
+def test_reverse_variance_is_known_from_the_score(hold, step, data):
     r"""$E\,\mathrm{Var}[x_{t-1}|x_t]/d = (\beta - \beta^2 E\|\nabla \ln q_t\|^2/d)/(1 - \beta)$
 
     The best variance of a reverse step needs one number: the mean square of the score or, as it is also
@@ -221,31 +145,20 @@ def test_reverse_variance_is_known_from_the_score(hold, journey, data):
     Source: Bao et al. 2022 (Analytic-DPM), Theorem 1.
     Catches: a reverse variance without the spread of $x_0$; standard deviations for variances.
     """
-    process, (s, t) = journey
-    now, then = process.at(t), process.at(s)
-    alpha, sigma, (a, v) = now.alpha, now.sigma, td.transition(now, then)
-    assume(alpha > 0 and sigma > 0.01)  # 1/α², and a fine grid
-    variance, (x, w) = reverse_variance(data, process, t, s), grid(data, process, t)
-    score = gradient(lambda x: log_density(data, x, alpha, sigma), x)[:, 0]
+    now, then = step
+    assume(now.alpha > 0 and now.sigma > 0.01)  # 1/α², and few nodes
+    (a, v), (_, c_0, beta_tilde) = td.transition(now, then), td.posterior(now, then)
+    variance, (x, w) = reverse_variance(data, now, then), fine_nodes(data, now.alpha, now.sigma)
+    score = exact_score(data, x, now.alpha, now.sigma)[:, 0]
     hold(variance, v / a**2 - (v / a) ** 2 * (w @ score**2), scale=v / a**2)
-    _, c_0, beta_tilde = td.posterior(now, then)
-    mmse = w @ data.x0_posterior(x, alpha, sigma)[1][:, 0, 0]
+    mmse = w @ data.x0_posterior(x, now.alpha, now.sigma)[1][:, 0, 0]
     hold(variance, beta_tilde + c_0**2 * mmse, scale=v)
 
 
-@identity(
-    20,
-    float64=1e-11,
-    float32="quadrature is judged in double precision",
-    bugs=[
-        (td.ddpm_step, with_argument("variance", {"beta": "beta_tilde", "beta_tilde": "beta"}.get)),
-        (td.posterior, mistakes.beta_for_beta_tilde),
-        edit(td.GaussianMixture.reverse_kernel, "var**0.5", "var"),
-    ],
-)
-@settings(max_examples=50)
-@given(journey=journeys(2, of=preserving), data=mixtures(dims=(1, 1)))
-def test_reverse_variance_lies_between_beta_tilde_and_beta(hold, journey, data):
+@identity(20, td.ddpm_step, float64=1e-11, float32="quadrature is judged in double precision")
+@settings(max_examples=25)
+@given(step=steps(preserving), data=lines)
+def test_reverse_variance_lies_between_beta_tilde_and_beta(hold, step, data):
     r"""$\tilde\beta \le E\,\mathrm{Var}[x_{t-1}|x_t]/d \le \beta$ for data of unit variance
 
     DDPM's two choices of variance are the extremes: β̃ is right for a single point, β for $N(0, I)$. For all data the
@@ -254,9 +167,8 @@ def test_reverse_variance_lies_between_beta_tilde_and_beta(hold, journey, data):
     Source: Sohl-Dickstein et al. 2015; Ho et al. 2020 (DDPM), §3.2.
     Catches: the two swapped; "β bounds the reverse variance of all data".
     """
-    process, (s, t) = journey
-    now, then = process.at(t), process.at(s)
-    assume(now.sigma > 0.01)  # a fine grid
+    now, then = step
+    assume(now.sigma > 0.01)  # few nodes
     zero, one = np.zeros((1, 1)), np.ones((1, 1))
     beta_tilde, beta = (
         td.ddpm_step(zero, zero, now, then, one, choice)[0, 0] ** 2 for choice in ("beta_tilde", "beta")
@@ -264,31 +176,21 @@ def test_reverse_variance_lies_between_beta_tilde_and_beta(hold, journey, data):
     mean, covariance = data.moments()
     if covariance > 0:
         means, covariances = (data.means - mean) / covariance[0] ** 0.5, data.covariances / covariance
-        unit = reverse_variance(td.GaussianMixture(data.weights, means, covariances), process, t, s)
+        unit = reverse_variance(td.GaussianMixture(data.weights, means, covariances), now, then)
         hold(unit, np.clip(unit, beta_tilde, beta))
-    hold(reverse_variance(POINT, process, t, s), beta_tilde)
-    hold(reverse_variance(UNIT, process, t, s), beta)
+    hold(reverse_variance(POINT, now, then), beta_tilde)
+    hold(reverse_variance(NORMAL, now, then), beta)
 
     a, v = td.transition(now, then)
     for law in (data, WIDE):
-        at_most = a**2 * reverse_variance(law, process, t, s)
+        at_most = a**2 * reverse_variance(law, now, then)
         hold(at_most, min(at_most, v), scale=v)
-    assert reverse_variance(WIDE, process, t, s) > beta or now.alpha < 0.01
+    assert reverse_variance(WIDE, now, then) > beta or now.alpha < 0.01
 
 
-@identity(
-    21,
-    float64=1e-11,
-    float32=1e-4,
-    bugs=[
-        edit(td.GaussianMixture.reverse_kernel, "var**0.5", "var"),
-        without(td.GaussianMixture.reverse_kernel, "c_t"),
-        edit(td.GaussianMixture.posterior, "noisy._log_responsibilities(x)", "prior.log_weights"),
-        without(td.GaussianMixture.moments, "between"),
-    ],
-)
-@given(journey=journeys(2), data=mixtures(), points=mixtures(finite=True), rng=generators)
-def test_reverse_kernel_of_a_mixture_is_bayes_rule(hold, journey, data, points, rng):
+@identity(21, td.GaussianMixture.reverse_kernel, float64=1e-11, float32=1e-4)
+@given(step=steps(), data=mixtures(), points=mixtures(finite=True), rng=generators)
+def test_reverse_kernel_of_a_mixture_is_bayes_rule(hold, step, data, points, rng):
     r"""$q(x_s|x_t) = q(x_t|x_s)\, q_s(x_s) / q_t(x_t)$, for a mixture a mixture again
 
     Its mean is $c_t x_t + c_0 E[x_0|x_t]$, its covariance $\tilde\beta I + c_0^2\, \mathrm{Cov}[x_0|x_t]$. It is nearly
@@ -298,33 +200,29 @@ def test_reverse_kernel_of_a_mixture_is_bayes_rule(hold, journey, data, points, 
     Source: Ho et al. 2020 (DDPM), eqs. 6–7, with $x_0$ averaged out.
     Catches: weights of components that forget $x_t$; any wrong coefficient.
     """
-    process, (s, t) = journey
-    a, v = kernel(process, t, s)
-    now, then = process.at(t), process.at(s)
-    (alpha_s, sigma_s), (alpha_t, sigma_t) = ((level.alpha, level.sigma) for level in (then, now))
-    x_s = alpha_s * data.sample(rng, 4) + sigma_s * rng.standard_normal((4, data.dim))
+    now, then = step
+    a, v = kernel(now.process, now.t, then.t)
+
+    def log_q(x, level):
+        return log_density(data, x, level.alpha, level.sigma)
+
+    x_s = then.perturb(data.sample(rng, 4), rng.standard_normal((4, data.dim)))
     x_t = a * x_s + np.sqrt(v) * rng.standard_normal(x_s.shape)
-    x_p = alpha_t * points.sample(rng, 1) + sigma_t * rng.standard_normal((1, points.dim))
-    x_s, x_t, x_p = hold.cast(x_s, x_t, x_p)
+    x_s, x_t = hold.cast(x_s, x_t)
+    bayes = log_normal(x_t, a * x_s, v) + log_q(x_s, then) - log_q(x_t, now)
+    hold(data.reverse_kernel(x_t, now, then).log_density(x_s), bayes, scale=10)
 
-    q = data.reverse_kernel(x_t, now, then)
-    bayes = log_normal(x_t, a * x_s, v) + log_density(data, x_s, alpha_s, sigma_s)
-    hold(q.log_density(x_s), bayes - log_density(data, x_t, alpha_t, sigma_t), scale=10)
+    if data.dim == 1:  # ∫ q(x_s | x_t) q_t(x_t) dx_t = q_s(x_s), where the integrand is as wide as q(x_t | x_s)
+        x = a * x_s[0].astype(float) + np.sqrt(v) * np.linspace(-9, 9, 61)[:, None]
+        log_kernel = data.reverse_kernel(hold.cast(x), now, then).log_density(x_s[:1].repeat(61, axis=0))
+        hold(float(np.trapezoid(np.exp(log_kernel + log_q(x, now)), x[:, 0])), np.exp(log_q(x_s[:1], then)))
 
-    square = np.sum((x_p[0] - alpha_t * points.means) ** 2, axis=1)
-    weights = softmax(np.log(points.weights) - 0.5 * square / sigma_t**2)
-    x0_mean = weights @ points.means
+    x = hold.cast(now.perturb(points.sample(rng, 1), rng.standard_normal((1, points.dim))))
+    bayes = softmax(np.log(points.weights) + log_normal(x, now.alpha * points.means, now.sigma**2))
+    x0_mean = bayes @ points.means
     apart = points.means - x0_mean
-    for earlier in (process.at(0.0), then):
+    for earlier in (now.process.at(0.0), then):
         c_t, c_0, beta_tilde = td.posterior(now, earlier)
-        mean, covariance = points.reverse_kernel(x_p, now, earlier).moments()
-        hold(mean[0], c_t * x_p[0] + c_0 * x0_mean, scale=1)
-        hold(covariance[0], beta_tilde * np.eye(points.dim) + c_0**2 * (weights * apart.T) @ apart, scale=1)
-
-    if data.dim == 1:  # ∫ q(x_s | x_t) q_t(x_t) dx_t, where the integrand is as wide as q(x_t | x_s)
-        z = np.linspace(-9, 9, 61)
-        x = a * x_s[0].astype(float) + np.sqrt(v) * z[:, None]
-        joint = data.reverse_kernel(hold.cast(x), now, then).log_density(x_s[:1].repeat(61, axis=0))
-        joint = joint + log_density(data, x, alpha_t, sigma_t)
-        integral = np.trapezoid(np.exp(joint), x[:, 0])
-        hold(float(integral), np.exp(log_density(data, x_s[:1], alpha_s, sigma_s)))
+        mean, covariance = points.reverse_kernel(x, now, earlier).moments()
+        hold(mean[0], c_t * x[0] + c_0 * x0_mean, scale=1)
+        hold(covariance[0], beta_tilde * np.eye(points.dim) + c_0**2 * (bayes * apart.T) @ apart, scale=1)

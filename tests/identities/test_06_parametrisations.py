@@ -6,7 +6,6 @@ import numpy as np
 from hypothesis import given
 
 import tinydiff as td
-from identities.bugs import edit, only_for, scaled, with_answer, without
 from identities.catalogue import identity
 from identities.draws import generators, journeys, mixtures, processes, sdes, shapes
 from identities.tools import complex_step, gradient, log_density
@@ -15,17 +14,7 @@ from tinydiff.learned import objective
 from tinydiff.sampling import probability_flow
 
 
-@identity(
-    32,
-    float64=2e-15,
-    float32=5e-7,
-    bugs=[
-        without(predictions.target, "(now.alpha**2 + now.sigma**2) ** 0.5"),
-        edit(predictions.target, "now.alpha * eps - _", "now.alpha * eps + _"),
-        edit(predictions.to_x0, "alpha / (alpha**2 + sigma**2)", "alpha"),
-        edit(predictions.to_eps, "sigma / (alpha**2 + sigma**2)", "sigma"),
-    ],
-)
+@identity(32, predictions.target, float64=2e-15, float32=5e-7)
 @given(journey=journeys(1), shape=shapes, rng=generators)
 def test_v_turns_data_and_noise_by_an_angle(hold, journey, shape, rng):
     r"""$v = \alpha\varepsilon - \sigma x_0 \Rightarrow x_0 = \alpha x - \sigma v,\ \varepsilon = \sigma x + \alpha v$
@@ -49,18 +38,7 @@ def test_v_turns_data_and_noise_by_an_angle(hold, journey, shape, rng):
         hold(a * x + b * v, expected, scale=size)
 
 
-@identity(
-    33,
-    float64=1e-13,
-    float32=1e-5,
-    bugs=[
-        edit(predictions.to_eps, "alpha / (alpha**2 + sigma**2) ** 0.5", "alpha"),
-        edit(predictions.to_x0, "-sigma if _ else sigma**2", "-sigma if _ else sigma"),
-        without(predictions.eps_from_x0, "now.sigma"),
-        (td.Level.log_snr, scaled(0.5)),
-        (objective.x0_weight, with_answer(np.reciprocal)),
-    ],
-)
+@identity(33, predictions.to_eps, float64=1e-13, float32=1e-5)
 @given(journey=journeys(1, of=processes), shape=shapes, rng=generators)
 def test_errors_of_the_predictions_are_in_fixed_ratios(hold, journey, shape, rng):
     r"""$\|\Delta\varepsilon\|^2 = S\, \|\Delta x_0\|^2$ and $\|\Delta v\|^2 = (1 + S)\, \|\Delta x_0\|^2$, S the SNR
@@ -79,34 +57,18 @@ def test_errors_of_the_predictions_are_in_fixed_ratios(hold, journey, shape, rng
     x = now.perturb(x0, eps)
     pairs = [(x_0, predictions.eps_from_x0(x, x_0, now)) for x_0 in (x0, guess)]
     error_of_x0 = np.sum((x0 - guess) ** 2, dtype=np.float64)
-    ratios = {"eps": snr, "x0": 1.0, "v": 1 + snr, "score": snr / float(process.sigma(t)) ** 2}
+    ratios = {"eps": snr, "x0": 1.0, "v": 1 + snr, "score": snr / process.sigma(t) ** 2}
     for prediction, ratio in ratios.items():
         f, f_guess = (predictions.target(prediction, *pair, now) for pair in pairs)
         error, size = np.sum((f - f_guess) ** 2), np.sum(f**2 + f_guess**2)
         hold(error, ratio * error_of_x0, scale=size)
-        to_x0, to_eps = (to(prediction, now)[1] ** 2 for to in (predictions.to_x0, predictions.to_eps))
-        hold(to_x0 * error, error_of_x0, scale=to_x0 * size)
-        hold(to_eps * error, snr * error_of_x0, scale=to_eps * size)
-        if prediction == "eps":
-            weight = float(objective.x0_weight(now))
-            hold(weight * error, error_of_x0, scale=weight * size)
+        for read, share in ((predictions.to_x0, 1.0), (predictions.to_eps, snr)):
+            weight = read(prediction, now)[1] ** 2
+            hold(weight * error, share * error_of_x0, scale=weight * size)
+    hold(float(objective.x0_weight(now)) * snr, 1)
 
 
-def velocity_with_all_of_g2(right, self, x0, eps):
-    return self.f * self.alpha * x0 + (self.f * self.sigma + self.g2 / self.sigma) * eps
-
-
-@identity(
-    34,
-    float64=1e-13,
-    float32=2e-6,
-    bugs=[
-        (td.Level.velocity, velocity_with_all_of_g2),
-        edit(probability_flow.velocity, "now.g2 / (2 * now.sigma)", "now.g2 / now.sigma"),
-        (td.Process.g2, only_for(td.Straight, lambda right, self, t: right(self, t) * self.alpha(t))),
-        (td.Process.f, only_for(td.VP, scaled(2))),
-    ],
-)
+@identity(34, td.Level.velocity, float64=1e-13, float32=2e-6)
 @given(journey=journeys(1, of=sdes), mixture=mixtures(), rng=generators)
 def test_the_mean_velocity_of_all_paths_is_the_drift(hold, journey, mixture, rng):
     r"""$\dot\alpha\, E[x_0|x] + \dot\sigma\, E[\varepsilon|x] = f x - \tfrac12 g^2 s$, the drift of the flow
@@ -135,21 +97,7 @@ def test_the_mean_velocity_of_all_paths_is_the_drift(hold, journey, mixture, rng
         hold(drift, f * x - 0.5 * g2 * score, scale=g2 / sigma**2 * np.max(np.abs(x)))
 
 
-def time_without_a_square(right, self, log_snr):
-    return np.log1p(np.exp(-log_snr) / self.sigma_min) / (2 * math.log(self.sigma_max / self.sigma_min))
-
-
-@identity(
-    35,
-    float64=1e-13,
-    float32=5e-6,
-    bugs=[
-        without(td.score, "now.sigma"),
-        edit(td.GaussianMixture.diffused, "alpha * self.centres", "self.centres"),
-        edit(td.GaussianMixture.diffused, "alpha**2 * self.variances", "alpha * self.variances"),
-        (td.Process.time, only_for(td.VE, time_without_a_square)),
-    ],
-)
+@identity(35, td.score, float64=1e-13, float32=5e-6)
 @given(journey=journeys(1, of=processes), mixture=mixtures(), rng=generators)
 def test_score_under_vp_is_that_under_ve_rescaled(hold, journey, mixture, rng):
     r"""$s_{\mathrm{VP}}(x) = s_{\mathrm{VE}}(x/\alpha)/\alpha$, at equal signal-to-noise ratio

@@ -1,28 +1,20 @@
 """The forward kernel: noising in one step, in many, and between any two times."""
 
+from copy import deepcopy
+
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from scipy import stats
 
 import tinydiff as td
-from identities import mistakes
-from identities.bugs import edit, with_answer, with_argument
 from identities.catalogue import identity
 from identities.draws import generators, journeys, mixtures, preserving, shapes
 from identities.tools import columns, kernel
-from tinydiff import backend
 
 
-def with_the_variance(right, self, x0, eps):
-    return self.alpha * x0 + self.sigma**2 * eps
-
-
-def with_alpha_squared(right, self, x0, eps):
-    return self.alpha**2 * x0 + self.sigma * eps
-
-
-def with_noise_of_its_own(right, self, x0, eps):
-    return right(self, x0, np.random.default_rng().standard_normal(eps.shape).astype(eps.dtype))
+def transitions(at_s, at_t, at_u):
+    """(α, σ²) of q(x_t | x_s), of q(x_u | x_t) and of q(x_u | x_s)."""
+    return td.transition(at_t, at_s), td.transition(at_u, at_t), td.transition(at_u, at_s)
 
 
 def smeared(x, mean, var, noise, nodes=60):
@@ -39,16 +31,7 @@ def characteristic(q, k):
     return np.stack([phi.real, phi.imag])
 
 
-@identity(
-    8,
-    float64=1e-13,
-    float32=1e-6,
-    bugs=[
-        (td.transition, mistakes.a_for_its_square),
-        (td.transition, mistakes.ratio_of_the_alphas_upside_down),
-        (td.transition, mistakes.earlier_noise_unfaded),
-    ],
-)
+@identity(8, td.transition, float64=1e-13, float32=1e-6)
 @given(journey=journeys(3, zero=True))
 def test_two_transitions_compose_to_one(hold, journey):
     r"""$\alpha_{u|s} = \alpha_{u|t} \alpha_{t|s}$ and $\sigma^2_{u|s} = \alpha^2_{u|t} \sigma^2_{t|s} + \sigma^2_{u|t}$
@@ -61,26 +44,14 @@ def test_two_transitions_compose_to_one(hold, journey):
     """
     process, (s, t, u) = journey
     at_s, at_t, at_u = columns(process, s, t, u, like=hold.cast([[0]]))
-    (a_ts, v_ts), (a_ut, v_ut), (a_us, v_us) = (
-        td.transition(*pair) for pair in ((at_t, at_s), (at_u, at_t), (at_u, at_s))
-    )
+    (a_ts, v_ts), (a_ut, v_ut), (a_us, v_us) = transitions(at_s, at_t, at_u)
     hold(a_ut * a_ts, a_us)
     hold(a_ut**2 * v_ts + v_ut, v_us, scale=process.sigma(u) ** 2)
     hold(a_us * at_s.alpha, process.alpha(u))
     hold(a_us**2 * at_s.sigma**2 + v_us, process.sigma(u) ** 2)
 
 
-@identity(
-    9,
-    float64=1e-12,
-    float32=3e-6,
-    bugs=[
-        (td.transition, mistakes.a_for_its_square),
-        (td.transition, mistakes.sigma_for_its_square),
-        (td.transition, mistakes.ratio_of_the_squared_alphas),
-    ],
-)
-@settings(max_examples=60)
+@identity(9, td.transition, float64=1e-12, float32=3e-6)
 @given(journey=journeys(2, zero=True))
 def test_a_transition_gathers_what_comes_in_between(hold, journey):
     r"""$\sigma^2_{t|s} = \sigma_t^2 - \alpha^2_{t|s} \sigma_s^2$, which is $1 - \bar\alpha_t / \bar\alpha_s$ in a chain
@@ -93,19 +64,13 @@ def test_a_transition_gathers_what_comes_in_between(hold, journey):
     Catches: a for a²; σ for σ²; β of the last step for the noise of many.
     """
     process, (s, t) = journey
-    now, then = columns(process, t, s, like=hold.cast([[0]]))
-    a, v = td.transition(now, then)
-    gathered = kernel(process, t, s)
-    hold(a, gathered[0])
-    hold(v, gathered[1], scale=process.sigma(t) ** 2)
+    a, v = td.transition(*columns(process, t, s, like=hold.cast([[0]])))
+    signal, noise = kernel(process, t, s)
+    hold(a, signal)
+    hold(v, noise, scale=process.sigma(t) ** 2)
 
 
-@identity(
-    10,
-    float64=1e-11,
-    float32="quadrature is judged in double precision",
-    bugs=[(td.transition, mistakes.a_for_its_square), (td.transition, mistakes.earlier_noise_forgotten)],
-)
+@identity(10, td.transition, float64=1e-11, float32="quadrature is judged in double precision")
 @given(journey=journeys(3, zero=True), rng=generators)
 def test_chapman_kolmogorov(hold, journey, rng):
     r"""$q(x_u | x_s) = \int q(x_u | x_t)\, q(x_t | x_s)\, dx_t$ for s < t < u
@@ -115,28 +80,15 @@ def test_chapman_kolmogorov(hold, journey, rng):
     Source: Sohl-Dickstein et al. 2015; the Chapman–Kolmogorov equation.
     Catches: kernels that belong to no Markov process, such as σ_t² for $\sigma^2_{t|s}$.
     """
-    process, (s, t, u) = journey
-    at_s, at_t, at_u = (process.at(time) for time in (s, t, u))
-    (a_ts, v_ts), (a_ut, v_ut), (a_us, v_us) = (
-        td.transition(*pair) for pair in ((at_t, at_s), (at_u, at_t), (at_u, at_s))
-    )
+    process, times = journey
+    (a_ts, v_ts), (a_ut, v_ut), (a_us, v_us) = transitions(*map(process.at, times))
     x_s, z = rng.standard_normal(2)
     x_u = a_us * x_s + np.sqrt(v_us) * z
     integral = smeared(x_u, a_ut * a_ts * x_s, a_ut**2 * v_ts, v_ut)
     hold(stats.norm.pdf(x_u, a_us * x_s, np.sqrt(v_us)), integral)
 
 
-@identity(
-    11,
-    float64=1e-13,
-    float32=1e-6,
-    bugs=[
-        (td.Level.perturb, with_the_variance),
-        (td.Level.perturb, with_alpha_squared),
-        (td.Discrete.sigma, with_answer(np.square)),
-        (td.Discrete.alpha, with_answer(np.square)),
-    ],
-)
+@identity(11, td.Level.perturb, float64=1e-13, float32=1e-6)
 @given(journey=journeys(1, of=preserving), shape=shapes)
 def test_noising_at_once_is_noising_step_by_step(hold, journey, shape):
     r"""$x_t = f(x_0, \varepsilon)$ has $f(1, 0)^2 + f(0, 1)^2 = 1$, and takes t steps at once
@@ -153,26 +105,14 @@ def test_noising_at_once_is_noising_step_by_step(hold, journey, shape):
     signal, noise = now.perturb(one, zero), now.perturb(zero, one)
     hold(signal**2 + noise**2, 1)
     if isinstance(process, td.Discrete):
-        n = round(t * process.T)
-        x = np.eye(n + 1)[0]  # the coefficients of x_0, ε_1, ε_2, …
-        for m, beta in enumerate(process.betas[:n], start=1):
-            x *= np.sqrt(1 - beta)
-            x[m] = np.sqrt(beta)
-        hold(signal, x[0])
-        hold(noise, np.linalg.norm(x[1:]))
+        of_x0, of_noise = 1.0, []
+        for beta in process.betas[: round(t * process.T)]:
+            of_x0, of_noise = np.sqrt(1 - beta) * of_x0, [*(np.sqrt(1 - beta) * np.array(of_noise)), np.sqrt(beta)]
+        hold(signal, of_x0)
+        hold(noise, np.linalg.norm(of_noise))
 
 
-@identity(
-    12,
-    float64=1e-11,
-    float32=5e-5,
-    bugs=[
-        edit(td.GaussianMixture.diffused, "alpha * self.centres", "self.centres"),
-        edit(td.GaussianMixture.diffused, "alpha**2", "alpha"),
-        (td.GaussianMixture.diffused, with_argument("sigma", np.sqrt)),
-        edit(td.GaussianMixture._log_joint, "_ / self.variances", "_"),
-    ],
-)
+@identity(12, td.GaussianMixture.diffused, float64=1e-11, float32=5e-5)
 @given(journey=journeys(2, zero=True), data=mixtures(), line=mixtures(dims=(1, 1)), rng=generators)
 def test_diffusing_rescales_and_then_convolves(hold, journey, data, line, rng):
     r"""$q_t(x) = \int N(x; \alpha y, \sigma^2)\, q_0(y)\, dy$; $\varphi_t(k) = \varphi_0(\alpha k) e^{-\sigma^2 k^2/2}$
@@ -185,13 +125,12 @@ def test_diffusing_rescales_and_then_convolves(hold, journey, data, line, rng):
     """
     process, (s, t) = journey
     now, then = process.at(t), process.at(s)
-    alpha, sigma = now.alpha, now.sigma
+    alpha, sigma, (a, v) = now.alpha, now.sigma, td.transition(now, then)
     k = hold.cast(rng.standard_normal(data.dim))
-    at_0, at_s = (data.cast(k[None]).diffused(level.alpha, level.sigma) for level in (process.at(0.0), then))
-    product = characteristic(data, alpha * k.astype(float)) * np.exp(-0.5 * sigma**2 * np.sum(k.astype(float) ** 2))
-    hold(characteristic(at_0.diffused(alpha, sigma), k), product, scale=1)
-    a, v = td.transition(now, then)
-    hold(characteristic(at_s.diffused(a, v**0.5), k), product, scale=1)
+    y, q = k.astype(float), data.cast(k[None])
+    product = characteristic(data, alpha * y) * np.exp(-0.5 * sigma**2 * (y @ y))
+    hold(characteristic(q.diffused(alpha, sigma), k), product, scale=1)
+    hold(characteristic(q.diffused(then.alpha, then.sigma).diffused(a, v**0.5), k), product, scale=1)
 
     x = hold.cast(line.diffused(alpha, sigma).sample(rng, 1))
     components = zip(line.weights, line.means[:, 0], line.covariances[:, 0, 0], strict=True)
@@ -199,16 +138,7 @@ def test_diffusing_rescales_and_then_convolves(hold, journey, data, line, rng):
     hold(np.exp(line.diffused(alpha, sigma).log_density(x)), integral)
 
 
-@identity(
-    13,
-    float64=1e-13,
-    float32=2e-6,
-    bugs=[
-        (td.Level.perturb, with_noise_of_its_own),
-        edit(td.Level.perturb, "self._of(_, x0)", "self"),
-        edit(backend.scaling_rows, "(-1,) + (1,) * (x.ndim - 1)", "(1,) * (x.ndim - 1) + (-1,)"),
-    ],
-)
+@identity(13, td.Level.perturb, float64=1e-13, float32=2e-6)
 @given(journey=journeys(4, zero=True), shape=shapes, rng=generators)
 def test_a_vector_of_times_is_a_loop_over_rows(hold, journey, shape, rng):
     r"""$f(x, t, \varepsilon)_i = f(x_i, t_i, \varepsilon_i)$, and the same noise gives the same result
@@ -222,21 +152,15 @@ def test_a_vector_of_times_is_a_loop_over_rows(hold, journey, shape, rng):
     process, times = journey
     s, t = np.transpose([np.sort(rng.choice(times, 2, replace=False)) for _ in range(shape[0])])
     x0, x = hold.cast(rng.standard_normal((2, *shape)))
-    inputs = [a.copy() for a in (s, t, x0, x)]
+    inputs = deepcopy((s, t, x0, x))
 
-    def answers(x0, x, t, s):
+    def answers(s, t, x0, x):
         now, then = process.at(t, like=x), process.at(s, like=x)
-        yield process.at(t).perturb(x0, x)
-        yield now.perturb(x0, x)
-        for c in (*td.transition(now, then), *td.posterior(now, then)):
-            yield c * x
+        between = (*td.transition(now, then), *td.posterior(now, then))
+        return process.at(t).perturb(x0, x), now.perturb(x0, x), *(c * x for c in between)
 
-    def row(i):
-        return answers(x0[i : i + 1], x[i : i + 1], t[i].item(), s[i].item())
-
-    batch = [answers(x0, x, t, s) for _ in range(2)]
-    for every, again, *rows in zip(*batch, *map(row, range(shape[0])), strict=True):
+    rows = [answers(s[i].item(), t[i].item(), x0[i : i + 1], x[i : i + 1]) for i in range(shape[0])]
+    for every, again, *each in zip(answers(s, t, x0, x), answers(s, t, x0, x), *rows, strict=True):
         assert np.array_equal(every, again)
-        hold(every, np.concatenate(rows), scale=np.max(np.abs(rows)))
-    for a, before in zip((s, t, x0, x), inputs, strict=True):
-        assert np.array_equal(a, before)
+        hold(every, np.concatenate(each), scale=np.max(np.abs(each)))
+    assert all(map(np.array_equal, (s, t, x0, x), inputs))

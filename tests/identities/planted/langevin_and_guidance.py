@@ -1,0 +1,37 @@
+"""What the identities of langevin and guidance must catch; bugs.py says how a bug is written."""
+
+import tinydiff as td
+from identities.bugs import edit, exchanged, without
+from tinydiff.exact.oracle import ClassGradient
+from tinydiff.learned.network import network_inputs
+from tinydiff.predictions import target, to_eps, to_x0
+from tinydiff.sampling.predictor_corrector import langevin_step
+
+BUGS = {
+    64: [
+        edit(langevin_step, "2 * delta", "delta"),
+        edit(langevin_step, "x - _", "x + _"),
+        edit(langevin_step, "delta / now.sigma", "delta"),
+        edit(langevin_step, "(snr * now.sigma) ** 2", "snr**2 * now.sigma"),
+    ],
+    65: [
+        (ClassGradient.__call__, lambda right, self, x, t: self.of_all.score(x, t)),
+        (ClassGradient.__call__, lambda right, self, x, t: self.of_class.score(x, t) + self.of_all.score(x, t)),
+        without(td.Oracle.log_p, "math.log(weight)"),
+        without(td.GaussianMixture.given, "log_sum_exp(log_weights)"),
+    ],
+    66: [
+        edit(td.ClassifierFreeGuidance._guided, "1 + self.w", "self.w"),
+        edit(td.ClassifierFreeGuidance._guided, "_ - __", "_ + __"),
+        (td.ClassifierFreeGuidance._guided, exchanged("conditional", "unconditional")),
+        without(td.ClassifierGuidance.__call__, "now.sigma"),
+        edit(td.ClassifierGuidance.__call__, "_ - __", "_ + __"),
+    ],
+    67: [
+        edit(to_x0, "alpha / (alpha**2 + sigma**2)", "1 / (alpha**2 + sigma**2)"),
+        edit(to_x0, "-sigma / (alpha**2 + sigma**2) ** 0.5", "-sigma / (alpha**2 + sigma**2)"),
+        edit(target, "now.alpha * eps - _", "now.alpha * eps + _"),
+        edit(network_inputs, "input_scale(now) * x", "input_scale(now) ** 2 * x"),
+        edit(to_eps, "alpha / (alpha**2 + sigma**2) ** 0.5", "alpha"),
+    ],
+}

@@ -1,0 +1,33 @@
+"""What the identities of learning machinery must catch; bugs.py says how a bug is written."""
+
+import numpy as np
+
+import tinydiff as td
+from identities.bugs import edit, exchanged, with_argument, without
+from tinydiff.learned import layers
+from tinydiff.learned.objective import loss_and_grad
+
+BUGS = {
+    68: [
+        edit(loss_and_grad, "2 * scaled", "scaled"),
+        edit(loss_and_grad, "b**2", "b"),
+        edit(layers.silu, "s + y * (1 - s)", "s"),
+        without(layers.layer_norm, "y * mean(y * dy)"),
+        edit(layers.modulate, "pull_gamma(dy * x, _, dc)", "pull_gamma(dy, _, dc)"),
+        edit(layers.linear, "xp.sum(dy, axis=0)", "xp.mean(dy, axis=0)"),
+        without(td.TimeMLP._block, "dh"),
+    ],
+    69: [
+        without(td.Adam.update, "1 - self.b1**count"),
+        without(td.Adam.update, "1 - self.b2**count"),
+        edit(td.Adam.update, "xp.sqrt(_) + self.eps", "xp.sqrt(_ + self.eps)"),
+        edit(td.Adam.update, "self.b2 * state.nu[_]", "self.b1 * state.nu[_]"),
+        (td.ema_update, exchanged("ema", "theta")),
+    ],
+    70: [
+        edit(layers.fourier_features, "xp.cos(angle)", "xp.sin(angle)"),
+        (layers.fourier_features, with_argument("t", lambda t: 2 * np.pi * t)),
+        edit(layers.fourier_features, "xp.stack(_, axis=2)", "xp.stack(_, axis=0)"),
+        edit(layers.fourier_features, "[_, __]", "[__, _]"),
+    ],
+}
