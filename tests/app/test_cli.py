@@ -1,318 +1,226 @@
 """The command line: the runs it starts, and one line for each thing that can go wrong."""
 
 import json
-import os
 import re
-import resource
-import signal
-import subprocess
-import sys
-import time
-from functools import partial
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 import tinydiff as td
-from tinydiff.app import cli
-from tinydiff.app.config import Config, recipe
+from tinydiff import __main__, plotting
+from tinydiff.app import checkpoint, cli, report, runs, table
+from tinydiff.app.config import RECIPES, recipe
 from tinydiff.app.directory import Run
 from tinydiff.app.sampling import Draw
 
-pytestmark = pytest.mark.usefixtures("short_chains")
+pytestmark = pytest.mark.usefixtures("short_chains", "unmeasured")
 
 SHORT = ["--steps", "6", "--batch", "16", "--width", "8", "--blocks", "1", "--save-every", "3"]
 
 
-def tinydiff(*arguments, **kwargs):
-    command = [sys.executable, "-m", "tinydiff", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **kwargs)
+def succeeds(*arguments):
+    assert cli.main(tuple(map(str, arguments))) == 0
 
 
 def fails(capsys, code, says, *arguments):
-    """The command fails with this code and one line, which says what is meant."""
+    """The command fails with this code and one line, which says what is meant; what is printed but for that line."""
+    capsys.readouterr()
     assert cli.main([str(each) for each in arguments]) == code
-    line = capsys.readouterr().err.replace("\r", "\n").strip().splitlines()[-1]
+    out, err = capsys.readouterr()
+    *before, line = err.replace("\r", "\n").strip().splitlines()
     assert line.startswith("tinydiff: ")
     assert re.search(says, line), line
-    return line
+    assert not any(each.startswith("Traceback") for each in before)
+    return out + "".join(before)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    path = tmp_path_factory.mktemp("runs") / "moons"
-    assert cli.main(["train", "moons32", "--conditional", "--out", str(path), *SHORT]) == 0
+def run(tmp_path_factory, unmeasured):
+    path = tmp_path_factory.mktemp("runs") / "circles"
+    succeeds("train", "circles", "--conditional", "--out", path, *SHORT)
     return path
 
 
-def test_train_sample_evaluate(run, tmp_path, capsys):
-    """The three commands on one run: class by class and guided, to .npy and .csv, with figures."""
+def test_train_leaves_a_trained_run_and_evaluate_measures_it_again(run, capsys):
     trained = Run.open(run)
     assert trained.config.conditional
     assert trained.load().state.step == 6
-    assert cli.main(["evaluate", str(run)]) == 0
-    assert "KL(data ‖ model), nats" in capsys.readouterr().out
-    assert (
-        cli.main(["sample", str(run), "--n", "30", "--w", "1.5", "--steps", "5", "--out", str(tmp_path / "x.csv")]) == 0
-    )
+    succeeds("evaluate", run)
+    said = capsys.readouterr().out
+    assert "β̃ at step 6" in said
+    assert str(run / "report.json") in said
+    assert str(run / "a.png") in said
+
+
+def test_samples_are_written_where_they_are_asked_for_with_a_figure(run, tmp_path, capsys):
+    """Class by class and guided, as .csv with labels; one class as .npy, by default in the run's directory."""
+    succeeds("sample", run, "--n", 30, "--w", 1.5, "--steps", 5, "--out", tmp_path / "x.csv")
     assert str(tmp_path / "x.png") in capsys.readouterr().out
     assert (tmp_path / "x.png").stat().st_size > 1000
-    back = td.load_points(tmp_path / "x.csv")
-    np.testing.assert_array_equal(back.labels, np.arange(30) % 2)
-    assert cli.main(["sample", str(run), "--n", "12", "--label", "1", "--steps", "5"]) == 0
+    np.testing.assert_array_equal(td.load_points(tmp_path / "x.csv").labels, np.arange(30) % 2)
+    succeeds("sample", run, "--n", 12, "--label", 1, "--steps", 5)
     assert np.load(run / "draws.npy").shape == (12, 2)
 
 
-def test_samples_of_your_points_are_in_their_units(tmp_path, rng, capsys):
+def test_samples_of_your_points_are_in_their_units(tmp_path, rng):
     points = rng.standard_normal((60, 3)) * [1, 10, 100] + [5, 50, 5000]
     np.savetxt(tmp_path / "mine.csv", points, delimiter=",", header="a,b,c", comments="")
-    assert cli.main(["train", str(tmp_path / "mine.csv"), "--out", str(tmp_path / "run"), *SHORT]) == 0
+    succeeds("train", tmp_path / "mine.csv", "--out", tmp_path / "run", *SHORT)
     (tmp_path / "mine.csv").unlink()  # a trained run needs it no more
-    assert cli.main(["sample", str(tmp_path / "run"), "--n", "200"]) == 0
+    succeeds("sample", tmp_path / "run", "--n", 200)
     x = np.load(tmp_path / "run" / "draws.npy")
     spread = points.std(axis=0)
     assert np.all(np.abs(x.mean(axis=0) - points.mean(axis=0)) < spread)
     assert np.all((x.std(axis=0) > spread / 3) & (x.std(axis=0) < 3 * spread))
 
 
-def test_the_demo_reports_draws_and_may_be_repeated(tmp_path, capsys):
-    arguments = ["demo", "--out", str(tmp_path / "run"), "--steps", "40"]
-    assert cli.main(arguments) == 0
-    report = json.loads((tmp_path / "run" / "report.json").read_text())
+def test_the_demo_reports_draws_and_may_be_repeated(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(RECIPES, "ring8", {"width": 8, "blocks": 1, "batch": 32})
+    monkeypatch.setattr(plotting, "save_gif", lambda frames, path: path)
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "measure", report.measure)
+        patch.setattr(runs, "table", table.table)
+        succeeds("demo", "--out", tmp_path, "--steps", 4)
+    found = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     out = capsys.readouterr().out
-    for name in ("samples.png", "forward.png", "trajectory.png", "trajectory.gif", "score.png", "loss.png"):
-        assert (tmp_path / "run" / name).stat().st_size > 1000
-        assert name in out.replace("\n", "")
-    assert f"{report['kl_nats']:.3f} ± {report['kl_standard_error']:.3f}" in out
-    assert report["sliced_w2_true"] < report["sliced_w2"]
-    assert cli.main([*arguments, "--seed", "1"]) == 0
-    assert json.loads((tmp_path / "run" / "report.json").read_text())["seed"] == 1
+    for name in ("samples.png", "forward.png", "trajectory.png", "score.png", "loss.png", "training.png"):
+        assert (tmp_path / name).stat().st_size > 1000
+        assert str(tmp_path / name) in out
+    assert str(tmp_path / "trajectory.gif") in out
+    assert f"{found['kl_nats']:.3f} ± {found['kl_standard_error']:.3f}" in out
+    assert found["sliced_w2_true"] < found["sliced_w2"]
+    succeeds("demo", "--out", tmp_path, "--steps", 2, "--seed", 1)
+    assert Run.open(tmp_path).config.seed == 1
 
 
-def test_the_demo_replaces_demos_alone(run, capsys):
-    fails(capsys, 1, "holds a run that is no demo", "demo", "--out", run)
-    assert Run.open(run).load().state.step == 6
+@pytest.mark.parametrize("words", ["mnist --lr 0.5", "--lr 0.5 mnist --no-conditional", "--lr=0.5 mnist --out there"])
+def test_train_starts_from_the_recipe_of_its_name_wherever_the_name_stands(words):
+    options = cli.parse(("train", *words.split()))
+    assert options.config == replace(recipe("mnist"), lr=0.5, conditional="--no" not in words)
+    assert options.out == Path("there" if "there" in words else "runs/mnist")
+    assert not options.resume
 
 
-def test_train_starts_from_the_recipe_of_its_name_wherever_the_name_stands():
-    for arguments in (["mnist", "--lr", "0.5"], ["--lr", "0.5", "mnist"], ["--lr=0.5", "mnist"]):
-        options = cli.parse(["train", *arguments])
-        assert options.config == Config(**{**vars(recipe("mnist")), "lr": 0.5})
-        assert str(options.out) == os.path.join("runs", "mnist")
-        assert not options.resume
-    assert cli.parse(["train", "ring8", "--out", "there"]).out.name == "there"
-    assert cli.parse(["train", "mnist", "--no-conditional"]).config.conditional is False
-
-
-def test_sample_takes_all_its_options():
+def test_sample_takes_its_options():
     words = "sample there --n 5 --label -1 --w 2 --sampler ddim --steps 9 --grid even_time --eta 1 --seed 4"
     options = cli.parse(words.split())
-    assert options == Draw(options.run, None, 5, -1, 2.0, "ddim", 9, "even_time", eta=1.0, seed=4)
+    assert options == Draw(Path("there"), None, 5, -1, 2.0, "ddim", 9, "even_time", eta=1.0, seed=4)
 
 
-def test_resume_goes_on_with_the_runs_own_configuration(run, tmp_path, capsys):
+def test_resume_goes_on_with_the_runs_own_configuration(run, tmp_path, capsys, assert_same):
     """Without options, or with the same; with others it is wrong usage."""
-    path, whole = tmp_path / "run", (run / "checkpoint.npz").read_bytes()
-    assert cli.main(["train", "moons32", "--conditional", "--out", str(path), *SHORT]) == 0
-    (path / "checkpoint.npz").unlink()
-    assert cli.main(["train", "moons32", "--out", str(path), "--resume"]) == 0
-    with np.load(path / "checkpoint.npz") as a, np.load(run / "checkpoint.npz") as b:
-        for name in a:
-            np.testing.assert_array_equal(a[name], b[name])
-    assert cli.main(["train", "moons32", "--out", str(path), "--resume", "--steps", "6"]) == 0
-    capsys.readouterr()
-    fails(
-        capsys,
-        2,
-        "own --steps 6, --lr 0.004: leave that out",
-        "train",
-        "moons32",
-        "--out",
-        path,
-        "--resume",
-        "--steps",
-        7,
-        "--lr",
-        1,
-    )
-    fails(capsys, 2, "holds a run of moons32; got ring8", "train", "ring8", "--out", path, "--resume")
-    assert (run / "checkpoint.npz").read_bytes() == whole
+    again = ["train", "circles", "--out", tmp_path, "--resume"]
+    (tmp_path / "config.json").write_bytes((run / "config.json").read_bytes())
+    succeeds(*again)
+    assert_same(Run.open(tmp_path), Run.open(run))
+    succeeds(*again, "--steps", 6)
+    fails(capsys, 2, "own --steps 6, --lr 0.004: leave that out", *again, "--steps", 7, "--lr", 1)
+    fails(capsys, 2, "holds a run of circles; got ring8", "train", "ring8", *again[2:])
 
 
-def test_help_names_the_commands_and_the_defaults_of_a_name():
-    for word in ("train", "sample", "evaluate", "demo"):
-        assert word in tinydiff("--help").stdout
-        shown = tinydiff(word, "--help")
-        assert shown.returncode == 0
-        assert "--" in shown.stdout
-    assert "(default: 512)" in tinydiff("train", "mnist", "--help").stdout
-    assert "(default: 64)" in tinydiff("train", "--help").stdout
+def test_help_names_the_commands_and_the_defaults_of_a_name(capsys):
+    def shown(*arguments):
+        with pytest.raises(SystemExit, match="0"):
+            cli.main(list(arguments))
+        return capsys.readouterr().out
+
+    commands = shown("--help")
+    for word in ("train", "sample", "evaluate", "compare", "demo"):
+        assert word in commands
+        assert "--" in shown(word, "--help")
+    assert "(default: 512)" in shown("train", "mnist", "--help")
+    assert "(default: 64)" in shown("train", "--help")
+    assert shown("--version") == f"tinydiff {td.__version__}\n"
 
 
-def test_the_version_is_the_packages(capsys):
-    with pytest.raises(SystemExit, match="0"):
-        cli.main(["--version"])
-    assert capsys.readouterr().out == f"tinydiff {td.__version__}\n"
+def test_control_c_while_the_command_is_imported_is_an_exit_code(monkeypatch):
+    monkeypatch.setattr(cli, "main", Mock(side_effect=KeyboardInterrupt))
+    assert __main__.main() == 130
 
 
-def test_a_console_without_greek_still_gets_its_report(run):
-    done = tinydiff("evaluate", run, env={**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"})
-    assert done.returncode == 0, done.stderr
-    assert "nats" in done.stdout
-
-
-# What can go wrong. Usage: 2.
+# What can go wrong: usage is 2, the rest 1
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("code", "arguments", "says"),
     [
-        ("", "train.*sample.*evaluate.*demo"),
-        ("dmo", "'dmo'|dmo"),
-        ("demo --stps 3", "--stps"),
-        ("demo --steps many", "--steps.*'many'"),
-        ("demo --steps 0", "--steps: Expected int >= 1; got 0"),
-        ("demo --toy ring9", "'ring9'.*'ring8'"),
-        ("train", "NAME"),
-        ("train ring9", r"NAME must be one of ring8, .*mnist, or a \.csv or \.npy file; got 'ring9'"),
-        ("train points.txt", "got 'points.txt'"),
-        ("train ring8 --width -3", "--width: Expected int >= 1; got -3"),
-        ("train ring8 --ema 1.5", "--ema: Expected float <= 1.0; got 1.5"),
-        ("train ring8 --lr 0", "--lr: Expected float > 0.0; got 0.0"),
-        ("train ring8 --process vq", "--process: Expected vp, .*, or module:Class for your own; got 'vq'"),
-        ("train ring8 --out", "--out"),
-        ("train ring8 grid25", "grid25"),
-        ("sample", "DIR|PATH"),
-        ("sample there --n 0", "--n: Expected int >= 1; got 0"),
-        ("sample there --w -1", "--w: Expected float >= 0.0; got -1"),
-        ("sample there --eta 2", "--eta of the sampler ddim is at most 1; got 2"),
-        ("sample there --sampler euler_maruyama --eta -1", "--eta: Expected float >= 0.0; got -1"),
-        ("sample there --sampler euler", "'euler'.*'ddim'"),
-        ("evaluate", "DIR|PATH"),
+        (2, "", "train.*sample.*evaluate.*demo"),
+        (2, "dmo", "'dmo'|dmo"),
+        (2, "demo --stps 3", "--stps"),
+        (2, "demo --steps 0", "--steps: Expected int >= 1; got 0"),
+        (2, "train", "NAME"),
+        (2, "train ring9", r"NAME must be one of ring8, .*mnist, or a \.csv or \.npy file; got 'ring9'"),
+        (2, "train ring8 --stps 3", "--stps"),
+        (2, "train ring8 --ema 1.5", "--ema: Expected float <= 1.0; got 1.5"),
+        (2, "train ring8 --process vq", "--process: Expected vp, .*, or module:Class for your own; got 'vq'"),
+        (2, "train s_curve --conditional", "s_curve has no labels"),
+        (2, "sample", "DIR|PATH"),
+        (2, "sample RUN --label 2", "--label must be a class from 0 to 1"),
+        (2, "sample RUN --out x.txt", r"--out must be a \.npy or \.csv file"),
+        (2, "sample there --w -1", "--w: Expected float >= 0.0; got -1"),
+        (2, "sample there --eta 2", "--eta of the sampler ddim is at most 1; got 2"),
+        (2, "sample there --sampler euler", "'euler'.*'ddim'"),
+        (1, "sample there --sampler euler_maruyama --eta 1.5", "there holds no run"),
+        (1, "train ring8 --out out --resume", "out holds no run"),
+        (1, "evaluate broken", "config.json is not JSON"),
+        (1, "train nothing.csv", "nothing.csv"),
+        (1, "train words.csv", "words.csv: line 2 is not numbers"),
+        (1, "train circles --out RUN", "holds a run: go on with --resume"),
+        (1, "train ring8 --out file/run", "file"),
+        (1, "demo --out RUN", "holds a run that is no demo"),
+        (1, "sample RUN --n 2 --steps 2 --out file/x.npy", "file"),
+        (1, "train mnist", "TINYDIFF_MNIST_DIR"),
     ],
 )
-def test_wrong_usage_is_one_line_and_exit_code_2(capsys, tmp_path, monkeypatch, arguments, says):
+def test_what_goes_wrong_is_one_line_and_an_exit_code(capsys, tmp_path, run, monkeypatch, code, arguments, says):
+    """Nothing else is printed, and nothing is written."""
+    before = (run / "checkpoint.npz").read_bytes()
     monkeypatch.chdir(tmp_path)
-    fails(capsys, 2, says, *arguments.split())
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_wrong_usage_is_one_line_on_a_terminal_too():
-    done = tinydiff("train", "ring8", "--stps", "3")
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert len(done.stderr.strip().splitlines()) == 1
-
-
-# Failures: 1.
-
-
-def test_missing_and_broken_files_are_one_line_and_exit_code_1(capsys, tmp_path, run, monkeypatch):
-    (tmp_path / "file").write_text("")
-    (tmp_path / "words.csv").write_text("1,2\nthree,4\n")
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "config.json").write_text("{")
-    out = ["--out", tmp_path / "out"]
-    fails(capsys, 1, "there holds no run", "sample", tmp_path / "there")
-    fails(capsys, 1, "there holds no run", "evaluate", tmp_path / "there")
-    fails(capsys, 1, "out holds no run", "train", "ring8", *out, "--resume")
-    fails(capsys, 1, "config.json is not JSON", "evaluate", tmp_path / "broken")
-    fails(capsys, 1, "nothing.csv", "train", tmp_path / "nothing.csv", *out)
-    fails(capsys, 1, "words.csv: line 2 is not numbers", "train", tmp_path / "words.csv", *out)
-    fails(capsys, 2, "s_curve has no labels", "train", "s_curve", "--conditional", *out)
-    fails(capsys, 1, "holds a run: go on with --resume", "train", "moons32", "--out", run)
-    fails(capsys, 1, "file", "train", "ring8", "--out", tmp_path / "file" / "run")
-    fails(capsys, 1, "file", "demo", "--out", tmp_path / "file")
-    fails(
-        capsys,
-        2,
-        r"--out must be a \.npy or \.csv file",
-        "sample",
-        run,
-        "--n",
-        2,
-        "--steps",
-        2,
-        "--out",
-        tmp_path / "x.txt",
-    )
-    fails(capsys, 1, r"file", "sample", run, "--n", 2, "--steps", 2, "--out", tmp_path / "file" / "x.npy")
-    fails(capsys, 2, "--label must be a class from 0 to 1", "sample", run, "--label", 2)
     monkeypatch.setenv("TINYDIFF_MNIST_DIR", str(tmp_path / "none"))
-    fails(capsys, 1, "TINYDIFF_MNIST_DIR", "train", "mnist", *out)
-    assert not (tmp_path / "out").exists()
+    Path("words.csv").write_text("1,2\nthree,4\n", encoding="utf-8")
+    Path("broken").mkdir()
+    Path("broken/config.json").write_text("{", encoding="utf-8")
+    Path("file").touch()
+    assert fails(capsys, code, says, *(str(run) if word == "RUN" else word for word in arguments.split())) == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "file", "words.csv"]
+    assert (run / "checkpoint.npz").read_bytes() == before
 
 
-def test_a_run_of_another_version_is_one_line_and_exit_code_1(capsys, tmp_path, run):
-    for name in ("config.json", "checkpoint.npz"):
-        (tmp_path / name).write_bytes((run / name).read_bytes())
-    content = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(content | {"format": 99}))
-    says = "config.json is of format 99; this version of tinydiff reads format 3"
-    fails(capsys, 1, says, "evaluate", tmp_path)
-    fails(capsys, 1, says, "train", "moons32", "--out", tmp_path, "--resume")
-    (tmp_path / "config.json").write_text(json.dumps(content))
-    with np.load(tmp_path / "checkpoint.npz") as arrays:
-        np.savez(tmp_path / "checkpoint.npz", **{**arrays, "format": 99})
-    fails(capsys, 1, "checkpoint.npz is of format 99", "sample", tmp_path)
+@pytest.mark.parametrize("command", ["sample .", "evaluate .", "train circles --out . --resume"])
+def test_a_broken_checkpoint_is_one_line_and_exit_code_1(capsys, tmp_path, run, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    Path("config.json").write_bytes((run / "config.json").read_bytes())
+    Path("checkpoint.npz").write_bytes(broken := (run / "checkpoint.npz").read_bytes()[:-100])
+    fails(capsys, 1, r"checkpoint\.npz is not a whole \.npz file", *command.split())
+    assert Path("checkpoint.npz").read_bytes() == broken
 
 
-def test_a_broken_checkpoint_is_one_line_and_exit_code_1(capsys, tmp_path, run):
-    (tmp_path / "config.json").write_bytes((run / "config.json").read_bytes())
-    whole = (run / "checkpoint.npz").read_bytes()
-    for raw in (b"", whole[:-100], whole[:900] + bytes([whole[900] ^ 1]) + whole[901:]):
-        (tmp_path / "checkpoint.npz").write_bytes(raw)
-        for command in (
-            ["sample", tmp_path],
-            ["evaluate", tmp_path],
-            ["train", "moons32", "--out", tmp_path, "--resume"],
-        ):
-            fails(capsys, 1, r"checkpoint\.npz is not a whole \.npz file", *command)
-        assert (tmp_path / "checkpoint.npz").read_bytes() == raw
+def test_a_loss_that_is_not_finite_is_one_line_and_exit_code_1(capsys, tmp_path):
+    """Nothing warns of it, and the last checkpoint stays whole."""
+    start = ["train", "circles", "--out", tmp_path, "--lr", "1e30", "--norm", *SHORT[2:-1]]
+    fails(capsys, 1, r"tinydiff: loss .* at step \d+: .* nothing was saved yet\.", *start, 200)
+    says = r"tinydiff: loss .* at step \d+: try lr below 1e\+30\. .* keeps the checkpoint of step \d+\."
+    fails(capsys, 1, says, *start, 1)
+    run = Run.open(tmp_path)
+    state, _ = checkpoint.load(run.checkpoint)
+    assert np.all(np.isfinite(state.theta))
+    assert state.step == len(run.read_log())
 
 
-def test_a_loss_that_is_not_finite_is_one_line_and_exit_code_1(tmp_path):
-    done = tinydiff("train", "ring8", "--out", tmp_path, "--lr", "1e30", "--save-every", "1", "--norm")
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert "Warning" not in done.stderr
-    line = done.stderr.strip().splitlines()[-1]
-    assert re.match(r"tinydiff: loss .* at step \d+: try lr below 1e\+30\. .* keeps the checkpoint of step \d+\.", line)
-    assert np.all(np.isfinite(Run.open(tmp_path).load().state.theta))
-
-
-def test_a_full_disk_is_one_line_and_exit_code_1(tmp_path):
-    """Files that may not grow beyond 40 kB stand for it: the checkpoint does not fit, and nothing half is left."""
-
-    def small_disk():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
-
-    done = tinydiff("train", "ring8", "--out", tmp_path, "--steps", "20", "--save-every", "5", preexec_fn=small_disk)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert (
-        done.stderr.strip().splitlines()[-1] == f"tinydiff: [Errno 27] File too large: '{tmp_path / 'checkpoint.npz'}'"
-    )
+def test_a_full_disk_is_one_line_and_exit_code_1(capsys, tmp_path, monkeypatch):
+    """The checkpoint does not fit, and nothing half is left."""
+    monkeypatch.setattr(np, "savez", Mock(side_effect=OSError(28, "No space left on device")))
+    fails(capsys, 1, r"No space left on device: .*checkpoint\.npz", "train", "circles", "--out", tmp_path, *SHORT)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "log.csv"]
 
 
-def test_an_interrupted_run_is_saved_and_goes_on(tmp_path):
-    """Control-C: the state of that moment is in the checkpoint, long before one was due."""
-    command = [sys.executable, "-m", "tinydiff", "train", "ring8", "--out", str(tmp_path)]
-    command += ["--steps", "100000", "--batch", "16", "--width", "8", "--save-every", "100000"]
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what runs in the background may be told to ignore it
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
-    while not (tmp_path / "log.csv").exists():
-        time.sleep(0.05)
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate()
-    assert process.returncode == 130
-    assert "Traceback" not in said
+def test_control_c_saves_the_step_that_was_taken_and_is_exit_code_130(capsys, tmp_path, befall):
+    """Long before a checkpoint was due."""
+    befall(3, KeyboardInterrupt())
+    says = r"tinydiff: interrupted: step 2 is saved in .*: go on with --resume$"
+    fails(capsys, 130, says, "train", "circles", "--out", tmp_path, *SHORT[:-1], 100)
     run = Run.open(tmp_path)
-    assert (
-        said.strip().splitlines()[-1]
-        == f"tinydiff: interrupted: step {len(run.read_log())} is saved in {tmp_path}: go on with --resume"
-    )
-    assert 0 < run.load().state.step == len(run.read_log())
+    assert run.load().state.step == len(run.read_log()) == 2

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 
 import numpy as np
 import pytest
@@ -48,23 +48,22 @@ def test_the_defaults_are_those_of_train_and_of_the_network():
 
 @pytest.mark.parametrize("config", [Config("ring8"), MNIST, replace(MNIST, lr=1 / 3, ema=1.0, seed=2**40, blocks=0)])
 def test_what_is_written_is_read(tmp_path, config):
-    write_config(tmp_path / "config.json", config)
-    assert read_config(tmp_path / "config.json") == config
-    assert set(json.loads((tmp_path / "config.json").read_text())) == {"format"} | {f.name for f in fields(Config)}
+    path = tmp_path / "config.json"
+    write_config(path, config)
+    assert read_config(path) == config
+    assert set(json.loads(path.read_text(encoding="utf-8"))) == {"format"} | {f.name for f in fields(Config)}
 
 
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
         ("steps", 0, ">= 1; got 0"),
-        ("steps", 2.5, "Expected int"),
         ("steps", 10**20, "<= 1000000000; got 1"),
         ("steps", "many", "Expected int, got str; got 'many'"),
         ("width", -1, ">= 1"),
         ("blocks", -1, ">= 0"),
         ("batch", True, "Expected int"),
         ("lr", 0.0, "> 0.0"),
-        ("lr", None, "Expected float"),
         ("ema", 1.5, "<= 1.0"),
         ("label_dropout", -0.1, ">= 0.0"),
         ("seed", -1, ">= 0"),
@@ -79,14 +78,14 @@ def test_what_is_written_is_read(tmp_path, config):
 def test_values_out_of_type_or_range_are_named(tmp_path, name, value, says):
     with pytest.raises(ValueError, match=f"^{name}: .*{re.escape(says)}"):
         checked(replace(Config("ring8"), **{name: value}))
-    content = {"format": FORMAT, **{f.name: getattr(MNIST, f.name) for f in fields(Config)}, name: value}
-    (tmp_path / "config.json").write_text(json.dumps(content))
+    (tmp_path / "config.json").write_text(broken(**{name: value}), encoding="utf-8")
     with pytest.raises(ValueError, match=f"config.json: {name}: "):
         read_config(tmp_path / "config.json")
 
 
 def broken(**changes):
-    content = {"format": FORMAT, **{f.name: getattr(MNIST, f.name) for f in fields(Config)}} | changes
+    """config.json with entries changed, or left out where None."""
+    content = {"format": FORMAT, **asdict(MNIST)} | changes
     return json.dumps({key: value for key, value in content.items() if value is not None})
 
 
@@ -94,10 +93,9 @@ def broken(**changes):
     ("text", "says"),
     [
         ("", "is not JSON"),
-        ("{", "is not JSON"),
         ("\ufeff{}", "is not JSON"),
+        (b"\xff\xfe{}", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
-        ("9" * 5000, "is not JSON"),
         ("[]", "is of format None"),
         ("{}", "is of format None"),
         (broken(format=FORMAT + 1), f"is of format {FORMAT + 1}; this version of tinydiff reads format {FORMAT}"),
@@ -108,28 +106,18 @@ def broken(**changes):
 )
 def test_broken_files_are_one_clear_error(tmp_path, text, says):
     path = tmp_path / "config.json"
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ValueError, match=f"^{re.escape(str(path))} .*{re.escape(says)}") as error:
         read_config(path)
     assert "\n" not in str(error.value)
 
 
-def test_bytes_that_are_not_text_are_one_clear_error(tmp_path):
-    (tmp_path / "config.json").write_bytes(b"\xff\xfe{}")
-    with pytest.raises(ValueError, match=r"config\.json is not JSON"):
-        read_config(tmp_path / "config.json")
-
-
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "mnist"])
-def test_every_name_opens_data_that_train_takes(name):
-    data = open_data(name)
-    dim, classes = extent(data)
+def test_every_name_opens_data_in_the_plane_and_gives_a_network(name):
+    dim, classes = extent(open_data(name))
     assert dim == 2
-    config = replace(Config(name, conditional=classes > 0), width=4, blocks=1)
-    network = make_network(config, dim, classes)
-    assert network.classes == classes
-    state = td.last(td.train(network, td.VP(), data, steps=1, batch=8, rng=0))
-    assert np.isfinite(state.loss)
+    assert make_network(Config(name, conditional=classes > 0), dim, classes).classes == classes
+    assert make_network(Config(name), dim, classes).classes == 0
 
 
 def test_a_file_of_points_is_known_by_its_absolute_path(tmp_path, monkeypatch):
@@ -144,7 +132,6 @@ def test_a_file_of_points_is_known_by_its_absolute_path(tmp_path, monkeypatch):
 
 
 def test_conditional_needs_labels():
-    assert make_network(Config("spiral60"), 2, 2).classes == 0
     with pytest.raises(UsageError, match="s_curve has no labels: leave out --conditional"):
         make_network(Config("s_curve", conditional=True), 2, 0)
     with pytest.raises(UsageError, match="--conditional needs a --label-dropout above 0"):

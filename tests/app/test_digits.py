@@ -6,13 +6,13 @@ import pytest
 import tinydiff as td
 from tinydiff.app import digits
 from tinydiff.app.config import Config
-from tinydiff.app.digits import bits, train_judge, x0_loss
+from tinydiff.app.digits import bits, x0_loss
 from tinydiff.app.directory import Run, Trained
 from tinydiff.app.report import measure
 from tinydiff.app.sampling import WEIGHTS
 from tinydiff.app.table import table
 
-SHORT = {"width": 16, "blocks": 1, "steps": 20, "batch": 64}
+SHORT = {"width": 16, "blocks": 1, "steps": 5, "batch": 64}
 
 
 def made_up(rng, n=60):
@@ -24,14 +24,15 @@ def made_up(rng, n=60):
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    for name, value in {"COUNT": 50, "SHOWN": 20, "CHUNK": 25, "STEPS": 20, "JUDGE_STEPS": 60}.items():
+def quick(monkeypatch, undrawn):
+    sizes = {"COUNT": 50, "SHOWN": 20, "CHUNK": 25, "STEPS": 20, "JUDGE_STEPS": 40, "ENDS": (-1.0, 2.0, 6.0)}
+    for name, value in sizes.items():
         monkeypatch.setattr(digits, name, value)
 
 
 @pytest.mark.parametrize("conditional", [True, False])
 def test_a_report_on_digits(tmp_path, monkeypatch, rng, conditional):
-    """Both splits are looked at, and there is a sheet for each weight, or one where there are no labels."""
+    """Both splits are looked at, the judge has learned, and there is a sheet for each weight, or one without labels."""
     seen = []
 
     def load(split):
@@ -62,9 +63,9 @@ def test_the_bound_is_on_the_levels_of_an_image(rng):
     """Knowing the one image well within a bin costs 0 bits; knowing the range of the levels alone costs 8."""
     image = made_up(rng, 1).x.astype(np.float64)
     sure = td.Oracle(td.GaussianMixture([1.0], image, [1e-6 * np.eye(784)]), td.Cosine())
-    images = np.tile(image, (9, 1))
+    images = np.tile(image, (5, 1))
     assert bits(sure, images, images, rng)["bits_per_dim"] == pytest.approx(0, abs=1e-2)
-    noise = (rng.integers(0, 256, (40, 784)) / 127.5 - 1).astype(np.float64)
+    noise = (rng.integers(0, 256, (10, 784)) / 127.5 - 1).astype(np.float64)
     wide = td.Oracle(td.GaussianMixture([1.0], np.zeros((1, 784)), [np.eye(784) / 3]), td.Cosine())
     found = bits(wide, noise, noise, rng)
     assert 8 < found["bits_per_dim"] < 8.5
@@ -79,7 +80,7 @@ def test_a_chain_ends_where_the_model_is_still_of_use(rng):
     def off(x, t):
         return image + 0.3 + 0 * x
 
-    model, images = td.as_denoiser(off, td.Cosine(), dim=784, prediction="x0"), np.tile(image, (9, 1))
+    model, images = td.as_denoiser(off, td.Cosine(), dim=784, prediction="x0"), np.tile(image, (5, 1))
     assert bits(model, images, images, rng)["elbo_end_log_snr"] <= 2
 
 
@@ -93,30 +94,13 @@ def test_a_model_that_copies_its_data_is_found_out(rng, monkeypatch):
     monkeypatch.setattr(digits, "bits", lambda *arguments: {})
     report, _ = digits.digits_report(trained, data, rng)
     assert report["memorised"] > 0.6
+    assert report["loss_train"] < 0.5 * report["loss_test"]
+    assert report["nearest"] < 0.5 * report["nearest_true"]
     assert report["agreement"][0] > 0.9
 
 
-def test_the_judge_learns_the_labels(rng):
-    data, test = made_up(rng, 300), made_up(rng, 200)
-    judge = train_judge(td.Cosine(), data, 100, rng)
-    assert td.class_agreement(judge.log_p(test.x, judge.process.t_min), test.labels)[0] > 0.95
-
-
-def test_the_x0_loss_of_simple_denoisers():
-    """Of a network that says 0 it is E x_0²; with all images alike and said as they are it is 0."""
-    network = td.TimeMLP(784, 4, 0, classes=10, prediction="x0")
-    theta = np.zeros(network.size, np.float32)
-    rng = np.random.default_rng(0)
-    x, labels = np.full((30, 784), 0.5, np.float32), np.arange(30) % 10
-    data = td.Dataset(x, labels, np.float32(0), np.float32(1))
-    model = td.NetworkDenoiser(network, theta, td.Cosine())
-    assert x0_loss(model, data, rng, n=20) == pytest.approx(0.25, rel=1e-6)
-    theta[-784:] = 0.5
-    assert x0_loss(model, data, rng, n=20) == pytest.approx(0, abs=1e-12)
-
-
 def test_the_x0_loss_asks_for_each_digit_by_its_own_label(rng):
-    """A model that answers with the one image of the label that it was given misses nothing."""
+    """A model that answers with the image of the label that it was given, but for 1/2, misses it by 1/4."""
     images = rng.standard_normal((10, 784)).astype(np.float32)
 
     class Answers:
@@ -127,8 +111,8 @@ def test_the_x0_loss_asks_for_each_digit_by_its_own_label(rng):
             return self
 
         def x0(self, x, t):
-            return images[self.labels]
+            return images[self.labels] + 0.5
 
     labels = rng.integers(0, 10, 40)
     data = td.Dataset(images[labels], labels, np.float32(0), np.float32(1))
-    assert x0_loss(Answers(), data, rng, n=30) == 0
+    assert x0_loss(Answers(), data, rng, n=30) == pytest.approx(0.25, rel=1e-6)

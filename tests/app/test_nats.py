@@ -8,32 +8,33 @@ import tinydiff as td
 from tinydiff.app import nats
 from tinydiff.app.nats import in_nats, mean_and_error, stratified_normal
 
+DATA = td.GaussianMixture([0.6, 0.4], [[-1.0, 0.0], [1.0, 0.5]], [0.1 * np.eye(2), 0.2 * np.eye(2)])
+ENTROPY = DATA.entropy()[0]
+
 
 @pytest.mark.parametrize("process", [td.VP(), td.VE()], ids=repr)
 def test_the_oracle_costs_the_entropy_and_the_chain_its_steps(process, rng):
     """NLL is the entropy; −ELBO is above it by the chain's gap, which optimal variances make smaller."""
-    data = td.toys.moons32()
-    x, others, entropy = data.sample(rng, 500), data.sample(rng, 500), data.entropy()[0]
-    found = in_nats(td.Oracle(data, process), x, others, rng, data.log_density(x), entropy)
-    assert found["nll_nats"] == pytest.approx(entropy, abs=2e-3)
+    x, others = DATA.sample(rng, 100), DATA.sample(rng, 100)
+    found = in_nats(td.Oracle(DATA, process), x, others, rng, DATA.log_density(x), ENTROPY)
+    assert found["nll_nats"] == pytest.approx(ENTROPY, abs=2e-3)
     assert found["nll_standard_error"] < 1e-3
-    gap, error = found["neg_elbo_nats"] - entropy, found["neg_elbo_standard_error"]
+    gap, error = found["neg_elbo_nats"] - ENTROPY, found["neg_elbo_standard_error"]
     assert -3 * error < gap < 0.4 + 3 * error
-    assert found["neg_elbo_optimal_nats"] - entropy > -3 * error
-    assert found["neg_elbo_optimal_nats"] < found["neg_elbo_nats"] + 3 * error
+    assert -3 * error < found["neg_elbo_optimal_nats"] - ENTROPY < gap - 0.15  # of the same noise; with β 0.09 under VE
+    assert found["elbo_steps"] == nats.STEPS
     assert set(found["elbo_parts"]) == {"prior", "diffusion", "reconstruction"}
 
 
 def test_pairing_with_the_truth_changes_the_error_and_not_the_mean(rng, monkeypatch):
     """entropy + mean(ln q − ln p) estimates what −mean(ln p) does; unpaired, the parts add up to −ELBO."""
-    monkeypatch.setattr(nats, "STEPS", 50)
-    data = td.toys.moons32()
-    oracle, x = td.Oracle(data, td.VP()), data.sample(rng, 1000)
-    paired = in_nats(oracle, x, x, np.random.default_rng(1), data.log_density(x), data.entropy()[0])
+    monkeypatch.setattr(nats, "STEPS", 20)
+    oracle, x = td.Oracle(DATA, td.VP()), DATA.sample(rng, 200)
+    paired = in_nats(oracle, x, x, np.random.default_rng(1), DATA.log_density(x), ENTROPY)
     alone = in_nats(oracle, x, x, np.random.default_rng(1))
     for name in ("nll", "neg_elbo", "neg_elbo_optimal"):
         apart = paired[f"{name}_nats"] - alone[f"{name}_nats"]
-        assert apart == pytest.approx(data.entropy()[0] + np.mean(data.log_density(x)), abs=1e-9)
+        assert apart == pytest.approx(ENTROPY + np.mean(DATA.log_density(x)), abs=1e-9)
     assert paired["nll_standard_error"] < 0.1 * alone["nll_standard_error"]
     assert sum(alone["elbo_parts"].values()) == pytest.approx(alone["neg_elbo_nats"], abs=1e-9)
 
@@ -51,21 +52,23 @@ def test_stratified_noise_is_normal_and_fills_every_stratum(rng):
 def test_the_standard_error_is_that_of_repeated_reports(rng, monkeypatch):
     """Over 30 fresh sets of points the scatter of −ELBO is what each says of itself, and under that of plain draws."""
     monkeypatch.setattr(nats, "STEPS", 30)
-    data, process = td.toys.ring8(), td.VP()
-    oracle, entropy, found = td.Oracle(data, process), data.entropy()[0], []
+    monkeypatch.setattr(nats, "log_likelihood", lambda model, x, **options: np.zeros(len(x)))
+    process, found = td.VP(), []
+    oracle = td.Oracle(DATA, process)
     for _ in range(30):
-        x = data.sample(rng, 400)
-        found.append(in_nats(oracle, x, x, rng, data.log_density(x), entropy))
+        x = DATA.sample(rng, 200)
+        found.append(in_nats(oracle, x, x, rng, DATA.log_density(x), ENTROPY))
     scatter = np.std([each["neg_elbo_nats"] for each in found], ddof=1)
     said = np.sqrt(np.mean([each["neg_elbo_standard_error"] ** 2 for each in found]))
     assert 0.7 < scatter / said < 1.4
-    x = data.sample(rng, 400)
-    plain = td.elbo(oracle, x, td.grids.even_log_snr(process, 29), rng).nats + data.log_density(x)
-    assert said < 0.8 * np.std(plain) / 20
+    x = DATA.sample(rng, 200)
+    plain = td.elbo(oracle, x, td.grids.even_log_snr(process, 29), rng).nats + DATA.log_density(x)
+    assert said < 0.8 * np.std(plain) / np.sqrt(200)
 
 
-def test_many_dimensions_are_probed(rng):
+def test_many_dimensions_are_probed(rng, monkeypatch):
     """Over 16 coordinates the divergence is Hutchinson's: of N(0, I), whose Jacobian is diagonal, that is exact."""
+    monkeypatch.setattr(nats, "STEPS", 20)
     data = td.GaussianMixture([1.0], np.zeros((1, 20)), [np.eye(20)])
     x = data.sample(rng, 50)
     found = in_nats(td.Oracle(data, td.VP()), x, x, rng, data.log_density(x), 1.0)
