@@ -1,6 +1,7 @@
 """A file is the old one or the new one, whole, whatever stops the writing: an exception, a full disk, a kill."""
 
 import errno
+import io
 import os
 import subprocess
 import sys
@@ -134,25 +135,37 @@ def full_disk():
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize(
-    ("name", "writer"),
-    [
-        ("words.txt", write),
-        ("checkpoint.npz", save_state),
-        ("draws.npy", lambda path: write_points(path, np.zeros((5000, 2)), None)),
-        ("draws.csv", lambda path: write_points(path, np.zeros((5000, 2)), None)),
-    ],
-    ids=["text", "checkpoint", "npy", "csv"],
-)
-def test_what_does_not_fit_leaves_the_old_file_and_an_error_that_names_it(tmp_path, full_disk, capfd, name, writer):
+def save_points(path):
+    write_points(path, np.zeros((5000, 2)), None)
+
+
+WRITERS = {"words.txt": write, "checkpoint.npz": save_state, "draws.npy": save_points, "draws.csv": save_points}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_does_not_fit_leaves_the_old_file_and_an_error_that_names_it(tmp_path, full_disk, capfd, name):
     """The kernel refuses a write half-way. NumPy's own writers do not name the file; some print a traceback as well."""
     path = tmp_path / name
     path.write_bytes(OLD)
     with pytest.raises(OSError, match="File too large") as caught:
-        writer(path)
+        WRITERS[name](path)
     assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(path))
     assert_untouched(path)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("name", "writer"), [("checkpoint.npz", "savez"), ("draws.npy", "save")])
+def test_numpys_writers_never_see_the_disk(tmp_path, monkeypatch, name, writer):
+    """On a full one NumPy 2.0's print a traceback, or raise an error without a file; they write to memory."""
+    files, write = [], getattr(np, writer)
+
+    def noted(file, *content, **more):
+        files.append(file)
+        write(file, *content, **more)
+
+    monkeypatch.setattr(np, writer, noted)
+    WRITERS[name](tmp_path / name)
+    assert [type(file) for file in files] == [io.BytesIO]
 
 
 def test_a_writer_that_dies_leaves_the_old_file_and_the_next_one_cleans_up(path):
