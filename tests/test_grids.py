@@ -11,11 +11,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 import tinydiff as td
 from tinydiff import testing
 from tinydiff.grids import default, even_log_snr, even_time, karras, log_snr_ends, strided
+from tinydiff.testing.strategies import MAKERS
 
 CHAINS = [td.Discrete.linear(25), td.Discrete.sigmoid(1000), td.Discrete.cosine(100).zero_terminal_snr()]
 GRIDS = {"even_time": even_time, "even_log_snr": even_log_snr, "karras": karras, "default": default}
 
-continuous = testing.processes(*testing.MAKERS)
+continuous = testing.processes(*MAKERS)
 every_chain = pytest.mark.parametrize("process", CHAINS, ids=repr)
 every_grid = pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 
