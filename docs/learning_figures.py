@@ -24,9 +24,14 @@ def write(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
     toys = by("toy", (each for each in results if each["change"] == "defaults"))
-    ablated = next(each["toy"] for each in results if each["change"] != "defaults")
+    counts = {toy: len(of_toy) for toy, of_toy in by("toy", results).items()}
+    ablated = max(counts, key=counts.__getitem__)
     changes = by("change", (each for each in results if each["toy"] == ablated))
-    for name, table in (("quality", quality(toys)), ("soon", soon(toys)), ("changes", ablation(changes))):
+    for name, table in (
+        ("quality", quality(by("change", results))),
+        ("soon", soon(toys)),
+        ("changes", ablation(changes)),
+    ):
         put(folder / f"{name}.md", table)
     for name, figure in (("soon", kl_in_time(toys)), ("excess", excess(toys)), ("changes", dots(changes))):
         plotting.save(figure, folder / f"{name}.png")
@@ -55,14 +60,23 @@ def of(name: str, results: list[Result]) -> list[float]:
     return [each[name] for each in results]
 
 
-def quality(toys: dict[str, list[Result]]) -> str:
-    """KL, loss over its floor and seconds, for each toy."""
-    rows = [
-        [toy, spread(of("kl", results)), f"{mean(of('kl_standard_error', results)):.4f}", *loss_and_seconds(results)]
-        for toy, results in toys.items()
-    ]
-    head = ["toy", "KL(data ‖ model), nats", "standard error of one", "loss over its floor", "seconds"]
-    return table(head, rows)
+def quality(changes: dict[str, list[Result]]) -> str:
+    """KL, share of far samples, loss over its floor and seconds of the defaults and of two others, for each toy."""
+    rows = []
+    for name in ("defaults", "half the steps", "Adam, 3,000 steps"):
+        for toy, results in by("toy", changes[name]).items():
+            kl = [spread(of("kl", results)), f"{mean(of('kl_standard_error', results)):.4f}"]
+            far = f"{100 * mean(of('far', results)):.2f} %"
+            rows.append(
+                [
+                    f"{name} ({results[0]['steps']:,} steps)" if "steps" not in name else name,
+                    toy,
+                    *kl,
+                    far,
+                    *loss_and_seconds(results),
+                ]
+            )
+    return table(["", "toy", "KL, nats", "standard error", "far samples", "loss over its floor", "CPU seconds"], rows)
 
 
 def soon(toys: dict[str, list[Result]]) -> str:

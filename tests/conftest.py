@@ -25,7 +25,7 @@ def same():
     """Whether two states of training are equal in every bit."""
 
     def same(a, b):
-        arrays = zip((a.theta, a.ema, a.adam.mu, a.adam.nu), (b.theta, b.ema, b.adam.mu, b.adam.nu), strict=True)
+        arrays = zip((a.theta, a.ema, a.optimizer.mu, a.optimizer.nu), (b.theta, b.ema, b.optimizer.mu, b.optimizer.nu), strict=True)
         return all(np.array_equal(x, y) for x, y in arrays) and (a.step, a.loss, a.rng_state) == (
             b.step,
             b.loss,

@@ -13,7 +13,7 @@ import pytest
 from tinydiff.app import checkpoint
 from tinydiff.app.sampling import write_points
 from tinydiff.files import atomic
-from tinydiff.learned.optim import AdamState
+from tinydiff.learned.optim import OptimizerState
 from tinydiff.learned.train import TrainState
 
 OLD, NEW = b"the old content", b"new " * 5000
@@ -121,7 +121,7 @@ def test_a_failure_after_the_writing_leaves_things_as_they_were(path, owner, ste
 
 def save_state(path):
     x = np.zeros(5000)
-    state = TrainState(1, x, x, AdamState(x, x, 1), np.random.default_rng(0).bit_generator.state, 1.0, 1.0)
+    state = TrainState(1, x, x, OptimizerState(x, x, 1), np.random.default_rng(0).bit_generator.state, 1.0, 1.0)
     checkpoint.save(path, state)
 
 

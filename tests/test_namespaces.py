@@ -64,7 +64,7 @@ def test_training_begins_in_the_library_and_dtype_asked_for(to, same):
 
 
 def averages(state):
-    return state.theta, state.ema, state.adam.mu, state.adam.nu
+    return state.theta, state.ema, state.optimizer.mu, state.optimizer.nu
 
 
 def test_a_state_in_numpy_goes_on_elsewhere(to):

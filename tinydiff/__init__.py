@@ -42,7 +42,7 @@ from tinydiff.inverse import inpaint
 from tinydiff.learned import objective
 from tinydiff.learned.classifier import Classifier, train_classifier
 from tinydiff.learned.network import NetworkDenoiser, TimeMLP
-from tinydiff.learned.optim import Adam, clip, cosine_decay, ema_update
+from tinydiff.learned.optim import Adam, Muon, clip, cosine_decay, ema_update
 from tinydiff.learned.train import TrainState, fit, last, train
 from tinydiff.processes import (
     VE,
@@ -83,6 +83,7 @@ __all__ = [
     "ElboTerms",
     "GaussianMixture",
     "Level",
+    "Muon",
     "NetworkDenoiser",
     "Oracle",
     "Process",

@@ -362,7 +362,8 @@ print(f"    on new points        {apparent_kl(on_new):7.2f}")
 # %%
 network, steps = td.TimeMLP(dim=2, width=64, blocks=2), 1500
 checkpoints = {}
-for state in tqdm(td.train(network, process, seen, steps=steps, batch=128, rng=rng), total=steps):
+training = td.train(network, process, seen, steps=steps, batch=128, optimizer="adam", ema=0.999, rng=rng)
+for state in tqdm(training, total=steps):
     if state.step in (200, 400, 600, 1000, 1500):
         checkpoints[state.step] = td.NetworkDenoiser(network, state.ema, process)  # the averaged parameters
 

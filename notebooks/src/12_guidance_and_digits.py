@@ -344,7 +344,7 @@ models = {}
 for prediction, weight in (("x0", "x0"), ("eps", "simple")):
     network = td.TimeMLP(D, width=W, blocks=3, classes=10, prediction=prediction, norm=True)
     training = td.train(
-        network, process, (small, mnist.labels), steps=steps, batch=256, lr=3e-3, ema=0.995,
+        network, process, (small, mnist.labels), steps=steps, batch=256, optimizer="adam", lr=3e-3, ema=0.995,
         weight=weight, times="uniform", targets="single", rng=np.random.default_rng(12),
     )  # fmt: skip
     state = td.last(tqdm(training, total=steps, desc=f"predicting {prediction}", unit="step"))

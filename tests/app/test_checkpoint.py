@@ -13,7 +13,7 @@ import pytest
 
 import tinydiff as td
 from tinydiff.app import checkpoint
-from tinydiff.learned.optim import AdamState
+from tinydiff.learned.optim import OptimizerState
 
 GENERATORS = [np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64]
 VECTORS = ["theta", "ema", "mu", "nu"]
@@ -25,14 +25,16 @@ def make(dtype=np.float64, bits=np.random.PCG64, size=5):
     rng = np.random.Generator(bits(7))
     theta, ema, mu, nu = rng.standard_normal((4, size)).astype(dtype)
     rng.integers(0, 100, dtype=np.uint32)
-    return td.TrainState(7, theta, ema, AdamState(mu, nu, 3), rng.bit_generator.state, 0.1, 1 / 3)
+    return td.TrainState(7, theta, ema, OptimizerState(mu, nu, 3), rng.bit_generator.state, 0.1, 1 / 3)
 
 
 def bits_of(state):
     """All numbers of a state but its generator's, as types and bytes."""
-    arrays = [(a.dtype.str, a.shape, a.tobytes()) for a in (state.theta, state.ema, state.adam.mu, state.adam.nu)]
+    arrays = [
+        (a.dtype.str, a.shape, a.tobytes()) for a in (state.theta, state.ema, state.optimizer.mu, state.optimizer.nu)
+    ]
     numbers = [(type(x), x.hex() if isinstance(x, float) else x) for x in (state.step, state.loss, state.grad_norm)]
-    return arrays, numbers, (type(state.adam.count), state.adam.count)
+    return arrays, numbers, (type(state.optimizer.count), state.optimizer.count)
 
 
 def continued(rng_state):

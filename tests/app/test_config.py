@@ -42,7 +42,7 @@ def test_the_defaults_are_those_of_train_and_of_the_network():
     for name in ("prediction", "width", "blocks", "norm"):
         assert getattr(plain, name) == getattr(network, name)
     defaults = td.train.__kwdefaults__
-    for name in ("steps", "batch", "lr", "weight", "times", "targets", "ema", "label_dropout"):
+    for name in ("steps", "batch", "optimizer", "lr", "weight", "times", "targets", "ema", "label_dropout"):
         assert getattr(plain, name) == defaults[name]
 
 

@@ -35,7 +35,7 @@ def gpu(monkeypatch):
 def vectors(path):
     """The parameters and averages of a run's checkpoint."""
     state, _ = checkpoint.load(path / "checkpoint.npz")
-    return np.concatenate([state.theta, state.ema, state.adam.mu, state.adam.nu])
+    return np.concatenate([state.theta, state.ema, state.optimizer.mu, state.optimizer.nu])
 
 
 def test_a_run_on_a_device_is_that_of_the_host(gpu, tmp_path):

@@ -89,12 +89,12 @@ def test_the_log_has_a_line_for_each_step_and_a_clock_that_goes_on(tmp_path, bef
 def test_every_option_reaches_training_and_the_model_is_the_average(tmp_path, train_run):
     """A run whose options all differ from the defaults is `train` with these arguments, to the bit."""
     options = {
-        "steps": 4, "batch": 9, "lr": 1e-3, "weight": "min_snr", "times": "uniform", "targets": "single", "ema": 0.3,
-        "label_dropout": 0.6,
+        "steps": 4, "batch": 9, "optimizer": "adam", "lr": 1e-3, "weight": "min_snr", "times": "uniform",
+        "targets": "single", "ema": 0.3, "label_dropout": 0.6,
     }  # fmt: skip
     of_network = {"prediction": "eps", "norm": True}
     config = Config("moons32", True, "cosine", width=6, blocks=2, seed=7, **options, **of_network)
-    assert len(differing(config, Config("moons32"))) == 15  # all but the name, and save_every
+    assert len(differing(config, Config("moons32"))) == 16  # all but the name, and save_every
     trained = train_run(tmp_path, config).load()
     network = td.TimeMLP(2, 6, 2, classes=2, **of_network)
     last = td.last(td.train(network, td.Cosine(), td.toys.moons32(), rng=7, **options))

@@ -216,7 +216,7 @@ def apart(a, b):
     """How far the states of two runs are apart, relative to their size: the worst of θ, its average, μ and ν."""
     a, b = a.load().state, b.load().state
     assert (a.step, a.rng_state) == (b.step, b.rng_state)
-    pairs = ((a.theta, b.theta), (a.ema, b.ema), (a.adam.mu, b.adam.mu), (a.adam.nu, b.adam.nu))
+    pairs = ((a.theta, b.theta), (a.ema, b.ema), (a.optimizer.mu, b.optimizer.mu), (a.optimizer.nu, b.optimizer.nu))
     return max(float(np.linalg.norm(x - y) / np.linalg.norm(y)) for x, y in pairs)
 
 

@@ -99,6 +99,44 @@ def test_adam_steps_by_the_rate_and_the_average_forgets_geometrically(hold, rng,
         hold(average, decay**n * g + (1 - decay) * ages @ gradients[1 : n + 1], scale=10)
 
 
+@identity(73, td.Muon.update, float64=1e-10, float32=1e-2)
+@given(rng=generators, lr=st.floats(1e-3, 1), momentum=st.floats(0, 0.95), n=st.integers(1, 5), m=st.integers(1, 5))
+def test_muon_moves_a_matrix_alike_in_every_direction(hold, rng, lr, momentum, n, m):
+    r"""$\Delta W = -r\sqrt{\max(1, m/n)}\,U\,p(S)\,V^\top$ for $M = U S V^\top$, with $0.68 \le p \le 1.21$
+
+    M is the average of the gradients, $d\,M_k + (1-d)\,g_k$ with $M_k = d\,M_{k-1} + (1-d)\,g_k$, and U and V stay as
+    they are. p is five times $s \to 3.4445\,s - 4.775\,s^3 + 2.0315\,s^5$ of $s/\|M\|$: whatever is over 0.002 comes
+    close to 1, so that the scale of the loss does not matter, and all other parameters are Adam's.
+
+    Source: Jordan et al. 2024 (Muon); Bernstein & Newhouse 2024, §4 (the spectral norm).
+    Catches: a power left out, products of numbers for products of matrices, no look ahead, or one that is kept.
+    """
+    start, size, adam = 3, 3 + 2 * n * m + 2, td.Adam(eps=0.0)
+    muon = td.Muon([(start, n, m), (start + n * m, n, m)], lr, momentum, adam)
+    gradients = hold.cast(rng.standard_normal((3, size)))
+    state, other, plain, average = muon.init(gradients[0]), muon.init(gradients[0]), adam.init(gradients[0]), 0.0
+    for g in gradients:
+        (step, state), (scaled, other), (rest, plain) = (
+            muon.update(g, state),
+            muon.update(8 * g, other),
+            adam.update(g, plain),
+        )
+        average = momentum * average + (1 - momentum) * np.float64(g)
+        ahead = momentum * average + (1 - momentum) * g
+        hold(scaled, step, scale=lr)
+        hold(step[:start], rest[:start])
+        hold(step[-2:], rest[-2:])
+        for place in (slice(start, start + n * m), slice(start + n * m, start + 2 * n * m)):
+            u, s, vt = np.linalg.svd(ahead[place].reshape(n, m), full_matrices=False)
+            p = s / np.linalg.norm(s)
+            seen = p > 0.002
+            for _ in range(5):
+                p = 3.4445 * p - 4.775 * p**3 + 2.0315 * p**5
+            assert np.all((p[seen] > 0.68) & (p[seen] < 1.21))
+            hold(step[place].reshape(n, m), -lr * max(1, m / n) ** 0.5 * (u * p) @ vt, scale=lr)
+            hold(state.mu[place], average[place], scale=1)
+
+
 @identity(70, layers.fourier_features, float64=1e-12, float32=3e-6)
 @given(rng=generators, count=st.integers(1, 20), batch=st.integers(1, 5))
 def test_embedded_times_know_their_differences(hold, rng, count, batch):

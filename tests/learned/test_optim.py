@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from tinydiff.learned.optim import BLOCK, Adam, blocks, clip, cosine_decay, ema_update
+from tinydiff.learned.network import TimeMLP
+from tinydiff.learned.optim import BLOCK, Adam, Muon, blocks, clip, cosine_decay, ema_update
 
 
 def test_averages_forget_at_the_rates_b1_and_b2(rng):
-    """mu_n = (1 − b1) Σ b1^{n−k} g_k, nu_n the same of g², and θ moves by lr_n, which may be a schedule."""
-    adam, gs = Adam(lr=lambda k: 0.1 / (k + 1), b1=0.8, b2=0.95), rng.standard_normal((6, 10))
+    """mu_n = (1 − b1) Σ b1^{n−k} g_k, and nu_n the same of g²."""
+    adam, gs = Adam(lr=0.1, b1=0.8, b2=0.95), rng.standard_normal((6, 10))
     state = adam.init(gs[0])
     for g in gs:
         step, state = adam.update(g, state)
@@ -16,16 +17,42 @@ def test_averages_forget_at_the_rates_b1_and_b2(rng):
     np.testing.assert_allclose(state.mu, 0.2 * np.sum(0.8**age * gs, axis=0), rtol=1e-12)
     np.testing.assert_allclose(state.nu, 0.05 * np.sum(0.95**age * gs**2, axis=0), rtol=1e-12)
     mu, nu = state.mu / (1 - 0.8**6), state.nu / (1 - 0.95**6)
-    np.testing.assert_allclose(step, -0.1 / 6 * mu / (np.sqrt(nu) + 1e-8), rtol=1e-12)
+    np.testing.assert_allclose(step, -0.1 * mu / (np.sqrt(nu) + 1e-8), rtol=1e-12)
 
 
-def test_nothing_that_goes_in_is_changed(rng):
-    adam, g = Adam(), rng.standard_normal(10)
-    state = adam.update(g, adam.init(g))[1]
+@pytest.mark.parametrize("optimizer", [Adam(), Muon([(1, 2, 3), (8, 2, 1)])])
+def test_nothing_that_goes_in_is_changed(optimizer, rng):
+    g = rng.standard_normal(10)
+    state = optimizer.update(g, optimizer.init(g))[1]
     kept = g.copy(), state.mu.copy(), state.nu.copy()
-    adam.update(g, state), clip(g, 0.1), ema_update(g, state.mu, 0.9)
+    optimizer.update(g, state), clip(g, 0.1), ema_update(g, state.mu, 0.9)
     for before, after in zip(kept, (g, state.mu, state.nu), strict=True):
         np.testing.assert_array_equal(before, after)
+
+
+def test_a_matrix_without_a_gradient_stays(rng):
+    """As those of a block do whose last layer is 0, at the first step of training."""
+    muon, g = Muon([(0, 2, 3)]), np.append(np.zeros(6), 1.0)
+    step, _ = muon.update(g, muon.init(g))
+    np.testing.assert_array_equal(step[:6], 0)
+    assert step[6] < 0
+    step, _ = muon.update(0 * g, muon.init(g))
+    np.testing.assert_array_equal(step, 0)
+
+
+@pytest.mark.parametrize("network", [TimeMLP(3, 4, 2), TimeMLP(1, 5, 1, classes=2, outputs=3, norm=True)])
+def test_the_matrices_of_a_network_are_the_weights_of_its_blocks(network):
+    """Four in each block: of γ, δ, up and down, each followed by its bias; init leaves the others of them 0."""
+    w, c = network.width, 2 * len(network.frequencies)
+    assert sorted((n, m) for _, n, m in network.matrices) == sorted([(c, w), (c, w), (w, w), (w, w)] * network.blocks)
+    theta, start = np.arange(network.size), 0
+    pieces = network.split(theta)
+    for i in range(network.blocks):
+        for name, halves in ((f"modulate{i}", 2), (f"up{i}", 1), (f"down{i}", 1)):
+            for half in np.split(pieces[name], halves):
+                first, n, m = network.matrices[start]
+                np.testing.assert_array_equal(theta[first : first + n * m], half[:-m])
+                start += 1
 
 
 def test_cosine_decay_rises_to_lr_falls_through_half_and_ends_at_zero():

@@ -45,7 +45,7 @@ def test_the_average_forgets_the_start_and_then_decays_as_asked():
 def test_states_are_float32_and_are_not_changed_by_the_steps_after_them(same, rng):
     states = td.train(NETWORK, td.VP(), RING, steps=4, batch=32, rng=rng)
     first = next(states)
-    arrays = first.theta, first.ema, first.adam.mu, first.adam.nu
+    arrays = first.theta, first.ema, first.optimizer.mu, first.optimizer.nu
     kept = [a.copy() for a in arrays]
     assert not same(first, td.last(states))
     for before, after in zip(kept, arrays, strict=True):
@@ -55,12 +55,41 @@ def test_states_are_float32_and_are_not_changed_by_the_steps_after_them(same, rn
 
 def test_the_rate_rises_over_a_fiftieth_of_the_steps_and_gradients_are_clipped():
     """θ_1 = −lr_1 sign(g), as the first step of Adam is, and the averages are of gradients no longer than max_norm."""
+    adam = {"optimizer": "adam", "lr": 0.1, "max_norm": 0.01}
     for steps, lr in ((40, 0.1), (100, 0.1 / 3)):
-        first = next(td.train(NETWORK, td.VP(), POINTS, steps=steps, batch=16, lr=0.1, max_norm=0.01, rng=0))
+        first = next(td.train(NETWORK, td.VP(), POINTS, steps=steps, batch=16, rng=0, **adam))
         start = NETWORK.init(np.random.default_rng(0))
         assert np.max(np.abs(first.theta - start)) == pytest.approx(lr, rel=1e-2)
         assert first.grad_norm > 0.01
-        assert np.linalg.norm(first.adam.mu) == pytest.approx(0.1 * 0.01, rel=1e-4)
+        assert np.linalg.norm(first.optimizer.mu) == pytest.approx(0.1 * 0.01, rel=1e-4)
+
+
+def test_a_name_is_an_optimizer_at_its_own_rate(same):
+    """Muon moves all but the matrices of the blocks by Adam at half its rate."""
+    network, muon = td.TimeMLP(2, 4, 2, classes=2), td.Muon
+    matrices = td.TimeMLP(2, 4, 2, classes=2).matrices
+    for name, lr, made in (
+        ("adam", None, td.Adam(lr=4e-3)),
+        ("adam", 1e-3, td.Adam(lr=1e-3)),
+        ("muon", None, muon(matrices)),
+        ("muon", 0.1, muon(matrices, lr=0.1, adam=td.Adam(lr=0.05))),
+    ):
+        ends = [
+            td.last(td.train(network, td.VP(), (POINTS, np.arange(20) % 2), steps=4, batch=16, rng=0, **options))
+            for options in ({"optimizer": name, "lr": lr}, {"optimizer": made})
+        ]
+        assert same(*ends)
+
+
+def test_what_is_no_optimizer_or_has_a_rate_already_is_refused():
+    for options, message in (
+        ({"optimizer": "sgd"}, "optimizer must be 'muon', 'adam' or an object with init and update; got 'sgd'"),
+        ({"optimizer": 3}, "optimizer must be .* got 3"),
+        ({"optimizer": td.Adam(), "lr": 0.1}, "lr=0.1 is for an optimizer by name"),
+        ({"lr": 0.0}, "lr must be"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            td.train(NETWORK, td.VP(), RING, rng=0, **options)
 
 
 def test_batch_targets_have_less_noise_than_the_draws_themselves():
@@ -73,7 +102,7 @@ def test_what_is_left_out_is_the_default(same):
     """Of wide data, whose gradients are clipped, and with labels, some of which are hidden."""
     network, data = td.TimeMLP(2, 4, 1, classes=2, prediction="x0"), (9 * POINTS, np.arange(20) % 2)
     defaults = {
-        "steps": 3000, "batch": 1024, "lr": 4e-3, "weight": "simple", "times": "logistic", "label_dropout": 0.1,
+        "steps": 3000, "batch": 1024, "optimizer": "muon", "lr": 0.02, "weight": "simple", "times": "logistic", "label_dropout": 0.1,
         "targets": "batch", "max_norm": 1.0,
     }  # fmt: skip
     named, left_out = (next(td.train(network, td.VP(), data, rng=0, **options)) for options in (defaults, {}))
@@ -168,7 +197,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_after_the_last_good_state(rng):
     states = td.train(NETWORK, td.VP(), data, steps=9, batch=4, rng=rng)
     good = next(states)
     data[:] = np.inf
-    with pytest.raises(FloatingPointError, match="at step 2: try lr below"):
+    with pytest.raises(FloatingPointError, match="at step 2: try a lower lr"):
         next(states)
     assert np.all(np.isfinite(good.theta))
 

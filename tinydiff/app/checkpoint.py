@@ -15,7 +15,7 @@ import numpy as np
 
 from tinydiff.backend import Array, to_numpy
 from tinydiff.files import atomic, in_memory
-from tinydiff.learned.optim import AdamState
+from tinydiff.learned.optim import OptimizerState
 from tinydiff.learned.train import TrainState
 
 FORMAT = 1
@@ -52,7 +52,7 @@ def save(path: str | os.PathLike[str], state: TrainState, **more: Array) -> None
     content = {
         "format": FORMAT,
         "step": state.step, "theta": state.theta, "ema": state.ema,
-        "mu": state.adam.mu, "nu": state.adam.nu, "count": state.adam.count,
+        "mu": state.optimizer.mu, "nu": state.optimizer.nu, "count": state.optimizer.count,
         "rng_state": json.dumps(state.rng_state, default=np.ndarray.tolist),
         "loss": state.loss, "grad_norm": state.grad_norm,
     }  # fmt: skip
@@ -97,14 +97,14 @@ def load(path: str | os.PathLike[str]) -> tuple[TrainState, dict[str, np.ndarray
             content.pop(name).item() for name in ("step", "count", "rng_state", "loss", "grad_norm")
         )
         theta, ema, mu, nu = (content.pop(name) for name in ("theta", "ema", "mu", "nu"))
-        adam = AdamState(mu, nu, count)
-        state = TrainState(step, theta, ema, adam, json.loads(rng_state), loss, norm)
+        optimizer = OptimizerState(mu, nu, count)
+        state = TrainState(step, theta, ema, optimizer, json.loads(rng_state), loss, norm)
         if (name := state.rng_state["bit_generator"]) not in BIT_GENERATORS:
             raise ValueError(f"bit_generator {name!r} is none of {', '.join(BIT_GENERATORS)}")
         getattr(np.random, name)().state = state.rng_state  # raises unless it is one
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{path} is not a checkpoint of tinydiff: {error!r}.") from error
-    vectors = (state.theta, state.ema, adam.mu, adam.nu)
+    vectors = (state.theta, state.ema, mu, nu)
     if len({(v.shape, v.dtype) for v in vectors}) != 1 or state.theta.ndim != 1 or state.theta.dtype.kind != "f":
         raise ValueError(f"{path} is not a checkpoint of tinydiff: its vectors disagree in shape or real dtype.")
     if not math.isfinite(sum(float(np.sum(v)) for v in vectors)):

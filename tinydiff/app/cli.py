@@ -152,8 +152,10 @@ def parse_train(arguments: Sequence[str]) -> Train:
             make_process(config.process)
         if options.resume and config.name != base.name:
             raise UsageError(f"{out} holds a run of {base.name}; got {config.name}.")
-        if options.resume and (changed := [f"--{name} {getattr(base, name)}" for name in differing(config, base)]):
-            raise UsageError(f"--resume goes on with the run's own {', '.join(changed)}: leave that out.")
+        if options.resume and (changed := differing(config, base)):
+            values = {name: getattr(base, name) for name in changed}
+            own = [f"--{name} {'default' if value is None else value}" for name, value in values.items()]
+            raise UsageError(f"--resume goes on with the run's own {', '.join(own)}: leave that out.")
     return replace(options, config=config)
 
 

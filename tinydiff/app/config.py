@@ -20,7 +20,7 @@ from tinydiff.files import atomic
 from tinydiff.learned.network import TimeMLP
 from tinydiff.predictions import Prediction
 
-FORMAT = 3
+FORMAT = 4
 
 NAMES = (*TOYS, *SHAPES, "mnist")
 
@@ -60,7 +60,12 @@ class Config:
     """Training steps, over which the learning rate falls to 0."""
     batch: Count = 1024
     """Points in a step."""
-    lr: Annotated[float, msgspec.Meta(gt=0)] = 4e-3
+    optimizer: Literal["muon", "adam"] = "muon"
+    """What makes a step of a gradient."""
+    lr: Annotated[
+        Annotated[float, msgspec.Meta(gt=0)] | None,
+        tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: muon 0.02, adam 0.004)"),
+    ] = None
     """Peak learning rate."""
     weight: Literal["simple", "vlb", "min_snr", "x0"] = "simple"
     """Weight of the noise loss at each time."""
@@ -68,7 +73,7 @@ class Config:
     """How the times of a batch are drawn."""
     targets: Literal["batch", "single"] = "batch"
     """What is learned: the mean noise over all points of the batch that lead to x_t, or the noise that was drawn."""
-    ema: Fraction = 0.999
+    ema: Fraction = 0.99
     """Decay of the average of the parameters, which is what is sampled from."""
     label_dropout: Fraction = 0.1
     """How often a label is hidden, so that the network learns without it too."""
@@ -81,7 +86,7 @@ class Config:
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     "mnist": {
         "conditional": True, "process": "cosine", "prediction": "x0", "width": 512, "blocks": 7, "norm": True,
-        "steps": 9000, "batch": 256, "lr": 2e-3, "weight": "x0", "times": "uniform",
+        "steps": 9000, "batch": 256, "optimizer": "adam", "lr": 2e-3, "ema": 0.999, "weight": "x0", "times": "uniform",
         "targets": "single",
     }
 }  # fmt: skip

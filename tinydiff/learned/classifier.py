@@ -19,6 +19,7 @@ from tinydiff.backend import Array, cast, log_softmax, namespace
 from tinydiff.checks import as_labels, check_classifier, check_library, check_process, check_theta
 from tinydiff.learned.network import TimeMLP, input_scale, network_inputs
 from tinydiff.learned.objective import Weight, simple_weight, weigh
+from tinydiff.learned.optim import Optimizer
 from tinydiff.learned.train import TrainState, train
 from tinydiff.processes import Level, Process
 
@@ -44,8 +45,8 @@ def _one_hot(labels: Any, like: Array) -> Array:
 
 
 def train_classifier(
-    network: TimeMLP, process: Process, data: Any, *, steps: int = 2000, batch: int = 256, lr: float = 2e-3, rng: Any,
-    **options: Any,
+    network: TimeMLP, process: Process, data: Any, *, steps: int = 2000, batch: int = 256,
+    optimizer: str | Optimizer = "adam", lr: float | None = 2e-3, rng: Any, **options: Any,
 ) -> Iterator[TrainState]:  # fmt: skip
     """Train a classifier of x_t, and iterate over its TrainState as `train` does.
 
@@ -57,7 +58,7 @@ def train_classifier(
         The process whose x_t it classifies.
     data : GaussianMixture, Dataset or (x, labels)
         Points with labels.
-    steps, batch, lr, rng, options
+    steps, batch, optimizer, lr, rng, options
         As for `train`.
 
     Returns
@@ -84,8 +85,8 @@ def train_classifier(
     """
     check_classifier(network)
     return train(
-        network, process, data, steps=steps, batch=batch, lr=lr, rng=rng, label_dropout=0.0, targets="single",
-        objective=cross_entropy, **options,
+        network, process, data, steps=steps, batch=batch, optimizer=optimizer, lr=lr, rng=rng, label_dropout=0.0,
+        targets="single", objective=cross_entropy, **options,
     )  # fmt: skip
 
 

@@ -106,6 +106,18 @@ class TimeMLP:
         """The number of parameters."""
         return sum(n * m for n, m in self.shapes.values())
 
+    @property
+    def matrices(self) -> list[tuple[int, int, int]]:
+        """(start, n, m) of each matrix W (n, m) in the blocks: where it begins in θ, and its shape."""
+        found, start = [], 0
+        for name, (rows, m) in self.shapes.items():
+            halves = 2 if name.startswith("modulate") else 1
+            n = rows // halves  # with the bias
+            if name.startswith(("modulate", "up", "down")):
+                found += [(start + half * n * m, n - 1, m) for half in range(halves)]
+            start += rows * m
+        return found
+
     def split(self, theta: Array) -> dict[str, Array]:
         """The piece of θ that belongs to each layer: views, not copies."""
         ends = itertools.accumulate(n * m for n, m in self.shapes.values())

@@ -14,7 +14,7 @@ from tinydiff import checks
 from tinydiff.backend import Array, cast, keep_freed_memory, namespace, normal_like
 from tinydiff.learned.network import NetworkDenoiser, TimeMLP
 from tinydiff.learned.objective import TIMES, WEIGHTS, DrawTimes, Weight, loss_and_grad
-from tinydiff.learned.optim import Adam, AdamState, clip, cosine_decay, ema_update
+from tinydiff.learned.optim import Adam, Muon, Optimizer, OptimizerState, clip, cosine_decay, ema_update
 from tinydiff.learned.targets import batch_means
 from tinydiff.processes import VP, Process
 from tinydiff.progress import watched
@@ -43,8 +43,8 @@ class TrainState(NamedTuple):
     """The parameters, (size,)."""
     ema: Array
     """Their average, which is what is sampled from, (size,)."""
-    adam: AdamState
-    """The optimizer's averages."""
+    optimizer: OptimizerState
+    """The averages of the optimizer."""
     rng_state: Mapping[str, Any]
     """The state of the generator."""
     loss: float
@@ -105,10 +105,11 @@ def fit(
 
 
 def train(
-    network: TimeMLP, process: Process, data: Any, *, steps: int = STEPS, batch: int = 1024, lr: float = 4e-3,
-    weight: str | Weight = "simple", times: str | DrawTimes = "logistic", ema: float = 0.999,
-    label_dropout: float = 0.1, targets: str = "batch", max_norm: float = 1.0, objective: Callable = loss_and_grad,
-    rng: Any, state: TrainState | None = None, like: Array | None = None,
+    network: TimeMLP, process: Process, data: Any, *, steps: int = STEPS, batch: int = 1024,
+    optimizer: str | Optimizer = "muon", lr: float | None = None, weight: str | Weight = "simple",
+    times: str | DrawTimes = "logistic", ema: float = 0.99, label_dropout: float = 0.1, targets: str = "batch",
+    max_norm: float = 1.0, objective: Callable = loss_and_grad, rng: Any, state: TrainState | None = None,
+    like: Array | None = None,
 ) -> Iterator[TrainState]:  # fmt: skip
     """Train a network step by step, and iterate over the state after each, up to `steps` in all.
 
@@ -122,8 +123,11 @@ def train(
         Anything with .sample(rng, n), or points, or points with labels, of about unit scale.
     steps, batch : int
         The number of steps, and of points in each.
-    lr : float
-        The peak of the learning rate, which rises over a fiftieth of the steps and falls to 0 along a cosine.
+    optimizer : {"muon", "adam"} or Optimizer
+        What makes a step of a gradient: by name, or an object such as Adam(lr=1e-3).
+    lr : float, optional
+        The peak of the learning rate of an optimizer by name, which rises over a fiftieth of the steps and falls to 0
+        along a cosine: 0.02 for the matrices under Muon, with half of it for all else, and 0.004 for Adam.
     weight : str or callable
         The factor w of the ε-loss, of objective.WEIGHTS or a function of a Level; DDPM's is "simple".
     times : str or callable
@@ -174,25 +178,25 @@ def train(
     weight_of, draw_times = checks.chosen("weight", weight, WEIGHTS), checks.chosen("times", times, TIMES)
     checks.check_process(process)
     rng, steps, batch = checks.as_generator(rng), checks.as_count("steps", steps), checks.as_count("batch", batch)
-    for name, value in (("lr", lr), ("max_norm", max_norm)):
-        checks.check_range(name, value, 0, open_low=True)
+    checks.check_range("max_norm", max_norm, 0, open_low=True)
     for name, value in (("ema", ema), ("label_dropout", label_dropout)):
         checks.check_range(name, value, 0, 1)
     checks.check_choice("targets", targets, ("batch", "single"))
     draw = batches(data, network.dim, network.classes or network.outputs)
-    adam = Adam(lr=cosine_decay(lr, steps, warmup=steps // 50))
+    method, rate = chosen_optimizer(optimizer, network, lr), cosine_decay(1.0, steps, warmup=steps // 50)
     if state is None:
         theta = network.init(rng) if like is None else cast(network.init(rng, np.float64), like)
-        state = TrainState(0, theta, theta, adam.init(theta), rng.bit_generator.state, float("nan"), float("nan"))
+        state = TrainState(0, theta, theta, method.init(theta), rng.bit_generator.state, float("nan"), float("nan"))
     else:
         rng.bit_generator.state = state.rng_state
         if like is not None:
-            averages = AdamState(cast(state.adam.mu, like), cast(state.adam.nu, like), state.adam.count)
-            state = state._replace(theta=cast(state.theta, like), ema=cast(state.ema, like), adam=averages)
+            mu, nu, count = state.optimizer
+            state = state._replace(theta=cast(state.theta, like), ema=cast(state.ema, like))
+            state = state._replace(optimizer=OptimizerState(cast(mu, like), cast(nu, like), count))
     keep_freed_memory()
 
     def states(state: TrainState) -> Iterator[TrainState]:
-        theta, average, adam_state = state.theta, state.ema, state.adam
+        theta, average, averages = state.theta, state.ema, state.optimizer
         for step in range(state.step + 1, steps + 1):
             x0, labels = draw(rng, batch)
             x0 = cast(x0, theta)
@@ -204,13 +208,28 @@ def train(
             loss, grad = objective(network, theta, now, x0, eps, labels, weight_of)
             grad, norm = clip(grad, max_norm)
             if not np.isfinite(loss + norm):
-                raise FloatingPointError(f"loss {loss}, gradient norm {norm} at step {step}: try lr below {lr:g}.")
-            move, adam_state = adam.update(grad, adam_state)
-            theta = theta + move
+                raise FloatingPointError(f"loss {loss}, gradient norm {norm} at step {step}: try a lower lr.")
+            move, averages = method.update(grad, averages)
+            theta = theta + rate(step - 1) * move
             average = ema_update(average, theta, min(ema, step / (step + 9)))
-            yield TrainState(step, theta, average, adam_state, rng.bit_generator.state, loss, norm)
+            yield TrainState(step, theta, average, averages, rng.bit_generator.state, loss, norm)
 
     return states(state)
+
+
+def chosen_optimizer(optimizer: str | Optimizer, network: TimeMLP, lr: float | None) -> Optimizer:
+    """The optimizer of a name, at this learning rate or its own, or the one given."""
+    if lr is not None:
+        checks.check_range("lr", lr, 0, open_low=True)
+    if optimizer == "adam":
+        return Adam(lr or Adam.lr)
+    if optimizer == "muon":
+        return Muon(network.matrices, lr or Muon.lr, adam=Adam((lr or Muon.lr) / 2))
+    if isinstance(optimizer, str) or not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+        raise ValueError(f"optimizer must be 'muon', 'adam' or an object with init and update; got {optimizer!r}.")
+    if lr is not None:
+        raise ValueError(f"lr={lr:g} is for an optimizer by name: {optimizer!r} has its own.")
+    return optimizer
 
 
 def batches(data: Any, dim: int, classes: int) -> Callable[[np.random.Generator, int], tuple[Array, np.ndarray | None]]:

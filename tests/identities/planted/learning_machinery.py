@@ -6,6 +6,7 @@ import tinydiff as td
 from identities.bugs import edit, exchanged, with_argument, without
 from tinydiff.learned import layers
 from tinydiff.learned.objective import loss_and_grad
+from tinydiff.learned.optim import orthogonalized
 
 BUGS = {
     68: [
@@ -23,6 +24,15 @@ BUGS = {
         edit(td.Adam.update, "xp.sqrt(_) + self.eps", "xp.sqrt(_ + self.eps)"),
         edit(td.Adam.update, "self.b2 * state.nu[_]", "self.b1 * state.nu[_]"),
         (td.ema_update, exchanged("ema", "theta")),
+    ],
+    73: [
+        edit(orthogonalized, "a @ a", "a * a"),
+        without(orthogonalized, "3.4445"),
+        without(td.Muon.update, "max(1, m / n) ** 0.5"),
+        edit(td.Muon.update, "max(1, m / n)", "max(1, n / m)"),
+        edit(td.Muon.update, "orthogonalized(ahead)", "orthogonalized(average)"),
+        edit(td.Muon.update, "orthogonalized(ahead)", "ahead"),
+        edit(td.Muon.update, "xp.reshape(average[i, :, :], _)", "xp.reshape(ahead[i, :, :], _)"),
     ],
     70: [
         edit(layers.fourier_features, "xp.cos(angle)", "xp.sin(angle)"),

@@ -17,6 +17,7 @@ import numpy as np
 import tinydiff as td
 from tinydiff.backend import Array
 from tinydiff.learned.classifier import cross_entropy
+from tinydiff.learned.optim import Optimizer
 from tinydiff.learned.targets import batch_means
 from tinydiff.predictions import Prediction, eps_from_x0, target, to_eps, to_x0, v_from_x0_eps, x0_from_eps
 
@@ -183,7 +184,8 @@ def learned(to: To) -> Entries:
         yield f"gradient under {name} on a chain", partial(objective, on_chain, x, y, LABELS)
     yield "gradient at times there", partial(objective, PROCESS.at(to(T), like=x), x, y, to(LABELS))
     yield "batch_means", partial(batch_means, now, x, y, LABELS)
-    yield "Adam.update", partial(second_update, theta)
+    yield "Adam.update", partial(second_update, td.Adam(), theta)
+    yield "Muon.update", partial(second_update, td.Muon(NETWORK.matrices), theta)
     yield "clip", partial(td.clip, theta, 0.1)
     yield "ema_update", partial(td.ema_update, theta, 2 * theta, 0.9)
     yield "training, begun", lambda: next(td.train(NETWORK, PROCESS, MIXTURE, rng=seeded(), like=like)).theta
@@ -194,17 +196,16 @@ def learned(to: To) -> Entries:
     yield "points, trained", partial(after_training, NETWORK, THETA, points, like, targets="single")
 
 
-def second_update(theta: Array) -> Array:
-    """The step of Adam where its averages are no longer 0."""
-    adam = td.Adam()
-    state = adam.update(theta, adam.init(theta))[1]
-    return adam.update(theta**2, state)[0]
+def second_update(optimizer: Optimizer, theta: Array) -> Array:
+    """The step of an optimizer where its averages are no longer 0."""
+    _, state = optimizer.update(theta, optimizer.init(theta))
+    return optimizer.update(theta**2, state)[0]
 
 
 def after_training(network: td.TimeMLP, theta: np.ndarray, data: Any, like: Array, **options: Any) -> tuple[Any, ...]:
     """θ, its average, loss and gradient norm after four steps from this θ, which moves to the kind of `like`.
 
-    It is not `network.init`'s, where most of the gradient is 0 or rounding, of which Adam would make whole steps.
+    It is not `network.init`'s, where most of the gradient is 0 or rounding, of which an optimizer would make whole steps.
     """
     start = td.TrainState(0, theta, theta, td.Adam().init(theta), seeded().bit_generator.state, 0.0, 0.0)
     train = td.train_classifier if network.outputs else td.train

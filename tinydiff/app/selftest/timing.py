@@ -29,7 +29,7 @@ def tasks(to: To) -> Iterator[Task]:
     like, rng = to(np.empty(0, np.float32)), np.random.default_rng(0)
     toy = recipe("ring8")
     data, process, network = td.toys.ring8(), make_process(toy.process), make_network(toy, 2, 0)
-    states = td.train(network, process, data, steps=10**6, batch=toy.batch, lr=toy.lr, rng=rng, like=like)
+    states = td.train(network, process, data, steps=10**6, batch=toy.batch, rng=rng, like=like)
     yield Task(f"training step, toy {network.width}×{network.blocks}, batch {toy.batch:,}", partial(theta, states), 10)
     theta_0 = to(network.init(rng))
     draw = partial(td.sample, td.NetworkDenoiser(network, theta_0, process), 2048, steps=50, rng=rng)
@@ -42,8 +42,8 @@ def tasks(to: To) -> Iterator[Task]:
     pixels = to(rng.uniform(-1, 1, (8192, 784)).astype(np.float32)), rng.integers(0, 10, 8192)
     for batch, repeats in ((digits.batch, 5), (4096, 2)):
         states = td.train(
-            network, process, pixels, steps=10**6, batch=batch, lr=digits.lr, weight=digits.weight, times=digits.times,
-            targets=digits.targets, rng=rng, like=like,
+            network, process, pixels, steps=10**6, batch=batch, optimizer=digits.optimizer, lr=digits.lr,
+            weight=digits.weight, times=digits.times, targets=digits.targets, rng=rng, like=like,
         )  # fmt: skip
         name = f"training step, digits {network.width}×{network.blocks}, batch {batch:,}"
         yield Task(name, partial(theta, states), repeats)
