@@ -58,8 +58,10 @@ kills: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## kill a run fifty times
 mutants: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## break each operator and constant of the mathematics (hours; goes on where it stopped; SAMPLE=400 for some)
 	$(BIN)/python tests/mutation.py $(if $(SAMPLE),--sample $(SAMPLE))
 
-bench: .venv/.installed-dev-bench  ## measure speed beside PyTorch and JAX, growth and memory (15 minutes), and that of check
+bench: .venv/.installed-dev-bench  ## measure speed and memory beside PyTorch and JAX, how both grow, and the speed of check (25 minutes)
 	$(BIN)/python benchmarks/speed.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/growth.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/sampling.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/check.py
 
 learning: .venv/.installed  ## measure how well the defaults learn and what each choice gives (an hour; goes on where it stopped)
@@ -84,4 +86,4 @@ format: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## rewrite the source in
 	$(BIN)/ruff format
 
 clean:  ## remove what make has made
-	rm -rf .venv .venv-lowest runs mutants docs/_build docs/identities docs/check docs/learning docs/speed build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-lowest runs mutants docs/_build docs/identities docs/check docs/learning docs/sampling docs/speed build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

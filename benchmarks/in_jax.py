@@ -79,7 +79,9 @@ def step(network: td.TimeMLP, theta: np.ndarray, batch: tuple, adam: td.Adam) ->
     return take
 
 
-def ddim(network: td.TimeMLP, theta: np.ndarray, process: td.VP, noise: np.ndarray, ts: np.ndarray) -> Callable:
+def ddim(
+    network: td.TimeMLP, theta: np.ndarray, process: td.VP, noise: np.ndarray, ts: np.ndarray, labels: Any = None
+) -> Callable:
     """A function that samples by DDIM along ts, one scan under jit."""
     levels = levels_of(process, ts)
 
@@ -87,7 +89,7 @@ def ddim(network: td.TimeMLP, theta: np.ndarray, process: td.VP, noise: np.ndarr
     def run(p: Weights, x: jax.Array) -> jax.Array:
         def body(x: jax.Array, level: tuple) -> tuple[jax.Array, None]:
             alpha, sigma, lam, alpha_s, sigma_s = level
-            eps = forward(network, p, x, lam[None])
+            eps = forward(network, p, x, lam[None], labels)
             return alpha_s * ((x - sigma * eps) / alpha) + sigma_s * eps, None
 
         return jax.lax.scan(body, x, (*(a[:-1] for a in levels), levels[0][1:], levels[1][1:]))[0]

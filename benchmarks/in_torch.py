@@ -106,15 +106,17 @@ def step(network: td.TimeMLP, theta: np.ndarray, batch: tuple, adam: td.Adam, co
     return take
 
 
-def ddim(network: td.TimeMLP, theta: np.ndarray, process: td.VP, noise: np.ndarray, ts: np.ndarray) -> Callable:
+def ddim(
+    network: td.TimeMLP, theta: np.ndarray, process: td.VP, noise: np.ndarray, ts: np.ndarray, labels: Any = None
+) -> Callable:
     """A function that samples by DDIM along ts."""
-    model, x_T, levels = MLP(network, theta), torch.tensor(noise), levels_of(process, ts)
+    model, x_T, levels, labels = MLP(network, theta), torch.tensor(noise), levels_of(process, ts), tensor(labels)
 
     @torch.inference_mode()
     def draw() -> torch.Tensor:
         x = x_T
         for (alpha, sigma, lam), (alpha_s, sigma_s, _) in pairwise(levels):
-            eps = model(x, lam)
+            eps = model(x, lam, labels)
             x = alpha_s * ((x - sigma * eps) / alpha) + sigma_s * eps
         return x
 

@@ -1,7 +1,7 @@
-"""How fast: tinydiff beside PyTorch and JAX, how its time grows with the work, and how much memory it takes.
+"""How fast: tinydiff beside PyTorch and JAX, and how much memory it takes.
 
     python benchmarks/speed.py            # all, 15 minutes
-    python benchmarks/speed.py step       # one part of it: step, parts, sampling, growth, memory
+    python benchmarks/speed.py step       # one part of it: step, parts, sampling, memory
     python benchmarks/speed.py --threads 2 step
 
 Results go to speed.json, each part in the place of the one before; the site makes its page of speed from them. The
@@ -23,7 +23,7 @@ from statistics import median
 from typing import Any
 
 RESULTS = Path(__file__).with_name("speed.json")
-PARTS = ("step", "parts", "sampling", "growth", "memory")
+PARTS = ("step", "parts", "sampling", "memory")
 
 
 def arguments() -> argparse.Namespace:
@@ -60,8 +60,11 @@ torch.set_num_threads(OPTIONS.threads)
 
 Call = Callable[[], Any]
 ADAM, PROCESS = td.Adam(lr=1e-3), td.VP()
-STEPS = [(2, 128, 256), (2, 128, 1024), (784, 512, 128), (784, 512, 512), (784, 1024, 128), (784, 1024, 512)]
-"""Dimension, width and batch of the steps that are compared; all have three blocks."""
+STEPS = [
+    (2, 64, 8, 1024), (2, 128, 3, 256), (2, 128, 3, 1024), (784, 512, 7, 256), (784, 512, 3, 128), (784, 512, 3, 512),
+    (784, 1024, 3, 128), (784, 1024, 3, 512),
+]  # fmt: skip
+"""Dimension, width, blocks and batch of the steps that are compared, those of the demo and of the digits among them."""
 
 
 def medians(calls: dict[str, Call], seconds: float, least: int = 5) -> dict[str, float]:
@@ -145,9 +148,9 @@ def products(network: td.TimeMLP, n: int) -> Call:
     return run
 
 
-def step_calls(dim: int, width: int, batch: int) -> dict[str, Call]:
+def step_calls(dim: int, width: int, blocks: int, batch: int) -> dict[str, Call]:
     """One training step, by each library, and its products."""
-    network, theta = network_of(dim, width)
+    network, theta = network_of(dim, width, blocks)
     ours = batch_of(network, batch)
     theirs = inputs_of(*ours)
     calls = {
@@ -165,9 +168,9 @@ def step_calls(dim: int, width: int, batch: int) -> dict[str, Call]:
 def measure_steps() -> list[dict[str, Any]]:
     """A row for each network and batch."""
     rows = []
-    for dim, width, batch in tqdm(STEPS, desc="steps"):
-        times = medians(step_calls(dim, width, batch), OPTIONS.seconds)
-        rows.append({"dim": dim, "width": width, "batch": batch, "ms": times})
+    for dim, width, blocks, batch in tqdm(STEPS, desc="steps"):
+        times = medians(step_calls(dim, width, blocks, batch), OPTIONS.seconds)
+        rows.append({"dim": dim, "width": width, "blocks": blocks, "batch": batch, "ms": times})
     return rows
 
 
@@ -193,10 +196,10 @@ def parts_calls(network: td.TimeMLP, theta: np.ndarray, batch: int) -> dict[str,
 def measure_parts() -> list[dict[str, Any]]:
     """A row for each network and batch."""
     rows = []
-    for dim, width, batch in tqdm(STEPS, desc="parts"):
-        network, theta = network_of(dim, width)
-        times = medians(parts_calls(network, theta, batch), OPTIONS.seconds / 2)
-        rows.append({"dim": dim, "width": width, "batch": batch, "parameters": network.size, "ms": times})
+    for dim, width, blocks, batch in tqdm(STEPS, desc="parts"):
+        network, theta = network_of(dim, width, blocks)
+        times, of = medians(parts_calls(network, theta, batch), OPTIONS.seconds / 2), {"parameters": network.size}
+        rows.append({"dim": dim, "width": width, "blocks": blocks, "batch": batch, **of, "ms": times})
     return rows
 
 
@@ -207,7 +210,9 @@ def sampling_calls() -> dict[str, dict[str, Call]]:
     """For each task, the calls of each library."""
     (network, theta), process, rng = network_of(2, 128), PROCESS, np.random.default_rng(3)
     model, noise = td.NetworkDenoiser(network, theta, process), rng.standard_normal((2048, 2), dtype=np.float32)
-    few, many = (td.grids.even_log_snr(process, steps) for steps in (50, 1000))
+    narrow, digits = network_of(2, 64, 8), network_of(784, 512, 7)
+    from_noise, labels = rng.standard_normal((2000, 784), dtype=np.float32), rng.integers(0, 10, 2000)
+    five, few, many = (td.grids.even_log_snr(process, steps) for steps in (5, 50, 1000))
     rising = few[::-1]
     points, data = noise[:2000], mixture(60, 2)
     oracle, t, x = td.Oracle(data, process), 0.3, 2 * rng.standard_normal((100_000, 2), dtype=np.float32)
@@ -219,13 +224,28 @@ def sampling_calls() -> dict[str, dict[str, Call]]:
     def end(walk: Iterable) -> np.ndarray:
         return td.last(walk)[1]
 
-    def make(name: str, *rest: Any) -> dict[str, Call]:
+    def make(name: str, *rest: Any, of: tuple = (network, theta)) -> dict[str, Call]:
         return {
-            "PyTorch eager": getattr(in_torch, name)(network, theta, process, *rest),
-            "JAX jit": getattr(in_jax, name)(network, theta, process, *rest),
+            "PyTorch eager": getattr(in_torch, name)(*of, process, *rest),
+            "JAX jit": getattr(in_jax, name)(*of, process, *rest),
         }
 
     return {
+        "DDIM, 50 steps, 2,000 points, 8 blocks of 64": {
+            "tinydiff": lambda: end(td.ddim(td.NetworkDenoiser(*narrow, process), points, few)),
+            **make("ddim", points, few, of=narrow),
+            "products": forward_products(narrow[0], 2000, 50),
+        },
+        "DDIM, 5 steps, 2,000 digits, 7 blocks of 512": {
+            "tinydiff": lambda: end(td.ddim(td.NetworkDenoiser(*digits, process, labels), from_noise, five)),
+            **make("ddim", from_noise, five, labels, of=digits),
+            "products": forward_products(digits[0], 2000, 5),
+        },
+        "DDIM, 5 steps, 2,000 digits of one class": {
+            "tinydiff": lambda: end(td.ddim(td.NetworkDenoiser(*digits, process, 3), from_noise, five)),
+            **make("ddim", from_noise, five, np.array([3]), of=digits),
+            "products": forward_products(digits[0], 2000, 5),
+        },
         "DDIM, 50 steps, 2,048 points": {
             "tinydiff": lambda: end(td.ddim(model, noise, few)), **make("ddim", noise, few),
             "products": forward_products(network, 2048, 50),
@@ -284,61 +304,6 @@ def measure_sampling() -> list[dict[str, Any]]:
                 np.testing.assert_allclose(each, found["tinydiff"], rtol=1e-2, atol=1e-2, err_msg=f"{task}: {name}")
         rows.append({"task": task, "ms": medians(calls, OPTIONS.seconds)})
     return rows
-
-
-# How time grows
-
-
-def growth_jobs() -> dict[str, tuple[list[int], Callable[[int], Call]]]:
-    """For each quantity, the sizes and the call at a size."""
-    process, rng = PROCESS, np.random.default_rng(5)
-
-    def step(dim: int = 2, width: int = 128, batch: int = 1024, blocks: int = 3) -> Call:
-        network = td.TimeMLP(dim, width, blocks, prediction="eps")
-        return our_step(network, network.init(rng), batch_of(network, batch))
-
-    def score(components: int = 60, dim: int = 2, points: int = 20_000) -> Call:
-        q, x = td.Oracle(mixture(components, dim), process).marginal(0.3), rng.standard_normal((points, dim))
-        return lambda: in_chunks(q.score, x)
-
-    def draw(steps: int, points: int = 2048) -> Call:
-        network = td.TimeMLP(2, 128, 3)
-        model = td.NetworkDenoiser(network, network.init(rng), process)
-        noise, ts = rng.standard_normal((points, 2), dtype=np.float32), td.grids.even_log_snr(process, steps)
-        return lambda: td.last(td.ddim(model, noise, ts))
-
-    def empirical(points: int, dim: int = 784) -> Call:
-        oracle, x = td.Oracle(rng.standard_normal((points, dim)), process), rng.standard_normal((100, dim))
-        return lambda: oracle(x, 0.3)
-
-    return {
-        "step, batch": ([64, 256, 1024, 4096, 16384], lambda n: step(batch=n)),
-        "step, width": ([32, 64, 128, 256, 512, 1024], lambda n: step(width=n, batch=256)),
-        "step, blocks": ([1, 2, 4, 8, 16], lambda n: step(blocks=n)),
-        "step, dimension": ([2, 16, 128, 1024, 4096], lambda n: step(dim=n, batch=256)),
-        "DDIM, steps": ([10, 30, 100, 300], draw),
-        "DDIM, points": ([128, 512, 2048, 8192, 32768], lambda n: draw(20, n)),
-        "score of a mixture, components": ([4, 16, 64, 256], lambda n: score(components=n)),
-        "score of a mixture, dimension": ([2, 4, 8, 16, 32], lambda n: score(dim=n, components=16, points=5000)),
-        "score of a mixture, points": ([1000, 5000, 20_000, 100_000], lambda n: score(points=n)),
-        "empirical oracle, data points": ([1000, 4000, 16_000, 60_000], empirical),
-    }
-
-
-def measure_growth() -> list[dict[str, Any]]:
-    """A row for each quantity: the times, and the exponent between the two largest sizes and along all."""
-    rows = []
-    for name, (sizes, make) in tqdm(growth_jobs().items(), desc="growth"):
-        calls = {str(n): make(n) for n in sizes}
-        times = list(medians(calls, OPTIONS.seconds).values())
-        exponents = {"exponent": exponent(sizes, times), "exponent_at_the_end": exponent(sizes[-2:], times[-2:])}
-        rows.append({"what": name, "sizes": sizes, "ms": times, **exponents})
-    return rows
-
-
-def exponent(sizes: list[int], times: list[float]) -> float:
-    """The slope of ln time over ln size."""
-    return float(np.polyfit(np.log(sizes), np.log(times), 1)[0])
 
 
 # Memory
@@ -432,13 +397,7 @@ def main() -> None:
     keep_freed_memory()  # as training and the command line do
     if OPTIONS.alone:
         return alone(OPTIONS.alone)
-    measures = {
-        "step": measure_steps,
-        "parts": measure_parts,
-        "sampling": measure_sampling,
-        "growth": measure_growth,
-        "memory": measure_memory,
-    }
+    measures = {"step": measure_steps, "parts": measure_parts, "sampling": measure_sampling, "memory": measure_memory}
     for part in OPTIONS.parts:
         key = part if OPTIONS.threads == 1 else f"{part}, {OPTIONS.threads} threads"
         found = {"machine": machine(), "rows": measures[part]()}

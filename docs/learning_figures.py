@@ -63,20 +63,13 @@ def of(name: str, results: list[Result]) -> list[float]:
 def quality(changes: dict[str, list[Result]]) -> str:
     """KL, share of far samples, loss over its floor and seconds of the defaults and of two others, for each toy."""
     rows = []
-    for name in ("defaults", "half the steps", "Adam, 3,000 steps"):
+    for name in ("defaults", "750 steps", "Adam, 3,000 steps"):
         for toy, results in by("toy", changes[name]).items():
-            kl = [spread(of("kl", results)), f"{mean(of('kl_standard_error', results)):.4f}"]
+            kl, error = spread(of("kl", results)), f"{mean(of('kl_standard_error', results)):.4f}"
             far = f"{100 * mean(of('far', results)):.2f} %"
-            rows.append(
-                [
-                    f"{name} ({results[0]['steps']:,} steps)" if "steps" not in name else name,
-                    toy,
-                    *kl,
-                    far,
-                    *loss_and_seconds(results),
-                ]
-            )
-    return table(["", "toy", "KL, nats", "standard error", "far samples", "loss over its floor", "CPU seconds"], rows)
+            rows.append([name, f"{results[0]['steps']:,}", toy, kl, error, far, *loss_and_seconds(results)])
+    head = ["", "steps", "toy", "KL(data ‖ model), nats", "standard error", "far samples", "loss over its floor"]
+    return table([*head, "CPU seconds"], rows)
 
 
 def soon(toys: dict[str, list[Result]]) -> str:

@@ -1,4 +1,4 @@
-"""Tables and a figure of the page on speed, from the measurements in benchmarks/speed.json."""
+"""Tables and figures of the page on speed, from the measurements in benchmarks/speed.json and growth.json."""
 
 import json
 from collections.abc import Iterable
@@ -11,16 +11,17 @@ from matplotlib.figure import Figure
 
 from tinydiff import plotting
 
-RESULTS = Path(__file__).parent.parent / "benchmarks" / "speed.json"
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 RIVALS = ("PyTorch eager", "torch.compile", "JAX jit")
+SIZES = {"D": "dim", "width": "width", "blocks": "blocks", "batch": "batch"}
 
 Row = dict[str, Any]
 
 
 def write(folder: Path) -> None:
-    """The tables, as pieces of Markdown to include, and the figure."""
+    """The tables, as pieces of Markdown to include, and the figures."""
     folder.mkdir(exist_ok=True)
-    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    results, grown = (json.loads((BENCHMARKS / f"{name}.json").read_text("utf-8")) for name in ("speed", "growth"))
     rows = lambda part: results[part]["rows"]  # noqa: E731
     for name, text in (
         ("machine", machine(results["step"]["machine"])),
@@ -28,16 +29,19 @@ def write(folder: Path) -> None:
         ("step2", steps(rows("step, 2 threads"))),
         ("parts", parts(rows("parts"))),
         ("sampling", sampling(rows("sampling"))),
-        ("growth", growth(rows("growth"))),
+        ("growth-machine", machine(grown["machine"])),
+        ("growth", growth(grown["rows"])),
         ("memory", memory(rows("memory"))),
     ):
         put(folder / f"{name}.md", text)
-    plotting.save(lines(rows("growth")), folder / "growth.png")
+    for unit, scale, name in (("seconds", 1, "CPU seconds"), ("bytes", 2**-20, "MiB at most")):
+        plotting.save(lines(grown["rows"], unit, scale, name), folder / f"growth-{unit}.png")
 
 
 def machine(of: Row) -> str:
     """What was measured on, in a sentence."""
-    libraries = f"Python {of['python']}, NumPy {of['numpy']}, PyTorch {of['torch']}, JAX {of['jax']}"
+    names = {"python": "Python", "numpy": "NumPy", "torch": "PyTorch", "jax": "JAX"}
+    libraries = ", ".join(f"{name} {of[key]}" for key, name in names.items() if key in of)
     return f"{of['date']}, {of['processor']}, {of['cores']} cores, {libraries}; no GPU.\n"
 
 
@@ -56,13 +60,13 @@ def ratio(of: Row, rival: str, target: float | None = None) -> str:
 
 def steps(rows: Iterable[Row]) -> str:
     """Milliseconds of tinydiff, ratios to the rivals, the share of the products."""
-    head = ["D", "width", "batch", "tinydiff, ms", *(f"over {rival}" for rival in RIVALS), "products, share"]
+    head = [*SIZES, "tinydiff, ms", *(f"over {rival}" for rival in RIVALS), "products, share"]
     targets = {"PyTorch eager": 0.8, "JAX jit": 1.0}
     body = []
     for row in rows:
         share = row["ms"]["products"] / row["ms"]["tinydiff"]
         shown = f"**{share:.0%}**" if row["dim"] == 784 and share >= 0.6 else f"{share:.0%}"
-        sizes = [str(row[name]) for name in ("dim", "width", "batch")]
+        sizes = [str(row.get(key, 3)) for key in SIZES.values()]
         ratios = [ratio(row["ms"], rival, targets.get(rival)) for rival in RIVALS]
         body.append([*sizes, ms(row["ms"]["tinydiff"]), *ratios, shown])
     return table(head, body)
@@ -70,12 +74,12 @@ def steps(rows: Iterable[Row]) -> str:
 
 def parts(rows: Iterable[Row]) -> str:
     """What a step is made of, in ms."""
-    head = ["D", "width", "batch", "parameters", "products", "rest of loss and gradient", "Adam", "clip, step, average"]
+    head = [*SIZES, "parameters", "products", "rest of loss and gradient", "Adam", "clip, step, average"]
     body = []
     for row in rows:
         of = row["ms"]
         rest, small = of["loss and gradient"] - of["products"], of["clip"] + of["new parameters"] + of["average"]
-        sizes = [f"{row[name]:,}" for name in ("dim", "width", "batch", "parameters")]
+        sizes = [str(row.get(key, 3)) for key in SIZES.values()] + [f"{row['parameters']:,}"]
         body.append([*sizes, *map(ms, (of["products"], rest, of["Adam"], small))])
     return table(head, body)
 
@@ -87,22 +91,22 @@ def sampling(rows: Iterable[Row]) -> str:
     for row in rows:
         of = row["ms"]
         share = f"{of['products'] / of['tinydiff']:.0%}" if "products" in of else ""
-        target = 0.7 if row["task"].startswith("DD") else None
+        target = 1.0 if row["task"].startswith("DD") else None
         body.append([row["task"], ms(of["tinydiff"]), ratio(of, "PyTorch eager", target), ratio(of, "JAX jit"), share])
     return table(head, body)
 
 
 def growth(rows: Iterable[Row]) -> str:
-    """Sizes, times and exponents."""
-    head = ["of", "from", "to", "ms", "to ms", "exponent", "at the end"]
-    return table(
-        head,
-        (
-            [row["what"], f"{row['sizes'][0]:,}", f"{row['sizes'][-1]:,}", ms(row["ms"][0]), ms(row["ms"][-1]),
-             f"{row['exponent']:.2f}", f"{row['exponent_at_the_end']:.2f}"]
-            for row in rows
-        ),
-    )  # fmt: skip
+    """Sizes, times, bytes and the exponents of both."""
+    head = ["what", "grows with", "from", "to", "ms", "to ms", "exponent", "at the end", "MiB", "to MiB", "at the end"]
+    body = []
+    for row in rows:
+        first, last = ([ms(1e3 * row["seconds"][i]), f"{row['bytes'][i] / 2**20:.2g}"] for i in (0, -1))
+        whole, end = (f"{each:.2f}" for each in row["exponents of seconds"])
+        sizes = [f"{row['sizes'][i]:,}" for i in (0, -1)]
+        memory_end = f"{row['exponents of bytes'][1]:.2f}"
+        body.append([row["what"], row["grows"], *sizes, first[0], last[0], whole, end, first[1], last[1], memory_end])
+    return table(head, body)
 
 
 def memory(rows: Iterable[Row]) -> str:
@@ -110,18 +114,29 @@ def memory(rows: Iterable[Row]) -> str:
     return table(["", "MiB"], ([row["what"], f"{row['MiB']:,.0f}"] for row in rows))
 
 
-def lines(rows: list[Row]) -> Figure:
-    """Time against work, both as multiples of the least, beside lines of exponents 1 and 2."""
-    figure = Figure(figsize=(8.6, 3.6), dpi=110, layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    for ax, title, is_step in ((left, "a training step", True), (right, "sampling and the oracle", False)):
-        ax.plot([1, 256], [1, 256], color=plotting.DATA, lw=0.8, ls=":")
-        chosen = [row for row in rows if row["what"].startswith("step") == is_step]
-        for row, color in zip(chosen, plotting.CYCLE, strict=False):
-            work = [size / row["sizes"][0] for size in row["sizes"]]
-            label = row["what"].removeprefix("step, ").removeprefix("score of a ")
-            ax.plot(work, [t / row["ms"][0] for t in row["ms"]], "o-", ms=3, color=color, label=label)
-        ax.set(xscale="log", yscale="log", title=title, xlabel="work, in times the least")
-        ax.legend(frameon=False, fontsize=8)
-    left.set_ylabel("time, in times the least")
+PANELS = {
+    "rows": "rows",
+    "points and components": "points components",
+    "dim": "dim",
+    "width, blocks, steps": "width blocks steps",
+}
+"""What grows in each panel of a figure."""
+
+
+def lines(rows: list[Row], unit: str, scale: float, name: str) -> Figure:
+    """Seconds or bytes against each size, a panel for each of them, beside lines of exponents 1 and 2."""
+    figure = Figure(figsize=(11, 7), dpi=110, layout="constrained")
+    for ax, (title, grow) in zip(figure.subplots(2, 2).flat, PANELS.items(), strict=True):
+        chosen = [row for row in rows if row["grows"] in grow.split()]
+        for i, row in enumerate(chosen):
+            color, style = plotting.CYCLE[i % len(plotting.CYCLE)], ("o-", "s--")[i // len(plotting.CYCLE)]
+            label = row["what"] if row["grows"] == title else f"{row['what']}: {row['grows']}"
+            ax.plot(row["sizes"], [scale * y for y in row[unit]], style, ms=3, lw=1, color=color, label=label)
+        ax.set(xscale="log", yscale="log", xlabel=title, ylabel=name)
+        ax.set_ylim(ax.get_ylim())  # as the data ask for
+        low, high = (f(size for row in chosen for size in row["sizes"]) for f in (min, max))
+        least = scale * min(min(row[unit]) for row in chosen)
+        for power in (1, 2):
+            ax.plot([low, high], [least, least * (high / low) ** power], color=plotting.DATA, lw=0.8, ls=":")
+        ax.legend(frameon=False, fontsize=6.5, loc="upper left", bbox_to_anchor=(1, 1))
     return figure

@@ -150,3 +150,11 @@ def test_matmul_writes_in_place(asarray, rng):
     buffer = asarray(np.zeros((5, 4)))
     assert matmul(asarray(a), asarray(b), buffer[1:4, 1:3]) is None
     np.testing.assert_allclose(to_numpy(buffer), np.pad(np.einsum("ik,kj->ij", a, b), ((1, 1), (1, 1))), rtol=1e-13)
+
+
+@pytest.mark.parametrize("inner", [0, 1, 128, 300])
+def test_matmul_adds_up_the_parts_of_a_long_product(inner, rng):
+    """Of no inner numbers, of one part, and of two and a half."""
+    a, b, out = rng.standard_normal((3, inner)), rng.standard_normal((inner, 2)), np.full((3, 2), np.nan)
+    matmul(a, b, out)
+    np.testing.assert_allclose(out, np.einsum("ik,kj->ij", a, b), rtol=1e-12, atol=1e-12)

@@ -39,7 +39,7 @@ def blocks(page):
 
 def short(train):
     """td.train or td.fit, for 30 steps of 128 points at most."""
-    return lambda *a, steps=3000, batch=1024, **more: train(*a, steps=min(steps, 30), batch=min(batch, 128), **more)
+    return lambda *a, steps=30, batch=128, **more: train(*a, steps=min(steps, 30), batch=min(batch, 128), **more)
 
 
 def obey(command):

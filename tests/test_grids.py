@@ -10,11 +10,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import tinydiff as td
 from tinydiff import testing
-from tinydiff.grids import default, even_log_snr, even_time, karras, log_snr_ends, strided
+from tinydiff.grids import default, even_log_snr, even_time, karras, log_snr_ends, logistic, strided
 from tinydiff.testing.strategies import MAKERS
 
 CHAINS = [td.Discrete.linear(25), td.Discrete.sigmoid(1000), td.Discrete.cosine(100).zero_terminal_snr()]
-GRIDS = {"even_time": even_time, "even_log_snr": even_log_snr, "karras": karras, "default": default}
+GRIDS = {
+    "even_time": even_time, "even_log_snr": even_log_snr, "logistic": logistic, "karras": karras, "default": default,
+}  # fmt: skip
 
 continuous = testing.processes(*MAKERS)
 every_chain = pytest.mark.parametrize("process", CHAINS, ids=repr)
@@ -38,11 +40,18 @@ def test_a_grid_falls_from_noise_to_data(grid, process, steps):
 
 @given(process=continuous, steps=st.integers(1, 60))
 def test_steps_are_equal_in_time_or_in_log_snr(process, steps):
-    """The default is even in log-SNR."""
     assert_allclose(np.diff(even_time(process, steps)), (process.t_min - process.t_max) / steps, rtol=1e-9)
     ts = even_log_snr(process, steps)
     lam = process.log_snr(ts)
     assert_allclose(np.diff(lam), (lam[-1] - lam[0]) / steps, rtol=1e-7)
+
+
+@given(process=continuous, steps=st.integers(1, 60))
+def test_a_logistic_grid_has_equal_shares_of_its_law(process, steps):
+    """P(Λ ≤ λ) = ½ (1 + tanh((λ − 2)/8)) rises by as much in each step. It is the default."""
+    ts = logistic(process, steps)
+    below = 0.5 * (1 + np.tanh((np.clip(process.log_snr(ts), *log_snr_ends(process)) - 2) / 8))
+    assert_allclose(np.diff(below), (below[-1] - below[0]) / steps, rtol=1e-7)
     assert_array_equal(default(process, steps), ts)
 
 

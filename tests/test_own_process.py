@@ -77,6 +77,7 @@ def unknown(model, x, ts, *, rng):
 SAMPLERS = {
     "ddpm": td.ddpm,
     "ddim": td.ddim,
+    "adams": td.adams,
     "dpm_solver_2m": td.dpm_solver_2m,
     "edm_heun": partial(td.edm_heun, churn=5.0),
     "rk4": td.probability_flow,

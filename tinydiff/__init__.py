@@ -57,6 +57,7 @@ from tinydiff.processes import (
     same_process,
     transition,
 )
+from tinydiff.sampling.adams import adams
 from tinydiff.sampling.ddim import ddim, ddim_step
 from tinydiff.sampling.ddpm import ddpm, ddpm_step
 from tinydiff.sampling.dpm_solver import dpm_solver_2m, dpm_solver_2m_step
@@ -91,6 +92,7 @@ __all__ = [
     "SubVP",
     "TimeMLP",
     "TrainState",
+    "adams",
     "against_truth",
     "as_denoiser",
     "backend",

@@ -170,20 +170,55 @@ def log_softmax(a: Array) -> Array:
     return a - log_sum_exp(a.T).T
 
 
+NUMBERS = 2**21
+"""What an array of rows × components, or of rows × points, may hold: more rows are cut into chunks."""
+
+
 def chunks(n: int, size: int) -> list[slice]:
     """The slices of at most `size` that n is cut into."""
     return [slice(i, min(i + size, n)) for i in range(0, n, size)]
 
 
-def in_chunks(f: Callable[[Array], np.ndarray], x: Array, size: int = 20_000) -> np.ndarray:
+def in_chunks(f: Callable[[Array], Array], x: Array, size: int = 20_000) -> Array:
     """What f gives for the rows of x, a chunk at a time, to bound memory."""
-    return np.concatenate([f(x[rows, :]) for rows in chunks(x.shape[0], size)])
+    return by_rows(lambda rows: f(x[rows, :]), x.shape[0], size)
+
+
+def of_rows(c: Any, rows: slice) -> Any:
+    """Some rows of (B, …); a number, or what has one row for all, stays as it is."""
+    return c[rows, ...] if getattr(c, "ndim", 0) and c.shape[0] > 1 else c
+
+
+def by_rows(f: Callable[[slice], Any], n: int, size: int) -> Any:
+    """f(rows), an array or several, put together from slices of at most `size` of n rows."""
+    if n <= size:
+        return f(slice(n))
+    found = [f(rows) for rows in chunks(n, size)]
+    if isinstance(found[0], tuple):
+        return tuple(namespace(each[0]).concat(each) for each in zip(*found, strict=True))
+    return namespace(found[0]).concat(found)
+
+
+def linearized_by_rows(f: Callable[[slice], tuple[Array, Callable]], n: int, size: int) -> tuple[Array, Callable]:
+    """(y, pull) of f(rows) = (y, pull): one slice keeps what its pull needs, several compute it anew for each u."""
+    if n <= size:
+        return f(slice(n))
+    return by_rows(lambda rows: f(rows)[0], n, size), lambda u: by_rows(lambda rows: f(rows)[1](u[rows, :]), n, size)
 
 
 def matmul(a: Array, b: Array, out: Array) -> None:
-    """out[...] = a @ b, with no temporary where the namespace can write in place."""
+    """out[...] = a @ b, with no temporary where the namespace can write in place.
+
+    NumPy adds up a small product, such as the gradient of a weight, over 128 of its inner numbers at a time: OpenBLAS
+    copies all that it is given into panels, and once these leave the cache it takes twice or three times as long.
+    """
     xp = namespace(a)
-    if array_api_compat.is_numpy_namespace(xp) or array_api_compat.is_cupy_namespace(xp):
+    if array_api_compat.is_numpy_namespace(xp):
+        first, *others = chunks(max(a.shape[1], 1), 128 if out.size <= 2**16 else max(a.shape[1], 1))
+        xp.matmul(a[:, first], b[first, :], out=out)
+        for part in others:
+            out += a[:, part] @ b[part, :]
+    elif array_api_compat.is_cupy_namespace(xp):
         xp.matmul(a, b, out=out)
     else:
         out[...] = a @ b

@@ -35,6 +35,8 @@ class Denoiser:
         The number D of coordinates.
     like : array (0, D)
         An empty array that carries library, dtype and device.
+    chunk : int
+        How many points a likelihood carries at a time, since a linearization keeps what its pulls need.
 
     Examples
     --------
@@ -49,6 +51,7 @@ class Denoiser:
     process: Process
     dim: int
     like: Array
+    chunk: int = 4096
 
     def __call__(self, x: Array, t: Any) -> Array:
         """ε̂(x, t) ≈ E[ε | x_t = x], (B, D)."""
@@ -234,7 +237,7 @@ class Wrapper(Denoiser):
     def __init__(self, model: Denoiser) -> None:
         check_denoiser(model)
         self.model = model
-        self.process, self.dim, self.like = model.process, model.dim, model.like
+        self.process, self.dim, self.like, self.chunk = model.process, model.dim, model.like, model.chunk
 
     def rows(self, rows: slice) -> Self:
         """The same for some rows of a batch."""

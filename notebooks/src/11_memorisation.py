@@ -118,7 +118,7 @@ truth = td.Oracle(data, process)  # the exact denoiser of the density
 perfect = td.Oracle(seen, process)  # the exact denoiser of the 60 points
 
 n = 500
-path = list(td.trajectory(perfect, n, steps=60, rng=rng))  # of DDIM: the prior, the walk, and the answer at t = 0
+path = list(td.trajectory(perfect, n, sampler=td.ddim, steps=60, rng=rng))  # the prior, the walk, the answer
 ratios = np.array([process.sigma(t) / process.alpha(t) for t, _ in path])
 
 fig, axes = plt.subplots(1, 4, figsize=(9, 2.7), sharex=True, sharey=True)
@@ -369,7 +369,7 @@ for state in tqdm(training, total=steps):
 
 drawn = {"perfect model": samples, "new true points": data.sample(rng, n)}
 for step in (200, 600, 1500):
-    drawn[f"network, {step} steps"] = td.sample(checkpoints[step], n, steps=40, rng=rng)
+    drawn[f"network, {step} steps"] = td.sample(checkpoints[step], n, sampler=td.ddim, steps=40, rng=rng)
 print(f"the network has {network.size:,} parameters")
 print("                      nearer to a training point    median distance to the nearest of them")
 for name, x in drawn.items():

@@ -407,7 +407,7 @@ show(fig, "The error of x_0-hat against log-SNR. The noise-predicting network li
 # where the answer $\hat x_0$ is the last step.
 
 # %%
-chain = {"steps": 50, "grid": partial(td.grids.even_log_snr, end=3.0), "eta": 1.0}
+chain = {"sampler": td.ddim, "steps": 50, "grid": partial(td.grids.even_log_snr, end=3.0), "eta": 1.0}
 labels = np.tile(np.arange(10), 4)
 digits = {}
 for name, w in (("x0", 0.0), ("x0", 1.0), ("eps", 0.0)):

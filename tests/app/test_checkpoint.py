@@ -30,11 +30,10 @@ def make(dtype=np.float64, bits=np.random.PCG64, size=5):
 
 def bits_of(state):
     """All numbers of a state but its generator's, as types and bytes."""
-    arrays = [
-        (a.dtype.str, a.shape, a.tobytes()) for a in (state.theta, state.ema, state.optimizer.mu, state.optimizer.nu)
-    ]
+    mu, nu, count = state.optimizer
+    arrays = [(a.dtype.str, a.shape, a.tobytes()) for a in (state.theta, state.ema, mu, nu)]
     numbers = [(type(x), x.hex() if isinstance(x, float) else x) for x in (state.step, state.loss, state.grad_norm)]
-    return arrays, numbers, (type(state.optimizer.count), state.optimizer.count)
+    return arrays, numbers, (type(count), count)
 
 
 def continued(rng_state):

@@ -161,7 +161,7 @@ def test_control_c_while_the_command_is_imported_is_an_exit_code(monkeypatch):
         (2, "sample RUN --label 2", "--label must be a class from 0 to 1"),
         (2, "sample RUN --out x.txt", r"--out must be a \.npy or \.csv file"),
         (2, "sample there --w -1", "--w: Expected float >= 0.0; got -1"),
-        (2, "sample there --eta 2", "--eta of the sampler ddim is at most 1; got 2"),
+        (2, "sample there --sampler ddim --eta 2", "--eta of the sampler ddim is at most 1; got 2"),
         (2, "sample there --sampler euler", "'euler'.*'ddim'"),
         (1, "sample there --sampler euler_maruyama --eta 1.5", "there holds no run"),
         (1, "train ring8 --out out --resume", "out holds no run"),

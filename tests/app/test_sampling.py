@@ -13,11 +13,11 @@ from tinydiff.app.sampling import GRIDS, OPTIONS, SAMPLERS, Draw, draw, write_po
 RK45 = {"method": "rk45", "sampler": "probability_flow"}
 
 
-def test_the_default_is_ddim_in_fifty_evaluations_on_all_classes_in_turn(random_model):
+def test_the_default_is_that_of_sample_in_fifty_evaluations_on_all_classes_in_turn(random_model):
     t = random_model()
     x, labels = draw(t, Draw("run", n=7, seed=3))
     np.testing.assert_array_equal(labels, [0, 1, 2, 0, 1, 2, 0])
-    expected = td.sample(t.model.given(labels), 7, sampler=td.ddim, steps=50, rng=3)
+    expected = td.sample(t.model.given(labels), 7, steps=50, rng=3)
     np.testing.assert_array_equal(x, expected)
 
 
@@ -53,7 +53,7 @@ def test_every_sampler_on_every_grid(random_model, sampler, grid, end):
         (3, {"label": -2}, "got -2"),
         (3, {"label": -1, "w": 1.0}, "leave out --w"),
         (0, {"end": 3.0, "grid": "karras"}, "--end is for the grid even_log_snr; got karras"),
-        (0, {"eta": 1.5}, "--eta of the sampler ddim is at most 1; got 1.5"),
+        (0, {"sampler": "ddim", "eta": 1.5}, "--eta of the sampler ddim is at most 1; got 1.5"),
         (0, {**RK45, "steps": 9}, "rk45 chooses its own steps: leave out --st"),
         (0, {**RK45, "grid": "karras"}, "leave out --steps and --grid"),
     ],

@@ -197,7 +197,7 @@ answers(linear_backward=lambda x, w, dy: (dy @ w.T, x.T @ dy, dy.sum(axis=0, kee
 
 @answer
 def adam_step(theta, grad, mu, nu, count, lr, b1, b2, eps):
-    step, state = optim.Adam(lr, b1, b2, eps).update(grad, optim.AdamState(mu, nu, count - 1))
+    step, state = optim.Adam(lr, b1, b2, eps).update(grad, optim.OptimizerState(mu, nu, count - 1))
     return theta + step, state.mu, state.nu
 
 

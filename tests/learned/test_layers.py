@@ -26,6 +26,13 @@ def test_modulate_pulls_back_to_its_condition_unless_told_not_to(rng):
     assert pullback(dy, np.empty(24), dc=False)[1] is None
 
 
+def test_a_layer_after_a_modulation_folds_it_into_its_weights(rng):
+    """(x (1 + γ) + δ) W + b is one linear layer where all rows share γ and δ."""
+    x, c, theta, after = (rng.standard_normal(shape) for shape in ((5, 4), (1, 2), 24, 15))
+    expected = layers.linear(after, layers.modulate(theta, x, c)[0])[0]
+    np.testing.assert_allclose(layers.linear(layers.folded(theta, after, c), x)[0], expected, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("labels", [[3], [-2], [0.5]], ids=str)
 def test_embedding_rejects_other_labels(labels):
     with pytest.raises(ValueError, match="labels must be whole numbers among 0 to 2, or −1 for none"):

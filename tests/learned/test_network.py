@@ -88,6 +88,30 @@ def test_the_network_sees_a_clipped_log_snr():
         assert network_inputs(np.zeros((1, 3)), td.Cosine().at(t))[1] == lam
 
 
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("classes", [0, 3])
+@pytest.mark.parametrize("rows", [1, 7, 12])
+def test_one_log_snr_for_all_rows_is_that_of_each(rows, classes, norm, rng):
+    """In F and its pullback; of one λ for more rows than the width 8 a modulation is folded into the layer after it."""
+    network, theta = make(rng, classes, norm=norm)
+    x, lam, labels = rng.standard_normal((rows, 3)), rng.uniform(-9, 9, 1), LABELS[:1] if classes else None
+    (y, pull), (once, pull_once) = (network(theta, x, each, labels) for each in (np.resize(lam, rows), lam))
+    np.testing.assert_allclose(once, y, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(pull_once(x), pull(x), rtol=1e-11, atol=1e-11)
+    if rows > 1:
+        with pytest.raises(ValueError, match="∂L/∂θ needs a log-SNR for each row; got one for all"):
+            pull_once(x, np.empty(network.size))
+
+
+def test_a_pullback_may_leave_out_the_points(rng):
+    network, theta = make(rng)
+    x, lam, grads = rng.standard_normal((5, 3)), rng.uniform(-9, 9, 5), np.empty((2, network.size))
+    _, pull = network(theta, x, lam)
+    assert pull(x, grads[0], dx=False) is None
+    pull(x, grads[1])
+    np.testing.assert_array_equal(*grads)
+
+
 def test_float32_stays_float32(rng):
     network = td.TimeMLP(3, 8, 2, classes=2)
     model = td.NetworkDenoiser(network, network.init(rng), td.VP())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinydiff as td
-from tinydiff.learned import objective
+from tinydiff.learned import objective, targets
 from tinydiff.learned.objective import loss_and_grad
 from tinydiff.learned.targets import batch_means
 
@@ -107,6 +107,16 @@ def test_batch_means_are_the_answers_of_the_perfect_denoiser_of_the_batch(proces
     for label in (-1, 0, 1):
         own, of = labels == label, slice(None) if label == -1 else labels == label
         np.testing.assert_allclose(labelled[own], td.Oracle(x0[of], process).x0(x[own], t[own]), rtol=1e-9, atol=1e-9)
+
+
+def test_batch_means_do_not_depend_on_how_many_rows_are_taken_at_a_time(rng, monkeypatch):
+    (x0, eps, t), labels = batch(rng, 20), rng.integers(-1, 2, 20)
+    now = td.VP().at(t, like=x0)
+    for of in (None, labels):
+        expected = batch_means(now, x0, eps, of)
+        monkeypatch.setattr(targets, "ROWS", 8)
+        np.testing.assert_allclose(batch_means(now, x0, eps, of), expected, rtol=1e-12, atol=1e-12)
+        monkeypatch.undo()
 
 
 def test_batch_means_have_no_bias_however_small_the_batch():

@@ -52,7 +52,7 @@ def save(path: str | os.PathLike[str], state: TrainState, **more: Array) -> None
     content = {
         "format": FORMAT,
         "step": state.step, "theta": state.theta, "ema": state.ema,
-        "mu": state.optimizer.mu, "nu": state.optimizer.nu, "count": state.optimizer.count,
+        "mu": state.optimizer.mu, "nu": state.optimizer.nu, "count": state.optimizer.updates,
         "rng_state": json.dumps(state.rng_state, default=np.ndarray.tolist),
         "loss": state.loss, "grad_norm": state.grad_norm,
     }  # fmt: skip

@@ -124,7 +124,8 @@ class Run:
         states = train(
             network, process, data, steps=config.steps, batch=config.batch, optimizer=config.optimizer, lr=config.lr,
             weight=config.weight, times=config.times, targets=config.targets, ema=config.ema,
-            label_dropout=config.label_dropout, rng=rng, state=state, objective=loss_and_grad if comm is None else data_parallel(comm), like=like,
+            label_dropout=config.label_dropout, rng=rng, state=state,
+            objective=loss_and_grad if comm is None else data_parallel(comm), like=like,
         )  # fmt: skip
         more = {
             "dim": dim, "classes": classes, "coefficients": coefficients(process),

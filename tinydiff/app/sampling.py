@@ -21,6 +21,7 @@ from tinydiff.files import atomic, in_memory
 from tinydiff.guidance import ClassifierFreeGuidance
 from tinydiff.learned.network import NetworkDenoiser
 from tinydiff.learned.train import last
+from tinydiff.sampling.adams import adams
 from tinydiff.sampling.ddim import ddim
 from tinydiff.sampling.ddpm import ddpm
 from tinydiff.sampling.dpm_solver import dpm_solver_2m
@@ -31,6 +32,7 @@ from tinydiff.sampling.reverse_sde import euler_maruyama
 from tinydiff.sampling.sample import sample
 
 SAMPLERS: dict[str, Callable] = {
+    "adams": adams,
     "ddim": ddim,
     "ddpm": ddpm,
     "dpm_solver_2m": dpm_solver_2m,
@@ -46,7 +48,12 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 """The options that some samplers alone take, and which do."""
 WEIGHTS = (0.0, 0.5, 1.5)
 """The guidance weights that reports show side by side."""
-GRIDS = {"even_log_snr": grids.even_log_snr, "even_time": grids.even_time, "karras": grids.karras}
+GRIDS = {
+    "logistic": grids.logistic,
+    "even_log_snr": grids.even_log_snr,
+    "even_time": grids.even_time,
+    "karras": grids.karras,
+}
 
 
 Strength = Annotated[float, msgspec.Meta(ge=0, le=1000)]
@@ -68,12 +75,19 @@ class Draw:
     w: Strength = 0.0
     """Strength of classifier-free guidance: 0 for none; some call 1 + w the guidance scale."""
     sampler: Literal[
-        "ddim", "ddpm", "dpm_solver_2m", "edm_heun", "probability_flow", "euler_maruyama", "predictor_corrector"
-    ] = "ddim"
+        "adams", "ddim", "ddpm", "dpm_solver_2m", "edm_heun", "probability_flow", "euler_maruyama",
+        "predictor_corrector",
+    ] = "adams"  # fmt: skip
     """How to get from noise to data."""
     steps: Annotated[Count | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 50)")] = None
     """Times at which the sampler asks the model, the last of them for x̂_0; the method rk45 chooses its own."""
-    grid: Literal["even_log_snr", "even_time", "karras"] = "even_log_snr"
+    grid: Annotated[
+        Literal["logistic", "even_log_snr", "even_time", "karras"] | None,
+        tyro.conf.arg(
+            metavar="{logistic,even_log_snr,even_time,karras}",
+            help_behavior_hint="(default: logistic, with --end even_log_snr)",
+        ),
+    ] = None
     """Where these times are."""
     end: Annotated[
         float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: that of the process)")
@@ -111,7 +125,7 @@ def draw(trained: Trained, options: Draw, comm: Comm | None = None) -> tuple[np.
     comm: ranks among which the samples are divided; rank 0 returns all, the others theirs.
     Raises UsageError for what the run cannot draw, and FloatingPointError for samples that are not finite.
     """
-    of_sampler, grid = sampler_options(options), GRIDS[options.grid]
+    of_sampler, grid = sampler_options(options), GRIDS[options.grid or "logistic"]
     model, classes = trained.model, trained.model.network.classes
     if (like := device_like(options.device, comm)) is not None:
         model = NetworkDenoiser(model.network, cast(model.theta, like), model.process)
@@ -159,9 +173,9 @@ def sampler_options(options: Draw) -> dict[str, Any]:
             raise UsageError(f"--{name} is for the sampler {' or '.join(OPTIONS[name])}; got {options.sampler}.")
     if options.sampler == "ddim" and given.get("eta", 0) > 1:
         raise UsageError(f"--eta of the sampler ddim is at most 1; got {options.eta}.")
-    if options.end is not None and options.grid != "even_log_snr":
+    if options.end is not None and options.grid not in (None, "even_log_snr"):
         raise UsageError(f"--end is for the grid even_log_snr; got {options.grid}.")
-    if options.method == "rk45" and (options.steps is not None or options.grid != "even_log_snr"):
+    if options.method == "rk45" and (options.steps is not None or options.grid is not None):
         raise UsageError("rk45 chooses its own steps: leave out --steps and --grid.")
     return given
 
@@ -187,7 +201,7 @@ def under_guidance(
     labels: np.ndarray | None,
     noise: np.ndarray,
     weights: Sequence[float] = WEIGHTS,
-    grid: grids.Grid = grids.default,
+    grid: grids.Grid = grids.even_log_snr,
     eta: float = 0.0,
 ) -> list[np.ndarray]:
     """What DDIM makes of the noise (n, D) under each weight of guidance towards the labels (n,), if any.

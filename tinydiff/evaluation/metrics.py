@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinydiff.backend import Array, cast, normal_like, to_numpy
+from tinydiff.backend import NUMBERS, Array, by_rows, cast, normal_like, to_numpy
 from tinydiff.checks import as_count, as_generator, check_finite, check_range, class_probabilities, two_samples
 from tinydiff.denoisers import Denoiser, check_denoiser, check_same_process
 from tinydiff.exact.mixture import GaussianMixture
@@ -59,8 +59,12 @@ def sliced_w2(x: Array, y: Array, *, rng: Any, directions: int = 256) -> float:
     (x, y), rng = two_samples(x, y, alike=True), as_generator(rng)
     u = rng.standard_normal((x.shape[1], directions))
     u /= np.sqrt(np.sum(u * u, axis=0))
-    apart = np.sort(x @ u, axis=0) - np.sort(y @ u, axis=0)  # (N, directions)
-    return math.sqrt(np.mean(apart * apart))
+
+    def square(some: slice) -> np.ndarray:
+        apart = np.sort(x @ u[:, some], axis=0) - np.sort(y @ u[:, some], axis=0)  # (N, some)
+        return np.mean(apart * apart, axis=0)
+
+    return math.sqrt(np.mean(by_rows(square, directions, max(1, NUMBERS // len(x)))))
 
 
 def energy_distance(x: Array, y: Array) -> float:
@@ -203,9 +207,14 @@ def mode_coverage(data: GaussianMixture, x: Array, *, rng: Any) -> Coverage:
     check_finite(x)
     rng = as_generator(rng)
     weights = to_numpy(data.weights)
-    r = np.exp(to_numpy(data.posterior(cast(x, data.like), 1.0, 0.0).log_weights))[weights > 0]  # (K, N)
-    k = np.sum(np.cumsum(r, axis=0)[:-1] < rng.random(r.shape[1]), axis=0)
-    counts, expected = np.bincount(k, minlength=len(r)), weights[weights > 0] * r.shape[1]
+    u = rng.random(x.shape[0])
+
+    def component(rows: slice) -> np.ndarray:
+        r = np.exp(to_numpy(data.posterior(cast(x[rows, :], data.like), 1.0, 0.0).log_weights))[weights > 0]  # (K, N)
+        return np.sum(np.cumsum(r, axis=0)[:-1] < u[rows], axis=0)
+
+    expected = weights[weights > 0] * len(u)
+    counts = np.bincount(by_rows(component, len(u), data.chunk), minlength=len(expected))
     statistic = float(np.sum((counts - expected) ** 2 / expected))
     covered = float(np.mean(counts >= 0.1 * expected))
     return Coverage(counts, covered, statistic, float(chi2.sf(statistic, len(counts) - 1)) if len(counts) > 1 else 1.0)
@@ -249,7 +258,7 @@ def memorisation(x: Array, seen: Array, unseen: Array) -> tuple[float, float]:
     return _fraction(nearest(x, seen)[1] < nearest(x, unseen)[1])
 
 
-def nearest(x: Array, y: Array, size: int = 500) -> tuple[np.ndarray, np.ndarray]:
+def nearest(x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
     """The point of y nearest to each x, and its distance: beside it a sample shows whether it is a copy.
 
     Parameters
@@ -258,8 +267,6 @@ def nearest(x: Array, y: Array, size: int = 500) -> tuple[np.ndarray, np.ndarray
         The points asked about.
     y : (M, D)
         The points to choose from.
-    size : int
-        Rows of x at a time, which bounds memory.
 
     Returns
     -------
@@ -278,12 +285,8 @@ def nearest(x: Array, y: Array, size: int = 500) -> tuple[np.ndarray, np.ndarray
     array([1])
     """
     x, y = two_samples(x, y)
-    rows, squares = [], []
-    for i in range(0, len(x), size):
-        d2 = _squares(x[i : i + size], y)
-        rows.append(np.argmin(d2, axis=1))
-        squares.append(np.min(d2, axis=1))
-    return np.concatenate(rows), np.sqrt(np.concatenate(squares))
+    rows, squares = _of_pairs(x, y, lambda square: (np.argmin(square, axis=1), np.min(square, axis=1)))
+    return rows, np.sqrt(squares)
 
 
 def frechet_distance(features: Array, others: Array) -> float:
@@ -452,9 +455,14 @@ def _squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return cdist(x, y, "sqeuclidean")
 
 
-def _mean_over_pairs(x: np.ndarray, y: np.ndarray, f: Callable[[np.ndarray], np.ndarray], size: int = 500) -> float:
-    """The mean of f(‖x_i − y_j‖²) over all pairs, a few rows at a time."""
-    return math.fsum(float(np.sum(f(_squares(x[i : i + size], y)))) for i in range(0, len(x), size)) / (len(x) * len(y))
+def _of_pairs(x: np.ndarray, y: np.ndarray, f: Callable[[np.ndarray], Any]) -> Any:
+    """f(‖x_i − y_j‖²) for each x_i, some at a time: arrays (N, ...)."""
+    return by_rows(lambda rows: f(_squares(x[rows], y)), len(x), max(1, NUMBERS // len(y)))
+
+
+def _mean_over_pairs(x: np.ndarray, y: np.ndarray, f: Callable[[np.ndarray], np.ndarray]) -> float:
+    """The mean of f(‖x_i − y_j‖²) over all pairs."""
+    return float(np.mean(_of_pairs(x, y, lambda square: np.mean(f(square), axis=1))))
 
 
 def _root(c: np.ndarray) -> np.ndarray:

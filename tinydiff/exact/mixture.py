@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 
 from tinydiff import checks
-from tinydiff.backend import Array, cast, changed, in_chunks, log_sum_exp, namespace, to_numpy
+from tinydiff.backend import NUMBERS, Array, by_rows, cast, changed, log_sum_exp, namespace, of_rows, to_numpy
 from tinydiff.processes import Level, posterior
 
 LOG_2PI = math.log(2 * math.pi)
@@ -118,7 +118,7 @@ class GaussianMixture:
     def rows(self, rows: slice) -> Self:
         """The mixtures of some rows, where each row has its own; a shared one is for all."""
         own = {name: a for name in PARAMETERS[:3] if (a := getattr(self, name)).shape[1] > 1}
-        return changed(self, **{name: a[:, rows, ...] for name, a in own.items()})
+        return changed(self, **{name: a[:, rows, ...] for name, a in own.items()}) if own else self
 
     def diffused(self, alpha: Any, sigma: Any) -> Self:
         """The law of α x + σ ε: means α m, covariances α² C + σ² I.
@@ -132,7 +132,10 @@ class GaussianMixture:
         return changed(self, centres=self.centres + c)
 
     def given(self, labels: Array) -> Self:
-        """The mixture of the components of one class, or of labels (B,), one class for each row; −1 keeps them all."""
+        """The mixture of the components of one class, or of labels (B,), one class for each row; −1 keeps them all.
+
+        Labels (B,) make (K, B) weights.
+        """
         own = checks.given_labels(self.labels, NO_LABELS)
         wanted = checks.as_labels(labels, np.unique(own))
         keep = cast(np.where((own[:, None] == wanted) | (wanted == -1), 0.0, -np.inf), self.log_weights)
@@ -191,6 +194,17 @@ class GaussianMixture:
     def _axes_t(self) -> Array:
         return namespace(self.axes).matrix_transpose(self.axes)
 
+    @property
+    def chunk(self) -> int:
+        """How many points are taken at a time, so that (K, B, D) are no more numbers than the axes hold, or 16 MiB."""
+        return max(self.dim, NUMBERS // (self.centres.shape[0] * self.dim))
+
+    def _by_rows(self, f: Callable[..., Any], x: Array, *level: Any, size: int = 0) -> Any:
+        """f(mixture, x, *level) for some rows at a time."""
+        checks.check_points(x, self.dim)
+        some = lambda rows: f(self.rows(rows), x[rows, :], *(of_rows(c, rows) for c in level))  # noqa: E731
+        return by_rows(some, x.shape[0], size or self.chunk)
+
     def _along_axes(self, x: Array) -> Array:
         """y = Uᵀ(x − m), (K, B, D). The difference comes first: the expanded square loses digits in float32."""
         return (x - self.centres) @ self.axes
@@ -208,11 +222,11 @@ class GaussianMixture:
 
     def log_density(self, x: Array) -> Array:
         """ln q(x) in nats, (B,)."""
-        return log_sum_exp(self.cast(x)._log_joint(x))[0, :]
+        return self._by_rows(lambda q, x: log_sum_exp(q.cast(x)._log_joint(x))[0, :], x)
 
     def score(self, x: Array) -> Array:
         """∇ ln q(x) = −Σ_k r_k(x) C_k⁻¹ (x − m_k), (B, D)."""
-        return self.score_linearized(x)[0]
+        return self._by_rows(lambda q, x: q.score_linearized(x)[0], x)
 
     def score_linearized(self, x: Array) -> tuple[Array, Callable[[Array], Array]]:
         """(s, pull) with s = ∇ ln q(x) and pull(u) = (∇s) u, which is symmetric; all (B, D).
@@ -233,7 +247,7 @@ class GaussianMixture:
 
     def x0_mean(self, x: Array, alpha: Any, sigma: Any) -> Array:
         """E[x_0 | α x_0 + σ ε = x], (B, D): the perfect denoiser."""
-        return self.posterior(x, alpha, sigma)._mean()
+        return self._by_rows(lambda q, *of: q.posterior(*of)._mean(), x, alpha, sigma)
 
     def x0_linearized(self, x: Array, alpha: Any, sigma: Any) -> tuple[Array, Callable[[Array], Array]]:
         """(E[x_0|x], pull) with pull(u) = (∂E[x_0|x]/∂x) u = (α/σ²) Cov[x_0|x] u, which is symmetric; all (B, D)."""
@@ -250,7 +264,8 @@ class GaussianMixture:
 
     def x0_posterior(self, x: Array, alpha: Any, sigma: Any) -> tuple[Array, Array]:
         """E[x_0 | x] (B, D) and Cov[x_0 | x] (B, D, D), where x = α x_0 + σ ε."""
-        return self.posterior(x, alpha, sigma).moments()
+        size = max(1, self.chunk // self.dim)  # arrays (K, B, D, D)
+        return self._by_rows(lambda q, *of: q.posterior(*of).moments(), x, alpha, sigma, size=size)
 
     def _mean(self) -> Array:
         xp = namespace(self.centres)
@@ -272,10 +287,12 @@ class GaussianMixture:
         checks.check_draws(n, self._rows)
         log_weights, centres, variances, axes = (to_numpy(getattr(self, name)) for name in PARAMETERS)
         edges = np.cumsum(np.exp(log_weights), axis=0)[:-1]
-        k = np.sum(edges < rng.random(n), axis=0)  # (n,)
+        u = rng.random(n)
+        k = np.sum(edges < u, axis=0) if edges.shape[1] > 1 else np.searchsorted(edges[:, 0], u)  # (n,)
         mean, var = (np.broadcast_to(a, (len(a), n, self.dim))[k, np.arange(n)] for a in (centres, variances))
         z = np.sqrt(var) * rng.standard_normal((n, self.dim))
-        x = cast(mean + (axes[k] @ z[:, :, None])[:, :, 0], self.like)
+        turned = by_rows(lambda some: axes[k[some]] @ z[some, :, None], n, max(1, NUMBERS // self.dim**2))
+        x = cast(mean + turned[:, :, 0], self.like)
         return (x, checks.given_labels(self.labels, NO_LABELS)[k]) if labels else x
 
     def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
@@ -291,7 +308,7 @@ class GaussianMixture:
             raise ValueError("no quadrature here (over 2 dimensions, narrow components or a mixture a row): pass rng=.")
         sides = np.meshgrid(*(np.arange(a, b, h) for a, b in zip(low, high, strict=True)), indexing="ij")
         x = np.stack([side.ravel() for side in sides], axis=1)
-        weights = in_chunks(lambda y: np.exp(to_numpy(self.log_density(y))), x) * h**self.dim
+        weights = np.exp(to_numpy(self.log_density(x))) * h**self.dim
         inside = weights > 1e-30
         return x[inside], weights[inside]
 
@@ -302,6 +319,6 @@ class GaussianMixture:
         """
         if rng is None:
             x, weights = self.quadrature()
-            return -float(np.sum(weights * in_chunks(self.log_density, x))), 0.0
-        nats = -in_chunks(lambda y: to_numpy(self.log_density(y)), self.sample(rng, n))
+            return -float(np.sum(weights * self.log_density(x))), 0.0
+        nats = -to_numpy(self.log_density(self.sample(rng, n)))
         return float(np.mean(nats)), float(np.std(nats) / math.sqrt(n))

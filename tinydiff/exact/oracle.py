@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinydiff.backend import Array, changed, in_chunks, log_softmax, namespace, to_numpy
+from tinydiff.backend import Array, by_rows, changed, linearized_by_rows, log_softmax, namespace, squared_norm, to_numpy
 from tinydiff.checks import as_generator, check_process, shared_weights
 from tinydiff.denoisers import Denoiser, Pull
 from tinydiff.exact.mixture import GaussianMixture
@@ -59,6 +59,7 @@ class Oracle(Denoiser):
             raise ValueError("a mixture carries its own labels: GaussianMixture(..., labels=).")
         self.data = data if isinstance(data, GaussianMixture) else Points(data, labels)
         self.process, self.dim, self.like = process, self.data.dim, self.data.like
+        self.chunk = min(Denoiser.chunk, self.data.chunk)
         self.unconditional = self.data
 
     def marginal(self, t: Any) -> Any:
@@ -68,17 +69,17 @@ class Oracle(Denoiser):
 
     def score(self, x: Array, t: Any) -> Array:
         """∇ ln q_t(x), (B, D)."""
-        return self._law(x, t)[1].score(x)
+        return self._by_rows(lambda q, x, now: q.diffused(now.alpha, now.sigma).score(x), x, t)
 
-    def _law(self, x: Array, t: Any) -> tuple[Any, Any]:
-        """The level of x, and q_t in the kind of x."""
-        now = self.process.at(t, like=x)
-        return now, self.data.cast(x).diffused(now.alpha, now.sigma)
+    def _by_rows(self, f: Callable[..., Any], x: Array, t: Any, way: Callable[..., Any] = by_rows) -> Any:
+        """f(law, x, level) for some rows at a time, in the kind of x."""
+        now, law = self.process.at(t, like=x), self.data.cast(x)
+        return way(lambda rows: f(law.rows(rows), x[rows, :], now[rows]), x.shape[0], law.chunk)
 
     def __call__(self, x: Array, t: Any) -> Array:
         """E[ε | x_t = x] = −σ ∇ ln q_t(x), (B, D)."""
-        now, q = self._law(x, t)
-        return -now.sigma * q.score(x)
+        now = self.process.at(t, like=x)
+        return -now.sigma * self.score(x, now)
 
     def x0(self, x: Array, t: Any) -> Array:
         """E[x_0 | x_t = x], (B, D)."""
@@ -87,14 +88,14 @@ class Oracle(Denoiser):
 
     def linearize(self, x: Array, t: Any) -> tuple[Array, Pull]:
         """(ε̂, pull) with pull(u) = uᵀ ∂ε̂/∂x = −σ ∇∇ ln q_t u."""
-        now, q = self._law(x, t)
-        score, pull = q.score_linearized(x)
+        now = self.process.at(t, like=x)
+        f = lambda q, x, now: q.diffused(now.alpha, now.sigma).score_linearized(x)  # noqa: E731
+        score, pull = self._by_rows(f, x, now, linearized_by_rows)
         return -now.sigma * score, lambda u: -now.sigma * pull(u)
 
     def linearize_x0(self, x: Array, t: Any) -> tuple[Array, Pull]:
         """(x̂_0, pull) with pull(u) = uᵀ ∂x̂_0/∂x = (α/σ²) Cov[x_0 | x_t = x] u."""
-        now = self.process.at(t, like=x)
-        return self.data.x0_linearized(x, now.alpha, now.sigma)
+        return self._by_rows(lambda q, x, now: q.x0_linearized(x, now.alpha, now.sigma), x, t, linearized_by_rows)
 
     def given(self, labels: Array) -> Self:
         """The exact denoiser of the given classes: one for all rows or (B,), −1 for no condition."""
@@ -106,7 +107,7 @@ class Oracle(Denoiser):
 
     def log_density(self, x: Array, t: Any) -> Array:
         """ln q_t(x) in nats, (B,)."""
-        return self._law(x, t)[1].log_density(x)
+        return self._by_rows(lambda q, x, now: q.diffused(now.alpha, now.sigma).log_density(x), x, t)
 
     def log_p(self, x: Array, t: Any) -> Array:
         """ln p(y | x_t = x), (B, C), for the C classes y in ascending order: a perfect classifier of noisy points."""
@@ -135,7 +136,7 @@ class Oracle(Denoiser):
             return np.array([self.floor(float(each), rng, n) for each in t])
         q = self.marginal(t)
         x, weights = q.quadrature() if rng is None else (q.sample(rng, n), np.full(n, 1 / n))
-        square = in_chunks(lambda y: to_numpy(namespace(y).sum(q.score(y) ** 2, axis=1)), x)
+        square = to_numpy(squared_norm(q.score(x)))
         return 1 - self.process.at(t).sigma ** 2 * float(np.sum(weights * square)) / self.dim
 
 

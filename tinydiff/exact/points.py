@@ -10,17 +10,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinydiff.backend import Array, cast, changed, chunks, is_complex, namespace, real_part, to_numpy
-from tinydiff.checks import (
-    as_generator,
-    as_labels,
-    check_data,
-    check_diffused,
-    check_points,
-    check_rows,
-    given_labels,
-    own_labels,
-)
+from tinydiff import checks
+from tinydiff.backend import Array, by_rows, cast, changed, chunks, is_complex, namespace, of_rows, real_part, to_numpy
 from tinydiff.exact.mixture import LOG_2PI
 
 
@@ -28,14 +19,14 @@ class Points:
     """The law of α y + σ ε for a y drawn from points (N, D): a mixture too large for component-wise arrays.
 
     Its sums over points are streamed, a chunk at a time, with the running maximum of the logits (online softmax), for a
-    chunk of rows at a time: never more than 4096 × 4096 logits at once, however many points and rows there are.
+    chunk of rows at a time: never more than 1024 × 1024 logits at once, however many points and rows there are.
     """
 
-    chunk = 4096
+    chunk, block = 4096, 1024
 
     def __init__(self, points: Array, labels: Array | None = None) -> None:
-        check_data(points)
-        self.points, self.labels = points, own_labels(labels, points.shape[0])
+        checks.check_data(points)
+        self.points, self.labels = points, checks.own_labels(labels, points.shape[0])
         self.wanted: np.ndarray | None = None
         self.alpha, self.sigma = 1.0, 0.0
 
@@ -56,8 +47,8 @@ class Points:
 
     def cast(self, x: Array) -> Self:
         """The same law: its points move to the kind of x a chunk at a time."""
-        check_points(x, self.dim)
-        check_rows("labels", 1 if self.wanted is None else len(self.wanted), x.shape[0])
+        checks.check_points(x, self.dim)
+        checks.check_rows("labels", 1 if self.wanted is None else len(self.wanted), x.shape[0])
         return self
 
     def diffused(self, alpha: Any, sigma: Any) -> Self:
@@ -66,12 +57,12 @@ class Points:
 
     def given(self, labels: Array) -> Self:
         """The points of one class, or of labels (B,), one class for each row; −1 keeps them all."""
-        own = given_labels(self.labels, "these points have no labels: Oracle(points, process, labels=).")
-        return changed(self, wanted=as_labels(labels, np.unique(own)))
+        own = checks.given_labels(self.labels, "these points have no labels: Oracle(points, process, labels=).")
+        return changed(self, wanted=checks.as_labels(labels, np.unique(own)))
 
     def sample(self, rng: Any, n: int) -> Array:
         """n draws (n, D), for a scalar α and σ; of the wanted class, or of one class for each of n rows."""
-        rng = as_generator(rng)
+        rng = checks.as_generator(rng)
         wanted = np.broadcast_to([-1] if self.wanted is None else self.wanted, n)
         rows = np.empty(n, dtype=np.int64)
         for label in np.unique(wanted):
@@ -105,18 +96,17 @@ class Points:
         """(s, pull) with pull(u) = (∇s) u = ((α²/σ²) Cov[y | x] u − u)/σ², all (B, D)."""
         return self.score(x), lambda u: ((self.alpha / self.sigma) ** 2 * self._average(x, u)[2] - u) / self.sigma**2
 
-    def _average(self, x: Array, u: Array | None = None) -> list[Array]:
-        """[ln q(x) (B,), E[y | x] (B, D)] and, given u, Cov[y | x] u (B, D), from sums over chunks of points.
+    def _average(self, x: Array, u: Array | None = None) -> tuple[Array, ...]:
+        """ln q(x) (B,), E[y | x] (B, D) and, given u, Cov[y | x] u (B, D), from sums over chunks of points.
 
         With logits ℓ_i = −‖x − αy_i‖²/2σ² and h the highest so far, a sum Σ e^{ℓ_i − h} f_i is carried to a higher h′
         by e^{h − h′}. Squares are expanded, as differences would take N·B·D numbers; in float64, as that cancels.
         """
-        check_points(x, self.dim)
-        if x.shape[0] > self.chunk:
-            cut = chunks(x.shape[0], self.chunk)
-            parts = [self.rows(some)._average(x[some, :], None if u is None else u[some, :]) for some in cut]
-            return [namespace(x).concat(each) for each in zip(*parts, strict=True)]
-        check_diffused("points have", self.sigma)
+        checks.check_points(x, self.dim)
+        if x.shape[0] > self.block:
+            few = lambda rows: self.rows(rows)._average(x[rows, :], of_rows(u, rows))  # noqa: E731
+            return by_rows(few, x.shape[0], self.block)
+        checks.check_diffused("points have", self.sigma)
         xp, n = namespace(x), self.points.shape[0]
         dtype = xp.float64 if xp.isdtype(x.dtype, "integral") else x.dtype
         x = xp.astype(x, xp.complex128 if is_complex(x) else xp.float64)
@@ -124,7 +114,7 @@ class Points:
         a, s = (cast(c, x) if getattr(c, "ndim", 0) else c for c in (self.alpha, self.sigma))
         highest, total, kept = xp.full_like(real_part(x[:, :1]), -1e300), 0.0 * x[:, :1], 0.0
         first, second = xp.zeros_like(x), xp.zeros_like(x)
-        for some in chunks(n, self.chunk):
+        for some in chunks(n, self.block):
             y = cast(self.points[some, :], x)
             keep = self._keep(some, y)
             square = xp.sum(x * x, axis=1, keepdims=True) - 2 * a * (x @ y.T) + a**2 * xp.sum(y * y, axis=1)
@@ -142,12 +132,11 @@ class Points:
         found = [log_density[:, 0], mean]
         if u is not None:
             found.append(second / total - mean * xp.sum(mean * u, axis=1, keepdims=True))
-        return [xp.astype(each, dtype) for each in found]
+        return tuple(xp.astype(each, dtype) for each in found)
 
     def rows(self, rows: slice) -> Self:
         """The same law, as some rows of x have it: α, σ and the wanted classes follow their rows."""
-        own = {name: getattr(self, name) for name in ("alpha", "sigma", "wanted")}
-        return changed(self, **{n: c[rows, ...] for n, c in own.items() if getattr(c, "ndim", 0) and c.shape[0] > 1})
+        return changed(self, **{name: of_rows(getattr(self, name), rows) for name in ("alpha", "sigma", "wanted")})
 
     def _keep(self, some: slice, y: Array) -> Array:
         """0 for the points of the wanted class and −∞ for the others, (1|B, n)."""

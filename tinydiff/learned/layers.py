@@ -25,7 +25,8 @@ def linear(theta: Array, x: Array) -> tuple[Array, Pullback]:
     """y = x W + b; theta holds W (n, m), then b (m,). pullback(dy, grad, dx=False) gives None."""
     xp, n = namespace(x), x.shape[1]
     m = theta.shape[0] // (n + 1)
-    y = x @ matrix(theta[: n * m], n, m) + theta[n * m :]
+    y = x @ matrix(theta[: n * m], n, m)
+    y += theta[n * m :]
 
     def pullback(dy: Array, grad: Array | None = None, dx: bool = True) -> Array | None:
         if grad is not None:
@@ -57,8 +58,9 @@ def embedding(theta: Array, labels: Array, classes: int) -> tuple[Array, Pullbac
 
 
 def silu(x: Array) -> tuple[Array, Pullback]:
-    """y = x s with s = 1/(1 + e^{−x}) = ½ (1 + tanh ½x), which does not overflow; y′ = s + y (1 − s)."""
-    s = 0.5 * (1 + namespace(x).tanh(0.5 * x))
+    """y = x s with s = 1/(1 + e^{−x}), which is 0 where e^{−x} overflows; y′ = s + y (1 − s)."""
+    with np.errstate(over="ignore"):
+        s = 1 / (1 + namespace(x).exp(-x))
     y = x * s
     return y, lambda dy: dy * (s + y * (1 - s))
 
@@ -85,15 +87,28 @@ def modulate(theta: Array, x: Array, c: Array) -> tuple[Array, Callable[..., tup
     half = theta.shape[0] // 2
     gamma, pull_gamma = linear(theta[:half], c)
     delta, pull_delta = linear(theta[half:], c)
+    gain = 1 + gamma
 
     def pullback(dy: Array, grad: Array | None = None, dc: bool = True) -> tuple[Array, Array | None]:
-        dx = dy * (1 + gamma)
         if grad is None:
-            return dx, None
+            return dy * gain, None
         by_gamma, by_delta = pull_gamma(dy * x, grad[:half], dc), pull_delta(dy, grad[half:], dc)
-        return dx, by_gamma + by_delta if dc else None
+        return dy * gain, by_gamma + by_delta if dc else None
 
-    return x * (1 + gamma) + delta, pullback
+    return x * gain + delta, pullback
+
+
+def folded(theta: Array, after: Array, c: Array) -> Array:
+    """The parameters of linear(after, modulate(theta, x, c)) as one linear layer, for one condition c (1, k):
+
+    (x (1 + γ) + δ) W + b = x ((1 + γ)ᵀ W) + (δ W + b)
+    """
+    xp, half = namespace(theta), theta.shape[0] // 2
+    gain, delta = 1 + linear(theta[:half], c)[0], linear(theta[half:], c)[0]
+    n = gain.shape[1]
+    m = after.shape[0] // (n + 1)
+    w = matrix(after[: n * m], n, m)
+    return xp.concat([xp.reshape(gain.T * w, (-1,)), (delta @ w)[0, :] + after[n * m :]])
 
 
 def fourier_features(t: Array, frequencies: Any) -> Array:

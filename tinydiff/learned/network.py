@@ -25,7 +25,7 @@ import numpy as np
 from tinydiff import checks
 from tinydiff.backend import Array, cast, chunks, namespace
 from tinydiff.denoisers import FromPrediction, Pull
-from tinydiff.learned.layers import embedding, fourier_features, layer_norm, linear, modulate, silu
+from tinydiff.learned.layers import embedding, folded, fourier_features, layer_norm, linear, modulate, silu
 from tinydiff.predictions import Prediction, check_prediction
 from tinydiff.processes import LOG_SNR_END, Level, Process
 
@@ -135,12 +135,15 @@ class TimeMLP:
         return theta
 
     def __call__(self, theta: Array, x: Array, lam: Array, labels: Array | None = None) -> tuple[Array, Callable]:
-        """F (B, D), and pullback(dF, grad=None) -> dx, which writes ∂L/∂θ into grad (size,)."""
+        """F (B, D), and pullback(dF, grad=None) -> dx, which writes ∂L/∂θ into grad (size,); dx=False gives None.
+
+        lam is (B,), or (1,) for all rows where no ∂L/∂θ is asked for.
+        """
         h, pull_h = self.features(theta, x, lam, labels)
         y, pull_out = linear(self.split(theta)["out"], h)
 
-        def pullback(dy: Array, grad: Array | None = None) -> Array:
-            return pull_h(pull_out(dy, None if grad is None else self.split(grad)["out"]), grad)
+        def pullback(dy: Array, grad: Array | None = None, dx: bool = True) -> Array | None:
+            return pull_h(pull_out(dy, None if grad is None else self.split(grad)["out"]), grad, dx)
 
         return y, pullback
 
@@ -159,28 +162,34 @@ class TimeMLP:
             h, pull = self._block(p, i, h, c)
             pulls.append(pull)
 
-        def pullback(dh: Array, grad: Array | None = None) -> Array:
+        def pullback(dh: Array, grad: Array | None = None, dx: bool = True) -> Array | None:
+            if grad is not None and lam.shape[0] < x.shape[0]:
+                raise ValueError("∂L/∂θ needs a log-SNR for each row; got one for all.")
             g, dc = dict.fromkeys(p) if grad is None else self.split(grad), 0.0 * c
             for pull in reversed(pulls):
                 dh, dc_block = pull(dh, g)
                 dc = dc if dc_block is None else dc + dc_block
             if grad is not None and self.classes:
                 pull_label(dc, g["label"])
-            return pull_in(dh, g["in"])
+            return pull_in(dh, g["in"], dx)
 
         return h, pullback
 
     def _block(self, p: dict[str, Array], i: int, h: Array, c: Array) -> tuple[Array, Callable]:
         """h + linear(silu(linear(modulate(norm(h), c)))), and its pullback dh -> (dh, dc)."""
         u, pull_norm = layer_norm(h) if self.norm else (h, lambda dh: dh)
-        u, pull_modulate = modulate(p[f"modulate{i}"], u, c)
-        u, pull_up = linear(p[f"up{i}"], u)
+        up, shared = p[f"up{i}"], c.shape[0] == 1 < self.width <= h.shape[0]
+        if shared:  # one modulation for all rows: into the weights with it, which are fewer
+            up = folded(p[f"modulate{i}"], up, c)
+        else:
+            u, pull_modulate = modulate(p[f"modulate{i}"], u, c)
+        u, pull_up = linear(up, u)
         u, pull_silu = silu(u)
         u, pull_down = linear(p[f"down{i}"], u)
 
         def pullback(dh: Array, g: dict[str, Any]) -> tuple[Array, Array | None]:
             du = pull_up(pull_silu(pull_down(dh, g[f"down{i}"])), g[f"up{i}"])
-            du, dc = pull_modulate(du, g[f"modulate{i}"], dc=self.classes > 0)
+            du, dc = (du, None) if shared else pull_modulate(du, g[f"modulate{i}"], dc=self.classes > 0)
             return dh + pull_norm(du), dc
 
         return h + u, pullback

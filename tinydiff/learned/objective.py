@@ -96,7 +96,7 @@ def loss_and_grad(
     _, b = to_eps(network.prediction, now)
     scaled = weigh(weight, now) * b**2 * error / (x0.shape[0] * x0.shape[1])
     grad = namespace(theta).empty_like(theta)
-    pullback(2 * scaled, grad)
+    pullback(2 * scaled, grad, dx=False)
     return float(namespace(x0).sum(scaled * error)), grad
 
 

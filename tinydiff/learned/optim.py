@@ -21,7 +21,7 @@ class OptimizerState(NamedTuple):
 
     mu: Array
     nu: Array
-    count: int
+    updates: int
 
 
 class Optimizer(Protocol):
@@ -75,7 +75,7 @@ class Adam:
 
     def update(self, grad: Array, state: OptimizerState) -> tuple[Array, OptimizerState]:
         """The step to add to θ, and the next state."""
-        count = state.count + 1
+        count = state.updates + 1
         scale = -self.lr / (1 - self.b1**count)
         xp = namespace(grad)
         step, mu, nu = xp.empty_like(grad), xp.empty_like(state.mu), xp.empty_like(state.nu)

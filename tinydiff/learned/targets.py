@@ -5,8 +5,11 @@ Shapes: x0, eps (B, D); `now` holds the level of each row, in columns (B, 1).
 
 import numpy as np
 
-from tinydiff.backend import Array, cast, namespace, scaling_rows, to_numpy
+from tinydiff.backend import Array, by_rows, cast, namespace, on_host, scaling_rows, to_numpy
 from tinydiff.processes import Level
+
+ROWS = 128
+"""Rows at a time, whose weights stay in the processor's cache."""
 
 
 def batch_means(now: Level, x0: Array, eps: Array, labels: Array | None = None) -> tuple[Array, Array]:
@@ -25,10 +28,15 @@ def batch_means(now: Level, x0: Array, eps: Array, labels: Array | None = None) 
     points, noise = xp.astype(x0, xp.float64), xp.astype(eps, xp.float64)
     snr, root = (scaling_rows(now.host.snr**power, points) for power in (1.0, 0.5))
     squares = xp.concat([points, xp.sum(points * points, axis=1, keepdims=True)], axis=1)  # (B, D + 1)
-    logits = xp.concat([snr * points + root * noise, -0.5 * snr], axis=1) @ squares.T  # (B, B), up to a term of a row
-    if labels is not None:
-        labels = to_numpy(labels)[:, None]
-        logits = logits + cast(np.where((labels == labels.T) | (labels == -1), 0.0, -np.inf), points)
-    likely = xp.exp(cast(logits - xp.max(logits, axis=1, keepdims=True), x0))
-    mean = likely @ x0 / xp.sum(likely, axis=1, keepdims=True)
+    asked = xp.concat([snr * points + root * noise, -0.5 * snr], axis=1)
+    labels = None if labels is None else to_numpy(labels)[:, None]
+
+    def mean_of(rows: slice) -> Array:
+        logits = asked[rows, :] @ squares.T  # (rows, B), up to a term of a row
+        if labels is not None:
+            logits += cast(np.where((labels[rows] == labels.T) | (labels[rows] == -1), 0.0, -np.inf), points)
+        likely = xp.exp(cast(logits - xp.max(logits, axis=1, keepdims=True), x0))
+        return likely @ x0 / xp.sum(likely, axis=1, keepdims=True)
+
+    mean = by_rows(mean_of, x0.shape[0], ROWS if on_host(x0) else x0.shape[0])
     return mean, eps + (now.alpha / now.sigma) * (x0 - mean)

@@ -21,7 +21,7 @@ from tinydiff.progress import watched
 
 T = TypeVar("T")
 
-STEPS = 3000
+STEPS = 1100
 """Training steps, unless told otherwise."""
 
 

@@ -16,14 +16,21 @@ from tinydiff.backend import Array
 from tinydiff.checks import as_count, as_generator
 from tinydiff.denoisers import Denoiser, check_denoiser
 from tinydiff.learned.train import last
+from tinydiff.processes import Discrete
+from tinydiff.sampling.adams import adams
 from tinydiff.sampling.ddim import ddim
-from tinydiff.sampling.walk import Walk
+from tinydiff.sampling.walk import Times, Walk
 
 Sampler = Callable[..., Iterable[tuple[float, Array]]]
 
 
+def default(model: Denoiser, x: Array, ts: Times, *, rng: Any = None) -> Walk:
+    """The sampler of `sample` unless another is given: `ddim` on a `Discrete` process, else `adams`."""
+    return (ddim if isinstance(model.process, Discrete) else adams)(model, x, ts)
+
+
 def sample(
-    model: Denoiser, n: int, *, sampler: Sampler = ddim, steps: int = 50, grid: grids.Grid = grids.default, rng: Any,
+    model: Denoiser, n: int, *, sampler: Sampler = default, steps: int = 50, grid: grids.Grid = grids.default, rng: Any,
     **options: Any,
 ) -> Array:  # fmt: skip
     """Draw n points from a model: from noise, by a sampler, to data.
@@ -37,12 +44,13 @@ def sample(
     sampler : callable
         sampler(model, x, ts, rng=rng, **options) yields (t, x) for each of the times ts: one of the library's, a
         partial of it, or a generator of your own. One that returns a denoiser, as `inpaint` does, has that answer; and
-        one that ends at t = 0 itself is not asked further.
+        one that ends at t = 0 itself is not asked further. By default it is `adams`, and on a `Discrete` process
+        `ddim`.
     steps : int
         How many times (points in time) the walk has: steps − 1 steps of the sampler, and the answer at the last. A
         sampler of one evaluation a step asks the model so often.
     grid : callable
-        grid(process, steps − 1) gives the times. By default they are even in log-SNR, and on a `Discrete` process
+        grid(process, steps − 1) gives the times. By default they are `logistic`, and on a `Discrete` process
         strided.
     rng : Generator or int
         The source of all noise, or a seed. What a stochastic sampler draws for a row depends on the number of rows.
@@ -82,7 +90,7 @@ def sample(
 
 
 def trajectory(
-    model: Denoiser, n: int, *, sampler: Sampler = ddim, steps: int = 50, grid: grids.Grid = grids.default, rng: Any,
+    model: Denoiser, n: int, *, sampler: Sampler = default, steps: int = 50, grid: grids.Grid = grids.default, rng: Any,
     **options: Any,
 ) -> Walk:  # fmt: skip
     """The way of n points from noise to data; `sample` is its last x.
@@ -107,7 +115,7 @@ def trajectory(
     >>> import tinydiff as td
     >>> way = list(td.trajectory(td.Oracle(td.toys.ring8(), td.VP()), 5, steps=3, rng=0))
     >>> [round(t, 3) for t, x in way]
-    [1.0, 0.109, 0.0, 0.0]
+    [1.0, 0.108, 0.0, 0.0]
     """
     return _pairs(model, n, sampler, steps, grid, rng, options)
 

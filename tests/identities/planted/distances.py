@@ -6,10 +6,10 @@ from tinydiff.exact.points import Points
 
 BUGS = {
     71: [
-        edit(td.sliced_w2, "np.sort(x @ u, axis=0) - np.sort(y @ u, axis=0)", "x @ u - y @ u"),
+        edit(td.sliced_w2, "np.sort(_, axis=0) - np.sort(__, axis=0)", "_ - __"),
         edit(td.sliced_w2, "np.sqrt(np.sum(u * u, axis=0))", "np.sum(u * u, axis=0)"),
         edit(td.sliced_w2, "u /= _", "pass"),
-        edit(td.sliced_w2, "math.sqrt(np.mean(apart * apart))", "np.mean(np.abs(apart))"),
+        edit(td.sliced_w2, "apart * apart", "np.abs(apart)"),
         edit(td.frechet_distance, "2 * np.sum(cross)", "np.sum(cross)"),
         edit(td.frechet_distance, "_root(c) @ _root(other)", "c @ other"),
     ],

@@ -188,7 +188,7 @@ def learned(to: To) -> Entries:
     yield "Muon.update", partial(second_update, td.Muon(NETWORK.matrices), theta)
     yield "clip", partial(td.clip, theta, 0.1)
     yield "ema_update", partial(td.ema_update, theta, 2 * theta, 0.9)
-    yield "training, begun", lambda: next(td.train(NETWORK, PROCESS, MIXTURE, rng=seeded(), like=like)).theta
+    yield "training, begun", lambda: next(td.train(NETWORK, PROCESS, MIXTURE, batch=64, rng=seeded(), like=like)).theta
     yield "mixture, trained", partial(after_training, NETWORK, THETA, MIXTURE, like)
     points = (to(POINTS), OF_POINTS)
     fitted = partial(td.fit, MIXTURE, PROCESS, network=NETWORK, rng=2, progress=False, steps=2, batch=8, like=like)
@@ -205,7 +205,7 @@ def second_update(optimizer: Optimizer, theta: Array) -> Array:
 def after_training(network: td.TimeMLP, theta: np.ndarray, data: Any, like: Array, **options: Any) -> tuple[Any, ...]:
     """θ, its average, loss and gradient norm after four steps from this θ, which moves to the kind of `like`.
 
-    It is not `network.init`'s, where most of the gradient is 0 or rounding, of which an optimizer would make whole steps.
+    It is not `network.init`'s, where most of the gradient is 0 or rounding, of which an optimizer makes whole steps.
     """
     start = td.TrainState(0, theta, theta, td.Adam().init(theta), seeded().bit_generator.state, 0.0, 0.0)
     train = td.train_classifier if network.outputs else td.train
