@@ -28,7 +28,7 @@ TOYS = ("ring8", "grid25", "moons32", "pinwheel40", "spiral60")
 N, NOISE = 20_000, 11
 BUDGETS = (50, 20)
 SAMPLERS: dict[str, tuple[Any, int, bool]] = {  # the sampler, its evaluations for each step, whether it solves the flow
-    "adams": (td.adams, 1, True),
+    "adams_bashforth": (td.adams_bashforth, 1, True),
     "dpm_solver_2m": (td.dpm_solver_2m, 1, True),
     "ddim": (td.ddim, 1, True),
     "probability_flow, RK4": (td.probability_flow, 4, True),

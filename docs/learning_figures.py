@@ -15,6 +15,8 @@ from tinydiff import plotting
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "learning.json"
 COLOURS = dict(zip(("ring8", "grid25", "moons32", "pinwheel40", "spiral60"), plotting.CYCLE[:5], strict=True))
 NEAR = (0.1, 0.05, 0.02)
+BASE = "Adam, 3,000 steps"
+HEADLINES = ("defaults", "750 steps", BASE)
 
 Result = dict[str, Any]
 
@@ -27,6 +29,7 @@ def write(folder: Path) -> None:
     counts = {toy: len(of_toy) for toy, of_toy in by("toy", results).items()}
     ablated = max(counts, key=counts.__getitem__)
     changes = by("change", (each for each in results if each["toy"] == ablated))
+    changes = {BASE: changes.pop(BASE)} | {name: changes[name] for name in changes if name not in HEADLINES}
     for name, table in (
         ("quality", quality(by("change", results))),
         ("soon", soon(toys)),
@@ -63,7 +66,7 @@ def of(name: str, results: list[Result]) -> list[float]:
 def quality(changes: dict[str, list[Result]]) -> str:
     """KL, share of far samples, loss over its floor and seconds of the defaults and of two others, for each toy."""
     rows = []
-    for name in ("defaults", "750 steps", "Adam, 3,000 steps"):
+    for name in HEADLINES:
         for toy, results in by("toy", changes[name]).items():
             kl, error = spread(of("kl", results)), f"{mean(of('kl_standard_error', results)):.4f}"
             far = f"{100 * mean(of('far', results)):.2f} %"
@@ -89,9 +92,9 @@ def first(looks: list[list[float]], near: float) -> float:
 
 
 def ablation(changes: dict[str, list[Result]]) -> str:
-    """KL, loss over its floor and seconds of each change."""
-    rows = [[name, spread(of("kl", results)), *loss_and_seconds(results)] for name, results in changes.items()]
-    return table(["one thing changed", "KL(data ‖ model), nats", "loss over its floor", "seconds"], rows)
+    """KL and loss over its floor of each change."""
+    rows = [[name, spread(of("kl", results)), loss_and_seconds(results)[0]] for name, results in changes.items()]
+    return table(["one thing changed", "KL(data ‖ model), nats", "loss over its floor"], rows)
 
 
 def loss_and_seconds(results: list[Result]) -> list[str]:
@@ -110,7 +113,7 @@ def kl_in_time(toys: dict[str, list[Result]]) -> Figure:
     for near in NEAR:
         ax.axhline(near, color=plotting.DATA, lw=0.6, ls=":")
     ax.set(yscale="log", xscale="log", xlabel="seconds of training", ylabel="KL(data ‖ model), nats")
-    ax.set_xticks([2, 5, 10, 20, 40], ["2", "5", "10", "20", "40"])
+    ax.set_xticks([2, 5, 10, 20], ["2", "5", "10", "20"])
     ax.minorticks_off()
     ax.legend(frameon=False, fontsize=8)
     return fig
@@ -138,7 +141,7 @@ def dots(changes: dict[str, list[Result]]) -> Figure:
     for row, results in enumerate(changes.values()):
         kl = of("kl", results)
         ax.plot(kl, [row] * len(kl), "o", ms=4, alpha=0.8, color=plotting.MODEL)
-    ax.axvline(mean(of("kl", changes["defaults"])), color=plotting.DATA, lw=0.8, ls=":")
+    ax.axvline(mean(of("kl", changes[BASE])), color=plotting.DATA, lw=0.8, ls=":")
     ax.set(xscale="log", xlabel="KL(data ‖ model), nats", yticks=range(len(names)), yticklabels=names)
     ax.invert_yaxis()
     ax.tick_params(axis="y", labelsize=8)

@@ -30,13 +30,13 @@ def classifier(**settings):
     [
         (
             lambda **k: td.sample(ORACLE, 2, rng=rng(), **k),
-            {"sampler": td.adams, "steps": 50, "grid": td.grids.logistic},
+            {"sampler": td.adams_bashforth, "steps": 50, "grid": td.grids.logistic},
         ),
         (
             lambda **k: td.sample(td.Oracle(DATA, td.Discrete.linear()), 2, rng=rng(), **k),
             {"sampler": td.ddim, "steps": 50, "grid": td.grids.strided},
         ),
-        (lambda **k: td.last(td.adams(ORACLE, POINTS, [0.5, 0.45, 0.4, 0.35, 0.3], **k))[1], {"order": 4}),
+        (lambda **k: td.last(td.adams_bashforth(ORACLE, POINTS, [0.5, 0.45, 0.4, 0.35, 0.3], **k))[1], {"order": 4}),
         (lambda **k: td.log_likelihood(ORACLE, POINTS, **k), {"steps": 200}),
         (lambda **k: td.hutchinson_log_likelihood(ORACLE, POINTS, probes=2, rng=rng(), **k), {"steps": 200}),
         (lambda **k: td.kl_from_truth(ORACLE, DATA, rng=rng(), **k), {"n": 2000, "steps": 50}),

@@ -77,7 +77,7 @@ def unknown(model, x, ts, *, rng):
 SAMPLERS = {
     "ddpm": td.ddpm,
     "ddim": td.ddim,
-    "adams": td.adams,
+    "adams_bashforth": td.adams_bashforth,
     "dpm_solver_2m": td.dpm_solver_2m,
     "edm_heun": partial(td.edm_heun, churn=5.0),
     "rk4": td.probability_flow,

@@ -57,7 +57,7 @@ from tinydiff.processes import (
     same_process,
     transition,
 )
-from tinydiff.sampling.adams import adams
+from tinydiff.sampling.adams_bashforth import adams_bashforth
 from tinydiff.sampling.ddim import ddim, ddim_step
 from tinydiff.sampling.ddpm import ddpm, ddpm_step
 from tinydiff.sampling.dpm_solver import dpm_solver_2m, dpm_solver_2m_step
@@ -92,7 +92,7 @@ __all__ = [
     "SubVP",
     "TimeMLP",
     "TrainState",
-    "adams",
+    "adams_bashforth",
     "against_truth",
     "as_denoiser",
     "backend",

@@ -281,7 +281,7 @@ for t in t_fixed:
 #
 # ## The real training
 #
-# `td.train` is the same loop with this target and four helpers: times drawn where modes part (most log-SNRs around 3,
+# `td.train` is the same loop with this target and four helpers: times drawn where modes part (most log-SNRs around 2.5,
 # and no weights that make up for it: another loss, with the same minimum at each level), a rate that rises shortly and
 # then falls to 0, gradients cut to a length of at most 1, and the moving average of notebook 6, which is what we use.
 # Our run also has more and larger batches, 5.3 times the points: figures beside the ten lines compare two things at once.

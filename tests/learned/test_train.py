@@ -102,7 +102,7 @@ def test_what_is_left_out_is_the_default(same):
     """Of wide data, whose gradients are clipped, and with labels, some of which are hidden."""
     network, data = td.TimeMLP(2, 4, 1, classes=2, prediction="x0"), (9 * POINTS, np.arange(20) % 2)
     defaults = {
-        "steps": 1100, "batch": 1024, "optimizer": "muon", "lr": 0.02, "weight": "simple", "times": "logistic",
+        "steps": 1000, "batch": 1024, "optimizer": "muon", "lr": 0.02, "weight": "simple", "times": "logistic",
         "label_dropout": 0.1, "targets": "batch", "max_norm": 1.0,
     }  # fmt: skip
     named, left_out = (next(td.train(network, td.VP(), data, rng=0, **options)) for options in (defaults, {}))

@@ -24,7 +24,7 @@ IN_RATIOS = {  # these know α and σ alone, and walk x/α as if it were VE's x
     "ddim": (td.ddim, 1),
     "ddim, η = .5": (partial(td.ddim, eta=0.5), 1),
     "ddim, η = 1": (partial(td.ddim, eta=1.0), 1),
-    "adams": (td.adams, 4),
+    "adams_bashforth": (td.adams_bashforth, 4),
     "dpm_solver_2m": (td.dpm_solver_2m, 2),
     "edm_heun": (td.edm_heun, 2),
     "edm_heun, churn": (partial(td.edm_heun, churn=10.0), 2),
@@ -117,12 +117,12 @@ def test_x_over_alpha_does_not_know_the_process(name, process, rng):
     ("sampler", "process"),
     [
         (td.ddim, VP),
-        (td.adams, VP),
+        (td.adams_bashforth, VP),
         (td.dpm_solver_2m, VP),
         (td.edm_heun, VP),
         (partial(td.probability_flow, method="euler"), td.Straight()),
     ],
-    ids=["ddim", "adams", "dpm_solver_2m", "edm_heun", "euler, straight"],
+    ids=["ddim", "adams_bashforth", "dpm_solver_2m", "edm_heun", "euler, straight"],
 )
 def test_of_a_single_point_every_path_keeps_its_noise(sampler, process, rng):
     """α m + σ ε, in however few steps: where x̂_0 = m these methods, and on Straight Euler's, are exact."""

@@ -54,7 +54,7 @@ LIBRARY = {
     "ddpm, β": partial(td.ddpm, variance="beta"),
     "ddim": td.ddim,
     "ddim, η = .5": partial(td.ddim, eta=0.5),
-    "adams": td.adams,
+    "adams_bashforth": td.adams_bashforth,
     "dpm_solver_2m": td.dpm_solver_2m,
     "inpaint": partial(td.inpaint, **HALF_KNOWN),
     "inpaint, 3 times": partial(td.inpaint, **HALF_KNOWN, resamples=3),
@@ -379,7 +379,9 @@ def test_a_ddim_step_is_at_most_twenty_python_calls(process):
     assert len(calls) <= 20
 
 
-@pytest.mark.parametrize("name", ["ddpm", "ddim", "ddim, η = .5", "adams", "dpm_solver_2m", "inpaint", "edm_heun"])
+@pytest.mark.parametrize(
+    "name", ["ddpm", "ddim", "ddim, η = .5", "adams_bashforth", "dpm_solver_2m", "inpaint", "edm_heun"]
+)
 def test_a_sampler_makes_each_level_once(name):
     """α and σ are asked for once for each time of the grid, and not for each formula."""
     asked = []

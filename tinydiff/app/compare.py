@@ -46,7 +46,7 @@ ENTRIES = {
     "RK4": Entry("probability_flow", {"method": "rk4"}, 4, True),
     "RK45": Entry("probability_flow", {"method": "rk45"}, 0, True),
     "DDIM": Entry("ddim", {}, 1, True),
-    "Adams": Entry("adams", {}, 1, True),
+    "Adams": Entry("adams_bashforth", {}, 1, True),
     "DPM-Solver++(2M)": Entry("dpm_solver_2m", {}, 1, True),
     "EDM Heun": Entry("edm_heun", {}, 2, True),
     "EDM Heun, churn 40": Entry("edm_heun", {"churn": 40.0}, 2, False),

@@ -47,7 +47,7 @@ class Demo:
     """The run's directory; a demo that is there already is replaced."""
     toy: Literal["ring8", "grid25", "moons32", "pinwheel40", "spiral60", "eight_gaussians"] = "ring8"
     """The distribution, whose density is known exactly."""
-    steps: Count = 1100
+    steps: Count = 1000
     """Training steps."""
     seed: Seed = 0
     """Seed of everything random."""

@@ -21,7 +21,7 @@ from tinydiff.files import atomic, in_memory
 from tinydiff.guidance import ClassifierFreeGuidance
 from tinydiff.learned.network import NetworkDenoiser
 from tinydiff.learned.train import last
-from tinydiff.sampling.adams import adams
+from tinydiff.sampling.adams_bashforth import adams_bashforth
 from tinydiff.sampling.ddim import ddim
 from tinydiff.sampling.ddpm import ddpm
 from tinydiff.sampling.dpm_solver import dpm_solver_2m
@@ -32,7 +32,7 @@ from tinydiff.sampling.reverse_sde import euler_maruyama
 from tinydiff.sampling.sample import sample
 
 SAMPLERS: dict[str, Callable] = {
-    "adams": adams,
+    "adams_bashforth": adams_bashforth,
     "ddim": ddim,
     "ddpm": ddpm,
     "dpm_solver_2m": dpm_solver_2m,
@@ -75,9 +75,9 @@ class Draw:
     w: Strength = 0.0
     """Strength of classifier-free guidance: 0 for none; some call 1 + w the guidance scale."""
     sampler: Literal[
-        "adams", "ddim", "ddpm", "dpm_solver_2m", "edm_heun", "probability_flow", "euler_maruyama",
+        "adams_bashforth", "ddim", "ddpm", "dpm_solver_2m", "edm_heun", "probability_flow", "euler_maruyama",
         "predictor_corrector",
-    ] = "adams"  # fmt: skip
+    ] = "adams_bashforth"  # fmt: skip
     """How to get from noise to data."""
     steps: Annotated[Count | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 50)")] = None
     """Times at which the sampler asks the model, the last of them for x̂_0; the method rk45 chooses its own."""

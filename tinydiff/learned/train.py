@@ -21,7 +21,7 @@ from tinydiff.progress import watched
 
 T = TypeVar("T")
 
-STEPS = 1100
+STEPS = 1000
 """Training steps, unless told otherwise."""
 
 
@@ -138,8 +138,8 @@ def train(
         How often a label is replaced by −1, so that one network learns with and without.
     targets : {"batch", "single"}
         "single" is DDPM's, the ε and x_0 that were drawn; "batch" their means given x_t over the points of the batch:
-        the same in the mean, with far less noise, at the price of batch² numbers. The loss is then smaller than DDPM's
-        by that noise.
+        the same in the mean, with far less noise, at the price of batch² exponentials. The loss is then smaller than
+        DDPM's by that noise.
     max_norm : float
         Longer gradients are scaled down to it.
     objective : callable

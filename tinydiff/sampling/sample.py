@@ -17,7 +17,7 @@ from tinydiff.checks import as_count, as_generator
 from tinydiff.denoisers import Denoiser, check_denoiser
 from tinydiff.learned.train import last
 from tinydiff.processes import Discrete
-from tinydiff.sampling.adams import adams
+from tinydiff.sampling.adams_bashforth import adams_bashforth
 from tinydiff.sampling.ddim import ddim
 from tinydiff.sampling.walk import Times, Walk
 
@@ -25,8 +25,8 @@ Sampler = Callable[..., Iterable[tuple[float, Array]]]
 
 
 def default(model: Denoiser, x: Array, ts: Times, *, rng: Any = None) -> Walk:
-    """The sampler of `sample` unless another is given: `ddim` on a `Discrete` process, else `adams`."""
-    return (ddim if isinstance(model.process, Discrete) else adams)(model, x, ts)
+    """The sampler of `sample` unless another is given: `ddim` on a `Discrete` process, else `adams_bashforth`."""
+    return (ddim if isinstance(model.process, Discrete) else adams_bashforth)(model, x, ts)
 
 
 def sample(
@@ -44,8 +44,8 @@ def sample(
     sampler : callable
         sampler(model, x, ts, rng=rng, **options) yields (t, x) for each of the times ts: one of the library's, a
         partial of it, or a generator of your own. One that returns a denoiser, as `inpaint` does, has that answer; and
-        one that ends at t = 0 itself is not asked further. By default it is `adams`, and on a `Discrete` process
-        `ddim`.
+        one that ends at t = 0 itself is not asked further. By default it is `adams_bashforth`, and on a `Discrete`
+        process `ddim`.
     steps : int
         How many times (points in time) the walk has: steps − 1 steps of the sampler, and the answer at the last. A
         sampler of one evaluation a step asks the model so often.

@@ -47,7 +47,7 @@ def samplers(to: To) -> Entries:
     for name, model in models(to).items():
         yield f"{name} ddpm", last(td.ddpm, model, x, TS, rng=seeded())
         yield f"{name} ddim", last(td.ddim, model, x, TS, rng=seeded(), eta=0.5)
-        yield f"{name} adams", last(td.adams, model, x, TS)
+        yield f"{name} adams_bashforth", last(td.adams_bashforth, model, x, TS)
         yield f"{name} dpm_solver_2m", last(td.dpm_solver_2m, model, x, TS)
         yield f"{name} edm_heun", last(td.edm_heun, model, x, TS, rng=seeded(), churn=2.0)
         yield f"{name} euler_maruyama", last(td.euler_maruyama, model, x, TS, rng=seeded(), eta=0.7)

@@ -1,4 +1,4 @@
-"""Adams' method: order 4 at one evaluation for each step [Hochbruck & Ostermann 2010; Xue et al. 2023].
+"""Adams and Bashforth's method: order 4 at one evaluation for each step [Hochbruck & Ostermann 2010; Xue et al. 2023].
 
 As in DPM-Solver++ the flow in data prediction is solved exactly in its linear part. With λ the log-SNR,
 
@@ -29,7 +29,7 @@ NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
 """Gauss's rule of 8 points on [−1, 1], exact to rounding for a cubic times e^{λ/2} over `REACH`."""
 
 
-def adams(model: Denoiser, x: Array, ts: walk.Times, *, rng: Any = None, order: int = 4) -> walk.Walk:
+def adams_bashforth(model: Denoiser, x: Array, ts: walk.Times, *, rng: Any = None, order: int = 4) -> walk.Walk:
     """Adams' method along falling times; one evaluation for each step, and no noise.
 
     Parameters
@@ -62,7 +62,7 @@ def adams(model: Denoiser, x: Array, ts: walk.Times, *, rng: Any = None, order: 
     Examples
     --------
     >>> import tinydiff as td
-    >>> td.sample(td.Oracle(td.toys.ring8(), td.VP()), 3, sampler=td.adams, steps=20, rng=0).shape
+    >>> td.sample(td.Oracle(td.toys.ring8(), td.VP()), 3, sampler=td.adams_bashforth, steps=20, rng=0).shape
     (3, 2)
     """
     check_choice("order", order, (1, 2, 3, 4))

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad
 
 import tinydiff as td
-from tinydiff.sampling.adams import REACH, shares
+from tinydiff.sampling.adams_bashforth import REACH, shares
 
 VP, X = td.VP(), np.array([[0.3, -1.2]])
 
@@ -25,7 +25,7 @@ class Cubic(td.Denoiser):
 
 
 def walked(ts, **options):
-    return list(td.adams(Cubic(), X, ts, **options))
+    return list(td.adams_bashforth(Cubic(), X, ts, **options))
 
 
 @pytest.mark.parametrize("gaps", [[0.4, 0.4, 0.4, 0.4], [0.3, 0.5, 0.2, 1.7], [0.9, 1.1, 0.2, 1.5]], ids=str)
