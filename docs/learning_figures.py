@@ -25,7 +25,7 @@ def write(folder: Path) -> None:
     """The tables, as pieces of Markdown to include, and the figures."""
     folder.mkdir(exist_ok=True)
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
-    toys = by("toy", (each for each in results if each["change"] == "defaults"))
+    toys = by("toy", (each for each in results if each["change"] == "defaults" and each["looks"]))
     counts = {toy: len(of_toy) for toy, of_toy in by("toy", results).items()}
     ablated = max(counts, key=counts.__getitem__)
     changes = by("change", (each for each in results if each["toy"] == ablated))
@@ -54,8 +54,8 @@ def table(head: list[str], rows: Iterable[list[str]]) -> str:
 
 
 def spread(values: list[float], digits: int = 4) -> str:
-    """Mean ± standard deviation over the seeds."""
-    return f"{mean(values):.{digits}f} ± {stdev(values):.{digits}f}"
+    """Mean ± standard deviation over the seeds, where there are several."""
+    return f"{mean(values):.{digits}f}" + (f" ± {stdev(values):.{digits}f}" if len(values) > 1 else "")
 
 
 def of(name: str, results: list[Result]) -> list[float]:
@@ -67,7 +67,7 @@ def quality(changes: dict[str, list[Result]]) -> str:
     """KL, share of far samples, loss over its floor and seconds of the defaults and of two others, for each toy."""
     rows = []
     for name in HEADLINES:
-        for toy, results in by("toy", changes[name]).items():
+        for toy, results in by("toy", changes.get(name, [])).items():
             kl, error = spread(of("kl", results)), f"{mean(of('kl_standard_error', results)):.4f}"
             far = f"{100 * mean(of('far', results)):.2f} %"
             rows.append([name, f"{results[0]['steps']:,}", toy, kl, error, far, *loss_and_seconds(results)])

@@ -153,7 +153,7 @@ def test_a_generator_of_rows_draws_nothing_else():
 
 @pytest.mark.parametrize(
     "options",
-    [*({"sampler": name} for name in SAMPLERS), {"eta": 1.0, "w": 0.7}, {"sampler": "edm_heun", "churn": 20.0}],
+    [*({"sampler": name} for name in SAMPLERS), {"sampler": "ddim", "eta": 1.0, "w": 0.7}, {"sampler": "edm_heun", "churn": 20.0}],
     ids=str,
 )
 def test_samples_are_the_same_however_many_ranks_draw_them(random_model, options):
@@ -220,10 +220,10 @@ def apart(a, b):
     return max(float(np.linalg.norm(x - y) / np.linalg.norm(y)) for x, y in pairs)
 
 
-@pytest.mark.parametrize("targets", ["single", "batch"])
-def test_ranks_train_what_one_process_trains(tmp_path, capsys, train_run, targets):
+@pytest.mark.parametrize(("targets", "optimizer"), [("single", "muon"), ("batch", "adam")])
+def test_ranks_train_what_one_process_trains(tmp_path, capsys, train_run, targets, optimizer):
     """In float32 to rounding, of 7 rows divided unevenly, with labels; rank 0 alone saves, logs and shows a bar."""
-    config = replace(SMALL, targets=targets)
+    config = replace(SMALL, targets=targets, optimizer=optimizer)
     runs_of = [Run.create(tmp_path / str(rank), config) for rank in range(3)]
     thetas = among(3, lambda comm: runs_of[comm.rank].train(open_data("circles"), comm=comm).model.theta)
     assert capsys.readouterr().err.count("training:   0%") <= 1

@@ -26,13 +26,14 @@ def test_it_learns_a_gaussian(rng):
     assert excess < 0.03
 
 
-def test_a_stopped_and_resumed_run_equals_one_that_never_stopped(same, rng):
+@pytest.mark.parametrize("optimizer", ["muon", "adam"])
+def test_a_stopped_and_resumed_run_equals_one_that_never_stopped(same, rng, optimizer):
     """Bit for bit; and a whole number is the seed of a generator."""
-    unbroken = trained(3, steps=12)
+    unbroken = trained(3, steps=12, optimizer=optimizer)
     assert [state.step for state in unbroken] == list(range(1, 13))
-    resumed = trained(rng, state=unbroken[4], steps=12)
+    resumed = trained(rng, state=unbroken[4], steps=12, optimizer=optimizer)
     assert all(same(*pair) for pair in zip(resumed, unbroken[5:], strict=True))
-    assert same(trained(np.random.default_rng(3), steps=12)[-1], unbroken[-1])
+    assert same(trained(np.random.default_rng(3), steps=12, optimizer=optimizer)[-1], unbroken[-1])
 
 
 def test_the_average_forgets_the_start_and_then_decays_as_asked():
