@@ -25,7 +25,7 @@ help:  ## this list
 	touch $@
 
 # One BLAS thread: at the demo's sizes two gain a tenth, and on a busy machine they lose a factor of ten.
-demo: .venv/.installed  ## train on an exact toy, sample and measure against the truth (a minute); figures in runs/demo
+demo: .venv/.installed  ## train on an exact toy, sample and measure against the truth (a minute or two); figures in runs/demo
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tinydiff demo
 
 mnist: .venv/.installed  ## train on MNIST (9 minutes on two cores), draw digits and judge them; a run that was stopped goes on

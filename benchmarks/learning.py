@@ -118,6 +118,7 @@ CHANGES: dict[str, Change] = {
     "defaults": Change(),
     "750 steps": Change(train={"steps": 750}),
     "Adam, 3,000 steps": adam(),
+    "nothing": adam(),
     "targets: the noise that was drawn": adam(targets="single"),
     "prediction: ε": adam({"prediction": "eps"}),
     "prediction: x₀": adam({"prediction": "x0"}),
