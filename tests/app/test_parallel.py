@@ -153,7 +153,11 @@ def test_a_generator_of_rows_draws_nothing_else():
 
 @pytest.mark.parametrize(
     "options",
-    [*({"sampler": name} for name in SAMPLERS), {"sampler": "ddim", "eta": 1.0, "w": 0.7}, {"sampler": "edm_heun", "churn": 20.0}],
+    [
+        *({"sampler": name} for name in SAMPLERS),
+        {"sampler": "ddim", "eta": 1.0, "w": 0.7},
+        {"sampler": "edm_heun", "churn": 20.0},
+    ],
     ids=str,
 )
 def test_samples_are_the_same_however_many_ranks_draw_them(random_model, options):
