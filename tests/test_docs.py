@@ -6,6 +6,7 @@ of ```console, and in the README in indented lines that begin with tinydiff.
 """
 
 import contextlib
+import os
 import re
 import shlex
 from dataclasses import replace
@@ -49,6 +50,8 @@ def obey(command):
         return
     with contextlib.suppress(SystemExit):  # --help
         options = cli.parse(words[1:])
+        if isinstance(options, cli.Train) and options.config.name == "mnist" and "TINYDIFF_MNIST_DIR" not in os.environ:
+            return  # nothing is downloaded for it
         if isinstance(options, cli.Train) and not options.resume:
             data = open_data(options.config.name)
             config = replace(options.config, steps=4, batch=8, width=4, blocks=1, save_every=2)
