@@ -30,6 +30,13 @@ def test_nothing_that_goes_in_is_changed(optimizer, rng):
         np.testing.assert_array_equal(before, after)
 
 
+def test_a_gradient_that_has_no_square_in_float32_moves_a_matrix_as_any_other():
+    g = np.array([1e-25, 2e-25, 0.0, 1e-25], np.float32)
+    muon = Muon([(0, 2, 2)])
+    steps = [muon.update(each, muon.init(each))[0] for each in (g, g * np.float32(1e25))]
+    np.testing.assert_allclose(*steps, rtol=1e-4, atol=1e-6)
+
+
 def test_a_matrix_without_a_gradient_stays(rng):
     """As those of a block do whose last layer is 0, at the first step of training."""
     muon, g = Muon([(0, 2, 3)]), np.append(np.zeros(6), 1.0)

@@ -86,6 +86,7 @@ def test_what_is_no_optimizer_or_has_a_rate_already_is_refused():
     for options, message in (
         ({"optimizer": "sgd"}, "optimizer must be 'muon', 'adam' or an object with init and update; got 'sgd'"),
         ({"optimizer": 3}, "optimizer must be .* got 3"),
+        ({"optimizer": td.Adam}, "optimizer must be .* got <class"),
         ({"optimizer": td.Adam(), "lr": 0.1}, "lr=0.1 is for an optimizer by name"),
         ({"lr": 0.0}, "lr must be"),
     ):

@@ -161,7 +161,8 @@ def orthogonalized(g: Array, iterations: int = 5) -> Array:
     """
     xp = namespace(g)
     wide = g if g.shape[-2] <= g.shape[-1] else xp.matrix_transpose(g)
-    x = wide / (xp.sqrt(xp.sum(wide * wide, axis=(-2, -1), keepdims=True)) + 1e-30)
+    x = wide / (xp.max(xp.abs(wide), axis=(-2, -1), keepdims=True) + 1e-30)  # or squares would underflow
+    x = x / (xp.sqrt(xp.sum(x * x, axis=(-2, -1), keepdims=True)) + 1e-30)
     for _ in range(iterations):
         a = x @ xp.matrix_transpose(x)
         x = 3.4445 * x + (-4.7750 * a + 2.0315 * (a @ a)) @ x

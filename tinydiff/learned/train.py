@@ -225,7 +225,7 @@ def chosen_optimizer(optimizer: str | Optimizer, network: TimeMLP, lr: float | N
         return Adam(lr or Adam.lr)
     if optimizer == "muon":
         return Muon(network.matrices, lr or Muon.lr, adam=Adam((lr or Muon.lr) / 2))
-    if isinstance(optimizer, str) or not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+    if isinstance(optimizer, str | type) or not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise ValueError(f"optimizer must be 'muon', 'adam' or an object with init and update; got {optimizer!r}.")
     if lr is not None:
         raise ValueError(f"lr={lr:g} is for an optimizer by name: {optimizer!r} has its own.")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tinydiff.backend import Array
-from tinydiff.checks import check_choice
+from tinydiff.checks import as_count, check_choice
 from tinydiff.denoisers import Denoiser
 from tinydiff.sampling import walk
 from tinydiff.sampling.ddim import ddim_step
@@ -65,7 +65,7 @@ def adams_bashforth(model: Denoiser, x: Array, ts: walk.Times, *, rng: Any = Non
     >>> td.sample(td.Oracle(td.toys.ring8(), td.VP()), 3, sampler=td.adams_bashforth, steps=20, rng=0).shape
     (3, 2)
     """
-    check_choice("order", order, (1, 2, 3, 4))
+    check_choice("order", as_count("order", order), (1, 2, 3, 4))
     levels = walk.levels(model, x, ts)
     seen: list[tuple[float, Array]] = []
     yield levels[0].t, x

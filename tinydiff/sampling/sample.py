@@ -24,14 +24,14 @@ from tinydiff.sampling.walk import Times, Walk
 Sampler = Callable[..., Iterable[tuple[float, Array]]]
 
 
-def default(model: Denoiser, x: Array, ts: Times, *, rng: Any = None) -> Walk:
+def default_sampler(model: Denoiser, x: Array, ts: Times, *, rng: Any = None) -> Walk:
     """The sampler of `sample` unless another is given: `ddim` on a `Discrete` process, else `adams_bashforth`."""
     return (ddim if isinstance(model.process, Discrete) else adams_bashforth)(model, x, ts)
 
 
 def sample(
-    model: Denoiser, n: int, *, sampler: Sampler = default, steps: int = 50, grid: grids.Grid = grids.default, rng: Any,
-    **options: Any,
+    model: Denoiser, n: int, *, sampler: Sampler = default_sampler, steps: int = 50,
+    grid: grids.Grid = grids.default, rng: Any, **options: Any,
 ) -> Array:  # fmt: skip
     """Draw n points from a model: from noise, by a sampler, to data.
 
@@ -90,8 +90,8 @@ def sample(
 
 
 def trajectory(
-    model: Denoiser, n: int, *, sampler: Sampler = default, steps: int = 50, grid: grids.Grid = grids.default, rng: Any,
-    **options: Any,
+    model: Denoiser, n: int, *, sampler: Sampler = default_sampler, steps: int = 50,
+    grid: grids.Grid = grids.default, rng: Any, **options: Any,
 ) -> Walk:  # fmt: skip
     """The way of n points from noise to data; `sample` is its last x.
 
