@@ -15,7 +15,7 @@ from tinydiff import plotting
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "learning.json"
 COLOURS = dict(zip(("ring8", "grid25", "moons32", "pinwheel40", "spiral60"), plotting.CYCLE[:5], strict=True))
 NEAR = (0.1, 0.05, 0.02)
-HEADLINES = ("defaults", "750 steps", "Adam, 3,000 steps")
+HEADLINES = ("defaults", "600 steps", "Adam, 3,000 steps")
 BASE = "nothing"
 
 Result = dict[str, Any]

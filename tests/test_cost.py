@@ -102,7 +102,7 @@ def likelihood_step(model):
 
 @pytest.mark.parametrize(
     ("step", "calls", "arrays"),
-    [(training_step, 597, 93), (sampling_step, 123, 39), (stochastic_step, 166, 38), (likelihood_step, 857, 312)],
+    [(training_step, 471, 93), (sampling_step, 123, 39), (stochastic_step, 166, 38), (likelihood_step, 857, 312)],
     ids=lambda case: getattr(case, "__name__", ""),
 )
 def test_a_step_costs_no_more_than_it_did(step, calls, arrays, model):

@@ -45,7 +45,7 @@ def classifier(**settings):
         (lambda **k: DATA.entropy(rng(), **k), {"n": 100_000}),
         (lambda **k: ORACLE.floor(0.5, rng(), **k), {"n": 20_000}),
         (classifier, {"steps": 2000, "batch": 256, "optimizer": "adam", "lr": 2e-3}),
-        (lambda **k: td.cosine_decay(1.0, 10, **k)(0), {"warmup": 0}),
+        (lambda **k: td.linear_decay(1.0, 10, **k)(0), {"warmup": 0}),
         (lambda **k: td.Discrete.linear(**k).betas, {"T": 1000, "beta_1": 1e-4, "beta_T": 0.02, "rescale": True}),
         (lambda **k: td.Discrete.quadratic(**k).betas, {"T": 1000, "beta_1": 1e-4, "beta_T": 0.02, "rescale": True}),
         (lambda **k: td.Discrete.sigmoid(**k).betas, {"T": 1000, "beta_1": 1e-4, "beta_T": 0.02, "rescale": True}),

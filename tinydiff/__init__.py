@@ -42,7 +42,7 @@ from tinydiff.inverse import inpaint
 from tinydiff.learned import objective
 from tinydiff.learned.classifier import Classifier, train_classifier
 from tinydiff.learned.network import NetworkDenoiser, TimeMLP
-from tinydiff.learned.optim import Adam, Muon, clip, cosine_decay, ema_update
+from tinydiff.learned.optim import Adam, Muon, clip, ema_update, linear_decay
 from tinydiff.learned.train import TrainState, fit, last, train
 from tinydiff.processes import (
     VE,
@@ -100,7 +100,6 @@ __all__ = [
     "checkpoint",
     "class_agreement",
     "clip",
-    "cosine_decay",
     "data_parallel",
     "ddim",
     "ddim_step",
@@ -127,6 +126,7 @@ __all__ = [
     "interpolate",
     "kl_from_truth",
     "last",
+    "linear_decay",
     "load_mnist",
     "load_points",
     "log_likelihood",

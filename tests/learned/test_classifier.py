@@ -152,7 +152,7 @@ def test_theta_must_fit_the_network(theta, got):
 def test_training_comes_near_the_exact_classifier(rng):
     """E KL(p(y|x_t) ‖ p_θ(y|x_t)) < .02 nats at every noise level, where it begins at up to ln 2."""
     data, process, network = td.toys.moons32(), td.VP(), td.TimeMLP(2, 16, 2, outputs=2)
-    state = td.last(td.train_classifier(network, process, data, steps=200, batch=128, lr=1e-2, rng=0))
+    state = td.last(td.train_classifier(network, process, data, steps=300, batch=128, lr=1e-2, rng=0))
     classifier, oracle = td.Classifier(network, state.ema, process), td.Oracle(data, process)
     for log_snr in (12.0, 3.0, 0.0, -6.0):
         t = float(process.time(log_snr))

@@ -83,7 +83,7 @@ def test_times_fill_their_clock_evenly(process, rng):
     for clock, read in (
         (objective.uniform_times, lambda t: t),
         (objective.log_snr_times, process.log_snr),
-        (objective.logistic_times, lambda t: 1 / (1 + np.exp((2.5 - process.log_snr(t)) / 2.5))),
+        (objective.logistic_times, lambda t: 1 / (1 + np.exp((2.5 - process.log_snr(t)) / 2))),
     ):
         ends = np.sort(read(np.array([process.t_min, process.t_max])))
         shown = np.sort((read(clock(process, rng, n)) - ends[0]) / (ends[1] - ends[0]))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinydiff.learned.network import TimeMLP
-from tinydiff.learned.optim import BLOCK, Adam, Muon, blocks, clip, cosine_decay, ema_update
+from tinydiff.learned.optim import BLOCK, Adam, Muon, blocks, clip, ema_update, linear_decay
 
 
 def test_averages_forget_at_the_rates_b1_and_b2(rng):
@@ -49,22 +49,18 @@ def test_a_matrix_without_a_gradient_stays(rng):
 
 @pytest.mark.parametrize("network", [TimeMLP(3, 4, 2), TimeMLP(1, 5, 1, classes=2, outputs=3, norm=True)])
 def test_the_matrices_of_a_network_are_the_weights_of_its_blocks(network):
-    """Four in each block: of γ, δ, up and down, each followed by its bias; init leaves the others of them 0."""
-    w, c = network.width, 2 * len(network.frequencies)
-    assert sorted((n, m) for _, n, m in network.matrices) == sorted([(c, w), (c, w), (w, w), (w, w)] * network.blocks)
-    theta, start = np.arange(network.size), 0
-    pieces = network.split(theta)
-    for i in range(network.blocks):
-        for name, halves in ((f"modulate{i}", 2), (f"up{i}", 1), (f"down{i}", 1)):
-            for half in np.split(pieces[name], halves):
-                first, n, m = network.matrices[start]
-                np.testing.assert_array_equal(theta[first : first + n * m], half[:-m])
-                start += 1
+    """Two in each block, up and down, each followed by its bias; those of the modulations are not among them."""
+    w, pieces = network.width, network.split(np.arange(network.size))
+    names = [f"{name}{i}" for i in range(network.blocks) for name in ("up", "down")]
+    assert len(network.matrices) == len(names)
+    for (start, n, m), name in zip(network.matrices, names, strict=True):
+        assert (n, m) == (w, w)
+        np.testing.assert_array_equal(np.arange(start, start + n * m), pieces[name][:-w])
 
 
-def test_cosine_decay_rises_to_lr_falls_through_half_and_ends_at_zero():
-    rate = cosine_decay(0.4, steps=100, warmup=4)
-    assert [rate(k) for k in range(3)] == pytest.approx([0.4 / 5, 0.4 * 2 / 5, 0.4 * 3 / 5], rel=2e-3)
+def test_linear_decay_rises_to_lr_falls_through_half_and_ends_at_zero():
+    rate = linear_decay(0.4, steps=100, warmup=4)
+    assert [rate(k) for k in range(3)] == pytest.approx([0.4 * 0.2, 0.4 * 0.4 * 0.99, 0.4 * 0.6 * 0.98], rel=1e-12)
     assert rate(50) == pytest.approx(0.2, rel=1e-12)
     assert [rate(100), rate(120)] == pytest.approx([0, 0], abs=1e-15)
 

@@ -66,14 +66,14 @@ def test_the_rate_rises_over_a_fiftieth_of_the_steps_and_gradients_are_clipped()
 
 
 def test_a_name_is_an_optimizer_at_its_own_rate(same):
-    """Muon moves all but the matrices of the blocks by Adam at half its rate."""
+    """Muon moves all but the matrices of the blocks by Adam at a third of its rate."""
     network, muon = td.TimeMLP(2, 4, 2, classes=2), td.Muon
     matrices = td.TimeMLP(2, 4, 2, classes=2).matrices
     for name, lr, made in (
         ("adam", None, td.Adam(lr=4e-3)),
         ("adam", 1e-3, td.Adam(lr=1e-3)),
         ("muon", None, muon(matrices)),
-        ("muon", 0.1, muon(matrices, lr=0.1, adam=td.Adam(lr=0.05))),
+        ("muon", 0.1, muon(matrices, lr=0.1, adam=td.Adam(lr=0.1 / 3))),
     ):
         ends = [
             td.last(td.train(network, td.VP(), (POINTS, np.arange(20) % 2), steps=4, batch=16, rng=0, **options))
@@ -104,7 +104,7 @@ def test_what_is_left_out_is_the_default(same):
     """Of wide data, whose gradients are clipped, and with labels, some of which are hidden."""
     network, data = td.TimeMLP(2, 4, 1, classes=2, prediction="x0"), (9 * POINTS, np.arange(20) % 2)
     defaults = {
-        "steps": 1000, "batch": 1024, "optimizer": "muon", "lr": 0.02, "weight": "simple", "times": "logistic",
+        "steps": 1050, "batch": 1024, "optimizer": "muon", "lr": 0.02, "weight": "simple", "times": "logistic",
         "label_dropout": 0.1, "targets": "batch", "max_norm": 1.0,
     }  # fmt: skip
     named, left_out = (next(td.train(network, td.VP(), data, rng=0, **options)) for options in (defaults, {}))

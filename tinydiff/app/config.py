@@ -56,7 +56,7 @@ class Config:
     """Residual blocks of the network."""
     norm: bool = False
     """Normalise the features in each block."""
-    steps: Count = 1000
+    steps: Count = 1050
     """Training steps, over which the learning rate falls to 0."""
     batch: Count = 1024
     """Points in a step."""

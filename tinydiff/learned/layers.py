@@ -31,7 +31,7 @@ def linear(theta: Array, x: Array) -> tuple[Array, Pullback]:
     def pullback(dy: Array, grad: Array | None = None, dx: bool = True) -> Array | None:
         if grad is not None:
             matmul(x.T, dy, out=matrix(grad[: n * m], n, m))
-            grad[n * m :] = xp.sum(dy, axis=0)
+            grad[n * m :] = xp.ones_like(dy[:, 0]) @ dy  # faster than a sum along columns
         return dy @ matrix(theta[: n * m], n, m).T if dx else None
 
     return y, pullback

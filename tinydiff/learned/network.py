@@ -108,14 +108,12 @@ class TimeMLP:
 
     @property
     def matrices(self) -> list[tuple[int, int, int]]:
-        """(start, n, m) of each matrix W (n, m) in the blocks: where it begins in θ, and its shape."""
+        """(start, n, m) of each matrix W (n, m) that h meets in the blocks: where it begins in θ, and its shape."""
         found, start = [], 0
-        for name, (rows, m) in self.shapes.items():
-            halves = 2 if name.startswith("modulate") else 1
-            n = rows // halves  # with the bias
-            if name.startswith(("modulate", "up", "down")):
-                found += [(start + half * n * m, n - 1, m) for half in range(halves)]
-            start += rows * m
+        for name, (n, m) in self.shapes.items():
+            if name.startswith(("up", "down")):
+                found.append((start, n - 1, m))
+            start += n * m
         return found
 
     def split(self, theta: Array) -> dict[str, Array]:

@@ -41,7 +41,7 @@ def log_snr_times(process: Process, rng: Generator, n: int) -> np.ndarray:
     return np.clip(process.time(noisy + (clean - noisy) * strata(rng, n)), process.t_min, process.t_max)
 
 
-def logistic_times(process: Process, rng: Generator, n: int, mean: float = 2.5, scale: float = 2.5) -> np.ndarray:
+def logistic_times(process: Process, rng: Generator, n: int, mean: float = 2.5, scale: float = 2.0) -> np.ndarray:
     """n times whose log-SNR is logistic, cut off at the ends: most of them where modes part, some everywhere."""
     ends = np.array(grids.log_snr_ends(process))
     low, high = 1 / (1 + np.exp((mean - ends) / scale))  # the distribution function at both ends

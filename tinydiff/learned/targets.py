@@ -22,21 +22,30 @@ def batch_means(now: Level, x0: Array, eps: Array, labels: Array | None = None) 
     choose one of all with the odds w_j leaves p(x_0|x_t) as it is [iterated SIR: Andrieu et al. 2018]; this is the mean
     over that choice. A row with a label looks at those of its label alone, −1 at all.
 
-    The exponents are differences of numbers up to SNR ‖x_0‖², so they are computed in float64 and then cast.
+    The exponents are differences of numbers up to SNR ‖x_0‖², so they are computed in float64, less that of the row's
+    own point, and then cast.
     """
     xp, now = namespace(x0), now.for_each(x0)
     points, noise = xp.astype(x0, xp.float64), xp.astype(eps, xp.float64)
     snr, root = (scaling_rows(now.host.snr**power, points) for power in (1.0, 0.5))
-    squares = xp.concat([points, xp.sum(points * points, axis=1, keepdims=True)], axis=1)  # (B, D + 1)
-    asked = xp.concat([snr * points + root * noise, -0.5 * snr], axis=1)
+
+    def dot(a: Array, b: Array) -> Array:
+        return xp.sum(a * b, axis=1, keepdims=True)
+
+    seen = snr * points + root * noise  # SNR x_t/α
+    terms = xp.concat([points, dot(points, points), xp.ones_like(snr)], axis=1)  # (B, D + 2)
+    asked = xp.concat([seen, -0.5 * snr, 0.5 * snr * dot(points, points) - dot(seen, points)], axis=1)
+    counted = xp.concat([x0, xp.ones_like(x0[:, :1])], axis=1)  # each point, and a 1 for the sum of the weights
     labels = None if labels is None else to_numpy(labels)[:, None]
 
     def mean_of(rows: slice) -> Array:
-        logits = asked[rows, :] @ squares.T  # (rows, B), up to a term of a row
+        logits = cast(asked[rows, :] @ terms.T, x0)  # (rows, B)
         if labels is not None:
-            logits += cast(np.where((labels[rows] == labels.T) | (labels[rows] == -1), 0.0, -np.inf), points)
-        likely = xp.exp(cast(logits - xp.max(logits, axis=1, keepdims=True), x0))
-        return likely @ x0 / xp.sum(likely, axis=1, keepdims=True)
+            logits += cast(np.where((labels[rows] == labels.T) | (labels[rows] == -1), 0.0, -np.inf), x0)
+        logits -= xp.max(logits, axis=1, keepdims=True)
+        likely = xp.exp(logits)
+        sums = likely @ counted
+        return sums[:, :-1] / sums[:, -1:]
 
     mean = by_rows(mean_of, x0.shape[0], ROWS if on_host(x0) else x0.shape[0])
     return mean, eps + (now.alpha / now.sigma) * (x0 - mean)

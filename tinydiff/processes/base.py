@@ -256,7 +256,8 @@ class Level:
 
     def for_each(self, x: Array) -> Level:
         """The level in columns, a number for each row of x (B, ...), as training needs it, also at one time for all."""
-        return self.process.at(np.broadcast_to(self.t, x.shape[:1]), like=x)
+        now = self if np.ndim(self.t) else self.process.at(np.broadcast_to(self.t, x.shape[:1]))
+        return now._of(self.process, x)
 
     def __getitem__(self, rows: Any) -> Level:
         """The level of some rows; a level at one time is that of any rows."""
@@ -265,7 +266,7 @@ class Level:
         like = None if self.like is None else self.like[rows, ...]
         return Level(self.process, self.t[rows], self.alpha[rows, ...], self.sigma[rows, ...], like)
 
-    @property
+    @cached_property
     def host(self) -> Level:
         """The same level in numbers of the host, a float or float64 (B,), whatever the columns' library and dtype."""
         return self if self.like is None else self.process.at(self.t)
@@ -287,8 +288,8 @@ class Level:
             return self
         if like.shape[0] != len(self.t):
             raise ValueError(f"t must be a number, or one for each of {like.shape[0]} rows; got {len(self.t)} times.")
-        alpha, sigma = (scaling_rows(c, like) for c in checks.coefficients(process, self.t)[1:])
-        return Level(self.process, self.t, alpha, sigma, like)
+        host = self.host
+        return Level(self.process, self.t, scaling_rows(host.alpha, like), scaling_rows(host.sigma, like), like)
 
 
 def transition(now: Level, then: Level) -> tuple[Any, Any]:
