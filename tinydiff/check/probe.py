@@ -55,7 +55,8 @@ class Probe:
 
     def __init__(self, function: Callable, outputs: list[str]):
         self.function, self.outputs = function, outputs
-        self.calls: list[tuple] = []  # since the last judgement
+        self.calls: list[tuple] = []  # those that the present comparison rests on
+        self.begun = False  # a new comparison, whose first call starts the list anew
         self.complaints: set[str] = set()  # of NumPy, in the last call
         self.count, self.since = 0, 0.0  # calls so far; when the present one began, or 0
         self.stopped = False  # because it took too long
@@ -63,8 +64,19 @@ class Probe:
 
     def __call__(self, *args: Any) -> Any:
         """Its answer to copies of these arguments: one array, or a tuple of one for each output."""
-        self.calls.append(args)
+        self.note(args)
         return self.answer([np.copy(a) if isinstance(a, np.ndarray) else a for a in args])
+
+    def begin(self) -> None:
+        """Begin a new comparison; where it makes no calls of its own, it rests on those before."""
+        self.begun = True
+
+    def note(self, args: tuple) -> None:
+        """Keep the arguments of a call."""
+        if self.begun:
+            self.calls.clear()
+        self.begun = False
+        self.calls.append(args)
 
     def answer(self, args: list) -> Any:
         """Its answer to these very arguments."""

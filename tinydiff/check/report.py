@@ -1,7 +1,9 @@
 """What a check has found, as an object, as text and as HTML."""
 
 import re
+import sys
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -77,6 +79,9 @@ class Report:
         lines += [f"    yours     {show(self.yours)}", f"    expected  {show(self.expected)}", ""]
         return "\n".join(lines + [wrapped(line) for line in [*self.hint.splitlines(), self.more]])
 
+    def __str__(self) -> str:
+        return spelled(repr(self), getattr(sys.stdout, "encoding", None) or "utf-8")
+
     @property
     def more(self) -> str:
         """Where to read on."""
@@ -100,6 +105,27 @@ class Report:
         texts = "".join(f"<p>{marked(text)}</p>" for text in [*self.hint.splitlines(), self.more])
         title = f"<b>{mark} {escape(self.name)}</b> breaks a law: {escape(self.law or '')}"
         return f'<div style="{box}">{title}{case}{what}<table style="color: inherit">{table}</table>{texts}</div>'
+
+
+SPELLED = {
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "eps", "η": "eta", "θ": "theta", "λ": "lambda",
+    "μ": "mu", "ν": "nu", "π": "pi", "σ": "sigma", "τ": "tau", "φ": "phi", "ω": "omega", "Σ": "sum ", "∏": "prod ",
+    "√": "sqrt ", "∂": "d", "∇": "grad ", "∫": "integral ", "−": "-", "–": "-", "±": "+-", "·": "*", "≤": "<=",
+    "≥": ">=", "≈": "~", "∝": "~", "→": "->", "←": "<-", "‖": "||", "⟨": "<", "⟩": ">", "∞": "inf", "½": "1/2",
+    "²": "^2", "³": "^3", "ᵀ": "^T", "ᶜ": "^c", "ᵏ": "^k", "₀": "_0", "₁": "_1", "₂": "_2", "′": "'", "…": "...",
+    "“": '"', "”": '"', "§": "section ", "ø": "o", "\u0302": "_hat", "\u0303": "_tilde", "\u0304": "_bar",
+    "\u0307": "_dot",
+}  # fmt: skip
+
+
+def spelled(text: str, encoding: str) -> str:
+    """The text as it is, or spelled in the letters of a terminal that does not have its own, as those of Windows."""
+    try:
+        text.encode(encoding)
+        return text
+    except UnicodeEncodeError:
+        plain = "".join(SPELLED.get(letter, letter) for letter in unicodedata.normalize("NFD", text))
+        return plain.encode(encoding, "replace").decode(encoding)
 
 
 def marked(text: str) -> str:
