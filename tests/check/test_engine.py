@@ -195,9 +195,7 @@ class Mute(Exception):
 RNG = np.random.default_rng(0)
 NUMBERS, SIGNATURE = "answers with numbers", "the arguments"
 FAULTS = {
-    "None": (lambda *a: None, {"law": NUMBERS, "yours": "None", "hint": "`return`"}),
-    "a stub that raises": (raises(NotImplementedError()), {"yours": "NotImplementedError", "hint": "stub"}),
-    "a stub of dots": (lambda x0, t, eps, betas: ..., {"yours": "...", "hint": "stub"}),
+    "None": (lambda x0, *a: print(end=""), {"law": NUMBERS, "yours": "None", "hint": "`return`"}),
     "an exception": (
         one_too_far,
         {
@@ -243,6 +241,33 @@ FAULTS = {
 def test_a_fault_is_reported_in_words_that_help(fault):
     function, says = FAULTS[fault]
     breaks(function, **says)
+
+
+def dots(x0, t, eps, betas):
+    """To be written."""
+
+
+def passes(x0, t, eps, betas):
+    pass
+
+
+def ends(x0, t, eps, betas):
+    return ...
+
+
+@pytest.mark.parametrize(
+    "stub", [dots, passes, ends, raises(NotImplementedError()), raises(NotImplementedError("yet"))]
+)
+@pytest.mark.parametrize("name", ["q_sample", "posterior"])
+def test_what_is_not_begun_is_not_wrong_yet(stub, name):
+    with pytest.raises(LawBroken):
+        check(stub, name, raises=True)
+    report = check(stub, name)
+    assert (report.passed, report.written, report.law, report.case) == (False, False, None, None)
+    assert repr(report) == f"{name}: not yet. Write its body, then check again."
+    assert "not yet" in (html := report._repr_html_())
+    assert "law" not in html
+    assert check(lambda x0, *a: print(end=""), name).written
 
 
 def test_a_long_exception_is_cut():
@@ -439,7 +464,7 @@ def test_a_failing_report_in_html_shows_code_as_code_and_escapes_what_the_functi
     html = check(raises(ValueError("<script>")), "q_sample")._repr_html_()
     assert "&lt;script&gt;" in html
     assert "<script>" not in html
-    assert "<code>return</code>" in check(lambda x0, t, eps, betas: None, "q_sample")._repr_html_()
+    assert "<code>return</code>" in check(lambda x0, t, eps, betas: print(end=""), "q_sample")._repr_html_()
 
 
 # ---- the deep level

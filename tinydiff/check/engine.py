@@ -12,7 +12,7 @@ import numpy as np
 
 from tinydiff.check.domains import at_random, combinations, drawn, each_alone
 from tinydiff.check.form import PURE, in_tuple
-from tinydiff.check.probe import Broken, Probe, in_time
+from tinydiff.check.probe import STUB, Broken, Probe, in_time
 from tinydiff.check.report import Between, Report, call
 from tinydiff.check.spec import SIGNATURE, SPECS, Law, Spec
 
@@ -192,6 +192,8 @@ def _report(fn: Callable, spec: Spec, level: str) -> Report:
     about: dict[str, Any] = {"name": spec.name, "source": spec.source, "held": tuple(held), "calls": probe.count}
     if broken is None:
         return Report(True, hint="".join(hints), **about)
+    if broken.sentence == STUB:
+        return Report(False, hint=STUB, written=False, **about)
     case = "\n".join(dict.fromkeys(call(spec.name, spec.names, args) for args in probe.calls)) or None
     hint = "\n".join([broken.sentence, *hints]).strip()
     return Report(False, broken.law, case, broken.yours, broken.expected, hint, what=broken.what, **about)

@@ -40,6 +40,8 @@ class Report:
         The paper and the equation that the function comes from.
     calls : int
         How often the function was called.
+    written : bool
+        False for a function without a body, such as an exercise that is not begun: it breaks no law yet.
 
     Examples
     --------
@@ -62,6 +64,7 @@ class Report:
     held: tuple[str, ...] = field(default=(), kw_only=True)
     source: str = field(default="", kw_only=True)
     calls: int = field(default=0, kw_only=True)
+    written: bool = field(default=True, kw_only=True)
 
     def __bool__(self) -> bool:
         return self.passed
@@ -73,6 +76,8 @@ class Report:
                 + "\n" * bool(self.hint)
                 + self.hint
             )
+        if not self.written:
+            return f"{self.name}: not yet. {self.hint}"
         lines = [wrapped(f"{self.name} breaks a law: {self.law}"), ""]
         lines += [f"    {line}" for line in (self.case or "").splitlines()]
         lines += [f"    {self.what}:"] if self.what else []
@@ -95,6 +100,9 @@ class Report:
             title = f"<b>{mark} {escape(self.name)}</b> obeys its {len(self.held)} laws ({self.calls} calls)"
             note = f"<p>{marked(self.hint)}</p>" if self.hint else ""
             return f'<details style="{box}"><summary>{title}</summary><ul>{laws}</ul></details>{note}'
+        if not self.written:
+            box = "border-left: 4px solid #8a8a8a; padding: .4em 1em"
+            return f'<div style="{box}">○ <b>{escape(self.name)}</b>: not yet. {marked(self.hint)}</div>'
         table = "".join(
             f'<tr><td style="text-align: left">{name}</td>'
             f'<td style="text-align: left"><code>{escape(show(value))}</code></td></tr>'
