@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from right import ANSWERS
 
-from tinydiff.check import LawBroken, Report, check, domains, engine, probe, spec
+from tinydiff.check import LawBroken, Report, check, domains, engine, probe, spec, specs
+from tinydiff.check.report import spelled
 
 RIGHT = {name: answers[0] for name, answers in ANSWERS.items()}
 
@@ -79,6 +80,59 @@ def test_a_number_that_no_known_mistake_gives_gets_no_hint():
     assert breaks(lambda x0, t, eps, betas: 3.7 * x0).hint == ""
 
 
+def test_who_agrees_with_a_mistake_in_the_smallest_case_alone_is_not_told_of_it():
+    """At β = ½ √β_t, √(1 − β_t) and √ᾱ_1 are the same number."""
+    named = breaks(q_sample).hint
+    for other in (
+        lambda x0, t, eps, betas: np.sqrt(betas[t - 1]) * x0 + np.sqrt(1 - betas[t - 1]) * eps,
+        lambda x0, t, eps, betas: q_sample(x0, t, eps, betas) if t == 2 else q_sample(x0, 1, eps, betas),
+    ):
+        assert named not in breaks(other).hint
+
+
+def test_two_answers_agree_where_they_have_as_many_numbers():
+    assert not engine.agree(np.array([0.6]), np.zeros(0))
+    assert not engine.agree(np.array([0.6, 0.6]), np.zeros((0, 2)))
+    assert engine.agree(np.array([[0.6]]), 0.6)
+
+
+def of(name, change):
+    """The right function, with a change of its answer."""
+    return lambda *args: change(RIGHT[name](*args))
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "says"),
+    [
+        ("posterior", of("posterior", lambda out: out[::-1]), "the answers are returned in the order (mean, variance)"),
+        ("adam_step", of("adam_step", lambda out: (out[0], out[2], out[1])), "in the order (theta, mu, nu)"),
+        ("snr", of("snr", lambda out: out**0.5), "ratio is squared"),
+        ("posterior", of("posterior", lambda out: (out[0], out[1] ** 0.5)), "variance is squared"),
+        ("alpha_bar", of("alpha_bar", np.square), "alpha_bar is replaced by its square root"),
+        ("tweedie", of("tweedie", np.negative), "x0_hat changes its sign"),
+        ("tweedie", of("tweedie", lambda out: 2 * out), "x0_hat is halved"),
+        ("normal_kl", of("normal_kl", lambda out: out / 2), "nats is doubled"),
+        ("eps_from_x0", lambda x, t, x0, betas: RIGHT["eps_from_x0"](x0, t, x, betas), "x_t and x0 are exchanged"),
+        ("q_sample", lambda x, t, e, betas: RIGHT["q_sample"](x, t, e, np.r_[betas[1:], 0.1]), None),
+        ("snr", lambda t, betas: RIGHT["snr"](t + 1, betas), "t is replaced by t − 1"),
+    ],
+)
+def test_the_one_change_that_makes_a_function_right_is_named(name, function, says):
+    hint = breaks(function, name).hint
+    assert ("All laws hold once " in hint and f"{says}." in hint) if says else "once" not in hint
+
+
+@pytest.mark.parametrize("name", ["euler_step", "heun_step"])
+def test_who_changes_what_a_function_gave_back_is_told_that_it_may_be_an_argument(name):
+    def in_place(f, x, t, s):
+        k = f(x, t)
+        k *= 1.0
+        k += 1.0
+        return k
+
+    assert "`k += …`" in breaks(in_place, name, law="leaves its arguments").hint
+
+
 # ---- finding the specification
 
 
@@ -141,9 +195,7 @@ class Mute(Exception):
 RNG = np.random.default_rng(0)
 NUMBERS, SIGNATURE = "answers with numbers", "the arguments"
 FAULTS = {
-    "None": (lambda *a: None, {"law": NUMBERS, "yours": "None", "hint": "`return`"}),
-    "a stub that raises": (raises(NotImplementedError()), {"yours": "NotImplementedError", "hint": "stub"}),
-    "a stub of dots": (lambda x0, t, eps, betas: ..., {"yours": "...", "hint": "stub"}),
+    "None": (lambda x0, *a: print(end=""), {"law": NUMBERS, "yours": "None", "hint": "`return`"}),
     "an exception": (
         one_too_far,
         {
@@ -191,6 +243,33 @@ def test_a_fault_is_reported_in_words_that_help(fault):
     breaks(function, **says)
 
 
+def dots(x0, t, eps, betas):
+    """To be written."""
+
+
+def passes(x0, t, eps, betas):
+    pass
+
+
+def ends(x0, t, eps, betas):
+    return ...
+
+
+@pytest.mark.parametrize(
+    "stub", [dots, passes, ends, raises(NotImplementedError()), raises(NotImplementedError("yet"))]
+)
+@pytest.mark.parametrize("name", ["q_sample", "posterior"])
+def test_what_is_not_begun_is_not_wrong_yet(stub, name):
+    with pytest.raises(LawBroken):
+        check(stub, name, raises=True)
+    report = check(stub, name)
+    assert (report.passed, report.written, report.law, report.case) == (False, False, None, None)
+    assert repr(report) == f"{name}: not yet. Write its body, then check again."
+    assert "not yet" in (html := report._repr_html_())
+    assert "law" not in html
+    assert check(lambda x0, *a: print(end=""), name).written
+
+
 def test_a_long_exception_is_cut():
     assert len(breaks(raises(ValueError("x" * 10_000))).yours) == 300
 
@@ -210,6 +289,11 @@ def reuses_its_buffer(x0, t, eps, betas, buffers={}):  # noqa: B006 - kept betwe
     return buffer
 
 
+def variance_0_as_a_whole_number(x_t, x0, t, betas):
+    mean, variance = RIGHT["posterior"](x_t, x0, t, betas)
+    return mean, np.zeros((1, 1), int) if t == 1 else np.full((1, 1), variance)
+
+
 @pytest.mark.parametrize(
     ("name", "function"),
     [
@@ -217,8 +301,10 @@ def reuses_its_buffer(x0, t, eps, betas, buffers={}):  # noqa: B006 - kept betwe
         ("q_sample", lambda *args: RIGHT["q_sample"](*args)),
         ("q_sample", reuses_its_buffer),
         ("cosine_alpha_bar", lambda t, T, s: RIGHT["cosine_alpha_bar"](t, T, s)),
+        ("cosine_alpha_bar", lambda t, T, s=None: RIGHT["cosine_alpha_bar"](t, T, 0.008 if s is None else s)),
+        ("posterior", variance_0_as_a_whole_number),
     ],
-    ids=["other names and defaults", "any arguments", "an array used again", "no default"],
+    ids=["other names and defaults", "any arguments", "an array used again", "no default", "None", "a whole 0"],
 )
 def test_what_is_right_in_another_form_passes(name, function):
     assert check(function, name)
@@ -357,11 +443,28 @@ def test_a_failing_report_in_words_which_raises_for_graders():
     assert lines[-1] == "More: spec('q_sample'); Ho et al. 2020, DDPM, eq. 4 and Alg. 1."
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1"])
+def test_a_report_is_spelled_where_the_terminal_lacks_its_letters(encoding):
+    """With no letter that is not in the table, in any law or mistake of any specification."""
+    assert "Consistent with alpha_t = 1 - beta_t in place of alpha_bar_t" in spelled(repr(check(q_sample)), encoding)
+    for name in specs():
+        texts = [repr(spec(name)), *(mistake.words for mistake in spec(name).mistakes)]
+        assert "?" not in "".join(spelled(text.replace("?", ""), "ascii") for text in texts)
+    assert spelled("ᾱ", "utf-8") == "ᾱ"
+
+
+def test_printing_a_report_ends_well_in_any_terminal():
+    code = "from tinydiff.check import check; print(check(lambda t, betas: 0.5, 'snr'))"
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=os.environ | paths, check=True)
+    assert done.stdout.decode("cp1252").startswith("snr breaks a law: ")
+
+
 def test_a_failing_report_in_html_shows_code_as_code_and_escapes_what_the_function_said():
     html = check(raises(ValueError("<script>")), "q_sample")._repr_html_()
     assert "&lt;script&gt;" in html
     assert "<script>" not in html
-    assert "<code>return</code>" in check(lambda x0, t, eps, betas: None, "q_sample")._repr_html_()
+    assert "<code>return</code>" in check(lambda x0, t, eps, betas: print(end=""), "q_sample")._repr_html_()
 
 
 # ---- the deep level

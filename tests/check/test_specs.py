@@ -28,6 +28,30 @@ def test_a_mistake_is_caught_and_named(name, mistake):
     assert f"onsistent with {mistake.words}" in report.hint or f"or with {mistake.words}" in report.hint
 
 
+def answer(name, function, call):
+    """What a pasted call gives, or None where it raises."""
+    try:
+        with np.errstate(all="ignore"):
+            return in_tuple(eval(call, {"np": np, name: function}))
+    except Exception:
+        return None
+
+
+@every_spec
+def test_of_the_calls_that_are_shown_one_answers_wrongly(name):
+    """Who pastes them sees the mistake."""
+    right = ANSWERS[name][0]
+    for mistake in spec(name).mistakes:
+        seen = False
+        for call in check(mistake.function, name).case.splitlines():
+            mine, theirs = (answer(name, function, call) for function in (mistake.function, right))
+            both = mine is not None and theirs is not None and len(mine) == len(theirs)
+            seen |= not both or not all(
+                np.shape(a) == np.shape(b) and engine.agree(a, b) for a, b in zip(mine, theirs, strict=True)
+            )
+        assert seen, mistake.words
+
+
 @pytest.mark.parametrize("examples", [5, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("name", "i"), RIGHT)
 def test_what_is_right_passes(name, i, examples, monkeypatch):

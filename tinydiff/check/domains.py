@@ -14,13 +14,17 @@ import numpy as np
 
 
 class Domain(NamedTuple):
-    """Joint values of the arguments `names`, tuples in order of size; drawn() is a Hypothesis strategy of more."""
+    """Joint values of the arguments `names`, tuples in order of size; drawn() is a Hypothesis strategy of more.
+
+    random(rng) draws values without symmetry, in which no two formulas agree by chance; without it, one of the others.
+    """
 
     names: tuple[str, ...]
     small: Sequence[tuple]
     drawn: Callable[[], Any]
     batches: Sequence[tuple] = ()  # of several rows, to compare with each row alone
     elementwise: bool = False  # each number of a batch has the answer that it has alone
+    random: Callable[[np.random.Generator], tuple] | None = None
 
     def project(self, names: Sequence[str]) -> list[dict[str, Any]]:
         """The small values of those of its arguments that are in `names`, each once."""
@@ -100,6 +104,21 @@ def drawn(domains: Sequence[Domain], names: Sequence[str]) -> Any:
     return st.tuples(*[domain.drawn() for domain in parts]).map(named)
 
 
+def at_random(domains: Sequence[Domain], rng: np.random.Generator) -> dict[str, Any]:
+    """A random value of every argument."""
+    case: dict[str, Any] = {}
+    for domain in domains:
+        listed = [*domain.small, *domain.batches]
+        values = domain.random(rng) if domain.random else listed[rng.integers(len(listed))]
+        case |= zip(domain.names, values, strict=True)
+    return case
+
+
+def normals(rng: np.random.Generator, count: int) -> tuple[np.ndarray, ...]:
+    """Normal arrays of one random shape, of up to three rows and columns."""
+    return tuple(rng.standard_normal((count, *rng.integers(1, 4, 2))))
+
+
 # ---- points
 
 
@@ -128,7 +147,9 @@ def points(*names: str) -> Domain:
 
     choices = [[np.array([[float(value)]]) for value in VALUES.get(name, (0, 1, -2))] for name in names]
     batch = tuple(np.roll(BATCH, k, axis=1) * (-1) ** k for k in range(len(names)))
-    return Domain(names, list(by_rank(choices)), draw, [batch], elementwise=True)
+    return Domain(
+        names, list(by_rank(choices)), draw, [batch], elementwise=True, random=lambda rng: normals(rng, len(names))
+    )
 
 
 # ---- chains: β_t = betas[t − 1], t from 1 to T
@@ -151,6 +172,11 @@ def betas_drawn(least: int) -> Any:
     return st.lists(values, min_size=least, max_size=8).map(np.array)
 
 
+def random_betas(rng: np.random.Generator, least: int = 1) -> np.ndarray:
+    """From `least` to 6 values of β, all different."""
+    return rng.uniform(0.02, 0.6, rng.integers(least, 7))
+
+
 def steps(least: int = 1) -> Domain:
     """A time t from `least` to T and a chain of T steps."""
 
@@ -160,7 +186,12 @@ def steps(least: int = 1) -> Domain:
         return betas_drawn(least).flatmap(lambda b: st.tuples(st.integers(least, len(b)), st.just(b)))
 
     small = [(t, np.array(b)) for b in CHAINS for t in range(least, len(b) + 1)]
-    return Domain(("t", "betas"), [*small, (least, LONG), (200, LONG)], draw)
+
+    def random(rng: np.random.Generator) -> tuple:
+        betas = random_betas(rng, least)
+        return int(rng.integers(least, len(betas) + 1)), betas
+
+    return Domain(("t", "betas"), [*small, (least, LONG), (200, LONG)], draw, random=random)
 
 
 def strides() -> Domain:
@@ -173,7 +204,13 @@ def strides() -> Domain:
         return pairs.flatmap(lambda p: st.tuples(st.just(p[0]), st.integers(0, p[0] - 1), st.just(p[1])))
 
     small = [(t, s, np.array(b)) for b in CHAINS for t in range(1, len(b) + 1) for s in range(t - 1, -1, -1)]
-    return Domain(("t", "s", "betas"), [*small, (1, 0, LONG), (200, 100, LONG)], draw)
+
+    def random(rng: np.random.Generator) -> tuple:
+        betas = random_betas(rng)
+        t = int(rng.integers(1, len(betas) + 1))
+        return t, int(rng.integers(t)), betas
+
+    return Domain(("t", "s", "betas"), [*small, (1, 0, LONG), (200, 100, LONG)], draw, random=random)
 
 
 def chains() -> Domain:
@@ -184,7 +221,9 @@ def chains() -> Domain:
 
         return st.tuples(betas_drawn(1))
 
-    return Domain(("betas",), [*((np.array(b),) for b in CHAINS), (LONG,)], draw)
+    return Domain(
+        ("betas",), [*((np.array(b),) for b in CHAINS), (LONG,)], draw, random=lambda rng: (random_betas(rng),)
+    )
 
 
 # ---- the rest
@@ -198,7 +237,7 @@ def numbers(name: str, *values: float, least: float, most: float) -> Domain:
 
         return st.tuples(st.sampled_from(values) | st.floats(least, most))
 
-    return Domain((name,), [(value,) for value in values], draw)
+    return Domain((name,), [(value,) for value in values], draw, random=lambda rng: (float(rng.uniform(least, most)),))
 
 
 def choice(names: Sequence[str], *values: tuple, batches: Sequence[tuple] = ()) -> Domain:

@@ -66,18 +66,21 @@ def laws_of_form(returns: Mapping[str, Shapes], domains: Sequence[Domain]) -> It
 
     def precision(f: Probe, /, **args: Any) -> Iterator[tuple]:
         for name, out in zip(returns, in_tuple(f(*args.values())), strict=True):
-            if (out.ndim and out.dtype.kind != "f") or (out.dtype.kind == "f" and out.dtype.itemsize < 8):
+            whole = out.dtype.kind != "f" and out.ndim and np.any(out)  # a 0 loses nothing
+            if whole or (out.dtype.kind == "f" and out.dtype.itemsize < 8):
                 fix = "Numbers were rounded on the way." if out.dtype.kind == "f" else "Fractions are cut off in it."
                 raise Broken(f"{name} of dtype {out.dtype}", "float64, as the arguments", fix)
         yield from ()
 
     def unchanged(f: Probe, /, **args: Any) -> Iterator[tuple]:
         mine = [np.copy(a) if isinstance(a, np.ndarray) else a for a in args.values()]
-        f.calls.append(tuple(args.values()))
+        f.note(tuple(args.values()))
         f.answer(mine)
         for (name, before), after in zip(args.items(), mine, strict=True):
             if isinstance(before, np.ndarray) and not np.array_equal(before, after):
                 fix = f"`{name} = {name} + …` makes a new array; `{name} += …` and `{name}[…] = …` change the caller's."
+                if any(map(callable, mine)):
+                    fix += f" So does `k += …` where k is what a function gave back: it may be {name} itself."
                 raise Broken(after, before, fix, what=f"{name} after the call")
         yield from ()
 
@@ -116,14 +119,15 @@ def rows(domains: Sequence[Domain]) -> Test:
         size = max(len(np.atleast_1d(args[name])) for name in batched)
         if size == 1:
             return
-        together = in_tuple(f(*args.values()))
         for i in range(size):
+            together = in_tuple(f(*args.values()))
             row = {n: a[i : i + 1] if n in batched else a for n, a in args.items()}
             for one, all_ in zip(in_tuple(f(*row.values())), together, strict=True):
                 if len(np.atleast_1d(all_)) == size:
                     yield all_[i], np.atleast_1d(one)[0], f"row {i} of the batch, and the same row alone"
         if elementwise and together[0].ndim == 2:
             for j in range(together[0].shape[1]):
+                together = in_tuple(f(*args.values()))
                 column = {n: a[:, j : j + 1] if n in batched else a for n, a in args.items()}
                 alone = in_tuple(f(*column.values()))[0]
                 yield together[0][:, j], alone[:, 0], f"column {j} of the batch, and the same column alone"

@@ -6,6 +6,7 @@ is given up when one call takes longer than LIMIT seconds.
 
 import contextlib
 import ctypes
+import dis
 import io
 import threading
 import time
@@ -47,7 +48,8 @@ class Sink(io.StringIO):
 ANSWERS = "it answers with numbers"
 FAST = "it is quick enough to be checked"
 NESTED = "Call check below the function, not in it: at the left margin."
-STUB = "The function is still a stub: write its body, then check again."
+STUB = "Write its body, then check again."
+RETURN = "Is a `return` missing?"
 
 
 class Probe:
@@ -55,7 +57,8 @@ class Probe:
 
     def __init__(self, function: Callable, outputs: list[str]):
         self.function, self.outputs = function, outputs
-        self.calls: list[tuple] = []  # since the last judgement
+        self.calls: list[tuple] = []  # those that the present comparison rests on
+        self.begun = False  # a new comparison, whose first call starts the list anew
         self.complaints: set[str] = set()  # of NumPy, in the last call
         self.count, self.since = 0, 0.0  # calls so far; when the present one began, or 0
         self.stopped = False  # because it took too long
@@ -63,8 +66,19 @@ class Probe:
 
     def __call__(self, *args: Any) -> Any:
         """Its answer to copies of these arguments: one array, or a tuple of one for each output."""
-        self.calls.append(args)
+        self.note(args)
         return self.answer([np.copy(a) if isinstance(a, np.ndarray) else a for a in args])
+
+    def begin(self) -> None:
+        """Begin a new comparison; where it makes no calls of its own, it rests on those before."""
+        self.begun = True
+
+    def note(self, args: tuple) -> None:
+        """Keep the arguments of a call."""
+        if self.begun:
+            self.calls.clear()
+        self.begun = False
+        self.calls.append(args)
 
     def answer(self, args: list) -> Any:
         """Its answer to these very arguments."""
@@ -92,17 +106,17 @@ class Probe:
             raise Broken(f"an answer that cannot be read: {_text(error)}", "numbers", law=ANSWERS) from None
 
     def _numbers(self, returned: Any) -> Any:
+        if returned is None or returned is ...:
+            fix = STUB if returned is ... or is_empty(self.function) else RETURN
+            raise Broken(f"{returned}".replace("Ellipsis", "..."), f"numbers: {', '.join(self.outputs)}", fix, ANSWERS)
         if len(self.outputs) == 1:
             return _array(returned, self.outputs[0])
         names = f"({', '.join(self.outputs)})"
         if not isinstance(returned, tuple | list) or len(returned) != len(self.outputs):
-            got = f"a {type(returned).__name__}" if returned is not None else "None"
+            got = f"a {type(returned).__name__}"
             if isinstance(returned, tuple | list):
                 got += f" of {len(returned)}"
-            sentence = (
-                "Is a `return` missing?" if returned is None else f"Return all {len(self.outputs)}, in this order."
-            )
-            raise Broken(got, f"a tuple {names}", sentence, ANSWERS)
+            raise Broken(got, f"a tuple {names}", f"Return all {len(self.outputs)}, in this order.", ANSWERS)
         return tuple(_array(value, name) for value, name in zip(returned, self.outputs, strict=True))
 
 
@@ -110,20 +124,25 @@ def _array(value: Any, name: str) -> np.ndarray:
     """The value as an array of real numbers, or Broken."""
     expected = f"numbers: {name}"
     if value is None:
-        raise Broken("None", expected, "Is a `return` missing?", ANSWERS)
+        raise Broken("None", expected, "It has no number.", ANSWERS)
     if isinstance(value, list | tuple):
         kind, fix = type(value).__name__, "Compute with arrays as they come; np.array(…) makes one of a list."
         raise Broken(f"a {kind}, {value!r:.60}", f"an array: {name}", fix, ANSWERS)
     if callable(value):
         raise Broken("a function", expected, "Call it, and return what it gives.", ANSWERS)
-    if value is ...:
-        raise Broken("...", expected, STUB, ANSWERS)
     array = np.array(value)  # a copy: the function may use its array again
     if array.dtype.kind == "c":
         raise Broken("complex numbers", f"real {expected}", "Return the real part.", ANSWERS)
     if array.dtype.kind not in "fiu":
         raise Broken(f"{type(value).__name__} {value!r:.60}", expected, "Return numbers.", ANSWERS)
     return array
+
+
+def is_empty(function: Callable) -> bool:
+    """Whether the body of a function does nothing, as that of an exercise before it is begun."""
+    code = getattr(function, "__code__", None)
+    idle = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}
+    return code is not None and {step.opname for step in dis.get_instructions(code)} <= idle
 
 
 def _raised(error: BaseException) -> tuple[str, str, str]:

@@ -1,7 +1,9 @@
 """What a check has found, as an object, as text and as HTML."""
 
 import re
+import sys
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -38,6 +40,8 @@ class Report:
         The paper and the equation that the function comes from.
     calls : int
         How often the function was called.
+    written : bool
+        False for a function without a body, such as an exercise that is not begun: it breaks no law yet.
 
     Examples
     --------
@@ -60,6 +64,7 @@ class Report:
     held: tuple[str, ...] = field(default=(), kw_only=True)
     source: str = field(default="", kw_only=True)
     calls: int = field(default=0, kw_only=True)
+    written: bool = field(default=True, kw_only=True)
 
     def __bool__(self) -> bool:
         return self.passed
@@ -71,11 +76,16 @@ class Report:
                 + "\n" * bool(self.hint)
                 + self.hint
             )
+        if not self.written:
+            return f"{self.name}: not yet. {self.hint}"
         lines = [wrapped(f"{self.name} breaks a law: {self.law}"), ""]
         lines += [f"    {line}" for line in (self.case or "").splitlines()]
         lines += [f"    {self.what}:"] if self.what else []
         lines += [f"    yours     {show(self.yours)}", f"    expected  {show(self.expected)}", ""]
         return "\n".join(lines + [wrapped(line) for line in [*self.hint.splitlines(), self.more]])
+
+    def __str__(self) -> str:
+        return spelled(repr(self), getattr(sys.stdout, "encoding", None) or "utf-8")
 
     @property
     def more(self) -> str:
@@ -90,6 +100,9 @@ class Report:
             title = f"<b>{mark} {escape(self.name)}</b> obeys its {len(self.held)} laws ({self.calls} calls)"
             note = f"<p>{marked(self.hint)}</p>" if self.hint else ""
             return f'<details style="{box}"><summary>{title}</summary><ul>{laws}</ul></details>{note}'
+        if not self.written:
+            box = "border-left: 4px solid #8a8a8a; padding: .4em 1em"
+            return f'<div style="{box}">○ <b>{escape(self.name)}</b>: not yet. {marked(self.hint)}</div>'
         table = "".join(
             f'<tr><td style="text-align: left">{name}</td>'
             f'<td style="text-align: left"><code>{escape(show(value))}</code></td></tr>'
@@ -100,6 +113,27 @@ class Report:
         texts = "".join(f"<p>{marked(text)}</p>" for text in [*self.hint.splitlines(), self.more])
         title = f"<b>{mark} {escape(self.name)}</b> breaks a law: {escape(self.law or '')}"
         return f'<div style="{box}">{title}{case}{what}<table style="color: inherit">{table}</table>{texts}</div>'
+
+
+SPELLED = {
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "eps", "η": "eta", "θ": "theta", "λ": "lambda",
+    "μ": "mu", "ν": "nu", "π": "pi", "σ": "sigma", "τ": "tau", "φ": "phi", "ω": "omega", "Σ": "sum ", "∏": "prod ",
+    "√": "sqrt ", "∂": "d", "∇": "grad ", "∫": "integral ", "−": "-", "–": "-", "±": "+-", "·": "*", "≤": "<=",
+    "≥": ">=", "≈": "~", "∝": "~", "→": "->", "←": "<-", "‖": "||", "⟨": "<", "⟩": ">", "∞": "inf", "½": "1/2",
+    "²": "^2", "³": "^3", "ᵀ": "^T", "ᶜ": "^c", "ᵏ": "^k", "₀": "_0", "₁": "_1", "₂": "_2", "′": "'", "…": "...",
+    "“": '"', "”": '"', "§": "section ", "ø": "o", "\u0302": "_hat", "\u0303": "_tilde", "\u0304": "_bar",
+    "\u0307": "_dot",
+}  # fmt: skip
+
+
+def spelled(text: str, encoding: str) -> str:
+    """The text as it is, or spelled in the letters of a terminal that does not have its own, as those of Windows."""
+    try:
+        text.encode(encoding)
+        return text
+    except UnicodeEncodeError:
+        plain = "".join(SPELLED.get(letter, letter) for letter in unicodedata.normalize("NFD", text))
+        return plain.encode(encoding, "replace").decode(encoding)
 
 
 def marked(text: str) -> str:

@@ -141,11 +141,10 @@ class Spec:
                 out = in_tuple(f(*[scale * args[n] + shift if n in names else args[n] for n in self.names]))
                 return [out[i] for i in outputs]
 
-            here = value()
             for k in (2, 1000):
-                for once, more in zip(here, value(k), strict=True):
+                for once, more in zip(value(), value(k), strict=True):
                     yield more, k * once, f"with {listed(names)} times {k}, and {k} times the answer"
-            for new, old, one in zip(value(1, 1), here, value(0, 1), strict=True):
+            for new, old, one in zip(value(1, 1), value(), value(0, 1), strict=True):
                 yield new, old + one, f"with 1 added to {listed(names)}, and the sum of both answers"
 
         which = [list(self.returns)[i] for i in outputs] if len(self.returns) > 1 else ["the answer"]

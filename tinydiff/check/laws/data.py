@@ -33,9 +33,13 @@ def noisy_and_points() -> Domain:
 
     small = [(np.array([[x]]), np.array(points)) for x in (0.0, 1.0, -2.0) for points in one]
     planes = ([[0.0, 0.0]], [[1.0, -2.0]], [[1.0, -2.0], [0.3, 1.5]])
-    return Domain(
-        ("x_t", "points"), [*small, *((np.array(x), np.array(points)) for x in planes for points in two)], draw
-    )
+
+    def random(rng: np.random.Generator) -> tuple:
+        rows, count, d = rng.integers(1, 4, 3)
+        return rng.standard_normal((rows, d)), rng.standard_normal((count, d))
+
+    small += [(np.array(x), np.array(points)) for x in planes for points in two]
+    return Domain(("x_t", "points"), small, draw, random=random)
 
 
 empirical_denoiser = Spec(

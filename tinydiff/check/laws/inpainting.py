@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy import prod, sqrt
 
-from tinydiff.check.domains import BATCH, CHAINS, LONG, Domain, betas_drawn, by_rank
+from tinydiff.check.domains import BATCH, CHAINS, LONG, Domain, betas_drawn, by_rank, normals, random_betas
 from tinydiff.check.form import like
 from tinydiff.check.laws.truth import ONE, ZERO, kernel
 from tinydiff.check.probe import Probe
@@ -31,7 +31,12 @@ def with_mask() -> Domain:
     choices = [(0.0, 1.0, -2.0), (0.0, 1.0, -2.0), (True, False), (0.0, 1.0, -1.0)]
     small = [tuple(np.array([[value]]) for value in case) for case in by_rank(choices)]
     batch = (BATCH, -np.roll(BATCH, 1, axis=1), BATCH > 0, np.roll(BATCH, 2, axis=1))
-    return Domain(("x_s", "known", "mask", "eps"), small, draw, [batch], elementwise=True)
+
+    def random(rng: np.random.Generator) -> tuple:
+        x_s, known, mask, eps = normals(rng, 4)
+        return x_s, known, mask > 0, eps
+
+    return Domain(("x_s", "known", "mask", "eps"), small, draw, [batch], elementwise=True, random=random)
 
 
 def from_zero() -> Domain:
@@ -43,7 +48,12 @@ def from_zero() -> Domain:
         return betas_drawn(1).flatmap(lambda b: st.tuples(st.integers(0, len(b)), st.just(b)))
 
     small = [(s, np.array(b)) for b in CHAINS for s in range(len(b) + 1)]
-    return Domain(("s", "betas"), [*small, (0, LONG), (200, LONG)], draw)
+
+    def random(rng: np.random.Generator) -> tuple:
+        betas = random_betas(rng)
+        return int(rng.integers(len(betas) + 1)), betas
+
+    return Domain(("s", "betas"), [*small, (0, LONG), (200, LONG)], draw, random=random)
 
 
 inpaint_known = Spec(
