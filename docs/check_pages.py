@@ -29,11 +29,12 @@ argument; points are arrays (B, D). [The specifications](specifications.md) list
 Numbers are compared to 1e-6, so a coefficient off by one part in ten thousand is found. Where several answers are
 right, as with the variance of a reverse step, which may lie anywhere from β̃ to β, all of them pass.
 
-A hint says which of {mistakes} known mistakes gives the same number in the same case, and the same answers in sixty random
-ones: small numbers are special, and many mistakes agree on them. Where none does, it looks for one change with which all laws
-hold, and names it: *All laws hold once variance is squared*, or x_t and x0 exchanged, or t − 1 in the place of t. A hint that
-cannot be had so is not given. An exercise that is not begun is *not yet*, and no mistake. A function that raises, prints, changes its arguments, draws noise of its own, returns nothing or never
-returns gets a sentence that says so.
+A hint says which of {mistakes} known mistakes gives the same number in the same case, and the same answers in sixty
+random ones: small numbers are special, and many mistakes agree on them. Where none does, check looks for one change
+with which all laws hold, and names it: *All laws hold once variance is squared*, or x_t and x0 exchanged, or t − 1 in
+the place of t. Where there is none, it gives no hint. An exercise that is not begun is *not yet*, and no mistake. A
+function that raises, prints, changes its arguments, draws noise of its own, returns nothing or never returns gets a
+sentence that says so.
 
 For graders, `check(f, raises=True)` raises an AssertionError that holds the report, which nbgrader and otter take for a
 failed test. `check(f, level="deep")` goes on with cases that Hypothesis draws (`pip install hypothesis`), longer chains

@@ -15,7 +15,7 @@ from tinydiff import plotting
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "learning.json"
 COLOURS = dict(zip(("ring8", "grid25", "moons32", "pinwheel40", "spiral60"), plotting.CYCLE[:5], strict=True))
 NEAR = (0.1, 0.05, 0.02)
-HEADLINES = ("defaults", "600 steps", "Adam, 3,000 steps")
+HEADLINES = ("defaults", "600 steps")
 BASE = "nothing"
 
 Result = dict[str, Any]
@@ -64,7 +64,7 @@ def of(name: str, results: list[Result]) -> list[float]:
 
 
 def quality(changes: dict[str, list[Result]]) -> str:
-    """KL, share of far samples, loss over its floor and seconds of the defaults and of two others, for each toy."""
+    """KL, share of far samples, loss over its floor and seconds of the defaults and of fewer steps, for each toy."""
     rows = []
     for name in HEADLINES:
         for toy, results in by("toy", changes.get(name, [])).items():
