@@ -3,9 +3,11 @@
 import difflib
 import importlib.util
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import combinations as combinations_of
 from itertools import permutations
+from operator import add
 from typing import Any, Literal
 
 import numpy as np
@@ -346,24 +348,27 @@ def _changed(function: Callable, spec: Spec) -> Iterator[tuple[str, Callable]]:
         return lambda *args: function(*change(list(args)))
 
     for order in list(permutations(range(len(outputs))))[1:]:
-        words = f"the answers are returned in the order ({', '.join(outputs)})"
-        yield words, after(lambda out, order=order: [out[i] for i in order])
+        yield f"the answers are returned in the order ({', '.join(outputs)})", after(partial(_in_order, order))
     for words, change in CHANGES.items():
         for i, name in enumerate(outputs):
-            yield f"{name} {words}", after(lambda out, i=i, change=change: _replaced(out, {i: change(out[i])}))
-    for j in range(len(names)):
-        for i in range(j):
-            exchanged = before(lambda args, i=i, j=j: _replaced(args, {i: args[j], j: args[i]}))
-            yield f"{names[i]} and {names[j]} are exchanged", exchanged
+            yield f"{name} {words}", after(partial(_at, i, change))
+    for i, j in combinations_of(range(len(names)), 2):
+        order = tuple({i: j, j: i}.get(k, k) for k in range(len(names)))
+        yield f"{names[i]} and {names[j]} are exchanged", before(partial(_in_order, order))
     for i, name in enumerate(names):
-        for step in (-1, 1) if name in ("t", "s") and "betas" in names else ():
-            words = f"{name} is replaced by {name} {'+' if step > 0 else '−'} 1"
-            yield words, before(lambda args, i=i, step=step: _replaced(args, {i: args[i] + step}))
+        if name in ("t", "s") and "betas" in names:
+            yield f"{name} is replaced by {name} − 1", before(partial(_at, i, partial(add, -1)))
+            yield f"{name} is replaced by {name} + 1", before(partial(_at, i, partial(add, 1)))
 
 
-def _replaced(values: list, new: dict[int, Any]) -> list:
-    """The list with some values replaced."""
-    return [new.get(i, value) for i, value in enumerate(values)]
+def _in_order(order: Sequence[int], values: list) -> list:
+    """The values in another order."""
+    return [values[i] for i in order]
+
+
+def _at(i: int, change: Callable, values: list) -> list:
+    """The values with the i-th changed."""
+    return [change(value) if k == i else value for k, value in enumerate(values)]
 
 
 def _alike(one: tuple[Any, Broken | None], other: tuple[Any, Broken | None]) -> bool:
