@@ -106,8 +106,8 @@ def of(name, change):
     [
         ("posterior", of("posterior", lambda out: out[::-1]), "the answers are returned in the order (mean, variance)"),
         ("adam_step", of("adam_step", lambda out: (out[0], out[2], out[1])), "in the order (theta, mu, nu)"),
-        ("snr", of("snr", lambda out: out**0.5), "ratio is squared"),
-        ("posterior", of("posterior", lambda out: (out[0], out[1] ** 0.5)), "variance is squared"),
+        ("vlb_weight", of("vlb_weight", np.sqrt), "weight is squared"),
+        ("adam_step", of("adam_step", lambda out: (*out[:2], out[2] ** 0.5)), "nu is squared"),
         ("alpha_bar", of("alpha_bar", np.square), "alpha_bar is replaced by its square root"),
         ("tweedie", of("tweedie", np.negative), "x0_hat changes its sign"),
         ("tweedie", of("tweedie", lambda out: 2 * out), "x0_hat is halved"),

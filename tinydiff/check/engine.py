@@ -305,8 +305,11 @@ def _makes(probe: Probe, mistake: Callable, broken: Broken, law: Law, case: dict
     theirs, rng = spec.probe(mistake), np.random.default_rng(0)
     if not _alike((None, broken), _outcome(partial(judge, law, theirs, case))):
         return False
-    others = ([at_random(spec.domains, rng)[name] for name in spec.names] for _ in range(OTHERS))
-    return all(_alike(_outcome(partial(probe, *args)), _outcome(partial(theirs, *args))) for args in others)
+    for other in (at_random(spec.domains, rng) for _ in range(OTHERS)):
+        args = [other[name] for name in spec.names]
+        if not _alike(_outcome(partial(probe, *args)), _outcome(partial(theirs, *args))):
+            return False
+    return True
 
 
 CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
