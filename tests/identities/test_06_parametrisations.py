@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 
 import tinydiff as td
 from identities.catalogue import identity
@@ -16,6 +16,7 @@ from tinydiff.sampling import probability_flow
 
 @identity(32, predictions.target, float64=2e-15, float32=5e-7)
 @given(journey=journeys(1), shape=shapes, rng=generators)
+@example(journey=(td.VE(), (0.5,)), shape=(2, 3), rng=np.random.default_rng(0))  # whose α² + σ² is not 1
 def test_v_turns_data_and_noise_by_an_angle(hold, journey, shape, rng):
     r"""$v = \alpha\varepsilon - \sigma x_0 \Rightarrow x_0 = \alpha x - \sigma v,\ \varepsilon = \sigma x + \alpha v$
 

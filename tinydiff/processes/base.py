@@ -266,10 +266,14 @@ class Level:
         like = None if self.like is None else self.like[rows, ...]
         return Level(self.process, self.t[rows], self.alpha[rows, ...], self.sigma[rows, ...], like)
 
-    @cached_property
+    @property
     def host(self) -> Level:
         """The same level in numbers of the host, a float or float64 (B,), whatever the columns' library and dtype."""
-        return self if self.like is None else self.process.at(self.t)
+        return self if self.like is None else self._host
+
+    @cached_property
+    def _host(self) -> Level:
+        return self.process.at(self.t)
 
     def shaped(self, c: Any) -> Any:
         """The coefficient c, computed in float64, as a number, a vector (B,) or columns, as α and σ are here."""

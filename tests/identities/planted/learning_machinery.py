@@ -15,7 +15,7 @@ BUGS = {
         edit(layers.silu, "s + y * (1 - s)", "s"),
         without(layers.layer_norm, "y * mean(y * dy)"),
         edit(layers.modulate, "pull_gamma(dy * x, _, dc)", "pull_gamma(dy, _, dc)"),
-        edit(layers.linear, "xp.sum(dy, axis=0)", "xp.mean(dy, axis=0)"),
+        edit(layers.linear, "xp.ones_like(dy[:, 0]) @ dy", "xp.mean(dy, axis=0)"),
         without(td.TimeMLP._block, "dh"),
     ],
     69: [
