@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from right import ANSWERS
 
-from tinydiff.check import LawBroken, Report, check, domains, engine, probe, spec, specs
+from tinydiff.check import LawBroken, Report, check, domains, judging, probe, spec, specs
 from tinydiff.check.report import spelled
 
 RIGHT = {name: answers[0] for name, answers in ANSWERS.items()}
@@ -70,9 +70,9 @@ def test_of_two_mistakes_that_fit_the_case_the_one_that_fits_those_after_it_is_n
 
 
 def test_a_mistake_that_answers_with_infinity_or_nothing_is_not_consistent_with_a_number():
-    assert engine.agree(np.float64(np.inf), np.float64(np.inf))
-    assert not engine.agree(np.float64(3.0), np.float64(np.inf))
-    assert not engine.agree(np.zeros(0), np.zeros(1))
+    assert judging.agree(np.float64(np.inf), np.float64(np.inf))
+    assert not judging.agree(np.float64(3.0), np.float64(np.inf))
+    assert not judging.agree(np.zeros(0), np.zeros(1))
     assert "left out" not in breaks(lambda t, betas: -RIGHT["snr"](t, betas), "snr").hint
 
 
@@ -91,9 +91,9 @@ def test_who_agrees_with_a_mistake_in_the_smallest_case_alone_is_not_told_of_it(
 
 
 def test_two_answers_agree_where_they_have_as_many_numbers():
-    assert not engine.agree(np.array([0.6]), np.zeros(0))
-    assert not engine.agree(np.array([0.6, 0.6]), np.zeros((0, 2)))
-    assert engine.agree(np.array([[0.6]]), 0.6)
+    assert not judging.agree(np.array([0.6]), np.zeros(0))
+    assert not judging.agree(np.array([0.6, 0.6]), np.zeros((0, 2)))
+    assert judging.agree(np.array([[0.6]]), 0.6)
 
 
 def of(name, change):
@@ -279,7 +279,7 @@ def test_an_answer_that_does_not_fit_the_law():
     short = subject.probe(lambda betas: np.cumprod(1 - betas))
     each_step = next(law for law in subject.laws if law.statement.startswith("each step keeps"))
     with pytest.raises(probe.Broken) as caught:
-        engine.judge(each_step, short, {"betas": np.array([0.5, 0.1, 0.1])})
+        judging.judge(each_step, short, {"betas": np.array([0.5, 0.1, 0.1])})
     assert caught.value.yours.startswith("an answer that does not fit")
 
 
@@ -325,6 +325,21 @@ def test_a_function_that_never_returns_is_given_up(monkeypatch):
     for thread in set(threading.enumerate()) - before:
         thread.join(10)
         assert not thread.is_alive()
+
+
+def test_who_is_wrong_and_loops_where_hints_are_sought_is_told_what_is_wrong(monkeypatch):
+    """Such as at t = 0, where no law calls it: the finding and its call stand."""
+    monkeypatch.setattr(probe, "LIMIT", 0.1)
+
+    def counts_up(t, betas):
+        n = 1
+        while n != t:
+            n += 1
+        return 0.5
+
+    report = breaks(counts_up, "snr", yours="0.5")
+    assert report.hint == ""
+    assert eval(report.case, {"np": np, "snr": counts_up}) == 0.5
 
 
 def test_a_function_that_is_slow_is_given_up(monkeypatch):
@@ -515,9 +530,9 @@ def test_quick_needs_numpy_alone():
 
 def test_cases_come_in_order_of_size():
     subject = spec("q_sample")
-    chain_lengths = [len(case["betas"]) for case in engine.cases(subject, subject.laws[-1])]
+    chain_lengths = [len(case["betas"]) for case in judging.cases(subject, subject.laws[-1])]
     assert chain_lengths[:4] == [1, 1, 1, 1]
-    first = next(engine.cases(subject, subject.laws[6]))
+    first = next(judging.cases(subject, subject.laws[6]))
     assert (first["x0"].item(), first["t"], first["betas"].tolist()) == (0, 1, [0.5])
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from right import ANSWERS
 
-from tinydiff.check import check, engine, spec, specs
-from tinydiff.check.engine import cases, judge
+from tinydiff.check import check, engine, judging, spec, specs
 from tinydiff.check.form import in_tuple
+from tinydiff.check.judging import cases, judge
 from tinydiff.check.probe import Broken
 
 MISTAKES = [(name, mistake) for name in specs() for mistake in spec(name).mistakes]
@@ -47,7 +47,7 @@ def test_of_the_calls_that_are_shown_one_answers_wrongly(name):
             mine, theirs = (answer(name, function, call) for function in (mistake.function, right))
             both = mine is not None and theirs is not None and len(mine) == len(theirs)
             seen |= not both or not all(
-                np.shape(a) == np.shape(b) and engine.agree(a, b) for a, b in zip(mine, theirs, strict=True)
+                np.shape(a) == np.shape(b) and judging.agree(a, b) for a, b in zip(mine, theirs, strict=True)
             )
         assert seen, mistake.words
 

@@ -65,6 +65,12 @@ def test_linear_decay_rises_to_lr_falls_through_half_and_ends_at_zero():
     assert [rate(100), rate(120)] == pytest.approx([0, 0], abs=1e-15)
 
 
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"steps": 2.5}, {"steps": None}, {"steps": 9, "warmup": -1}])
+def test_a_decay_takes_whole_numbers(wrong):
+    with pytest.raises((TypeError, ValueError), match="warmup" if "warmup" in wrong else "steps"):
+        linear_decay(1.0, **wrong)
+
+
 def test_clip_keeps_direction_and_bounds_the_norm(rng):
     g = rng.standard_normal(30)
     norm = np.linalg.norm(g)

@@ -3,26 +3,19 @@
 import difflib
 import importlib.util
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from itertools import combinations as combinations_of
-from itertools import permutations
-from operator import add
+from collections.abc import Callable
 from typing import Any, Literal
 
-import numpy as np
-
-from tinydiff.check.domains import at_random, combinations, drawn, each_alone
-from tinydiff.check.form import PURE, in_tuple
+from tinydiff.check.domains import drawn
+from tinydiff.check.form import PURE
+from tinydiff.check.hints import with_hint
+from tinydiff.check.judging import cases, judge
 from tinydiff.check.probe import STUB, Broken, Probe, in_time
-from tinydiff.check.report import Between, Report, call
+from tinydiff.check.report import Report, call
 from tinydiff.check.spec import SIGNATURE, SPECS, Law, Spec
 
 LEVELS = ("quick", "deep")
-CASES = 200  # of each law at the quick level, at most
-OTHERS = 60  # random cases in which a function must answer as a mistake does, to be told of it
 EXAMPLES = 100  # that Hypothesis draws for each law at the deep level
-RTOL, ATOL = 1e-6, 1e-9  # rounding errors stay far below, a coefficient off by 1e-4 far above
 
 
 class LawBroken(AssertionError):
@@ -196,7 +189,7 @@ def _report(fn: Callable, spec: Spec, level: str) -> Report:
         return Report(True, hint="".join(hints), **about)
     if broken.sentence == STUB:
         return Report(False, hint=STUB, written=False, **about)
-    case = "\n".join(dict.fromkeys(call(spec.name, spec.names, args) for args in probe.calls)) or None
+    case = "\n".join(dict.fromkeys(call(spec.name, spec.names, args) for args in broken.calls or probe.calls)) or None
     hint = "\n".join([broken.sentence, *hints]).strip()
     return Report(False, broken.law, case, broken.yours, broken.expected, hint, what=broken.what, **about)
 
@@ -233,167 +226,11 @@ def _try_all(probe: Probe, spec: Spec, level: str, held: list[str]) -> None:
             try:
                 judge(law, probe, case)
             except Broken as broken:
-                raise _with_hint(broken, law, case, probe, spec) from None
+                raise with_hint(broken, law, case, probe, spec) from None
         held.append(law.statement)
     if level == "deep":
         for law in spec.laws:
             _draw(law, probe, spec)
-
-
-def cases(spec: Spec, law: Law) -> Any:
-    """The small cases of a law, simplest first."""
-    return each_alone(spec.domains) if law.of_form else combinations(spec.domains, law.names, CASES)
-
-
-def judge(law: Law, probe: Probe, case: dict[str, Any]) -> None:
-    """Broken, with the calls that show it in probe.calls, unless the law holds in this case."""
-    probe.begin()
-    try:
-        arguments = {name: case[name] for name in law.names}
-        for index, (yours, expected, *what) in enumerate(law.test(probe, **arguments)):
-            if not (agree(yours, expected) and np.all(np.isfinite(yours))):
-                broken = Broken(yours, expected, _of_nan(yours, probe), what=" ".join(what))
-                broken.index = index
-                raise broken
-            probe.begin()
-    except Broken as broken:
-        broken.law = broken.law or law.statement
-        raise
-    except Exception as error:  # in the law's own arithmetic
-        words = f"an answer that does not fit: {error}"
-        raise Broken(words, "an answer like the others", law=law.statement) from None
-
-
-def agree(yours: Any, expected: Any) -> bool:
-    """Equal up to rounding, or within the bounds of a Between; two mistakes may agree on NaN or ∞."""
-    if isinstance(expected, Between):
-        slack = ATOL + RTOL * np.abs(expected.high)
-        return bool(np.all((yours >= expected.low - slack) & (yours <= expected.high + slack)))
-    yours, expected = np.asarray(yours), np.asarray(expected)
-    if yours.size == 0 or expected.size == 0:
-        return False
-    try:
-        with np.errstate(all="ignore"):
-            near = np.isfinite(expected) & (np.abs(yours - expected) <= ATOL + RTOL * np.abs(expected))
-    except ValueError:  # of shapes that do not fit together
-        return False
-    return bool(np.all(near | (yours == expected) | (yours != yours) & (expected != expected)))
-
-
-def _of_nan(yours: Any, probe: Probe) -> str:
-    """A sentence on an answer that is not finite, else nothing."""
-    if np.all(np.isfinite(yours)):
-        return ""
-    return f"NumPy met: {', '.join(sorted(probe.complaints))}." if probe.complaints else "The answer is not finite."
-
-
-def _with_hint(broken: Broken, law: Law, case: dict[str, Any], probe: Probe, spec: Spec) -> Broken:
-    """The same, with the known mistakes that the function makes, or with the one change that would make it right."""
-    calls = list(probe.calls)
-    known = [mistake.words for mistake in spec.mistakes if _makes(probe, mistake.function, broken, law, case, spec)]
-    hint = f"Consistent with {', or with '.join(known)}." if known else _repair(probe, law, case, spec)
-    broken.sentence = f"{broken.sentence}\n{hint}".strip()
-    probe.calls[:] = calls
-    return broken
-
-
-def _makes(probe: Probe, mistake: Callable, broken: Broken, law: Law, case: dict[str, Any], spec: Spec) -> bool:
-    """Whether the function answers as this mistake does, in the case that broke the law and in OTHERS at random.
-
-    The smallest cases are special, with ½ = 1 − ½ and 0 = −0, and many mistakes agree there.
-    """
-    theirs, rng = spec.probe(mistake), np.random.default_rng(0)
-    if not _alike((None, broken), _outcome(partial(judge, law, theirs, case))):
-        return False
-    for other in (at_random(spec.domains, rng) for _ in range(OTHERS)):
-        args = [other[name] for name in spec.names]
-        if not _alike(_outcome(partial(probe, *args)), _outcome(partial(theirs, *args))):
-            return False
-    return True
-
-
-CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "changes its sign": np.negative,
-    "is squared": np.square,
-    "is replaced by its square root": np.sqrt,
-    "is replaced by 1 over it": lambda out: 1 / out,
-    "is halved": lambda out: out / 2,
-    "is doubled": lambda out: out * 2,
-}
-
-
-def _repair(probe: Probe, law: Law, case: dict[str, Any], spec: Spec) -> str:
-    """The one change with which all laws hold, as a sentence, or nothing. It is exact: they are tried with it."""
-    function = probe.function
-    tries = [(law, case), *((law, case) for law in spec.laws for case in cases(spec, law))]  # the broken one first
-    try:
-        for words, probe.function in _changed(function, spec):
-            if all(_outcome(partial(judge, law, probe, case))[1] is None for law, case in tries):
-                return f"All laws hold once {words}."
-    finally:
-        probe.function = function
-    return ""
-
-
-def _changed(function: Callable, spec: Spec) -> Iterator[tuple[str, Callable]]:
-    """The function with one thing changed in its answers or its arguments, each with words for it."""
-    outputs, names = list(spec.returns), spec.names
-
-    def after(change: Callable[[list], list]) -> Callable:
-        def changed(*args: Any) -> Any:
-            out = function(*args)
-            out = change([np.asarray(one) for one in (out if len(outputs) > 1 else [out])])
-            return tuple(out) if len(outputs) > 1 else out[0]
-
-        return changed
-
-    def before(change: Callable[[list], list]) -> Callable:
-        return lambda *args: function(*change(list(args)))
-
-    for order in list(permutations(range(len(outputs))))[1:]:
-        yield f"the answers are returned in the order ({', '.join(outputs)})", after(partial(_in_order, order))
-    for words, change in CHANGES.items():
-        for i, name in enumerate(outputs):
-            yield f"{name} {words}", after(partial(_at, i, change))
-    for i, j in combinations_of(range(len(names)), 2):
-        order = tuple({i: j, j: i}.get(k, k) for k in range(len(names)))
-        yield f"{names[i]} and {names[j]} are exchanged", before(partial(_in_order, order))
-    for i, name in enumerate(names):
-        if name in ("t", "s") and "betas" in names:
-            yield f"{name} is replaced by {name} − 1", before(partial(_at, i, partial(add, -1)))
-            yield f"{name} is replaced by {name} + 1", before(partial(_at, i, partial(add, 1)))
-
-
-def _in_order(order: Sequence[int], values: list) -> list:
-    """The values in another order."""
-    return [values[i] for i in order]
-
-
-def _at(i: int, change: Callable, values: list) -> list:
-    """The values with the i-th changed."""
-    return [change(value) if k == i else value for k, value in enumerate(values)]
-
-
-def _alike(one: tuple[Any, Broken | None], other: tuple[Any, Broken | None]) -> bool:
-    """Whether both answer with the same numbers, or are broken at the same place with the same number."""
-    (answer, broken), (other_answer, other_broken) = one, other
-    if broken is None and other_broken is None:
-        pairs = list(zip(in_tuple(answer), in_tuple(other_answer), strict=True))
-        return all(np.shape(a) == np.shape(b) and agree(a, b) for a, b in pairs)
-    if broken is None or other_broken is None:
-        return False
-    if isinstance(broken.yours, str) or isinstance(other_broken.yours, str):
-        return str(broken.yours) == str(other_broken.yours)
-    same_shape = np.shape(broken.yours) == np.shape(other_broken.yours)
-    return broken.index == other_broken.index and same_shape and agree(broken.yours, other_broken.yours)
-
-
-def _outcome(call: Callable[[], Any]) -> tuple[Any, Broken | None]:
-    """The answer, or how it failed."""
-    try:
-        return call(), None
-    except Broken as broken:
-        return None, broken
 
 
 def _draw(law: Law, probe: Probe, spec: Spec) -> None:
@@ -421,4 +258,4 @@ def _draw(law: Law, probe: Probe, spec: Spec) -> None:
     except Flaky:
         raise Broken("one answer at first, another later", "the same each time", PURE, law.statement) from None
     except Broken as broken:  # of the last case, to which Hypothesis has shrunk the others
-        raise _with_hint(broken, law, last, probe, spec) from None
+        raise with_hint(broken, law, last, probe, spec) from None

@@ -27,6 +27,7 @@ class Broken(Exception):
     def __init__(self, yours: Any, expected: Any, sentence: str = "", law: str = "", what: str = ""):
         super().__init__(sentence)
         self.yours, self.expected, self.sentence, self.law, self.what = yours, expected, sentence, law, what
+        self.calls: list[tuple] | None = None  # that show it, where they are known
         self.index: int | None = None  # of the pair that a law yielded, where it did
 
 
@@ -61,6 +62,7 @@ class Probe:
         self.begun = False  # a new comparison, whose first call starts the list anew
         self.complaints: set[str] = set()  # of NumPy, in the last call
         self.count, self.since = 0, 0.0  # calls so far; when the present one began, or 0
+        self.finding: Broken | None = None  # what is known to be broken, while hints are sought
         self.stopped = False  # because it took too long
         self.printed = Sink()
 
@@ -210,10 +212,12 @@ def _watch(thread: threading.Thread, probe: Probe) -> None:
             thread.join(0.02)
             now, since = time.monotonic(), probe.since
             if since and now - since > LIMIT:
-                raise Broken(f"no answer within {LIMIT:g} s", "an answer", "Is there a loop that never ends?", ANSWERS)
+                raise probe.finding or Broken(
+                    f"no answer within {LIMIT:g} s", "an answer", "Is there a loop that never ends?", ANSWERS
+                )
             if now - start > BUDGET:
                 each = f"{probe.count} calls took {now - start:.0f} s"
-                raise Broken(
+                raise probe.finding or Broken(
                     each,
                     "calls of a millisecond",
                     "It may be right, but is too slow to be tried on enough cases.",

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from tinydiff.backend import Array, chunks, namespace, on_host
+from tinydiff.checks import as_count
 
 BLOCK = 65_536
 """Numbers in a block of `blocks`."""
@@ -193,6 +194,11 @@ def linear_decay(lr: float, steps: int, warmup: int = 0) -> Callable[[int], floa
     callable
         The learning rate as a function of the number of updates so far.
 
+    Raises
+    ------
+    TypeError, ValueError
+        Unless steps is a whole number over 0, and warmup one of 0 or more.
+
     References
     ----------
     Defazio et al. 2023.
@@ -204,6 +210,8 @@ def linear_decay(lr: float, steps: int, warmup: int = 0) -> Callable[[int], floa
     >>> print(rate(0), rate(50), rate(100))
     1.0 0.5 0.0
     """
+    as_count("steps", steps)
+    as_count("warmup", warmup, 0)
     return lambda k: lr * min(1.0, (k + 1) / (warmup + 1)) * (1 - min(k, steps) / steps)
 
 

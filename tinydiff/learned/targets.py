@@ -22,8 +22,8 @@ def batch_means(now: Level, x0: Array, eps: Array, labels: Array | None = None) 
     choose one of all with the odds w_j leaves p(x_0|x_t) as it is [iterated SIR: Andrieu et al. 2018]; this is the mean
     over that choice. A row with a label looks at those of its label alone, −1 at all.
 
-    The exponents are differences of numbers up to SNR ‖x_0‖², so they are computed in float64, less that of the row's
-    own point, and then cast.
+    The exponents are differences of numbers up to SNR ‖x_0‖². So each is computed in float64, relative to that of the
+    row's own point, and only then cast.
     """
     xp, now = namespace(x0), now.for_each(x0)
     points, noise = xp.astype(x0, xp.float64), xp.astype(eps, xp.float64)
@@ -33,8 +33,9 @@ def batch_means(now: Level, x0: Array, eps: Array, labels: Array | None = None) 
         return xp.sum(a * b, axis=1, keepdims=True)
 
     seen = snr * points + root * noise  # SNR x_t/α
-    terms = xp.concat([points, dot(points, points), xp.ones_like(snr)], axis=1)  # (B, D + 2)
-    asked = xp.concat([seen, -0.5 * snr, 0.5 * snr * dot(points, points) - dot(seen, points)], axis=1)
+    squares = dot(points, points)
+    terms = xp.concat([points, squares, xp.ones_like(snr)], axis=1)  # (B, D + 2); the exponents are asked @ terms.T
+    asked = xp.concat([seen, -0.5 * snr, 0.5 * snr * squares - dot(seen, points)], axis=1)
     counted = xp.concat([x0, xp.ones_like(x0[:, :1])], axis=1)  # each point, and a 1 for the sum of the weights
     labels = None if labels is None else to_numpy(labels)[:, None]
 
