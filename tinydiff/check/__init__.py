@@ -13,7 +13,7 @@ pure and follow DDPM's notation: t is an integer from 1 to T, β_t = ``betas[t -
 points are arrays (B, D). ``specs()`` names them all, and ``spec(name)`` shows what one must be.
 """
 
-from tinydiff.check import laws  # noqa: F401  (they register)
+from tinydiff.check import laws, mistakes  # noqa: F401  (they register)
 from tinydiff.check.engine import LawBroken, check, spec, specs
 from tinydiff.check.report import Report
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-from numpy import prod, sqrt
 
 from tinydiff.check.domains import points, steps
 from tinydiff.check.form import like
@@ -37,32 +36,6 @@ def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
 @q_step.law("a variance of 1 stays 1: the two coefficients lie on the unit circle")
 def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
     yield f(ONE, t, ZERO, betas) ** 2 + f(ZERO, t, ONE, betas) ** 2, 1, "signal² + noise²"
-
-
-q_step.mistake(
-    "the mean and the standard deviation scaled by 1 − β and β, without roots",
-    lambda x, t, eps, betas: (1 - betas[t - 1]) * x + betas[t - 1] * eps,
-)
-q_step.mistake("β_t in place of √β_t", lambda x, t, eps, betas: sqrt(1 - betas[t - 1]) * x + betas[t - 1] * eps)
-q_step.mistake(
-    "1 − β_t in place of √(1 − β_t)", lambda x, t, eps, betas: (1 - betas[t - 1]) * x + sqrt(betas[t - 1]) * eps
-)
-q_step.mistake(
-    "the two coefficients exchanged", lambda x, t, eps, betas: sqrt(betas[t - 1]) * x + sqrt(1 - betas[t - 1]) * eps
-)
-q_step.mistake(
-    "ᾱ_t, a jump from x_0, in place of 1 − β_t",
-    lambda x, t, eps, betas: sqrt(prod(1 - betas[:t])) * x + sqrt(1 - prod(1 - betas[:t])) * eps,
-)
-q_step.mistake(
-    "betas[t] for β_t, which is betas[t − 1]", lambda x, t, eps, betas: sqrt(1 - betas[t]) * x + sqrt(betas[t]) * eps
-)
-q_step.mistake(
-    "betas[t − 2] for β_t, which is betas[t − 1]",
-    lambda x, t, eps, betas: sqrt(1 - betas[t - 2]) * x + sqrt(betas[t - 2]) * eps,
-)
-q_step.mistake("x kept whole", lambda x, t, eps, betas: x + sqrt(betas[t - 1]) * eps)
-q_step.mistake("ε subtracted", lambda x, t, eps, betas: sqrt(1 - betas[t - 1]) * x - sqrt(betas[t - 1]) * eps)
 
 
 # ---- q_sample
@@ -99,41 +72,3 @@ def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
 @q_sample.law("a variance of 1 stays 1: the two coefficients lie on the unit circle")
 def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
     yield f(ONE, t, ZERO, betas) ** 2 + f(ZERO, t, ONE, betas) ** 2, 1, "signal² + noise²"
-
-
-def jump(a_bar: float, x0: np.ndarray, eps: np.ndarray) -> np.ndarray:
-    """√ᾱ x_0 + √(1 − ᾱ) ε."""
-    return sqrt(a_bar) * x0 + sqrt(1 - a_bar) * eps
-
-
-q_sample.mistake(
-    "α_t = 1 − β_t in place of ᾱ_t, the product of all up to t",
-    lambda x0, t, eps, betas: jump(1 - betas[t - 1], x0, eps),
-)
-q_sample.mistake(
-    "ᾱ_t in place of √ᾱ_t", lambda x0, t, eps, betas: prod(1 - betas[:t]) * x0 + sqrt(1 - prod(1 - betas[:t])) * eps
-)
-q_sample.mistake(
-    "1 − ᾱ_t in place of √(1 − ᾱ_t)",
-    lambda x0, t, eps, betas: sqrt(prod(1 - betas[:t])) * x0 + (1 - prod(1 - betas[:t])) * eps,
-)
-q_sample.mistake(
-    "both roots forgotten", lambda x0, t, eps, betas: prod(1 - betas[:t]) * x0 + (1 - prod(1 - betas[:t])) * eps
-)
-q_sample.mistake(
-    "1 − √ᾱ_t in place of √(1 − ᾱ_t)",
-    lambda x0, t, eps, betas: sqrt(prod(1 - betas[:t])) * x0 + (1 - sqrt(prod(1 - betas[:t]))) * eps,
-)
-q_sample.mistake(
-    "ᾱ_{t−1} in place of ᾱ_t: one step too few", lambda x0, t, eps, betas: jump(prod(1 - betas[: t - 1]), x0, eps)
-)
-q_sample.mistake(
-    "ᾱ_{t+1} in place of ᾱ_t: one step too many", lambda x0, t, eps, betas: jump(prod(1 - betas[: t + 1]), x0, eps)
-)
-q_sample.mistake("1 − Σ β_s in place of ∏ (1 − β_s)", lambda x0, t, eps, betas: jump(1 - sum(betas[:t]), x0, eps))
-q_sample.mistake("the two coefficients exchanged", lambda x0, t, eps, betas: jump(1 - prod(1 - betas[:t]), x0, eps))
-q_sample.mistake("x_0 clipped to [−1, 1]", lambda x0, t, eps, betas: jump(prod(1 - betas[:t]), np.clip(x0, -1, 1), eps))
-q_sample.mistake("ε subtracted", lambda x0, t, eps, betas: jump(prod(1 - betas[:t]), x0, -eps))
-q_sample.mistake(
-    "a convolution alone, x_0 not scaled by √ᾱ_t", lambda x0, t, eps, betas: x0 + sqrt(1 - prod(1 - betas[:t])) * eps
-)

@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 
 import numpy as np
-from numpy import sqrt
 
 from tinydiff.check.domains import numbers, points, steps
 from tinydiff.check.form import like
-from tinydiff.check.laws.parametrisations import bar
 from tinydiff.check.laws.truth import ONE, ZERO, kernel
 from tinydiff.check.probe import Probe
 from tinydiff.check.spec import Spec
@@ -42,17 +40,6 @@ def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
     yield np.mean(both**2), 1 / kernel(betas, t)[1], "the mean square"
 
 
-score_from_eps.mistake("the sign: the score is −ε/√(1 − ᾱ_t)", lambda t, eps, betas: eps / sqrt(1 - bar(t, betas)))
-score_from_eps.mistake("1 − ᾱ_t in place of √(1 − ᾱ_t)", lambda t, eps, betas: -eps / (1 - bar(t, betas)))
-score_from_eps.mistake("ε not divided by √(1 − ᾱ_t)", lambda t, eps, betas: -eps)
-score_from_eps.mistake("ε multiplied by √(1 − ᾱ_t)", lambda t, eps, betas: -eps * sqrt(1 - bar(t, betas)))
-score_from_eps.mistake("√ᾱ_t in place of √(1 − ᾱ_t)", lambda t, eps, betas: -eps / sqrt(bar(t, betas)))
-score_from_eps.mistake("√β_t in place of √(1 − ᾱ_t)", lambda t, eps, betas: -eps / sqrt(betas[t - 1]))
-score_from_eps.mistake(
-    "ᾱ_{t+1} in place of ᾱ_t: one step too many", lambda t, eps, betas: -eps / sqrt(1 - bar(t + 1, betas))
-)
-
-
 # ---- tweedie
 
 tweedie = Spec(
@@ -79,26 +66,6 @@ def _(f: Probe, x_t: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
 @tweedie.law("where the score is 0 the answer is x_t/√ᾱ_t")
 def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
     yield f(ONE, t, ZERO, betas), 1 / kernel(betas, t)[0]
-
-
-tweedie.mistake(
-    "the sign of the score", lambda x_t, t, score, betas: (x_t - (1 - bar(t, betas)) * score) / sqrt(bar(t, betas))
-)
-tweedie.mistake(
-    "√(1 − ᾱ_t) in place of 1 − ᾱ_t, as if the score were ε",
-    lambda x_t, t, score, betas: (x_t + sqrt(1 - bar(t, betas)) * score) / sqrt(bar(t, betas)),
-)
-tweedie.mistake("not divided by √ᾱ_t, as for VE", lambda x_t, t, score, betas: x_t + (1 - bar(t, betas)) * score)
-tweedie.mistake(
-    "ᾱ_t in place of √ᾱ_t", lambda x_t, t, score, betas: (x_t + (1 - bar(t, betas)) * score) / bar(t, betas)
-)
-tweedie.mistake(
-    "α_t = 1 − β_t in place of ᾱ_t", lambda x_t, t, score, betas: (x_t + betas[t - 1] * score) / sqrt(1 - betas[t - 1])
-)
-tweedie.mistake("the score not scaled", lambda x_t, t, score, betas: (x_t + score) / sqrt(bar(t, betas)))
-tweedie.mistake(
-    "x_t alone divided by √ᾱ_t", lambda x_t, t, score, betas: x_t / sqrt(bar(t, betas)) + (1 - bar(t, betas)) * score
-)
 
 
 # ---- cfg
@@ -132,13 +99,3 @@ def _(f: Probe, c: np.ndarray, w: float) -> Iterator[tuple]:
 @cfg.law("it goes on from c by w times the difference c − u")
 def _(f: Probe, c: np.ndarray, u: np.ndarray, w: float) -> Iterator[tuple]:
     yield f(c, u, w) - c, w * (c - u), "what guidance adds to c"
-
-
-cfg.mistake("the other convention, u + w (c − u), where w = 1 is no guidance", lambda c, u, w: u + w * (c - u))
-cfg.mistake("c and u exchanged", lambda c, u, w: (1 + w) * u - w * c)
-cfg.mistake("the sign of w", lambda c, u, w: (1 - w) * c + w * u)
-cfg.mistake("a plus before w u", lambda c, u, w: (1 + w) * c + w * u)
-cfg.mistake("w c in place of (1 + w) c", lambda c, u, w: w * c - w * u)
-cfg.mistake("the difference added to u", lambda c, u, w: u + (2 + w) * (c - u))
-cfg.mistake("u subtracted whole", lambda c, u, w: (1 + w) * c - u)
-cfg.mistake("c + w (u − c), the way back", lambda c, u, w: c + w * (u - c))

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy import sqrt
 
 from tinydiff.check.domains import Formula, choice, points
 from tinydiff.check.form import like
@@ -49,21 +48,6 @@ def _(step: Probe, f: Callable, x: np.ndarray, t: float, s: float) -> Iterator[t
     yield step(f, x, t, s), x - (t - s) * f(x, t)
 
 
-def implicit(f: Callable, x: Any, t: float, s: float) -> Any:
-    """A step with the slope at the end."""
-    return x + (s - t) * f(x + (s - t) * f(x, t), s)
-
-
-euler_step.mistake("t − s in place of s − t", lambda f, x, t, s: x + (t - s) * f(x, t))
-euler_step.mistake("|s − t| in place of s − t, wrong backwards", lambda f, x, t, s: x + abs(s - t) * f(x, t))
-euler_step.mistake("f at the end, s", lambda f, x, t, s: x + (s - t) * f(x, s))
-euler_step.mistake("a slope from the end of the step", implicit)
-euler_step.mistake("the increment alone, without x", lambda f, x, t, s: (s - t) * f(x, t))
-euler_step.mistake("the length of the step left out", lambda f, x, t, s: x + f(x, t))
-euler_step.mistake("s in place of s − t", lambda f, x, t, s: x + s * f(x, t))
-euler_step.mistake("√|s − t|, the step of a noise", lambda f, x, t, s: x + sqrt(abs(s - t)) * f(x, t))
-
-
 heun_step = Spec(
     "heun_step(f, x, t, s) -> x_s",
     "x_s = x + ½ (s − t) (f(x, t) + f(x′, s)) with x′ = x + (s − t) f(x, t)",
@@ -96,29 +80,6 @@ def _(step: Probe, f: Callable, x: np.ndarray, t: float, s: float) -> Iterator[t
     once = x + (s - t) * f(x, t)
     twice = once + (s - t) * f(once, s)
     yield step(f, x, t, s), (x + twice) / 2
-
-
-heun_step.mistake("a step of Euler", lambda f, x, t, s: x + (s - t) * f(x, t))
-heun_step.mistake("the slope at the end alone", implicit)
-heun_step.mistake(
-    "the slope in the middle: the midpoint rule",
-    lambda f, x, t, s: x + (s - t) * f(x + 0.5 * (s - t) * f(x, t), 0.5 * (s + t)),
-)
-heun_step.mistake(
-    "the second slope at t in place of s",
-    lambda f, x, t, s: x + 0.5 * (s - t) * (f(x, t) + f(x + (s - t) * f(x, t), t)),
-)
-heun_step.mistake("the second slope at x in place of x′", lambda f, x, t, s: x + 0.5 * (s - t) * (f(x, t) + f(x, s)))
-heun_step.mistake(
-    "the ½ dropped: the sum of two slopes", lambda f, x, t, s: x + (s - t) * (f(x, t) + f(x + (s - t) * f(x, t), s))
-)
-heun_step.mistake(
-    "t − s in place of s − t", lambda f, x, t, s: x + 0.5 * (t - s) * (f(x, t) + f(x + (t - s) * f(x, t), s))
-)
-heun_step.mistake(
-    "the second half-step started from x′",
-    lambda f, x, t, s: x + (s - t) * f(x, t) + 0.5 * (s - t) * (f(x, t) + f(x + (s - t) * f(x, t), s)),
-)
 
 
 # ---- euler_maruyama_step
@@ -165,31 +126,3 @@ def _(step: Probe, t: float, s: float) -> Iterator[tuple]:
     still, one, middle = Formula("lambda x, t: 0 * x"), Formula("lambda t: 1.0"), (t + s) / 2
     first, second = step(still, one, ZERO, t, middle, ONE), step(still, one, ZERO, middle, s, ONE)
     yield first**2 + second**2, step(still, one, ZERO, t, s, ONE) ** 2, "the sum of two variances, and the whole"
-
-
-def em(f: Callable, g: Callable, x: Any, t: float, s: float, z: Any, root: Any = None, at: Any = None) -> Any:
-    """A step with another factor of the noise, or g elsewhere."""
-    return x + (s - t) * f(x, t) + (sqrt(abs(s - t)) if root is None else root) * g(t if at is None else at) * z
-
-
-euler_maruyama_step.mistake(
-    "|s − t| in place of its root before the noise", lambda f, g, x, t, s, z: em(f, g, x, t, s, z, root=abs(s - t))
-)
-euler_maruyama_step.mistake(
-    "√(s − t), which is not a number on the way back", lambda f, g, x, t, s, z: em(f, g, x, t, s, z, root=sqrt(s - t))
-)
-euler_maruyama_step.mistake(
-    "s − t in place of √|s − t| before the noise", lambda f, g, x, t, s, z: em(f, g, x, t, s, z, root=s - t)
-)
-euler_maruyama_step.mistake("the noise not scaled by √|s − t|", lambda f, g, x, t, s, z: em(f, g, x, t, s, z, root=1.0))
-euler_maruyama_step.mistake("g² in place of g", lambda f, g, x, t, s, z: em(f, lambda u: g(u) ** 2, x, t, s, z))
-euler_maruyama_step.mistake("√g in place of g", lambda f, g, x, t, s, z: em(f, lambda u: sqrt(g(u)), x, t, s, z))
-euler_maruyama_step.mistake("g at s in place of t", lambda f, g, x, t, s, z: em(f, g, x, t, s, z, at=s))
-euler_maruyama_step.mistake(
-    "t − s in place of s − t before the drift", lambda f, g, x, t, s, z: em(lambda x, t: -f(x, t), g, x, t, s, z)
-)
-euler_maruyama_step.mistake(
-    "|s − t| before the drift, wrong on the way back",
-    lambda f, g, x, t, s, z: em(lambda x, t: np.sign(s - t) * f(x, t), g, x, t, s, z),
-)
-euler_maruyama_step.mistake("the noise forgotten", lambda f, g, x, t, s, z: em(f, g, x, t, s, 0 * z))

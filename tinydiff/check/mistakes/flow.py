@@ -1,0 +1,50 @@
+"""Mistakes in the drifts of the reverse process, and in its divergence."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy import sqrt
+
+from tinydiff.check.laws.flow import hutchinson, probability_flow_drift, reverse_sde_drift
+
+reverse_sde_drift.mistake("the sign of the score", lambda x, beta, score: -0.5 * beta * x + beta * score)
+reverse_sde_drift.mistake(
+    "½ β before the score: the probability flow's, which has no noise",
+    lambda x, beta, score: -0.5 * beta * x - 0.5 * beta * score,
+)
+reverse_sde_drift.mistake("the ½ before β x dropped", lambda x, beta, score: -beta * x - beta * score)
+reverse_sde_drift.mistake("the sign of the whole, for dt > 0", lambda x, beta, score: 0.5 * beta * x + beta * score)
+reverse_sde_drift.mistake("β² in place of g² = β", lambda x, beta, score: -0.5 * beta * x - beta**2 * score)
+reverse_sde_drift.mistake("g = √β in place of g² = β", lambda x, beta, score: -0.5 * beta * x - sqrt(beta) * score)
+reverse_sde_drift.mistake("the forward drift forgotten", lambda x, beta, score: -beta * score)
+
+
+probability_flow_drift.mistake(
+    "the ½ before the score dropped: the reverse SDE's drift", lambda x, beta, score: -0.5 * beta * x - beta * score
+)
+probability_flow_drift.mistake("the sign of the score", lambda x, beta, score: -0.5 * beta * x + 0.5 * beta * score)
+probability_flow_drift.mistake("both ½ dropped", lambda x, beta, score: -beta * (x + score))
+probability_flow_drift.mistake("the sign of the whole", lambda x, beta, score: 0.5 * beta * (x + score))
+probability_flow_drift.mistake(
+    "g = √β in place of g² = β", lambda x, beta, score: -0.5 * beta * x - 0.5 * sqrt(beta) * score
+)
+probability_flow_drift.mistake("the forward drift forgotten", lambda x, beta, score: -0.5 * beta * score)
+probability_flow_drift.mistake("β left out before the score", lambda x, beta, score: -0.5 * (beta * x + score))
+
+
+def probed(vjp: Callable, x: Any, probes: Any) -> Any:
+    """vᵀ J v, (P, B, D), before its sums."""
+    return np.stack([v * vjp(x, v) for v in probes])
+
+
+hutchinson.mistake("a sum over the probes in place of a mean", lambda vjp, x, p: probed(vjp, x, p).sum(axis=(0, 2)))
+hutchinson.mistake("a mean over the coordinates", lambda vjp, x, p: probed(vjp, x, p).mean(axis=(0, 2)))
+hutchinson.mistake(
+    "the product with v forgotten: a sum of vᵀ J", lambda vjp, x, p: np.mean([vjp(x, v).sum(axis=1) for v in p], axis=0)
+)
+hutchinson.mistake("the first probe alone", lambda vjp, x, p: probed(vjp, x, p)[0].sum(axis=1))
+hutchinson.mistake("absolute values", lambda vjp, x, p: np.abs(probed(vjp, x, p)).sum(axis=2).mean(axis=0))
+hutchinson.mistake("‖vᵀ J‖² in place of vᵀ J v", lambda vjp, x, p: np.mean([np.sum(vjp(x, v) ** 2, 1) for v in p], 0))
+hutchinson.mistake("a sum over the batch", lambda vjp, x, p: np.full(len(x), probed(vjp, x, p).sum(2).mean(0).sum()))
+hutchinson.mistake("the sign", lambda vjp, x, p: -probed(vjp, x, p).sum(axis=2).mean(axis=0))
