@@ -15,6 +15,7 @@ points are arrays (B, D). ``specs()`` names them all, and ``spec(name)`` shows w
 
 from tinydiff.check import laws, mistakes  # noqa: F401  (they register)
 from tinydiff.check.engine import LawBroken, check, spec, specs
+from tinydiff.check.grading.grade import grade
 from tinydiff.check.report import Report
 
-__all__ = ["LawBroken", "Report", "check", "spec", "specs"]
+__all__ = ["LawBroken", "Report", "check", "grade", "spec", "specs"]

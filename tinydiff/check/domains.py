@@ -1,7 +1,8 @@
-"""The arguments that laws are tried on: small ones in order of size, and, for the deep level, drawn ones.
+"""The arguments that laws are tried on: small ones in order of size, then random ones, and those of the deep level.
 
 A domain holds arguments that belong together, such as a chain and a time on it. The small values come simplest first,
-so that the first case that breaks a law is the smallest; Hypothesis, imported when asked for, draws the others.
+so that the first case that breaks a law is the smallest. They are special, with ½ = 1 − ½ and 0 = −0, so random values
+follow, without symmetry; at the deep level Hypothesis, imported when asked for, draws more.
 
 Shapes: B rows, D coordinates; points are (B, D), and the small ones (1, 1).
 """
@@ -16,7 +17,7 @@ import numpy as np
 class Domain(NamedTuple):
     """Joint values of the arguments `names`, tuples in order of size; drawn() is a Hypothesis strategy of more.
 
-    random(rng) draws values without symmetry, in which no two formulas agree by chance; without it, one of the others.
+    random(rng) draws values in which no two formulas agree by chance, of few digits; without it, one of the others.
     """
 
     names: tuple[str, ...]
@@ -114,9 +115,10 @@ def at_random(domains: Sequence[Domain], rng: np.random.Generator) -> dict[str, 
     return case
 
 
-def normals(rng: np.random.Generator, count: int) -> tuple[np.ndarray, ...]:
-    """Normal arrays of one random shape, of up to three rows and columns."""
-    return tuple(rng.standard_normal((count, *rng.integers(1, 4, 2))))
+def normals(rng: np.random.Generator, count: int, *shape: int) -> tuple[np.ndarray, ...]:
+    """Arrays of one shape, by default of up to four rows and columns: normal numbers, a third of the time far out."""
+    far = 10 ** rng.uniform(0, 2) if rng.random() < 1 / 3 else 1.0
+    return tuple(np.round(far * rng.standard_normal((count, *(shape or rng.integers(1, 5, 2)))), 2))
 
 
 # ---- points
@@ -161,20 +163,22 @@ CHAINS = (
     *((0.5, 0.5, 0.5), (0.1, 0.02, 0.5), (0.02, 0.9, 0.1), (0.9, 0.5, 0.02)),
     (0.02, 0.1, 0.02, 0.5, 0.1),
 )
-LONG = np.linspace(1e-4, 0.02, 200)
+LONG = np.linspace(1e-3, 0.02, 200)
 
 
 def betas_drawn(least: int) -> Any:
     """Lists of `least` to 8 values of β."""
     from hypothesis import strategies as st
 
-    values = st.sampled_from((0.5, 0.1, 0.02, 0.9)) | st.floats(1e-3, 0.95)
-    return st.lists(values, min_size=least, max_size=8).map(np.array)
+    values = st.sampled_from((0.5, 0.1, 0.02, 0.9)) | st.floats(1e-3, 0.9)
+    lists = st.lists(values, min_size=least, max_size=8).map(np.array)
+    return lists.filter(lambda betas: np.prod(1 - betas) > 1e-4)
 
 
 def random_betas(rng: np.random.Generator, least: int = 1) -> np.ndarray:
-    """From `least` to 6 values of β, all different."""
-    return rng.uniform(0.02, 0.6, rng.integers(least, 7))
+    """From `least` to 6 values of β, all different, and now and then 40."""
+    count = 40 if rng.random() < 0.1 else rng.integers(least, 7)
+    return np.round(rng.uniform(0.01, 0.6 if count < 7 else 0.1, count), 3)
 
 
 def steps(least: int = 1) -> Domain:
@@ -237,15 +241,25 @@ def numbers(name: str, *values: float, least: float, most: float) -> Domain:
 
         return st.tuples(st.sampled_from(values) | st.floats(least, most))
 
-    return Domain((name,), [(value,) for value in values], draw, random=lambda rng: (float(rng.uniform(least, most)),))
+    return Domain((name,), [(value,) for value in values], draw, random=lambda rng: (uniform(rng, least, most),))
 
 
-def choice(names: Sequence[str], *values: tuple, batches: Sequence[tuple] = ()) -> Domain:
-    """One of these; there are no others to draw."""
+def uniform(rng: np.random.Generator, least: float, most: float) -> float:
+    """A number from `least` to `most`, of few digits."""
+    return float(np.clip(np.round(rng.uniform(least, most), 3), least, most))
+
+
+def choice(
+    names: Sequence[str],
+    *values: tuple,
+    batches: Sequence[tuple] = (),
+    random: Callable[[np.random.Generator], tuple] | None = None,
+) -> Domain:
+    """One of these, or at random; Hypothesis draws no others."""
 
     def draw() -> Any:
         from hypothesis import strategies as st
 
         return st.sampled_from([*values, *batches])
 
-    return Domain(tuple(names), values, draw, batches)
+    return Domain(tuple(names), values, draw, batches, random=random)

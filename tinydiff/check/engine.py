@@ -177,11 +177,16 @@ def _report(fn: Callable, spec: Spec, level: str) -> Report:
     held: list[str] = []
     probe, broken = spec.probe(fn), None
     try:
-        _takes_the_arguments(fn, spec)
+        takes_the_arguments(fn, spec)
         held.append(SIGNATURE)
         in_time(probe, lambda: _try_all(probe, spec, level, held))
     except Broken as error:
         broken = error
+    return report_of(broken, held, probe, spec)
+
+
+def report_of(broken: Broken | None, held: list[str], probe: Probe, spec: Spec) -> Report:
+    """What was found, as a report."""
     printed = probe.printed.getvalue().strip()
     hints = [f"It printed {printed[:60]!r}…, which was not shown each time."] if printed else []
     about: dict[str, Any] = {"name": spec.name, "source": spec.source, "held": tuple(held), "calls": probe.count}
@@ -194,7 +199,7 @@ def _report(fn: Callable, spec: Spec, level: str) -> Report:
     return Report(False, broken.law, case, broken.yours, broken.expected, hint, what=broken.what, **about)
 
 
-def _takes_the_arguments(fn: Callable, spec: Spec) -> None:
+def takes_the_arguments(fn: Callable, spec: Spec) -> None:
     """Broken unless fn can be called with the specification's arguments in their order."""
     if not callable(fn):
         fix = f"Define {spec.name} first; check takes the function itself, without calling it."

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydiff.check.domains import Domain
+from tinydiff.check.domains import Domain, at_random
 from tinydiff.check.probe import ANSWERS, Broken, Probe
 
 Shapes = Callable[[Mapping[str, Any]], set[tuple[int, ...]]]  # of the arguments: the shapes that an output may have
@@ -50,7 +50,9 @@ def row_each(name: str) -> Shapes:
 # ---- laws of form
 
 
-def laws_of_form(returns: Mapping[str, Shapes], domains: Sequence[Domain]) -> Iterator[tuple[str, Test]]:
+def laws_of_form(
+    names: Sequence[str], returns: Mapping[str, Shapes], domains: Sequence[Domain]
+) -> Iterator[tuple[str, Test]]:
     """The laws of every function with these outputs and arguments, in this order; Probe itself breaks the first."""
 
     def answers(f: Probe, /, **args: Any) -> Iterator[tuple]:
@@ -101,13 +103,14 @@ def laws_of_form(returns: Mapping[str, Shapes], domains: Sequence[Domain]) -> It
 
     yield ANSWERS, answers
     yield f"{listed(list(returns))} {'has' if len(returns) == 1 else 'have'} the right shape", shape
-    yield "it answers in float64, as it is asked", precision
+    yield "it answers in float64", precision
     if any(isinstance(a, np.ndarray) for domain in domains for case in (*domain.small, *domain.batches) for a in case):
         yield "it leaves its arguments as they were", unchanged
     yield "the same arguments give the same answer", again
     yield "the answer is finite", finite
     if any(domain.batches for domain in domains) and scalar not in returns.values():
         yield "each row of a batch has the answer that it has alone", rows(domains)
+    yield "it computes in float64, as it is asked", precise(names, domains)
 
 
 def rows(domains: Sequence[Domain]) -> Test:
@@ -131,6 +134,34 @@ def rows(domains: Sequence[Domain]) -> Test:
                 column = {n: a[:, j : j + 1] if n in batched else a for n, a in args.items()}
                 alone = in_tuple(f(*column.values()))[0]
                 yield together[0][:, j], alone[:, 0], f"column {j} of the batch, and the same column alone"
+
+    return test
+
+
+NUDGE, CASES = 1e-11, 8  # a change that float64 sees and float32 does not; and how many cases must all miss it
+
+
+def precise(names: Sequence[str], domains: Sequence[Domain]) -> Test:
+    """The law that an answer which moves with an argument does so for the smallest change that float64 sees."""
+
+    def test(f: Probe) -> Iterator[tuple]:
+        rng = np.random.default_rng(0)
+        moves: dict[str, list[bool]] = {}
+        for case in (at_random(domains, rng) for _ in range(CASES)):
+            args = {name: case[name] for name in names}
+
+            def moved(name: str, factor: float, args: dict[str, Any] = args) -> bool:
+                old, new = (in_tuple(f(*case.values())) for case in (args, args | {name: args[name] * factor}))
+                return any(map(np.any, map(np.not_equal, old, new)))
+
+            for name, value in args.items():
+                if np.asarray(value).dtype.kind == "f" and np.any(value) and moved(name, 1.001):
+                    moves.setdefault(name, []).append(moved(name, 1 + NUDGE))
+        for name, seen in moves.items():
+            if len(seen) > 1 and not any(seen):
+                fix = "Something on the way is rounded, to float32 or to a few digits."
+                raise Broken(f"no change when {name} grows by one part in 10¹¹", "a change", fix)
+        yield from ()
 
     return test
 

@@ -94,8 +94,9 @@ class Spec:
         if self.name in SPECS:
             raise ValueError(f"{self.name} has a specification already.")
         SPECS[self.name] = self
-        for statement, test in laws_of_form(self.returns, self.domains):
-            self.laws.append(Law(statement, test, self.names, of_form=True))
+        for statement, test in laws_of_form(self.names, self.returns, self.domains):
+            names = tuple(inspect.signature(test).parameters)[1:] and self.names
+            self.laws.append(Law(statement, test, names, of_form=True))
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy import exp, sqrt
 
-from tinydiff.check.domains import BATCH, choice, numbers, points
+from tinydiff.check.domains import BATCH, choice, normals, numbers, points
 from tinydiff.check.form import like
 from tinydiff.check.laws.truth import ONE, ZERO, complex_step
 from tinydiff.check.probe import Probe
@@ -27,11 +27,18 @@ SMALL = (
     (BATCH, np.array([[1.0, 0.0], [2.0, 1.0], [-1.0, 0.5]]), np.array([[1.0, 2.0], [0.0, -1.0]])),
 )
 
+
+def product_of(rng: np.random.Generator) -> tuple:
+    """x (B, n), w (n, m) and dy (B, m)."""
+    b, n, m = rng.integers(1, 6, 3)
+    return tuple(normals(rng, 1, *shape)[0] for shape in ((b, n), (n, m), (b, m)))
+
+
 linear_backward = Spec(
     "linear_backward(x, w, dy) -> (dx, dw, db)",
     "of y = x w + b:  dx = dy wᵀ,  dw = xᵀ dy,  db = the sum of dy over rows",
     "Rumelhart, Hinton & Williams 1986; Goodfellow et al. 2016, §6.5",
-    (choice(("x", "w", "dy"), *SMALL),),
+    (choice(("x", "w", "dy"), *SMALL, random=product_of),),
     {"dx": like("x"), "dw": like("w"), "db": lambda args: {args["dy"].shape[1:], (1, args["dy"].shape[1])}},
     about="x is (B, n), w (n, m), dy = ∂L/∂y (B, m). The loss is summed over rows already, so nothing is a mean.",
 )
@@ -101,11 +108,20 @@ ROWS = (
     (np.array([[3.0, 0.5, -1.0, 2.0]]), np.array([[1.0, -1.0, 0.5, 2.0]])),
 )
 
+
+def of_rows(rng: np.random.Generator) -> tuple:
+    """x and dy (B, D), D of 2 at least."""
+    return normals(rng, 2, *rng.integers((1, 2), 6))
+
+
 layer_norm_backward = Spec(
     "layer_norm_backward(x, dy, eps) -> dx",
     "of y = (x − mean)/√(variance + eps) in each row:  dx = (dy − mean(dy) − y mean(y dy))/√(variance + eps)",
     "Ba, Kiros & Hinton 2016",
-    (choice(("x", "dy"), *ROWS, batches=[(BATCH, -BATCH[::-1])]), numbers("eps", 1e-5, 0.1, 1.0, least=1e-5, most=1)),
+    (
+        choice(("x", "dy"), *ROWS, batches=[(BATCH, -BATCH[::-1])], random=of_rows),
+        numbers("eps", 1e-5, 0.1, 1.0, least=1e-5, most=1),
+    ),
     {"dx": like("x")},
     about="x and dy are (B, D); the variance is the mean of squares about the mean. There are no gain and bias.",
 )

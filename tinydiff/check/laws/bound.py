@@ -4,13 +4,21 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinydiff.check.domains import BATCH, chains, choice, points, steps
+from tinydiff.check.domains import BATCH, chains, choice, normals, points, steps
 from tinydiff.check.form import like, scalar
 from tinydiff.check.laws.truth import conditional, kernel, kl_by_quadrature
 from tinydiff.check.probe import Probe
 from tinydiff.check.spec import Spec
 
 # ---- normal_kl
+
+
+def two_normals(rng: np.random.Generator) -> tuple:
+    """m_1, v_1, m_2 and v_2, numbers or arrays."""
+    m1, s1, m2, s2 = normals(rng, 4, *(() if rng.random() < 0.5 else (1, 1)))
+    values = m1, np.exp(np.clip(s1, -3, 3)), m2, np.exp(np.clip(s2, -3, 3))
+    return values if m1.size > 1 else tuple(float(value.item()) for value in values)
+
 
 normal_kl = Spec(
     "normal_kl(m1, v1, m2, v2) -> nats",
@@ -22,6 +30,7 @@ normal_kl = Spec(
             *((0.0, 1.0, 0.0, 1.0), (1.0, 1.0, 0.0, 1.0), (0.0, 2.0, 0.0, 1.0), (0.0, 1.0, 0.0, 2.0)),
             *((1.0, 2.0, 0.0, 1.0), (1.0, 1.0, 0.0, 4.0), (-2.0, 0.1, 1.0, 0.5), (3.0, 0.9, 1.0, 0.02)),
             batches=[tuple(map(np.array, ([[1.0], [0.0]], [[2.0], [0.5]], [[0.0], [-1.0]], [[3.0], [1.0]])))],
+            random=two_normals,
         ),
     ),
     {"nats": like("m1")},
@@ -36,7 +45,8 @@ def _(f: Probe, m1: float, v1: float) -> Iterator[tuple]:
 
 @normal_kl.law("with both variances 1 it is half the square of the distance of the means")
 def _(f: Probe, m1: float, m2: float) -> Iterator[tuple]:
-    yield f(m1, 1.0, m2, 1.0), (m1 - m2) ** 2 / 2
+    one = 1.0 + 0 * m1
+    yield f(m1, one, m2, one), (m1 - m2) ** 2 / 2
 
 
 @normal_kl.law("it does not change when both are stretched and moved: m → 2m + 1, v → 4v")

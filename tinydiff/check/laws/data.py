@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy import exp, log
 
-from tinydiff.check.domains import Domain, choice, steps
+from tinydiff.check.domains import Domain, choice, normals, steps
 from tinydiff.check.form import like, row_each
 from tinydiff.check.laws.truth import ONE, complex_step, kernel
 from tinydiff.check.probe import Probe
@@ -35,8 +35,8 @@ def noisy_and_points() -> Domain:
     planes = ([[0.0, 0.0]], [[1.0, -2.0]], [[1.0, -2.0], [0.3, 1.5]])
 
     def random(rng: np.random.Generator) -> tuple:
-        rows, count, d = rng.integers(1, 4, 3)
-        return rng.standard_normal((rows, d)), rng.standard_normal((count, d))
+        rows, count, d = rng.integers(1, 5, 3)
+        return normals(rng, 1, rows, d)[0], np.round(rng.standard_normal((count, d)), 2)
 
     small += [(np.array(x), np.array(points)) for x in planes for points in two]
     return Domain(("x_t", "points"), small, draw, random=random)
@@ -101,6 +101,8 @@ def _(f: Probe, x_t: np.ndarray, points: np.ndarray, t: int, betas: np.ndarray) 
 def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
     for x in (1000.0, -1000.0):
         yield f(x * ONE, np.array([[1.0], [-1.0]]), t, betas), np.sign(x), f"x_t = {x:g}, points 1 and −1"
+    batch = np.array([[1000.0], [0.0], [-1000.0]])
+    yield f(batch, np.array([[1.0], [-1.0]]), t, betas), np.sign(batch), "x_t = 1000, 0 and −1000 in one batch"
 
 
 def log_density(x: np.ndarray, points: np.ndarray, a: float, var: float) -> np.ndarray:
@@ -128,7 +130,11 @@ def normalised_weights() -> Domain:
         counts = shapes.flatmap(lambda shape: of.arrays(float, shape, elements=st.integers(0, 9)))
         return counts.filter(lambda c: c.sum(axis=1).all()).map(lambda c: (c / c.sum(axis=1, keepdims=True),))
 
-    return listed._replace(drawn=draw)
+    def random(rng: np.random.Generator) -> tuple:
+        counts = rng.integers(0, 9, rng.integers(1, 6, 2)) + 0.5
+        return (counts / counts.sum(axis=1, keepdims=True),)
+
+    return listed._replace(drawn=draw, random=random)
 
 
 effective_neighbours = Spec(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 from numpy import log
 
 from tinydiff.check.domains import Formula, choice, points
@@ -10,6 +11,12 @@ from tinydiff.check.laws.truth import ONE, ZERO
 from tinydiff.check.probe import Probe
 from tinydiff.check.spec import Spec
 
+
+def falling(rng: np.random.Generator) -> tuple:
+    """Three times, the latest first."""
+    return tuple(np.round(np.cumsum(rng.uniform(0.05, 0.3, 3))[::-1], 3).tolist())
+
+
 dpm_solver_2m_step = Spec(
     "dpm_solver_2m_step(x_t, x0_hat, x0_hat_before, t_before, t, s, alpha, sigma) -> x_s",
     "x_s = (σ_s/σ_t) x_t − α_s (e^{−h} − 1) D with D = x̂_0 + (x̂_0 − x̂_0′)/2r, λ = ln(α/σ), h = λ_s − λ_t, "
@@ -17,7 +24,14 @@ dpm_solver_2m_step = Spec(
     "Lu et al. 2022, DPM-Solver++, Alg. 2",
     (
         points("x_t", "x0_hat", "x0_hat_before"),
-        choice(("t_before", "t", "s"), (0.75, 0.5, 0.25), (0.9, 0.5, 0.4), (0.6, 0.5, 0.1), (0.99, 0.9, 0.3)),
+        choice(
+            ("t_before", "t", "s"),
+            (0.75, 0.5, 0.25),
+            (0.9, 0.5, 0.4),
+            (0.6, 0.5, 0.1),
+            (0.99, 0.9, 0.3),
+            random=falling,
+        ),
         choice(
             ("alpha", "sigma"),
             (Formula("lambda t: 1 - t"), Formula("lambda t: t")),

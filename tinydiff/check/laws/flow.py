@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tinydiff.check.domains import Formula, choice, numbers, points
+from tinydiff.check.domains import Formula, choice, normals, numbers, points
 from tinydiff.check.form import like, row_each
 from tinydiff.check.laws.truth import ONE, ZERO
 from tinydiff.check.probe import Probe
@@ -77,8 +77,19 @@ def _(f: Probe, beta: float) -> Iterator[tuple]:
 
 # ---- hutchinson
 
-SIGNS = np.array(list(itertools.product((1.0, -1.0), repeat=2)))[:, None, :]  # (4, 1, 2), all of them
-JACOBIANS = ("v", "2 * v", "v @ np.array([[1.0, 2.0], [3.0, -4.0]])", "x * v", "np.cos(x) * v + v[..., ::-1]")
+JACOBIANS = ("v", "2 * v", "v * np.arange(1, v.shape[-1] + 1)", "x * v", "np.cumsum(v, axis=-1) + x * v[..., ::-1]")
+
+
+def signs(dim: int) -> np.ndarray:
+    """All vectors of signs, (2^D, 1, D)."""
+    return np.array(list(itertools.product((1.0, -1.0), repeat=dim)))[:, None, :]
+
+
+def points_and_probes(rng: np.random.Generator) -> tuple:
+    """x (B, D) and probes (P, B, D)."""
+    count, rows, dim = rng.integers(1, 5, 3)
+    return normals(rng, 1, rows, dim)[0], normals(rng, 1, count, rows, dim)[0]
+
 
 hutchinson = Spec(
     "hutchinson(vjp, x, probes) -> (B,)",
@@ -86,12 +97,14 @@ hutchinson = Spec(
     "Hutchinson 1989; Grathwohl et al. 2019, FFJORD, §3.1",
     (
         choice(("vjp",), *((Formula(f"lambda x, v: {j}"),) for j in JACOBIANS)),
-        choice(("x",), (np.array([[0.0, 0.0]]),), (np.array([[1.0, -2.0]]),)),
         choice(
-            ("probes",),
-            *((SIGNS[:k],) for k in (1, 2, 4)),
-            (np.array([[[1.0, 0.0]]]),),
-            (np.array([[[1.0, 2.0]], [[0.5, -1.0]], [[0.0, 3.0]]]),),
+            ("x", "probes"),
+            *((np.array([[0.0, 0.0]]), signs(2)[:k]) for k in (1, 2, 4)),
+            (np.array([[1.0, -2.0]]), np.array([[[1.0, 0.0]]])),
+            (np.array([[1.0, -2.0]]), np.array([[[1.0, 2.0]], [[0.5, -1.0]], [[0.0, 3.0]]])),
+            (np.array([[3.0]]), signs(1)),
+            (np.array([[1.0, -2.0, 0.5]]), signs(3)[:3]),
+            random=points_and_probes,
         ),
     ),
     {"estimate": row_each("x")},
@@ -101,14 +114,15 @@ hutchinson = Spec(
 
 @hutchinson.law("over all vectors of signs it is the trace exactly")
 def _(f: Probe, vjp: Callable, x: np.ndarray) -> Iterator[tuple]:
-    yield f(vjp, x, SIGNS), trace(vjp, x)
+    probes = np.repeat(signs(x.shape[1]), len(x), axis=1)
+    yield f(vjp, x, probes), sum(vjp(x, 0 * x + e)[:, i] for i, e in enumerate(np.eye(x.shape[1])))
 
 
 @hutchinson.law("one probe v gives vᵀ J v")
-def _(f: Probe, vjp: Callable, x: np.ndarray) -> Iterator[tuple]:
-    rows = [vjp(x, e[None]) for e in np.eye(2)]  # of the Jacobian
-    v = np.array([1.0, 2.0])
-    yield f(vjp, x, v[None, None]), v @ np.concatenate(rows) @ v
+def _(f: Probe, vjp: Callable, x: np.ndarray, probes: np.ndarray) -> Iterator[tuple]:
+    v = probes[0]
+    jacobian = np.stack([vjp(x, 0 * x + e) for e in np.eye(x.shape[1])], axis=1)  # (B, D, D), row by row
+    yield f(vjp, x, probes[:1]), np.einsum("bi,bij,bj->b", v, jacobian, v)
 
 
 @hutchinson.law("it is the mean over the probes of what each gives alone")
@@ -121,8 +135,3 @@ def _(f: Probe, vjp: Callable, x: np.ndarray, probes: np.ndarray) -> Iterator[tu
 def _(f: Probe, vjp: Callable, x: np.ndarray, probes: np.ndarray) -> Iterator[tuple]:
     both = f(vjp, np.concatenate([x, x + 1]), np.concatenate([probes, 2 * probes], axis=1))
     yield both, np.concatenate([f(vjp, x, probes), f(vjp, x + 1, 2 * probes)]), "two rows together, and each alone"
-
-
-def trace(vjp: Callable, x: np.ndarray) -> float:
-    """Entry by entry along the diagonal."""
-    return sum(vjp(x, e[None])[0, i] for i, e in enumerate(np.eye(2)))

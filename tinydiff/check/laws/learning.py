@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinydiff.check.domains import choice, numbers, points
+from tinydiff.check.domains import choice, normals, numbers, points, uniform
 from tinydiff.check.form import like
 from tinydiff.check.probe import Probe
 from tinydiff.check.spec import Spec
@@ -13,6 +13,13 @@ from tinydiff.check.spec import Spec
 
 AVERAGES = ((0, 1, 0, 0), (0, -2, 0, 0), (1, 1, 0.5, 1), (0, 0, 1, 1), (1, -1, 0.2, 0.3), (-2, 3, -1, 4))
 """θ, g, μ and ν, with ν ≥ 0."""
+
+
+def averages(rng: np.random.Generator) -> tuple:
+    """θ, g, μ and ν of one shape."""
+    theta, grad, mu, nu = normals(rng, 4, *rng.integers(1, 4, rng.integers(1, 3)))
+    return theta, grad, mu, nu**2
+
 
 adam_step = Spec(
     "adam_step(theta, grad, mu, nu, count, lr, b1, b2, eps) -> (theta, mu, nu)",
@@ -24,10 +31,15 @@ adam_step = Spec(
             ("theta", "grad", "mu", "nu"),
             *(tuple(np.array([float(value)]) for value in case) for case in AVERAGES),
             batches=[tuple(np.array(AVERAGES, dtype=float).T)],
+            random=averages,
         ),
-        choice(("count",), (1,), (2,), (3,), (10,)),
+        choice(("count",), (1,), (2,), (3,), (10,), random=lambda rng: (int(rng.integers(1, 200)),)),
         numbers("lr", 0.1, 1.0, least=0.01, most=1),
-        choice(("b1", "b2"), (0.9, 0.99), (0.5, 0.75), (0.0, 0.5), (0.9, 0.999)),
+        choice(
+            ("b1", "b2"),
+            *((0.9, 0.99), (0.5, 0.75), (0.0, 0.5), (0.9, 0.999)),
+            random=lambda rng: (uniform(rng, 0, 0.99), uniform(rng, 0, 0.999)),
+        ),
         numbers("eps", 1e-8, 0.1, least=1e-8, most=1),
     ),
     {"theta": like("theta"), "mu": like("mu"), "nu": like("nu")},
@@ -129,8 +141,17 @@ fourier_features = Spec(
     "sin(ω t) and cos(ω t) for each frequency ω",
     "Vaswani et al. 2017, §3.5; Ho et al. 2020, DDPM, App. B",
     (
-        choice(("t",), *((np.array([float(time)]),) for time in (0, 1, -2, 7)), (np.array([0.5, 3.0, 0.0]),)),
-        choice(("frequencies",), *((np.array(w),) for w in ([1.0], [0.5], [1.0, 2.0], [0.1, 1.0, 10.0]))),
+        choice(
+            ("t",),
+            *((np.array([float(time)]),) for time in (0, 1, -2, 7)),
+            batches=[(np.array([0.5, 3.0, 0.0]),)],
+            random=lambda rng: normals(rng, 1, int(rng.integers(1, 5))),
+        ),
+        choice(
+            ("frequencies",),
+            *((np.array(w),) for w in ([1.0], [0.5], [1.0, 2.0], [0.1, 1.0, 10.0])),
+            random=lambda rng: (np.round(np.sort(rng.uniform(0.1, 10, rng.integers(1, 5))), 2),),
+        ),
     ),
     {"features": lambda args: {(len(args["t"]), 2 * len(args["frequencies"]))}},
     about="t is (B,), frequencies ω (F,) in radians per unit of t. In any order: sines first, or pair by pair.",
@@ -160,3 +181,14 @@ def _(f: Probe, t: np.ndarray, frequencies: np.ndarray) -> Iterator[tuple]:
     wave = np.exp(1j * t[:, None] * frequencies)
     expected = np.concatenate([wave.real, wave.imag], axis=1)
     yield np.sort(f(t, frequencies), axis=1), np.sort(expected, axis=1), "the features in order of size"
+
+
+@fourier_features.law("each column is one function of time: their order is the same for all t")
+def _(f: Probe, t: np.ndarray, frequencies: np.ndarray) -> Iterator[tuple]:
+    features, start = f(t, frequencies), f(np.zeros(1), frequencies)[0]
+    later = f(np.full(1, 1e-4), frequencies)[0]  # where each sine is ωt and each cosine 1, so that they are known apart
+    slope = np.where(start > 0.5, 0, (later - start) / 1e-4)
+    for column, (is_cosine, rate) in enumerate(zip(start > 0.5, slope, strict=True)):
+        if not is_cosine:
+            omega = frequencies[np.argmin(np.abs(frequencies - rate))]
+            yield features[:, column], np.sin(omega * t), f"column {column}, which is sin {omega:g} t near t = 0"

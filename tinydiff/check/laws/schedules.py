@@ -75,8 +75,12 @@ cosine_alpha_bar = Spec(
     "ᾱ_t = f(t)/f(0) with f(t) = cos²((t/T + s)/(1 + s) · π/2)",
     "Nichol & Dhariwal 2021, Improved DDPM, §3.2",
     (
-        choice(("t", "T"), (0, 1), (1, 1), (1, 2), (1, 4), (2, 4), (3, 4), (4, 4), (250, 1000), (999, 1000)),
-        numbers("s", 0.008, 0.0, 0.1, least=0, most=0.2),
+        choice(
+            ("t", "T"),
+            *((0, 1), (1, 1), (1, 2), (1, 4), (2, 4), (3, 4), (4, 4), (250, 1000), (999, 1000)),
+            random=lambda rng: (int(rng.integers((T := int(rng.integers(1, 2000))) + 1)), T),
+        ),
+        numbers("s", 0.008, 0.0, 0.1, 1.0, least=0, most=2),
     ),
     {"alpha_bar": scalar},
     about="t runs from 0 to T. At t = T, where the formula gives 0, what clipping β_T at .999 leaves is right too.",

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydiff.check.domains import Formula, choice, points
+from tinydiff.check.domains import Formula, choice, points, uniform
 from tinydiff.check.form import like
 from tinydiff.check.laws.truth import ONE, ZERO
 from tinydiff.check.probe import Probe
@@ -13,7 +13,11 @@ from tinydiff.check.spec import Spec
 
 # ---- euler_step and heun_step
 
-SPANS = ((0.0, 1.0), (1.0, 0.5), (0.5, 0.0), (0.25, 1.0), (0.9, 0.8))
+SPANS = choice(
+    ("t", "s"),
+    *((0.0, 1.0), (1.0, 0.5), (0.5, 0.0), (0.25, 1.0), (0.9, 0.8)),
+    random=lambda rng: (uniform(rng, 0, 1), uniform(rng, 0, 1)),
+)
 SLOPES = ("0 * x", "0 * x + 1", "x", "0 * x + t", "0 * x + t**2", "x * t", "-2 * x + t", "np.sin(x) * t")
 
 
@@ -26,7 +30,7 @@ euler_step = Spec(
     "euler_step(f, x, t, s) -> x_s",
     "x_s = x + (s − t) f(x, t)",
     "Euler 1768; Hairer, Nørsett & Wanner 1993, §I.7",
-    (slopes(*SLOPES), points("x"), choice(("t", "s"), *SPANS)),
+    (slopes(*SLOPES), points("x"), SPANS),
     {"x_s": like("x")},
     about="f(x, t) is dx/dt; s may be later than t or earlier.",
 )
@@ -52,7 +56,7 @@ heun_step = Spec(
     "heun_step(f, x, t, s) -> x_s",
     "x_s = x + ½ (s − t) (f(x, t) + f(x′, s)) with x′ = x + (s − t) f(x, t)",
     "Heun 1900; Karras et al. 2022, EDM, Alg. 1",
-    (slopes(*SLOPES), points("x"), choice(("t", "s"), *SPANS)),
+    (slopes(*SLOPES), points("x"), SPANS),
     {"x_s": like("x")},
     about="f(x, t) is dx/dt; s may be later than t or earlier.",
 )
@@ -84,19 +88,14 @@ def _(step: Probe, f: Callable, x: np.ndarray, t: float, s: float) -> Iterator[t
 
 # ---- euler_maruyama_step
 
-DRIFTS = ("0 * x", "0 * x + 1", "-x", "-x * t")
+DRIFTS = ("0 * x", "0 * x + 1", "-x", "-x * t", "np.sin(3 * x) * t")
 DIFFUSIONS = ("0.0", "1.0", "2.0", "1.0 + t")
 
 euler_maruyama_step = Spec(
     "euler_maruyama_step(f, g, x, t, s, z) -> x_s",
     "x_s = x + (s − t) f(x, t) + √|s − t| g(t) z",
     "Maruyama 1955; Kloeden & Platen 1992, §10.2; Song et al. 2021, Score-based SDEs, §4.1",
-    (
-        slopes(*DRIFTS),
-        choice(("g",), *((Formula(f"lambda t: {g}"),) for g in DIFFUSIONS)),
-        points("x", "z"),
-        choice(("t", "s"), *SPANS),
-    ),
+    (slopes(*DRIFTS), choice(("g",), *((Formula(f"lambda t: {g}"),) for g in DIFFUSIONS)), points("x", "z"), SPANS),
     {"x_s": like("x")},
     about="f(x, t) is the drift, g(t) the diffusion; s is earlier than t on the way back, where s − t is negative.",
 )
@@ -107,11 +106,12 @@ def _(step: Probe, f: Callable, g: Callable, x: np.ndarray, t: float, s: float) 
     yield step(f, g, x, t, s, 0 * x), x - (t - s) * f(x, t)
 
 
-@euler_maruyama_step.law("twice z is twice the noise")
+@euler_maruyama_step.law("the noise is in proportion to z, whatever its sign and size")
 def _(step: Probe, f: Callable, g: Callable, x: np.ndarray, z: np.ndarray, t: float, s: float) -> Iterator[tuple]:
     still = step(f, g, x, t, s, 0 * z)
-    once, twice = (step(f, g, x, t, s, k * z) - still for k in (1, 2))
-    yield twice, 2 * once, "what 2z adds, and twice what z adds"
+    one = step(f, g, x, t, s, 0 * z + 1) - still
+    for k in (1, 100):
+        yield step(f, g, x, t, s, k * z) - still, k * z * one, f"what {k} z adds, and {k} z times what 1 adds"
 
 
 @euler_maruyama_step.law("the noise has variance g(t)² |s − t|")
