@@ -443,7 +443,7 @@ def test_two_checks_at_once_leave_the_output_as_it_was():
 def test_a_passing_report():
     report = check(RIGHT["q_sample"], raises=True)
     assert (report.passed, report.law, report.case, report.yours, report.expected) == (True, None, None, None, None)
-    assert repr(report).startswith("q_sample obeys its 13 laws")
+    assert repr(report).startswith("q_sample obeys its 14 laws")
     assert "<li>a jump to t is t single steps" in report._repr_html_()
 
 

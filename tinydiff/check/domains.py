@@ -47,9 +47,9 @@ class Formula:
         self.source = source
         self.function = eval(source, {"np": np})
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **named: Any) -> Any:
         """Its value."""
-        return self.function(*args)
+        return self.function(*args, **named)
 
     def __repr__(self) -> str:
         return self.source

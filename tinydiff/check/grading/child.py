@@ -122,12 +122,14 @@ class Libraries(importlib.machinery.PathFinder):
 
 
 def limit(memory: int, seconds: int) -> None:
-    """Bound memory and processor time, and let no file be written; Windows knows no such bounds."""
+    """Bound memory and processor time, and let no file be written and no process begun; Windows has no such bounds."""
     with contextlib.suppress(ImportError):
         import resource
 
-        for kind, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_FSIZE, 0)):
-            resource.setrlimit(kind, (most, most))
+        bounds = {"AS": memory, "CPU": seconds, "FSIZE": 0, "NPROC": 1}
+        for kind, most in bounds.items():
+            with contextlib.suppress(ValueError, OSError):  # one that is lower already
+                resource.setrlimit(getattr(resource, f"RLIMIT_{kind}"), (most, most))
 
 
 def words(error: BaseException, file: str) -> list[str]:

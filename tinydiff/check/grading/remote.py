@@ -20,6 +20,7 @@ from tinydiff.check.grading import child
 from tinydiff.check.probe import ANSWERS, BUDGET, FAST, LIMIT, STUB, Broken
 
 MEMORY = 2 << 30  # bytes
+UNREADABLE = "an answer that cannot be read: "
 START = 30.0  # seconds for the lines that define a function, with what they import
 
 
@@ -44,7 +45,8 @@ class Remote:
             | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
         self.requests, self.replies = cast(BinaryIO, self.process.stdin), queue.Queue[Any](maxsize=8)
-        threading.Thread(target=self._listen, daemon=True).start()
+        self.listener = threading.Thread(target=self._listen, daemon=True)
+        self.listener.start()
         order = {"file": file, "text": text, "name": name, "memory": MEMORY, "seconds": int(BUDGET + START)}
         with contextlib.suppress(OSError):
             self.requests.write(json.dumps(order | {"paths": paths()}).encode() + b"\n")
@@ -59,9 +61,9 @@ class Remote:
         except Broken:
             self.close()
             raise
-        except Exception as error:
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             self.close()
-            raise Broken(f"an answer that cannot be read: {error}", "a function", "", ANSWERS) from None
+            raise Broken(f"{UNREADABLE}{error}", "a function", "", ANSWERS) from None
 
     def __call__(self, *args: Any) -> Any:
         """Its answer; arrays that it has changed are changed here too."""
@@ -82,7 +84,7 @@ class Remote:
                 if isinstance(args[i], np.ndarray) and np.shape(now) == args[i].shape:
                     args[i][...] = now
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            self._end(f"an answer that cannot be read: {error}")
+            self.close(f"{UNREADABLE}{error}")
             raise Broken(self.ended, "numbers", "", ANSWERS) from None
         finally:
             self.spent += time.monotonic() - start
@@ -130,31 +132,33 @@ class Remote:
         try:
             message = self.replies.get(timeout=max(seconds, 0.01))
         except queue.Empty:
-            self._end(f"no answer within {LIMIT:g} s")
+            self.close(f"no answer within {LIMIT:g} s")
             raise Broken(self.ended, "an answer", "Is there a loop that never ends?", ANSWERS) from None
         if isinstance(message, dict):
             return message
-        self._end("the process ended" if isinstance(message, EOFError) else f"an answer that cannot be read: {message}")
-        if error := self._startup_error():
-            raise RuntimeError(f"no student's function can be run here: {error}")
+        said = self.close("the process ended" if isinstance(message, EOFError) else f"{UNREADABLE}{message}")
+        if said:  # Python itself, before the student's lines, such as that NumPy is missing
+            raise RuntimeError(f"no student's function can be run here: {said}")
         raise Broken(self.ended, "an answer", "Something in it ends Python, or takes too much memory.", ANSWERS)
 
-    def _startup_error(self) -> str:
-        """What Python said before the student's lines were reached, such as that NumPy is missing."""
-        return cast(BinaryIO, self.process.stderr).read().decode(errors="replace").strip()[-500:]
-
-    def _end(self, words: str) -> None:
+    def close(self, words: str = "the process ended") -> str:
+        """End the process, and all that it has begun; what it has said on standard error."""
+        if self.process.stdout is None or self.process.stdout.closed:
+            return ""
         self.ended = words
-        self.close()
-
-    def close(self) -> None:
-        """End the process, and all that it has begun."""
-        self.ended = self.ended or "the process ended"
         try:
             os.killpg(self.process.pid, signal.SIGKILL)
         except (AttributeError, OSError):  # Windows has no groups; or it has ended
             self.process.kill()
         self.process.wait()
+        said = cast(BinaryIO, self.process.stderr).read().decode(errors="replace").strip()[-500:]
+        while self.listener.is_alive():
+            with contextlib.suppress(queue.Empty):
+                self.replies.get(timeout=0.01)
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            with contextlib.suppress(OSError):
+                cast(BinaryIO, stream).close()
+        return said
 
 
 def paths() -> list[str]:

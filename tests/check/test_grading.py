@@ -1,0 +1,345 @@
+"""A grade: half an answer gets half, and nothing that a student's file does to the judge gives or loses a point."""
+
+import io
+import json
+import subprocess
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from right import ANSWERS
+
+from tinydiff.check import check, grade, spec
+from tinydiff.check.grading import child, remote
+from tinydiff.check.grading.remote import Remote
+from tinydiff.check.grading.source import Source
+from tinydiff.check.probe import Broken
+
+RIGHT = """
+import numpy as np
+
+def q_sample(x0, t, eps, betas):
+    left = alpha_bar(betas)[t]
+    return np.sqrt(left) * x0 + np.sqrt(1 - left) * eps
+
+def alpha_bar(betas):
+    return np.append(1, np.cumprod(1 - betas))
+"""
+HALF = """
+import numpy as np
+
+def posterior(x_t, x0, t, betas):
+    beta, now, before = betas[t - 1], np.prod(1 - betas[:t]), np.prod(1 - betas[:t - 1])
+    return (np.sqrt(1 - beta) * (1 - before) * x_t + np.sqrt(before) * beta * x0) / (1 - now), beta
+"""
+WRONG = RIGHT.replace("np.sqrt(1 - left)", "(1 - left)")
+
+
+@pytest.fixture
+def mark(tmp_path):
+    """The marks of a text, as a file."""
+
+    def mark(text, exercises=("q_sample",), ending=".py", seed=1):
+        file = tmp_path / f"answers{ending}"
+        file.write_text(textwrap.dedent(text), encoding="utf-8")
+        marks = grade(file, exercises, seed)
+        assert json.loads(json.dumps(marks)) == marks
+        return marks
+
+    return mark
+
+
+def notebook(*cells):
+    """The cells as a notebook."""
+    return json.dumps({"cells": [{"cell_type": "code", "source": cell.splitlines(keepends=True)} for cell in cells]})
+
+
+# ---- points
+
+
+def test_right_half_wrong_and_missing(mark):
+    marks = mark(RIGHT + HALF, {"q_sample": 10, "posterior": 10, "snr": 10})
+    assert (marks["q_sample"]["passed"], marks["q_sample"]["points"]) == (True, 10)
+    assert marks["q_sample"]["law"] is None
+    assert 2 < marks["posterior"]["points"] < 8
+    assert marks["posterior"]["hint"] == "Consistent with β_t in place of β̃_t."
+    assert marks["snr"] | {"report": ""} == marks["snr"] | {"passed": False, "points": 0, "of": 10, "report": ""}
+    assert "no function snr in answers.py" in marks["snr"]["report"]
+
+
+@pytest.mark.parametrize(
+    ("name", "zeros"),
+    [
+        ("q_sample", "0 * x0"),
+        ("alpha_bar", "np.zeros(len(betas) + 1)"),
+        ("snr", "0.0"),
+        ("posterior", "(0 * x_t, 0.0)"),
+    ],
+)
+def test_an_answer_of_zeros_has_no_points(name, zeros, mark):
+    marks = mark(f"import numpy as np\ndef {name}({', '.join(spec(name).names)}):\n    return {zeros}\n", [name])
+    assert (marks[name]["passed"], marks[name]["points"]) == (False, 0)
+
+
+def test_without_names_all_that_the_file_defines_are_marked(mark):
+    assert list(mark(RIGHT + HALF + "\ndef helper(x):\n    return x\n", None)) == ["q_sample", "alpha_bar", "posterior"]
+
+
+def test_a_function_may_be_judged_by_another_specification(mark):
+    text = RIGHT.replace("def q_sample", "def jump")
+    assert mark(text, ["jump:q_sample"])["jump:q_sample"]["passed"]
+
+
+def test_the_random_cases_are_not_the_same_twice(mark, monkeypatch):
+    """A table of the answers to all small cases, and to the random ones of seed 1, is no answer."""
+    seen = {}
+
+    def learns(x0, t, eps, betas):
+        out = ANSWERS["q_sample"][0](x0, t, eps, betas)
+        seen[(x0.tobytes(), t, eps.tobytes(), betas.tobytes())] = out.tolist()
+        return out
+
+    assert check(learns, "q_sample")
+    table = repr(seen)
+    text = f"import numpy as np\ntable = {table}\ndef q_sample(x0, t, eps, betas):\n"
+    text += "    return np.array(table[(x0.tobytes(), t, eps.tobytes(), betas.tobytes())])\n"
+    assert mark(text, seed=0)["q_sample"]["passed"]
+    assert not mark(text, seed=None)["q_sample"]["passed"]
+
+
+# ---- what a file may do
+
+
+CHEATS = {
+    "check redefined": "check = lambda *a, **k: None",
+    "NumPy redefined": "import numpy as np\nnp.allclose = np.array_equal = np.all = lambda *a, **k: True",
+    "builtins redefined": "import builtins\nbuiltins.all = builtins.abs = lambda *a: True",
+    "the end of Python": "import sys\nsys.exit(0)",
+    "the end of Python, in the function's way": "zero = __import__('os')._exit(0)",
+    "tinydiff patched": "import sys\nimport tinydiff.check as c\nc.check = c.grade = lambda *a, **k: True",
+    "a tinydiff of their own": "import sys, types\nsys.modules['tinydiff'] = types.ModuleType('tinydiff')",
+    "a printed result": 'print(\'{"q_sample": {"passed": true, "points": 4}}\')',
+    "an endless loop": "while True:\n    pass",
+    "an exception": "raise SystemExit('all right')",
+}
+
+
+@pytest.mark.parametrize("cheat", CHEATS)
+def test_a_line_beside_a_wrong_answer_gives_nothing_and_beside_a_right_one_costs_nothing(cheat, mark):
+    wrong, right = (mark(CHEATS[cheat] + "\n" + text)["q_sample"] for text in (WRONG, RIGHT))
+    assert not wrong["passed"]
+    assert wrong["law"].startswith("at t = 1 it is one step")
+    assert wrong["hint"] == "Consistent with 1 − ᾱ_t in place of √(1 − ᾱ_t)."
+    assert right["passed"]
+
+
+INSIDE = {
+    "sys.exit": ("import sys; sys.exit(0)", "SystemExit: 0"),
+    "os._exit": ("import os; os._exit(0)", "the process ended"),
+    "an endless loop": ("while True: pass", "no answer within"),
+    "much memory": ("return np.ones(10**10)", "MemoryError"),
+    "a large answer": ("return np.zeros(10**7)", "an answer that cannot be read"),
+    "a file": ("open('/tmp/x', 'w').write('x' * 10000); return x0", "OSError"),
+    "the library": ("import tinydiff; return x0", "tinydiff is not here"),
+    "the library's laws": ("from tinydiff.check.laws import truth; return x0", "tinydiff is not here"),
+    "a pickle": ("import pickle; return pickle.dumps(x0)", "bytes"),
+    "an object": ("return type('A', (), {'__eq__': lambda self, other: True})()", "A "),
+    "a subclass": ("return x0.view(type('A', (np.ndarray,), {'__eq__': lambda self, other: True}))", "1"),
+    "bytes of their own": ("import os; [os.write(fd, b'x' * 64) for fd in (4,)]; return x0", "cannot be read"),
+    "the frame above": ("import sys; sys._getframe(1).f_locals['answer'] = 1; return x0", "1"),
+}
+
+
+@pytest.mark.parametrize("act", INSIDE)
+def test_whatever_a_function_does_ends_in_a_mark(act, mark, monkeypatch):
+    monkeypatch.setattr(remote, "LIMIT", 0.5)
+    body, says = INSIDE[act]
+    marks = mark(f"import numpy as np\ndef q_sample(x0, t, eps, betas):\n    {body}\n")["q_sample"]
+    assert not marks["passed"]
+    assert says in marks["yours"]
+    assert marks["points"] <= 1
+
+
+def alive(group):
+    """Whether a process of this group still runs; what is dead and not buried does not."""
+    stats = (file.read_text().rpartition(")")[2].split() for file in Path("/proc").glob("[0-9]*/stat"))
+    return any(int(fields[2]) == group and fields[0] != "Z" for fields in stats)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
+def test_a_fork_gains_nothing_and_does_not_outlive_the_mark(mark, monkeypatch):
+    groups = []
+
+    class Noted(subprocess.Popen):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            groups.append(self.pid)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    text = """
+    import os, time
+    forks = []
+
+    def q_sample(x0, t, eps, betas):
+        if len(forks) < 3:
+            forks.append(os.fork())
+            if forks[-1] == 0:
+                time.sleep(1)
+        return x0
+    """
+    assert not mark(text)["q_sample"]["passed"]
+    assert [alive(group) for group in groups] == [False]
+
+
+def test_what_the_file_says_in_the_end_counts_and_a_loop_in_one_exercise_costs_it_alone(mark):
+    marks = mark(WRONG + RIGHT + "\ndef snr(t, betas):\n    while True: pass\n", ["q_sample", "snr"])
+    assert marks["q_sample"]["passed"]
+    assert (marks["snr"]["points"], marks["snr"]["yours"]) == (0, "no answer within 2 s")
+
+
+def test_a_stub_is_not_begun_and_a_broken_definition_says_why(mark):
+    marks = mark(
+        "def q_sample(x0, t, eps, betas):\n    ...\n\nimport nothing_of_the_kind\n\n"
+        "def snr(t, betas):\n    return nothing_of_the_kind.f(t)\n",
+        ["q_sample", "snr"],
+    )
+    assert (marks["q_sample"]["written"], marks["q_sample"]["points"]) == (False, 0)
+    assert marks["snr"]["yours"].startswith("ModuleNotFoundError: No module named 'nothing_of_the_kind'")
+    assert "line 4" in marks["snr"]["hint"]
+
+
+# ---- functions among the arguments, and everything else that checks find in a process of their own
+
+
+CALLERS = {
+    "euler_step": "def euler_step(f, x, t, s):\n    return x + (s - t) * f(x=x, t=t)",
+    "euler_maruyama_step": """
+def euler_maruyama_step(f, g, x, t, s, z):
+    return x + (s - t) * f(x, t) + abs(s - t) ** 0.5 * g(t) * z""",
+    "hutchinson": "def hutchinson(vjp, x, p):\n    return sum((v * vjp(x, v)).sum(1) for v in p) / len(p)",
+    "dpm_solver_2m_step": """
+from math import log
+def lam(alpha, sigma, t):
+    return log(alpha(t) / sigma(t))
+def dpm_solver_2m_step(x, new, old, tb, t, s, alpha, sigma):
+    h, hb = lam(alpha, sigma, s) - lam(alpha, sigma, t), lam(alpha, sigma, t) - lam(alpha, sigma, tb)
+    d = new + h / hb / 2 * (new - old)
+    return sigma(s) / sigma(t) * x + (alpha(s) - alpha(t) * sigma(s) / sigma(t)) * d""",
+}
+
+
+@pytest.mark.parametrize("name", CALLERS)
+def test_functions_are_called_from_the_other_side(name, mark):
+    marks = mark(CALLERS[name], [name])[name]
+    assert marks["passed"], marks["report"]
+
+
+def test_an_argument_that_is_changed_or_comes_back_from_a_function_is_found(mark):
+    changes = "def euler_step(f, x, t, s):\n    k = f(x, t)\n    k *= s - t\n    k += x\n    return k\n"
+    assert mark(changes, ["euler_step"])["euler_step"]["law"] == "it leaves its arguments as they were"
+
+
+def test_messages_come_back_as_they_were():
+    kept = []
+    values = [
+        None,
+        True,
+        3,
+        2.5,
+        "word",
+        (1, [np.arange(6.0).reshape(2, 3), ()]),
+        np.float32(1),
+        np.zeros((0, 2)),
+        np.array([True, False]),
+        1 + 0 * np.ones((2, 2), np.int16),
+    ]
+    stream = io.BytesIO()
+    child.send(stream, {"id": 1, "value": [*values, abs, {1: 2}]}, lambda f: kept.append(f) or 0)
+    stream.seek(0)
+    back = child.receive(stream, lambda number, args, named: kept[number](*args))["value"]
+    for one, other in zip(values, back, strict=False):
+        np.testing.assert_equal(other, one)
+        assert type(other) is type(one)
+    assert back[-2](-3) == 3
+    assert type(back[-1]).__name__ == "dict"
+
+
+@pytest.mark.parametrize("content", [[">f8", [-1], 0], ["<f8", [1 << 40], 0], ["O", [1], 0], ["<f8", [3], 0]])
+def test_an_array_that_lies_about_its_size_is_not_read(content):
+    with pytest.raises(ValueError, match="does not fit"):
+        child.unpack({"array": content}, memoryview(bytes(8)), print)
+
+
+def test_where_nothing_can_run_it_is_an_error_and_no_mark(mark, monkeypatch):
+    monkeypatch.setattr(remote, "paths", list)  # no NumPy
+    with pytest.raises(RuntimeError, match="No module named 'numpy'"):
+        mark(RIGHT)
+
+
+# ---- the file
+
+
+def test_of_a_notebook_the_cells_are_read_and_what_is_no_python_is_left_out(mark):
+    own = "%matplotlib inline\nimport numpy as np\n!ls\nnp?"
+    cells = [own, "%%bash\nls -l", "this is no Python", "%%time\n" + RIGHT]
+    assert mark(notebook(*cells), ending=".ipynb")["q_sample"]["passed"]
+    marks = mark(notebook("def q_sample(:\n"), ending=".ipynb")["q_sample"]
+    assert "cell 1: invalid syntax" in marks["hint"]
+
+
+def test_a_function_takes_the_lines_that_it_needs_alone(tmp_path):
+    file = tmp_path / "answers.py"
+    file.write_text("""import sys, numpy as np
+import nothing
+T = 3
+betas = np.ones(T)
+betas[0] = 0
+other = nothing.x
+print(T)
+@wrapped
+def f(x):
+    return np.sum(betas) + g(x)
+def wrapped(f): return f
+for k in range(2):
+    g = k
+""")
+    lines = Source(file).of("f").splitlines()
+    assert [number for number, line in enumerate(lines, 1) if line] == [1, 3, 4, 5, 8, 9, 10, 11, 12, 13]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.txt", b"", "must end in .py or .ipynb"),
+        ("a.py", b"def f(:", "is not Python"),
+        ("a.py", b"\xff\xfe", "cannot be read"),
+        ("a.ipynb", b"{}", "cannot be read"),
+        ("a.ipynb", b"no json", "cannot be read"),
+    ],
+)
+def test_a_file_that_cannot_be_judged_is_an_error(name, content, says, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=says):
+        grade(tmp_path / name, ["snr"])
+    with pytest.raises(FileNotFoundError):
+        grade(tmp_path / "none.py", ["snr"])
+
+
+@pytest.mark.parametrize("exercises", [{"q_sample": 0}, {"q_sample": float("nan")}, {"q_sample": "ten"}, ["q_samples"]])
+def test_an_exercise_that_cannot_be_marked_is_an_error(exercises, mark):
+    with pytest.raises(ValueError, match="q_sample"):
+        mark(RIGHT, exercises)
+
+
+def test_a_call_after_the_end_is_broken_at_once():
+    function = Remote("a.py", "def f(x):\n    return x\n", "f")
+    assert function(np.ones(2)).tolist() == [1, 1]
+    function.close()
+    with pytest.raises(Broken):
+        function(1)
+
+
+def test_the_child_takes_nothing_from_tinydiff():
+    assert "import tinydiff" not in (text := Path(child.__file__).read_text(encoding="utf-8"))
+    assert "from tinydiff" not in text
