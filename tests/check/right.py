@@ -73,6 +73,7 @@ answers(
     ddpm_step=lambda x_t, t, eps_hat, z, betas: ddpm(x_t, t, eps_hat, z, betas, "beta"),  # the largest variance
 )
 answers(ddpm_step=lambda x_t, t, eps_hat, z, betas: ddpm(x_t, t, eps_hat, z, betas, "beta_tilde"))
+answers(ddpm_step_beta_tilde=lambda x_t, t, eps_hat, z, betas: ddpm(x_t, t, eps_hat, z, betas, "beta_tilde"))
 
 
 @answer

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 import warnings
 
 import numpy as np
@@ -60,7 +61,15 @@ def short_chains_alone(betas):
 )
 def test_the_case_can_be_pasted(name, function):
     report = breaks(function, name)
-    np.testing.assert_array_equal(eval(report.case, {"np": np, name: function}), report.yours)
+    np.testing.assert_array_equal(eval(report.case, {"np": np, report.case.split("(")[0]: function}), report.yours)
+
+
+def test_the_case_calls_the_function_as_it_is_called_here():
+    def guided(cond, uncond, weight):
+        return uncond + weight * (cond - uncond)
+
+    assert breaks(guided, "cfg").case == "guided(cond=np.array([[0.0]]), uncond=np.array([[1.0]]), weight=0.0)"
+    assert breaks(lambda *args: 0 * args[0], "cfg").case.startswith("cfg(np.array([[1.0]]), np.array(")
 
 
 def test_of_two_mistakes_that_fit_the_case_the_one_that_fits_those_after_it_is_named():
@@ -140,7 +149,7 @@ def test_who_changes_what_a_function_gave_back_is_told_that_it_may_be_an_argumen
     ("ask", "error", "says"),
     [
         (lambda: check(q_sample, "q_samples"), ValueError, r"is called 'q_samples'\. Did you mean q_sample"),
-        (lambda: spec("zzz"), ValueError, r"specs\(\) lists all 35"),
+        (lambda: spec("zzz"), ValueError, r"specs\(\) lists all 36"),
         (lambda: check(q_sample, level="slow"), ValueError, "level must be one of quick, deep; got 'slow'"),
         (lambda: check(lambda x: x), TypeError, "Pass spec="),
         *((lambda fn=fn: check(fn), TypeError, "takes the function itself") for fn in (None, 3, "q_sample")),
@@ -201,7 +210,7 @@ FAULTS = {
         {
             "yours": "IndexError: index 1 is out of bounds",
             "hint": "return table[t] * x0  # one too far",
-            "case": "q_sample(",
+            "case": "one_too_far(",
         },
     ),
     "an unreadable answer": (lambda *a: Unreadable(), {"yours": "cannot be read: RuntimeError: no data yet"}),
@@ -352,6 +361,28 @@ def test_a_function_that_is_slow_is_given_up(monkeypatch):
     breaks(slow, yours="calls took", hint="too slow")
 
 
+def test_an_import_is_no_part_of_the_time_and_is_left_to_end(monkeypatch, tmp_path):
+    monkeypatch.setattr(probe, "LIMIT", 0.1)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "slow_to_import.py").write_text(
+        "import time\nend = time.monotonic() + 0.5\nwhile time.monotonic() < end: pass\n"
+    )
+
+    def imports(c, u, w):
+        import slow_to_import
+
+        assert slow_to_import.end
+        return (1 + w) * c - w * u
+
+    assert check(imports, "cfg")
+
+
+def test_what_hypothesis_takes_is_no_part_of_the_time(monkeypatch):
+    monkeypatch.setattr(probe, "BUDGET", 2.0)
+    report = check(RIGHT["effective_neighbours"], level="deep")
+    assert report.passed
+
+
 def test_a_given_up_function_is_not_called_again(monkeypatch):
     monkeypatch.setattr(probe, "LIMIT", 0.1)
     calls = []
@@ -440,6 +471,23 @@ def test_two_checks_at_once_leave_the_output_as_it_was():
 # ---- the report
 
 
+@pytest.mark.parametrize(
+    ("line", "shown"), [("check(f, 'snr')", True), ("a = check(f, 'snr')", False), ("str(check(f, 'snr'))", False)]
+)
+def test_a_report_that_would_be_thrown_away_is_shown(line, shown, capsys):
+    exec(compile(line, "script.py", "exec"), {"check": check, "f": RIGHT["snr"]})
+    assert ("snr obeys its" in capsys.readouterr().out) == shown
+
+
+def test_in_a_notebook_it_is_shown_as_a_box(monkeypatch, capsys):
+    boxes = []
+    display = types.SimpleNamespace(display=boxes.append)
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: 1, display=display))
+    check(RIGHT["snr"], "snr")
+    assert [box.name for box in boxes] == ["snr"]
+    assert capsys.readouterr().out == ""
+
+
 def test_a_passing_report():
     report = check(RIGHT["q_sample"], raises=True)
     assert (report.passed, report.law, report.case, report.yours, report.expected) == (True, None, None, None, None)
@@ -492,7 +540,7 @@ def test_deep_finds_what_small_cases_miss_and_shrinks_it():
 
     assert check(wrong_at_six, "snr").passed
     report = breaks(wrong_at_six, "snr", level="deep")
-    assert report.case == "snr(t=6, betas=np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5]))"
+    assert report.case == "wrong_at_six(t=6, betas=np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5]))"
 
 
 def test_deep_notices_a_change_of_mind():

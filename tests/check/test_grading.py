@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import textwrap
+import time
 from pathlib import Path
 
 import numpy as np
@@ -137,7 +138,7 @@ def test_a_line_beside_a_wrong_answer_gives_nothing_and_beside_a_right_one_costs
 INSIDE = {
     "sys.exit": ("import sys; sys.exit(0)", "SystemExit: 0"),
     "os._exit": ("import os; os._exit(0)", "the process ended"),
-    "an endless loop": ("while True: pass", "no answer within"),
+    "an endless loop": ("while True: pass", "no answer in time"),
     "much memory": ("return np.ones(10**10)", "MemoryError"),
     "a large answer": ("return np.zeros(10**7)", "an answer that cannot be read"),
     "a file": ("open('/tmp/x', 'w').write('x' * 10000); return x0", "OSError"),
@@ -153,7 +154,7 @@ INSIDE = {
 
 @pytest.mark.parametrize("act", INSIDE)
 def test_whatever_a_function_does_ends_in_a_mark(act, mark, monkeypatch):
-    monkeypatch.setattr(remote, "LIMIT", 0.5)
+    monkeypatch.setattr(remote, "FIRST", 0.5)
     body, says = INSIDE[act]
     marks = mark(f"import numpy as np\ndef q_sample(x0, t, eps, betas):\n    {body}\n")["q_sample"]
     assert not marks["passed"]
@@ -189,13 +190,17 @@ def test_a_fork_gains_nothing_and_does_not_outlive_the_mark(mark, monkeypatch):
         return x0
     """
     assert not mark(text)["q_sample"]["passed"]
-    assert [alive(group) for group in groups] == [False]
+    end = time.monotonic() + 10
+    while any(map(alive, groups)) and time.monotonic() < end:
+        time.sleep(0.01)  # killed, and not dead yet
+    assert len(groups) == 1
+    assert not any(map(alive, groups))
 
 
 def test_what_the_file_says_in_the_end_counts_and_a_loop_in_one_exercise_costs_it_alone(mark):
     marks = mark(WRONG + RIGHT + "\ndef snr(t, betas):\n    while True: pass\n", ["q_sample", "snr"])
     assert marks["q_sample"]["passed"]
-    assert (marks["snr"]["points"], marks["snr"]["yours"]) == (0, "no answer within 2 s")
+    assert (marks["snr"]["points"], marks["snr"]["yours"]) == (0, "no answer in time")
 
 
 def test_a_stub_is_not_begun_and_a_broken_definition_says_why(mark):

@@ -28,11 +28,12 @@ def test_a_mistake_is_caught_and_named(name, mistake):
     assert f"onsistent with {mistake.words}" in report.hint or f"or with {mistake.words}" in report.hint
 
 
-def answer(name, function, call):
-    """What a pasted call gives, or None where it raises."""
+def answer(function, call):
+    """What a pasted call gives, with the arguments by position, or None where it raises."""
+    args, named = eval(call, {"np": np, call.split("(")[0]: lambda *args, **named: (args, named)})
     try:
         with np.errstate(all="ignore"):
-            return in_tuple(eval(call, {"np": np, name: function}))
+            return in_tuple(function(*args, *named.values()))
     except Exception:
         return None
 
@@ -44,7 +45,7 @@ def test_of_the_calls_that_are_shown_one_answers_wrongly(name):
     for mistake in spec(name).mistakes:
         seen = False
         for call in check(mistake.function, name).case.splitlines():
-            mine, theirs = (answer(name, function, call) for function in (mistake.function, right))
+            mine, theirs = (answer(function, call) for function in (mistake.function, right))
             both = mine is not None and theirs is not None and len(mine) == len(theirs)
             seen |= not both or not all(
                 np.shape(a) == np.shape(b) and judging.agree(a, b) for a, b in zip(mine, theirs, strict=True)

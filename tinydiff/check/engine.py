@@ -1,9 +1,12 @@
 """The check: laws in their order, on cases in order of size, until one is broken."""
 
 import difflib
+import dis
 import importlib.util
 import inspect
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, Literal
 
 from tinydiff.check.domains import drawn
@@ -55,7 +58,7 @@ def specs() -> list[str]:
     --------
     >>> from tinydiff.check import specs
     >>> len(specs())
-    35
+    36
     >>> specs()[:3]
     ['alpha_bar', 'snr', 'cosine_alpha_bar']
     """
@@ -102,7 +105,7 @@ def check(
 
     Laws are tried one after another, each on its smallest cases first, until one is broken. Whatever the function does,
     the answer is a report: it may raise, print, change its arguments or never return, since a call that takes longer
-    than two seconds is given up.
+    than two seconds is given up. Where a line is ``check(f)`` alone, and so nobody would see the report, it is shown.
 
     Parameters
     ----------
@@ -158,7 +161,15 @@ def check(
     report = _report(fn, _find(fn, spec), level)
     if raises and not report.passed:
         raise LawBroken(report)
+    if _is_thrown_away(sys._getframe(1)):
+        report.show()
     return report
+
+
+def _is_thrown_away(frame: FrameType) -> bool:
+    """Whether what is called from this frame at present is a statement by itself, whose value nobody sees."""
+    later = (step.opname for step in dis.get_instructions(frame.f_code) if step.offset > frame.f_lasti)
+    return next(later, "") == "POP_TOP"
 
 
 def _find(fn: Callable, name: str | None) -> Spec:
@@ -194,9 +205,21 @@ def report_of(broken: Broken | None, held: list[str], probe: Probe, spec: Spec) 
         return Report(True, hint="".join(hints), **about)
     if broken.sentence == STUB:
         return Report(False, hint=STUB, written=False, **about)
-    case = "\n".join(dict.fromkeys(call(spec.name, spec.names, args) for args in broken.calls or probe.calls)) or None
+    name, names = as_called(probe.function, spec)
+    case = "\n".join(dict.fromkeys(call(name, names, args) for args in broken.calls or probe.calls)) or None
     hint = "\n".join([broken.sentence, *hints]).strip()
     return Report(False, broken.law, case, broken.yours, broken.expected, hint, what=broken.what, **about)
+
+
+def as_called(fn: Callable, spec: Spec) -> tuple[str, list[str]]:
+    """The function's own name and the names of its arguments, so that a call can be pasted beside it."""
+    name = getattr(fn, "__name__", "")
+    try:
+        own = list(inspect.signature(fn).parameters.values())[: len(spec.names)]
+    except (TypeError, ValueError):
+        own = []
+    named = len(own) == len(spec.names) and all(p.kind is p.POSITIONAL_OR_KEYWORD for p in own)
+    return name if name.isidentifier() else spec.name, [p.name for p in own] if named else []
 
 
 def takes_the_arguments(fn: Callable, spec: Spec) -> None:

@@ -87,6 +87,14 @@ class Report:
     def __str__(self) -> str:
         return spelled(repr(self), getattr(sys.stdout, "encoding", None) or "utf-8")
 
+    def show(self) -> None:
+        """Show the box in a notebook, and print the text elsewhere."""
+        ipython = sys.modules.get("IPython")
+        if ipython is not None and ipython.get_ipython() is not None:
+            ipython.display.display(self)
+        else:
+            print(self)
+
     @property
     def more(self) -> str:
         """Where to read on."""
@@ -165,8 +173,9 @@ def show(value: Any) -> str:
 
 
 def call(name: str, parameters: Sequence[str], args: Sequence[Any]) -> str:
-    """The call as source to paste."""
-    return f"{name}({', '.join(f'{p}={_source(a)}' for p, a in zip(parameters, args, strict=False))})"
+    """The call as source to paste, by keywords where parameters are given."""
+    values = map(_source, args)
+    return f"{name}({', '.join(map('='.join, zip(parameters, values, strict=True)) if parameters else values)})"
 
 
 def _source(value: Any) -> str:

@@ -21,7 +21,7 @@ from tinydiff.check.probe import ANSWERS, BUDGET, FAST, LIMIT, STUB, Broken
 
 MEMORY = 2 << 30  # bytes
 UNREADABLE = "an answer that cannot be read: "
-START = 30.0  # seconds for the lines that define a function, with what they import
+START, FIRST = 30.0, 10.0  # seconds for the lines that define a function, and for its first call: both may import
 
 
 class Remote:
@@ -34,6 +34,7 @@ class Remote:
     """
 
     def __init__(self, file: str, text: str, name: str):
+        self.__name__, self.first = name, True
         self.spent, self.ended, self.functions = 0.0, "", list[Callable]()
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", child.__file__],
@@ -77,7 +78,8 @@ class Remote:
         start = time.monotonic()
         try:
             self._send({"call": number, "value": list(args)})
-            while "call" in (reply := self._receive(LIMIT - (time.monotonic() - start))):
+            limit, self.first = FIRST if self.first else LIMIT, False
+            while "call" in (reply := self._receive(start + limit - time.monotonic())):
                 self._answer(reply)
             changed = [int(i) for i in reply["changed"]]
             for i, now in zip(changed, reply["value"][len(reply["value"]) - len(changed) :], strict=True):
@@ -132,7 +134,7 @@ class Remote:
         try:
             message = self.replies.get(timeout=max(seconds, 0.01))
         except queue.Empty:
-            self.close(f"no answer within {LIMIT:g} s")
+            self.close("no answer in time")
             raise Broken(self.ended, "an answer", "Is there a loop that never ends?", ANSWERS) from None
         if isinstance(message, dict):
             return message

@@ -53,6 +53,27 @@ def _(f: Probe, betas: np.ndarray) -> Iterator[tuple]:
     yield f(a * ONE + var**0.5, 1, ONE, ZERO, betas), 1, "x_0 = 1, ε = 1"
 
 
+# ---- ddpm_step with the one variance that is right for a point
+
+ddpm_step_beta_tilde = Spec(
+    "ddpm_step_beta_tilde(x_t, t, eps_hat, z, betas) -> x_{t−1}",
+    "x_{t−1} = (x_t − β_t/√(1 − ᾱ_t) ε̂)/√(1 − β_t) + √β̃_t z with β̃_t = β_t (1 − ᾱ_{t−1})/(1 − ᾱ_t)",
+    "Ho et al. 2020, DDPM, eqs. 7 and 11",
+    ddpm_step.domains,
+    ddpm_step.returns,
+    about="ddpm_step where the variance must be the posterior's, β̃_t.",
+)
+ddpm_step_beta_tilde.laws.extend(law for law in ddpm_step.laws if not law.of_form and "between" not in law.statement)
+
+
+@ddpm_step_beta_tilde.law("where all data are one point it stays right: c_t² (1 − ᾱ_t) and the noise make 1 − ᾱ_{t−1}")
+def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
+    noise = f(ZERO, t, ZERO, ONE, betas)
+    kept = conditional(t, t - 1, betas)[0] ** 2 * kernel(betas, t)[1]
+    yield kept + noise**2, kernel(betas, t - 1)[1], "the variance of x_{t−1}"
+    yield np.sign(noise) * (t > 1), t > 1, "the sign of z's coefficient"
+
+
 # ---- ddim_step
 
 ddim_step = Spec(

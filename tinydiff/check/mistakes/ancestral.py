@@ -1,12 +1,15 @@
 """Mistakes in the steps of DDPM and DDIM."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy import prod, sqrt
 
-from tinydiff.check.laws.ancestral import ddim_step, ddpm_step
-from tinydiff.check.mistakes.posterior import bayes, of_chain
+from tinydiff.check.laws.ancestral import ddim_step, ddpm_step, ddpm_step_beta_tilde
+from tinydiff.check.mistakes.parametrisations import clean
+from tinydiff.check.mistakes.posterior import bayes, of_chain, tilde
+from tinydiff.check.mistakes.schedules import FORMULAS, Bar, misread, wrapped
 
 
 def ancestral(
@@ -20,56 +23,120 @@ def ancestral(
     return scale * (x_t - strength * eps_hat) + sd * z
 
 
+Change = Callable[[float, float, float], dict]
+
+
+def changed(change: Change, noise: Callable[[int, np.ndarray], float]) -> Callable:
+    """With what this says of β_t, ᾱ_t and ᾱ_{t−1}, and this noise."""
+    return lambda x_t, t, eps_hat, z, betas: ancestral(
+        x_t, t, eps_hat, z, betas, sd=noise(t, betas), **change(*of_chain(t, betas))
+    )
+
+
+def noisy(noise: Callable[[int, np.ndarray], float], of: Callable = lambda z: z) -> Callable:
+    """With this noise, and a function of z."""
+    return lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, eps_hat, of(z), betas, sd=noise(t, betas))
+
+
+def clipped(noise: Callable[[int, np.ndarray], float]) -> Callable:
+    """With x̂_0 clipped."""
+
+    def step(x_t: Any, t: int, eps_hat: Any, z: Any, betas: np.ndarray) -> Any:
+        x0_hat = np.clip(clean(prod(1 - betas[:t]), x_t, eps_hat), -1, 1)
+        return bayes(x_t, x0_hat, *of_chain(t, betas))[0] + noise(t, betas) * z
+
+    return step
+
+
+def noise_inside(noise: Callable[[int, np.ndarray], float]) -> Callable:
+    """With z divided by √(1 − β_t) too."""
+    return noisy(lambda t, betas: noise(t, betas) / sqrt(1 - betas[t - 1]))
+
+
+def largest(t: int, betas: np.ndarray) -> float:
+    """√β_t, and 0 at t = 1."""
+    return sqrt(betas[t - 1]) * (t > 1)
+
+
+def smallest(t: int, betas: np.ndarray) -> float:
+    """√β̃_t."""
+    return sqrt(tilde(t, betas))
+
+
+MEANS: dict[str, Change] = {
+    "(1 − α_t)/√(1 − α_t) before ε̂ in place of β_t/√(1 − ᾱ_t)": lambda b, ab, p: {"strength": sqrt(b)},
+    "the factor 1/√(1 − β_t) forgotten": lambda b, ab, p: {"scale": 1.0},
+    "1/(1 − β_t) in place of 1/√(1 − β_t)": lambda b, ab, p: {"scale": 1 / (1 - b)},
+    "1/√ᾱ_t in place of 1/√(1 − β_t)": lambda b, ab, p: {"scale": 1 / sqrt(ab)},
+    "√(1 − β_t) in place of 1/√(1 − β_t)": lambda b, ab, p: {"scale": sqrt(1 - b)},
+    "x_t alone divided by √(1 − β_t)": lambda b, ab, p: {"strength": sqrt(1 - b) * b / sqrt(1 - ab)},
+    "the sign of ε̂": lambda b, ab, p: {"strength": -b / sqrt(1 - ab)},
+    "1 − ᾱ_t in place of √(1 − ᾱ_t)": lambda b, ab, p: {"strength": b / (1 - ab)},
+    "1 − √ᾱ_t in place of √(1 − ᾱ_t)": lambda b, ab, p: {"strength": b / (1 - sqrt(ab))},
+    "√(1 − ᾱ_t) before ε̂, all of the noise, in place of β_t/√(1 − ᾱ_t)": lambda b, ab, p: {"strength": sqrt(1 - ab)},
+    "√β_t in place of β_t before ε̂": lambda b, ab, p: {"strength": sqrt(b) / sqrt(1 - ab)},
+    "β_t before ε̂, not divided by √(1 − ᾱ_t)": lambda b, ab, p: {"strength": b},
+    "ᾱ_{t−1} in place of ᾱ_t before ε̂": lambda b, ab, p: {"strength": b / sqrt(1 - p)},
+}
+
+for spread in (largest, smallest):
+    for words, mean in MEANS.items():
+        ddpm_step.mistake(words, changed(mean, spread))
+    ddpm_step.mistake("x̂_0 clipped to [−1, 1], which the samplers of images do and the step does not", clipped(spread))
+    ddpm_step.mistake("z divided by √(1 − β_t) too", noise_inside(spread))
+    ddpm_step.mistake("no noise at t = 2", noisy(lambda t, betas, sd=spread: sd(t, betas) * (t > 2)))
+    ddpm_step.mistake("|z| in place of z", noisy(spread, abs))
+    ddpm_step.mistake("z clipped to [−3, 3]", noisy(spread, lambda z: np.clip(z, -3, 3)))
+    ddpm_step.mistake("z subtracted", noisy(spread, np.negative))
+ddpm_step.mistake("noise at the last step, t = 1", noisy(lambda t, betas: sqrt(betas[t - 1])))
+ddpm_step.mistake("noise at t = 1 alone", noisy(lambda t, betas: sqrt(betas[t - 1]) * (t == 1)))
+ddpm_step.mistake("the variance β_t in place of its root before z", noisy(lambda t, betas: betas[t - 1] * (t > 1)))
+ddpm_step.mistake("the variance β̃_t in place of its root before z", noisy(tilde))
+ddpm_step.mistake("α_t before z in place of σ_t", noisy(lambda t, betas: (1 - betas[t - 1]) * (t > 1)))
+ddpm_step.mistake("√(1 − β_t) before z in place of σ_t", noisy(lambda t, betas: sqrt(1 - betas[t - 1]) * (t > 1)))
 ddpm_step.mistake(
-    "(1 − α_t)/√(1 − α_t) before ε̂ in place of β_t/√(1 − ᾱ_t)",
-    lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, eps_hat, z, betas, strength=sqrt(betas[t - 1])),
+    "√(1 − ᾱ_t) before z in place of σ_t", noisy(lambda t, betas: sqrt(1 - prod(1 - betas[:t])) * (t > 1))
+)
+ddpm_step.mistake("√(1 − ᾱ_{t−1}) before z in place of σ_t", noisy(lambda t, betas: sqrt(1 - prod(1 - betas[: t - 1]))))
+ddpm_step.mistake("√β_{t−1} before z in place of σ_t", noisy(lambda t, betas: sqrt(betas[t - 2]) * (t > 1)))
+ddpm_step.mistake("z not scaled by σ_t", noisy(lambda t, betas: 1.0 * (t > 1)))
+ddpm_step.mistake("no noise at all", noisy(lambda t, betas: 0.0))
+ddpm_step.mistake(
+    "cumprod(1 − betas)[t − 2] for ᾱ_{t−1}, the last ᾱ at t = 1",
+    noisy(lambda t, betas: sqrt(bayes(0, 0, *of_chain(t, betas)[:2], wrapped(t - 1, betas))[1])),
 )
 ddpm_step.mistake(
-    "noise at the last step, t = 1",
-    lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, eps_hat, z, betas, sd=sqrt(betas[t - 1])),
+    "t counted from 0: betas[t] for β_t",
+    lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t + 1, eps_hat, z, betas, sd=sqrt(betas[t]) * (t > 1)),
 )
+ddpm_step.mistake("t counted from 0: betas[t] for β_t", lambda x_t, t, *rest: ancestral(x_t, t + 1, *rest))
 ddpm_step.mistake(
-    "the variance β_t in place of its root before z",
-    lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, eps_hat, z, betas, sd=betas[t - 1] * (t > 1)),
+    "t counted from 0: betas[t] for β_t",
+    lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t + 1, eps_hat, z, betas, sd=smallest(t + 1, betas)),
 )
-ddpm_step.mistake(
-    "α_t before z in place of σ_t",
-    lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, eps_hat, z, betas, sd=(1 - betas[t - 1]) * (t > 1)),
-)
-ddpm_step.mistake("no noise at all", lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, eps_hat, z, betas, sd=0.0))
-ddpm_step.mistake(
-    "the factor 1/√(1 − β_t) forgotten",
-    lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, eps_hat, z, betas, scale=1.0),
-)
-ddpm_step.mistake(
-    "1/(1 − β_t) in place of 1/√(1 − β_t)",
-    lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, eps_hat, z, betas, scale=1 / (1 - betas[t - 1])),
-)
-ddpm_step.mistake(
-    "1/√ᾱ_t in place of 1/√(1 − β_t)",
-    lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, eps_hat, z, betas, scale=1 / sqrt(prod(1 - betas[:t]))),
-)
-ddpm_step.mistake("the sign of ε̂", lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, -eps_hat, z, betas))
-ddpm_step.mistake(
-    "1 − ᾱ_t in place of √(1 − ᾱ_t)",
-    lambda x_t, t, eps_hat, z, betas: ancestral(
-        x_t, t, eps_hat, z, betas, strength=betas[t - 1] / (1 - prod(1 - betas[:t]))
+misread(
+    ddpm_step,
+    lambda bar: (
+        lambda x_t, t, eps_hat, z, betas: ancestral(
+            x_t, t, eps_hat, z, betas, strength=betas[t - 1] / sqrt(1 - bar(t, betas))
+        )
     ),
+    FORMULAS,
 )
-ddpm_step.mistake(
-    "√(1 − ᾱ_t) before ε̂, all of the noise, in place of β_t/√(1 − ᾱ_t)",
-    lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, eps_hat, z, betas, strength=sqrt(1 - prod(1 - betas[:t]))),
-)
-ddpm_step.mistake(
-    "x̂_0 clipped to [−1, 1], which the samplers of images do and the step does not",
-    lambda x_t, t, eps_hat, z, betas: (
-        bayes(
+misread(
+    ddpm_step,
+    lambda bar: (
+        lambda x_t, t, eps_hat, z, betas: ancestral(
             x_t,
-            np.clip((x_t - sqrt(1 - prod(1 - betas[:t])) * eps_hat) / sqrt(prod(1 - betas[:t])), -1, 1),
-            *of_chain(t, betas),
-        )[0]
-        + sqrt(betas[t - 1]) * (t > 1) * z
+            t,
+            eps_hat,
+            z,
+            betas,
+            strength=betas[t - 1] / sqrt(1 - bar(t, betas)),
+            sd=sqrt(bayes(0, 0, betas[t - 1], bar(t, betas), bar(t - 1, betas))[1]),
+        )
     ),
+    FORMULAS,
 )
 
 
@@ -89,6 +156,25 @@ def spread_of(t: int, s: int, betas: np.ndarray, eta: float) -> float:
     """d."""
     ab, ab_s = bars(t, s, betas)
     return eta * sqrt((1 - ab_s) / (1 - ab) * (1 - ab / ab_s))
+
+
+def both(bar: Bar) -> Callable:
+    """ᾱ_t and ᾱ_s, as this has them."""
+    return lambda t, s, betas: (bar(t, betas), bar(s, betas))
+
+
+def ddim(**o: Any) -> Callable:
+    """A step of DDIM with something changed."""
+
+    def step(x_t: Any, t: int, s: int, eps_hat: Any, z: Any, betas: np.ndarray, eta: float) -> Any:
+        ab, ab_s = o.get("bars", bars)(t, s, betas)
+        d = o.get("d", lambda ab, ab_s, eta: eta * sqrt((1 - ab_s) / (1 - ab) * (1 - ab / ab_s)))(ab, ab_s, eta)
+        x0_hat = o.get("x0", clean)(ab, x_t, eps_hat)
+        direction = o.get("direction", lambda ab_s, d: sqrt(np.maximum(1 - ab_s - d**2, 0)))(ab_s, d)
+        signal = o.get("signal", lambda ab, ab_s: sqrt(ab_s))(ab, ab_s)
+        return signal * x0_hat + direction * eps_hat + d * o.get("z", lambda z: z)(z)
+
+    return step
 
 
 ddim_step.mistake(
@@ -156,4 +242,73 @@ ddim_step.mistake(
     lambda x_t, t, s, eps_hat, z, betas, eta: generalised(
         x_t, eps_hat, z, *bars(t, s, betas), spread_of(t, s, betas, eta), 0.0
     ),
+)
+ddim_step.mistake("√ᾱ_t in place of √ᾱ_s before x̂_0", ddim(signal=lambda ab, ab_s: sqrt(ab)))
+ddim_step.mistake("ᾱ_s in place of √ᾱ_s before x̂_0", ddim(signal=lambda ab, ab_s: ab_s))
+ddim_step.mistake(
+    "1 − ᾱ_t in place of √(1 − ᾱ_t) in x̂_0", ddim(x0=lambda ab, x_t, eps_hat: (x_t - (1 - ab) * eps_hat) / sqrt(ab))
+)
+ddim_step.mistake("both roots forgotten in x̂_0", ddim(x0=lambda ab, x_t, eps_hat: (x_t - (1 - ab) * eps_hat) / ab))
+ddim_step.mistake("ᾱ_t in place of √ᾱ_t in x̂_0", ddim(x0=lambda ab, x_t, eps_hat: (x_t - sqrt(1 - ab) * eps_hat) / ab))
+ddim_step.mistake("x̂_0 clipped to [−1, 1]", ddim(x0=lambda *a: np.clip(clean(*a), -1, 1)))
+ddim_step.mistake("d in place of d² in √(1 − ᾱ_s − d²)", ddim(direction=lambda ab_s, d: sqrt(1 - ab_s - d)))
+ddim_step.mistake("1 − ᾱ_s − d² in place of its root", ddim(direction=lambda ab_s, d: 1 - ab_s - d**2))
+ddim_step.mistake("d² added in √(1 − ᾱ_s − d²)", ddim(direction=lambda ab_s, d: sqrt(1 - ab_s + d**2)))
+ddim_step.mistake("the direction to x_t subtracted", ddim(direction=lambda ab_s, d: -sqrt(1 - ab_s - d**2)))
+ddim_step.mistake(
+    "η² in place of η in d", ddim(d=lambda ab, ab_s, eta: eta**2 * sqrt((1 - ab_s) / (1 - ab) * (1 - ab / ab_s)))
+)
+ddim_step.mistake(
+    "the root in d forgotten", ddim(d=lambda ab, ab_s, eta: eta * (1 - ab_s) / (1 - ab) * (1 - ab / ab_s))
+)
+ddim_step.mistake("1 − ᾱ_t/ᾱ_s left out of d", ddim(d=lambda ab, ab_s, eta: eta * sqrt((1 - ab_s) / (1 - ab))))
+ddim_step.mistake("(1 − ᾱ_s)/(1 − ᾱ_t) left out of d", ddim(d=lambda ab, ab_s, eta: eta * sqrt(1 - ab / ab_s)))
+ddim_step.mistake(
+    "(1 − ᾱ_t)/(1 − ᾱ_s), upside down, in d",
+    ddim(d=lambda ab, ab_s, eta: eta * sqrt(np.float64(1 - ab) / (1 - ab_s) * (1 - ab / ab_s))),
+)
+ddim_step.mistake(
+    "β̃_t of a single step in d²",
+    lambda x_t, t, s, eps_hat, z, betas, eta: generalised(
+        x_t, eps_hat, z, *bars(t, s, betas), eta * sqrt(tilde(t, betas))
+    ),
+)
+ddim_step.mistake("|z| in place of z", ddim(z=abs))
+ddim_step.mistake("z clipped to [−3, 3]", ddim(z=lambda z: np.clip(z, -3, 3)))
+ddim_step.mistake("z subtracted", ddim(z=np.negative))
+ddim_step.mistake(
+    "cumprod(1 − betas)[s − 1] for ᾱ_s, the last ᾱ at s = 0",
+    ddim(bars=both(wrapped), d=lambda ab, ab_s, eta: eta * sqrt(max((1 - ab_s) / (1 - ab) * (1 - ab / ab_s), 0))),
+)
+ddim_step.mistake("cumprod(1 − betas)[s − 1] for ᾱ_s, the last ᾱ at s = 0", ddim(bars=both(wrapped)))
+ddim_step.mistake(
+    "cumprod(1 − betas)[t] and [s], which are ᾱ_{t+1} and ᾱ_{s+1}",
+    ddim(bars=both(lambda t, betas: np.cumprod(1 - betas)[t])),
+)
+misread(ddim_step, lambda bar: ddim(bars=both(bar)), FORMULAS)
+
+
+# ---- ddpm_step_beta_tilde
+
+
+def strict(sd: Callable[[float, float, float, int], float], sign: float = 1) -> Callable:
+    """The step with another standard deviation, of β_t, ᾱ_t, ᾱ_{t−1} and t, or the sign of ε̂."""
+    return lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, sign * eps_hat, z, betas, sd=sd(*of_chain(t, betas), t))
+
+
+ddpm_step_beta_tilde.mistake("β_t in place of β̃_t", strict(lambda b, ab, before, t: sqrt(b) * (t > 1)))
+ddpm_step_beta_tilde.mistake(
+    "β̃_t in place of its root before z", strict(lambda b, ab, before, t: b * (1 - before) / (1 - ab))
+)
+ddpm_step_beta_tilde.mistake("β_t in place of β̃_t, at t = 1 too", strict(lambda b, ab, before, t: sqrt(b)))
+ddpm_step_beta_tilde.mistake("no noise at all", strict(lambda b, ab, before, t: 0.0))
+ddpm_step_beta_tilde.mistake(
+    "(1 − ᾱ_t)/(1 − ᾱ_{t−1}), upside down, in β̃_t",
+    strict(lambda b, ab, before, t: sqrt(b * (1 - ab) / (1 - before)) if t > 1 else 0.0),
+)
+ddpm_step_beta_tilde.mistake(
+    "the factor β_t of β̃_t left out", strict(lambda b, ab, before, t: sqrt((1 - before) / (1 - ab)))
+)
+ddpm_step_beta_tilde.mistake(
+    "the sign of ε̂", strict(lambda b, ab, before, t: sqrt(b * (1 - before) / (1 - ab)), sign=-1)
 )
