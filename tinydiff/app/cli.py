@@ -1,4 +1,4 @@
-"""The command line: `tinydiff train`, `sample`, `evaluate`, `compare`, `demo`; `--help` on each lists its options.
+"""The command line: `tinydiff train`, `sample`, `evaluate`, `compare`, `demo`, `check`; each says more by `--help`.
 
 Exit codes: 0 for success, 1 for a failure, which is one line, 2 for wrong usage, 130 when interrupted.
 """
@@ -20,6 +20,7 @@ import tyro
 
 from tinydiff import __version__
 from tinydiff.app import runs
+from tinydiff.app.checking import Check, check_file
 from tinydiff.app.compare import Compare
 from tinydiff.app.config import NAMES, Config, Device, UsageError, checked, data_name, recipe
 from tinydiff.app.directory import Run, differing
@@ -77,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 runs.compare(options)
             case runs.Demo() as options:
                 runs.demo(options)
+            case Check() as options:
+                return check_file(options)
     except UsageError as error:
         return fail(error, 2, comm)
     except (ValueError, OSError, FloatingPointError, MemoryError) as error:
@@ -126,6 +129,7 @@ def parse(arguments: Sequence[str]) -> Any:
         "evaluate": Evaluate,
         "compare": Compare,
         "demo": runs.Demo,
+        "check": Check,
     }
     description = "Denoising diffusion from scratch in NumPy, checked against exact truth."
     with usage():

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tinydiff.check.letters import letters
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Report:
@@ -82,7 +84,7 @@ class Report:
         lines += [f"    {line}" for line in (self.case or "").splitlines()]
         lines += [f"    {self.what}:"] if self.what else []
         lines += [f"    yours     {show(self.yours)}", f"    expected  {show(self.expected)}", ""]
-        return "\n".join(lines + [wrapped(line) for line in [*self.hint.splitlines(), self.more]])
+        return "\n".join(lines + [wrapped(line) for line in [*self.hint.splitlines(), *self.letters, self.more]])
 
     def __str__(self) -> str:
         return spelled(repr(self), getattr(sys.stdout, "encoding", None) or "utf-8")
@@ -94,6 +96,12 @@ class Report:
             ipython.display.display(self)
         else:
             print(self)
+
+    @property
+    def letters(self) -> list[str]:
+        """What the letters in the law and the hint mean, in one line, where there are some."""
+        found = letters(f"{self.law} {self.what} {self.hint}")
+        return [f"Letters: {'; '.join(found)}."] if found else []
 
     @property
     def more(self) -> str:
@@ -118,7 +126,7 @@ class Report:
         )
         what = f"<p>{escape(self.what)}:</p>" if self.what else ""
         case = f'<pre style="white-space: pre-wrap">{escape(self.case)}</pre>' if self.case else ""
-        texts = "".join(f"<p>{marked(text)}</p>" for text in [*self.hint.splitlines(), self.more])
+        texts = "".join(f"<p>{marked(text)}</p>" for text in [*self.hint.splitlines(), *self.letters, self.more])
         title = f"<b>{mark} {escape(self.name)}</b> breaks a law: {escape(self.law or '')}"
         return f'<div style="{box}">{title}{case}{what}<table style="color: inherit">{table}</table>{texts}</div>'
 
@@ -129,8 +137,8 @@ SPELLED = {
     "√": "sqrt ", "∂": "d", "∇": "grad ", "∫": "integral ", "−": "-", "–": "-", "±": "+-", "·": "*", "≤": "<=",
     "≥": ">=", "≈": "~", "∝": "~", "→": "->", "←": "<-", "‖": "||", "⟨": "<", "⟩": ">", "∞": "inf", "½": "1/2",
     "²": "^2", "³": "^3", "ᵀ": "^T", "ᶜ": "^c", "ᵏ": "^k", "₀": "_0", "₁": "_1", "₂": "_2", "′": "'", "…": "...",
-    "“": '"', "”": '"', "§": "section ", "ø": "o", "\u0302": "_hat", "\u0303": "_tilde", "\u0304": "_bar",
-    "\u0307": "_dot",
+    "✓": "+", "✗": "x", "○": "o", "“": '"', "”": '"', "§": "section ", "ø": "o", "\u0302": "_hat", "\u0303": "_tilde",
+    "\u0304": "_bar", "\u0307": "_dot",
 }  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def grade(
         For a file that is no Python file or notebook, an unknown exercise, or a worth that is not a positive number.
     FileNotFoundError
         Where there is no file.
-    RuntimeError
+    ChildProcessError
         Where no function can be run at all, such as without NumPy: that is never the student's fault, and no 0.
 
     Examples

@@ -140,7 +140,7 @@ class Remote:
             return message
         said = self.close("the process ended" if isinstance(message, EOFError) else f"{UNREADABLE}{message}")
         if said:  # Python itself, before the student's lines, such as that NumPy is missing
-            raise RuntimeError(f"no student's function can be run here: {said}")
+            raise ChildProcessError(f"no student's function can be run here: {said}")
         raise Broken(self.ended, "an answer", "Something in it ends Python, or takes too much memory.", ANSWERS)
 
     def close(self, words: str = "the process ended") -> str:

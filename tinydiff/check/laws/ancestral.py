@@ -15,11 +15,11 @@ from tinydiff.check.spec import Spec
 
 ddpm_step = Spec(
     "ddpm_step(x_t, t, eps_hat, z, betas) -> x_{t−1}",
-    "x_{t−1} = (x_t − β_t/√(1 − ᾱ_t) ε̂)/√(1 − β_t) + σ_t z, with no noise at t = 1",
+    "x_{t−1} = (x_t − β_t/√(1 − ᾱ_t) ε̂)/√(1 − β_t) + d z, with no noise at t = 1",
     "Ho et al. 2020, DDPM, eq. 11 and Alg. 2",
     (points("x_t", "eps_hat", "z"), steps()),
     {"x_{t−1}": like("x_t")},
-    about="Any variance σ_t² from β̃_t, right for a point, to β_t, right for N(0, I), is right here [DDPM §3.2].",
+    about="Any variance d² from β̃_t, right for a point, to β_t, right for N(0, I), is right here [DDPM §3.2].",
 )
 ddpm_step.linear("x_t", "eps_hat", "z")
 

@@ -19,8 +19,8 @@ def falling(rng: np.random.Generator) -> tuple:
 
 dpm_solver_2m_step = Spec(
     "dpm_solver_2m_step(x_t, x0_hat, x0_hat_before, t_before, t, s, alpha, sigma) -> x_s",
-    "x_s = (σ_s/σ_t) x_t − α_s (e^{−h} − 1) D with D = x̂_0 + (x̂_0 − x̂_0′)/2r, λ = ln(α/σ), h = λ_s − λ_t, "
-    "r = (λ_t − λ_before)/h",
+    "x_s = (σ_s/σ_t) x_t − α_s (e^{−h} − 1) D with D = x̂_0 + (x̂_0 − x̂_0′) h/2h′, where h is how much ln(α/σ) grows "
+    "from t to s, and h′ from t_before to t",
     "Lu et al. 2022, DPM-Solver++, Alg. 2",
     (
         points("x_t", "x0_hat", "x0_hat_before"),
@@ -52,12 +52,13 @@ def _(step: Probe, t_before: float, t: float, s: float, alpha: Callable, sigma: 
     yield step(sigma(t) * ONE, ZERO, ZERO, *times), sigma(s), "x_0 = 0, ε = 1"
 
 
-@dpm_solver_2m_step.law("where x̂_0 is linear in λ = ln α/σ, D is its value in the middle of the step")
+@dpm_solver_2m_step.law("where x̂_0 is linear in ln(α/σ), D is its value in the middle of the step")
 def _(step: Probe, t_before: float, t: float, s: float, alpha: Callable, sigma: Callable) -> Iterator[tuple]:
     before, now, later = (log(alpha(u) / sigma(u)) for u in (t_before, t, s))
     middle = (now + later) / 2
     answer = step(0 * ONE, now * ONE, before * ONE, t_before, t, s, alpha, sigma)
-    yield answer, middle * (alpha(s) - alpha(t) * sigma(s) / sigma(t)), "x_t = 0, x̂_0 = λ_t, x̂_0′ = λ_before"
+    gain = alpha(s) - alpha(t) * sigma(s) / sigma(t)
+    yield answer, middle * gain, "x_t = 0, x̂_0 = ln(α/σ) at t, x̂_0′ the same at t_before"
 
 
 @dpm_solver_2m_step.law("of the last two x̂_0 the newer is extrapolated from the older: D = x̂_0 + (x̂_0 − x̂_0′) h/2h′")

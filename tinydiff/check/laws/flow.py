@@ -17,7 +17,7 @@ BETA = numbers("beta", 1.0, 0.5, 2.0, 20.0, least=0.1, most=20)
 
 reverse_sde_drift = Spec(
     "reverse_sde_drift(x, beta, score) -> drift",
-    "f − g² ∇ log q_t = −½ β x − β ∇ log q_t, for dt < 0",
+    "f − g² ∇ ln q_t = −½ β x − β ∇ ln q_t, for dt < 0",
     "Anderson 1982; Song et al. 2021, Score-based SDEs, §3.3, for the VP-SDE dx = −½ β x dt + √β dw",
     (points("x", "score"), BETA),
     {"drift": like("x")},
@@ -50,7 +50,7 @@ def _(f: Probe, beta: float) -> Iterator[tuple]:
 
 probability_flow_drift = Spec(
     "probability_flow_drift(x, beta, score) -> drift",
-    "f − ½ g² ∇ log q_t = −½ β (x + ∇ log q_t)",
+    "f − ½ g² ∇ ln q_t = −½ β (x + ∇ ln q_t)",
     "Song et al. 2021, Score-based SDEs, §4.3, for the VP-SDE dx = −½ β x dt + √β dw",
     (points("x", "score"), BETA),
     {"drift": like("x")},

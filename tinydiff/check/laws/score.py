@@ -14,7 +14,7 @@ from tinydiff.check.spec import Spec
 
 score_from_eps = Spec(
     "score_from_eps(t, eps, betas) -> score",
-    "∇_x log q(x_t|x_0) = −ε/√(1 − ᾱ_t)",
+    "∇ ln q(x_t|x_0) = −ε/√(1 − ᾱ_t)",
     "Song et al. 2021, Score-based SDEs, §3; Vincent 2011",
     (points("eps"), steps()),
     {"score": like("eps")},
@@ -44,7 +44,7 @@ def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
 
 tweedie = Spec(
     "tweedie(x_t, t, score, betas) -> x0_hat",
-    "E[x_0|x_t] = (x_t + (1 − ᾱ_t) ∇ log q_t(x_t))/√ᾱ_t",
+    "E[x_0|x_t] = (x_t + (1 − ᾱ_t) ∇ ln q_t(x_t))/√ᾱ_t",
     "Efron 2011; Luo 2022, Understanding Diffusion Models",
     (points("x_t", "score"), steps()),
     {"x0_hat": like("x_t")},
