@@ -1,14 +1,17 @@
 """The pages of tinydiff.check: what it prints for ten mistakes, and every specification, written at each build."""
 
 import inspect
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 from catalogue_pages import put
+from examined import ANSWERS as EXAMINED
 from ten_mistakes import TEN
 
 from tinydiff.check import check, spec, specs
 
+ROOT = Path(__file__).parents[1]
 INTRODUCTION = """# Check your own function
 
 ```python
@@ -26,19 +29,40 @@ Functions are pure and follow DDPM's notation: t is an integer from 1 to T, β_t
 argument; points are arrays (B, D). [The specifications](specifications.md) list all {count} with their signatures;
 `specs()` gives their names, `spec("q_sample")` shows one, and `check(f, "q_sample")` judges f under any name.
 
-Numbers are compared to 1e-6, so a coefficient off by one part in ten thousand is found. Where several answers are
+Numbers are compared to two parts in 10⁵, so a coefficient off by one part in ten thousand is found, and 1e-8 in a
+divisor is not held against you. Where several answers are
 right, as with the variance of a reverse step, which may lie anywhere from β̃ to β, all of them pass.
 
-A hint says which of {mistakes} known mistakes gives the same number in the same case, and the same answers in sixty
-random ones: small numbers are special, and many mistakes agree on them. Where none does, check looks for one change
-with which all laws hold, and names it: *All laws hold once variance is squared*, or x_t and x0 exchanged, or t − 1 in
-the place of t. Where there is none, it gives no hint. An exercise that is not begun is *not yet*, and no mistake. A
-function that raises, prints, changes its arguments, draws noise of its own, returns nothing or never returns gets a
-sentence that says so.
+Small numbers are special, with ½ = 1 − ½ and 0 = −0, so random cases follow the small ones: several rows and columns,
+numbers far out, chains of other lengths. `check(f, level="deep")` goes on with cases that Hypothesis draws
+(`pip install hypothesis`).
 
-For graders, `check(f, raises=True)` raises an AssertionError that holds the report, which nbgrader and otter take for a
-failed test. `check(f, level="deep")` goes on with cases that Hypothesis draws (`pip install hypothesis`), longer chains
-and larger batches among them.
+A hint says which of {mistakes} known mistakes gives the same number in the same case, and the same answers in sixty
+random ones. Where none does, check looks for one change with which all laws hold, and names it: *All laws hold once
+variance is squared*, or x_t and x0 exchanged, or t − 1 in the place of t. Where there is none, it gives no hint: a
+wrong one costs an evening. An exercise that is not begun is *not yet*, and no mistake. A function that raises, prints,
+changes its arguments, draws noise of its own, computes in float32, returns nothing or never returns gets a sentence
+that says so. Where a line is `check(f)` alone, in a script too, the report is shown.
+
+## A file, and marks
+
+```console
+$ tinydiff check mine.py                  # or a notebook: a table, and a report on each function that fails
+$ tinydiff check mine.py --watch          # again at each change
+$ tinydiff check mine.ipynb --json        # marks; the exit code is 1 where a function fails
+```
+
+In Python, `grade("mine.ipynb", {{"q_sample": 10}})` gives the same marks. The judge of a mark is not the student's
+notebook: functions are taken out of the file as text and run in a process of their own, which is given arguments and
+gives back numbers, within bounds of time and memory. Points are for each law, so half an answer gets half. How to
+grade a class, with nbgrader, with Otter or with neither, is on [the page for instructors](../instructor.md);
+[a function of your own](../howto/your_laws.md) is one short file.
+
+## How well it does
+
+{examined}
+
+{timed}
 
 ## Ten mistakes, and what check prints
 
@@ -57,9 +81,32 @@ def write(folder: Path) -> None:
     """The page to start from, and that of all specifications."""
     folder.mkdir(exist_ok=True)
     mistakes = sum(len(spec(name).mistakes) for name in specs())
-    head = INTRODUCTION.format(count=len(specs()), mistakes=mistakes)
+    head = INTRODUCTION.format(count=len(specs()), mistakes=mistakes, examined=examined(), timed=timed())
     put(folder / "index.md", head + "\n".join(shown(*one) for one in TEN) + TOCTREE)
     put(folder / "specifications.md", SPECIFICATIONS + "\n".join(map(card, specs())))
+
+
+def examined() -> str:
+    """What check says to the answers of someone who had not seen the laws."""
+    reports = [(answer, check(answer["function"], answer["name"])) for answer in EXAMINED]
+    right = [report for answer, report in reports if answer["right"]]
+    wrong = [(answer["hint"], report) for answer, report in reports if not answer["right"]]
+    caught = sum(not report for _, report in wrong)
+    named = sum(verdict == "exact" for (verdict, _), report in wrong)
+    misleading = sum(verdict == "misleading" for (verdict, _), report in wrong)
+    return f"""Someone who had not seen the laws wrote {len(wrong)} wrong answers and {len(right)} right ones, in the way of
+students. Of the wrong ones {caught} are caught; {named} reports name the mistake exactly, {misleading} are misleading,
+and the others show the smallest case without a hint. Of the right ones {sum(map(bool, right))} pass.
+[The answers](https://github.com/tinydiff/tinydiff/blob/main/tests/check/examined.py) are part of the tests."""
+
+
+def timed() -> str:
+    """The times that benchmarks/check.py has measured."""
+    t = json.loads((ROOT / "benchmarks" / "check.json").read_text(encoding="utf-8"))
+    return f"""A check of a right answer takes {t["passing"][0]} ms (the slowest function: {t["passing"][1]} ms), of a wrong one
+{t["failing"][0]} ms ({t["failing"][1]} ms). In a new process, the import and a first check take {t["import_and_first"]} ms, of
+which NumPy's import is {t["import_numpy"]} ms; a mark, with the process that it runs in, takes {t["grade"]} ms.
+({t["machine"]}; `make bench`.) It imports neither scipy nor matplotlib."""
 
 
 TOCTREE = "\n```{toctree}\n:hidden:\n\nspecifications\n```\n"

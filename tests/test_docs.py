@@ -21,6 +21,7 @@ from tinydiff.app import cli, runs
 from tinydiff.app.config import open_data
 from tinydiff.app.directory import Run
 from tinydiff.app.sampling import Draw
+from tinydiff.check.spec import SPECS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs" / "howto").glob("*.md"))
@@ -62,11 +63,15 @@ def obey(command):
 
 @pytest.fixture
 def little(tmp_path, monkeypatch):
-    """An empty folder, short trainings, and a rough measure."""
+    """An empty folder, short trainings, a rough measure, and specifications that are forgotten again."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(td, "train", short(td.train))
     monkeypatch.setattr(td, "fit", short(td.fit))
     monkeypatch.setattr(td, "kl_from_truth", partial(td.kl_from_truth, n=50, steps=10))
+    known = dict(SPECS)
+    yield
+    for name in set(SPECS) - set(known):
+        del SPECS[name]
 
 
 def perform(page, names):

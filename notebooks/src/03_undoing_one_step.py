@@ -291,7 +291,7 @@ def ddpm_step(x_t, t, eps_hat, z, betas):
     ### END SOLUTION
 
 
-check(ddpm_step)
+check(ddpm_step, "ddpm_step_beta_tilde")
 
 # %% [markdown]
 # ## Two variances

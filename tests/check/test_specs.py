@@ -1,5 +1,7 @@
 """Every specification catches its mistakes, passes what is right, and has no law that catches nothing."""
 
+import re
+
 import numpy as np
 import pytest
 from right import ANSWERS
@@ -7,6 +9,7 @@ from right import ANSWERS
 from tinydiff.check import check, engine, judging, spec, specs
 from tinydiff.check.form import in_tuple
 from tinydiff.check.judging import cases, judge
+from tinydiff.check.letters import LETTERS
 from tinydiff.check.probe import Broken
 
 MISTAKES = [(name, mistake) for name in specs() for mistake in spec(name).mistakes]
@@ -100,12 +103,20 @@ def remembers(right):
     return function
 
 
+def float32_inside(right):
+    def function(*args):
+        return right(*[np.float64(np.float32(a)) if np.asarray(a).dtype == float else a for a in args])
+
+    return function
+
+
 FORMS = {
     "nothing": on_outputs(lambda out: None),
     "a list": on_outputs(lambda out: np.asarray(out).tolist() if np.ndim(out) else [out]),
     "a string": on_outputs(str),
     "one axis more": on_outputs(lambda out: np.asarray(out)[None, None, None]),
     "float32": on_outputs(np.float32),
+    "float32 inside": float32_inside,
     "NaN": on_outputs(lambda out: out * np.nan),
     "spoiled arguments": spoils_its_arguments,
     "a memory": remembers,
@@ -121,6 +132,24 @@ def test_every_law_catches_a_mistake(name):
     for law in subject.laws:
         wrong = forms + mistakes if law.of_form else mistakes + forms
         assert any(breaks(law, subject, function) for function in wrong), law.statement
+
+
+@every_spec
+def test_float32_inside_is_found_and_said(name):
+    assert "float32" in check(float32_inside(ANSWERS[name][0]), name).hint
+
+
+GREEK = re.compile("[α-ωᾱ][\u0300-\u036f]*|x\u0302_0")
+
+
+@every_spec
+def test_a_letter_means_what_the_specification_or_the_table_says(name):
+    """DDPM's α_t is spelled 1 − β_t, λ is the log-SNR and s a time, as in the course."""
+    known = "".join([*LETTERS, spec(name).statement, spec(name).about, "πφΣ"])
+    for text in [*(law.statement for law in spec(name).laws), *(mistake.words for mistake in spec(name).mistakes)]:
+        assert not [letter for letter in GREEK.findall(text) if letter not in known], text
+    texts = [repr(spec(name)), *(mistake.words for mistake in spec(name).mistakes)]
+    assert not re.search("α_t|α_{t|∇ log|score s", " ".join(texts))
 
 
 def breaks(law, subject, function):

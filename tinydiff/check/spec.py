@@ -92,7 +92,7 @@ class Spec:
 
     def __post_init__(self) -> None:
         if self.name in SPECS:
-            raise ValueError(f"{self.name} has a specification already.")
+            raise ValueError(f"{self.name} has a specification already; SPECS.pop({self.name!r}) forgets it.")
         SPECS[self.name] = self
         for statement, test in laws_of_form(self.names, self.returns, self.domains):
             names = tuple(inspect.signature(test).parameters)[1:] and self.names

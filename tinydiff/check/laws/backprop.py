@@ -40,7 +40,8 @@ linear_backward = Spec(
     "Rumelhart, Hinton & Williams 1986; Goodfellow et al. 2016, §6.5",
     (choice(("x", "w", "dy"), *SMALL, random=product_of),),
     {"dx": like("x"), "dw": like("w"), "db": lambda args: {args["dy"].shape[1:], (1, args["dy"].shape[1])}},
-    about="x is (B, n), w (n, m), dy = ∂L/∂y (B, m). The loss is summed over rows already, so nothing is a mean. db may be (m,) or (1, m).",
+    about="x is (B, n), w (n, m), dy = ∂L/∂y (B, m). The loss is summed over rows already, so nothing is a mean. db is "
+    "(m,) or (1, m).",
 )
 linear_backward.linear("dy", outputs=(0, 1, 2))
 
