@@ -6,7 +6,7 @@ BIN := .venv/bin
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help demo mnist test test-all lowest kills mutants bench learning notebooks docs lint format clean
+.PHONY: help demo mnist test test-all lowest grading kills mutants bench learning notebooks docs lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -52,6 +52,15 @@ lowest: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## the tests on a bare m
 	  --numprocesses 2 --dist worksteal --hypothesis-profile=few -o markers=slow -m 'not slow' --disable-warnings \
 	  --ignore=tests/identities/test_bugs.py --ignore=tests/check/test_specs.py --ignore=tests/test_memory.py  # no version decides these
 
+# An environment for each, since they hold Jupyter's libraries back, and a teacher's has neither pytest nor the course.
+.venv-nbgrader/.installed .venv-otter/.installed: .venv-%/.installed: .venv/.python pyproject.toml
+	$(BIN)/python -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	touch $@
+
+grading: .venv/.installed-$(subst $(comma),-,$(EXTRAS)) .venv-nbgrader/.installed .venv-otter/.installed  ## nbgrader and Otter on honest and dishonest submissions (two minutes)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --numprocesses 2 --dist loadfile tests/grading
+
 kills: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## kill a run fifty times at random moments; it must end in the same bits
 	TINYDIFF_KILLS=50 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m slow tests/app/test_kills.py
 
@@ -86,4 +95,4 @@ format: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## rewrite the source in
 	$(BIN)/ruff format
 
 clean:  ## remove what make has made
-	rm -rf .venv .venv-lowest runs mutants docs/_build docs/identities docs/check docs/learning docs/sampling docs/speed build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-lowest .venv-nbgrader .venv-otter runs mutants docs/_build docs/identities docs/check docs/learning docs/sampling docs/speed build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

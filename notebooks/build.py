@@ -3,7 +3,7 @@
     python notebooks/build.py                  all of them
     python notebooks/build.py 05 11            those whose names begin so
     python notebooks/build.py --grading DIR    what nbgrader takes as its source/, not executed
-    python notebooks/build.py --otter DIR      a test for otter for each exercise
+    python notebooks/build.py --otter DIR      what `otter generate` takes, a folder for each notebook
 
 A source is a Python file in jupytext's percent format, with the solution of each exercise between nbgrader's marks:
 
@@ -43,13 +43,17 @@ OTTER = """from otter.test_files import test_case
 from tinydiff.check import check
 
 OK_FORMAT = False
-name = "{name}"
+name = "{exercise}"
 points = 1
 
 
 @test_case()
 def obeys_its_laws({name}):
     {call}, raises=True)
+"""
+OTTER_CONFIG = """{
+  "plugins": ["tinydiff.check.graders.otter.Judge"]
+}
 """
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION\n?", re.MULTILINE | re.DOTALL)
 STUB = r"\1...  # your code here\n"
@@ -128,11 +132,15 @@ def graded(**role: bool | int) -> dict:
     return {"nbgrader": {"solution": False, "grade": False, "locked": False, "task": False, "schema_version": 3} | role}
 
 
-def otter_tests(notebook: NotebookNode) -> dict[str, str]:
-    """The test file of each exercise, by its function's name."""
+def otter_files(notebook: NotebookNode) -> dict[str, str]:
+    """The files that `otter generate` reads: a test for each exercise, and the plugin that gives the marks."""
     calls = [cell.source.rpartition("\n")[2].removesuffix(")") for cell in notebook.cells if is_check(cell)]
-    names = [re.match(r"check\((\w+)", call)[1] for call in calls]
-    return {name: OTTER.format(name=name, call=call) for name, call in zip(names, calls, strict=True)}
+    files = {"otter_config.json": OTTER_CONFIG}
+    for call in calls:
+        name, specification = re.match(r'check\((\w+)(?:, "(\w+)")?', call).groups()
+        exercise = f"{name}:{specification}" if specification else name
+        files[f"tests/{name}.py"] = OTTER.format(name=name, exercise=exercise, call=call)
+    return files
 
 
 def executed(notebook: NotebookNode) -> NotebookNode:
@@ -182,7 +190,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=[""], help="how the names of the wanted ones begin")
     parser.add_argument("--grading", metavar="DIR", type=Path, help="write nbgrader's source/ into this folder")
-    parser.add_argument("--otter", metavar="DIR", type=Path, help="write otter's tests, a folder for each notebook")
+    parser.add_argument("--otter", metavar="DIR", type=Path, help="write what otter generate takes, a folder for each")
     options = parser.parse_args()
     found = sources(options.names)
     if not found:
@@ -194,8 +202,8 @@ def main() -> None:
             write(nbformat.writes(gradable(read(source))) + "\n", folder / name)
             if "digits.npz" in source.read_text(encoding="utf-8"):
                 shutil.copy(HERE / "digits.npz", folder)
-        for exercise, test in otter_tests(read(source)).items() if options.otter else ():
-            write(test, options.otter / source.stem / "tests" / f"{exercise}.py")
+        for file, text in otter_files(read(source)).items() if options.otter else ():
+            write(text, options.otter / source.stem / file)
         if options.grading or options.otter:
             continue
         for notebook, path in ((stubbed(read(source)), HERE / name), (solved(read(source)), HERE / "solutions" / name)):

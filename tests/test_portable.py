@@ -62,7 +62,7 @@ def test_every_module_is_imported_and_the_command_does_its_main_jobs_there(tmp_p
         names = [module.name for module in pkgutil.walk_packages(tinydiff.__path__, "tinydiff.")]
         assert len(names) > 50
         for name in names:
-            if not name.endswith("__main__"):
+            if not name.endswith("__main__") and ".graders." not in name:  # which need nbgrader or Otter
                 importlib.import_module(name)
         from tinydiff.app import nats
         nats.STEPS = 20

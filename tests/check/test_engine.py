@@ -20,7 +20,7 @@ RIGHT = {name: answers[0] for name, answers in ANSWERS.items()}
 
 
 def q_sample(x0, t, eps, betas):
-    """An erratum of lecture notes: α_t = 1 − β_t for ᾱ_t."""
+    """An erratum of lecture notes: 1 − β_t for ᾱ_t."""
     alpha = 1 - betas[t - 1]
     return np.sqrt(alpha) * x0 + np.sqrt(1 - alpha) * eps
 
@@ -44,7 +44,7 @@ def test_the_smallest_counterexample_is_two_steps_of_one_half():
     assert report.case == "q_sample(x0=np.array([[1.0]]), t=2, eps=np.array([[0.0]]), betas=np.array([0.5, 0.5]))"
     np.testing.assert_allclose(report.yours, 0.5**0.5)
     np.testing.assert_allclose(report.expected, 0.5)
-    assert report.hint == "Consistent with α_t = 1 − β_t in place of ᾱ_t, the product of all up to t."
+    assert report.hint == "Consistent with 1 − β_t in place of ᾱ_t, the product of all up to t."
 
 
 def short_chains_alone(betas):
@@ -509,7 +509,7 @@ def test_a_failing_report_in_words_which_raises_for_graders():
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1"])
 def test_a_report_is_spelled_where_the_terminal_lacks_its_letters(encoding):
     """With no letter that is not in the table, in any law or mistake of any specification."""
-    assert "Consistent with alpha_t = 1 - beta_t in place of alpha_bar_t" in spelled(repr(check(q_sample)), encoding)
+    assert "Consistent with 1 - beta_t in place of alpha_bar_t" in spelled(repr(check(q_sample)), encoding)
     for name in specs():
         texts = [repr(spec(name)), *(mistake.words for mistake in spec(name).mistakes)]
         assert "?" not in "".join(spelled(text.replace("?", ""), "ascii") for text in texts)

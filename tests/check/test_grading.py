@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import textwrap
 import time
@@ -195,6 +196,32 @@ def test_a_fork_gains_nothing_and_does_not_outlive_the_mark(mark, monkeypatch):
         time.sleep(0.01)  # killed, and not dead yet
     assert len(groups) == 1
     assert not any(map(alive, groups))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_a_process_that_leaves_does_not_hold_the_mark_up(mark):
+    text = """
+    import os, time
+
+    def q_sample(x0, t, eps, betas):
+        if t == 1 and os.fork() == 0:
+            os.setsid()
+            time.sleep(15)
+            os._exit(0)
+        raise ValueError
+    """
+    begun = time.monotonic()
+    assert not mark(text)["q_sample"]["passed"]
+    assert time.monotonic() - begun < 14
+
+
+def test_what_a_function_names_itself_is_not_taken_from_the_file(tmp_path):
+    file = tmp_path / "a.py"
+    file.write_text(
+        "import tinydiff as td\nbetas = td.x\nx = td.y\ndef f(betas):\n    x = 1\n    return [x for x in betas]\n"
+    )
+    assert Source(file).of("f").strip().startswith("def f")
 
 
 def test_what_the_file_says_in_the_end_counts_and_a_loop_in_one_exercise_costs_it_alone(mark):

@@ -3,6 +3,7 @@
 import ast
 import functools
 import importlib.util
+import json
 import os
 import re
 import sys
@@ -252,7 +253,9 @@ def test_nbgrader_finds_a_solution_and_a_point_for_each_exercise(source):
 
 @of_course
 def test_otter_has_a_test_for_each_exercise_which_judges_it(source, monkeypatch):
-    tests = build.otter_tests(build.read(source))
+    files = build.otter_files(build.read(source))
+    assert json.loads(files.pop("otter_config.json"))["plugins"] == ["tinydiff.check.graders.otter.Judge"]
+    tests = {Path(file).stem: text for file, text in files.items()}
     assert len(tests) == len(exercises(source))
     fake = SimpleNamespace(test_case=lambda: lambda function: function)
     monkeypatch.setitem(sys.modules, "otter", fake)

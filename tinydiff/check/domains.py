@@ -117,7 +117,7 @@ def at_random(domains: Sequence[Domain], rng: np.random.Generator) -> dict[str, 
 
 def normals(rng: np.random.Generator, count: int, *shape: int) -> tuple[np.ndarray, ...]:
     """Arrays of one shape, by default of up to four rows and columns: normal numbers, a third of the time far out."""
-    far = 10 ** rng.uniform(0, 2) if rng.random() < 1 / 3 else 1.0
+    far = 10 ** rng.uniform(0, 3) if rng.random() < 1 / 3 else 1.0
     return tuple(np.round(far * rng.standard_normal((count, *(shape or rng.integers(1, 5, 2)))), 2))
 
 
@@ -158,12 +158,12 @@ def points(*names: str) -> Domain:
 
 
 CHAINS = (
-    *((b,) for b in (0.5, 0.1, 0.02, 0.9)),
+    *((b,) for b in (0.5, 0.1, 0.02, 0.9, 0.001)),
     *((0.5, 0.5), (0.5, 0.1), (0.1, 0.5), (0.1, 0.02), (0.02, 0.9), (0.9, 0.02)),
     *((0.5, 0.5, 0.5), (0.1, 0.02, 0.5), (0.02, 0.9, 0.1), (0.9, 0.5, 0.02)),
     (0.02, 0.1, 0.02, 0.5, 0.1),
 )
-LONG = np.linspace(1e-3, 0.02, 200)
+LONG = np.linspace(1e-3, 0.08, 200)
 
 
 def betas_drawn(least: int) -> Any:

@@ -152,7 +152,7 @@ def check(
     >>> print(report.case)
     q_sample(x0=np.array([[1.0]]), t=2, eps=np.array([[0.0]]), betas=np.array([0.5, 0.5]))
     >>> print(report.hint)
-    Consistent with α_t = 1 − β_t in place of ᾱ_t, the product of all up to t.
+    Consistent with 1 − β_t in place of ᾱ_t, the product of all up to t.
     """
     if level not in LEVELS:
         raise ValueError(f"level must be one of {', '.join(LEVELS)}; got {level!r}.")

@@ -145,21 +145,26 @@ class Remote:
 
     def close(self, words: str = "the process ended") -> str:
         """End the process, and all that it has begun; what it has said on standard error."""
-        if self.process.stdout is None or self.process.stdout.closed:
+        if self.ended:
             return ""
-        self.ended = words
+        self.ended, stderr = words, cast(BinaryIO, self.process.stderr)
         try:
             os.killpg(self.process.pid, signal.SIGKILL)
         except (AttributeError, OSError):  # Windows has no groups; or it has ended
             self.process.kill()
         self.process.wait()
-        said = cast(BinaryIO, self.process.stderr).read().decode(errors="replace").strip()[-500:]
-        while self.listener.is_alive():
+        said = ""
+        with contextlib.suppress(OSError):
+            os.set_blocking(stderr.fileno(), False)  # a process that has left the group may hold the other end
+            said = (stderr.read() or b"").decode(errors="replace").strip()[-500:]
+        for _ in range(100):  # a second, for the listener to see the end
+            if not self.listener.is_alive():
+                for stream in (self.process.stdin, self.process.stdout, stderr):
+                    with contextlib.suppress(OSError):
+                        cast(BinaryIO, stream).close()
+                break
             with contextlib.suppress(queue.Empty):
                 self.replies.get(timeout=0.01)
-        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
-            with contextlib.suppress(OSError):
-                cast(BinaryIO, stream).close()
         return said
 
 

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import symtable
 from pathlib import Path
 
 MAGIC = re.compile(r"^(\s*)[%!?].*$|^(\s*)\S+\?\s*$", re.MULTILINE)  # of IPython
@@ -100,5 +101,11 @@ def binds(statement: ast.stmt) -> set[str]:
 
 
 def uses(statement: ast.stmt) -> set[str]:
-    """All names that it mentions."""
-    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+    """The names that it takes from the file: neither its arguments nor what it binds within a function."""
+
+    def of(table: symtable.SymbolTable) -> set[str]:
+        module = table.get_type() == "module"
+        own = {symbol.get_name() for symbol in table.get_symbols() if module or symbol.is_global()}
+        return own.union(*map(of, table.get_children()))
+
+    return of(symtable.symtable(ast.unparse(statement), "answer", "exec"))

@@ -36,7 +36,7 @@ def noisy_and_points() -> Domain:
 
     def random(rng: np.random.Generator) -> tuple:
         rows, count, d = rng.integers(1, 5, 3)
-        return normals(rng, 1, rows, d)[0], np.round(rng.standard_normal((count, d)), 2)
+        return normals(rng, 1, rows, d)[0], normals(rng, 1, count, d)[0]
 
     small += [(np.array(x), np.array(points)) for x in planes for points in two]
     return Domain(("x_t", "points"), small, draw, random=random)
@@ -67,7 +67,7 @@ def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
 @empirical_denoiser.law("of the points 1 and −1 it is tanh(√ᾱ_t x_t/(1 − ᾱ_t)), half of the log-odds in the tanh")
 def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
     a, var = kernel(betas, t)
-    for x in (0.1, 1.0, -0.5):
+    for x in (0.1, 1.0, -0.5, 0.5 * var / a, -2 * var / a):
         yield f(x * ONE, np.array([[1.0], [-1.0]]), t, betas), np.tanh(a * x / var)
 
 
@@ -131,7 +131,8 @@ def normalised_weights() -> Domain:
         return counts.filter(lambda c: c.sum(axis=1).all()).map(lambda c: (c / c.sum(axis=1, keepdims=True),))
 
     def random(rng: np.random.Generator) -> tuple:
-        counts = rng.integers(0, 9, rng.integers(1, 6, 2)) + 0.5
+        rows, most = rng.integers(1, 6), 6 if rng.random() < 0.5 else 60
+        counts = rng.integers(0, 9, (rows, rng.integers(1, most))) + 0.01
         return (counts / counts.sum(axis=1, keepdims=True),)
 
     return listed._replace(drawn=draw, random=random)

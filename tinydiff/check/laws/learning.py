@@ -33,11 +33,11 @@ adam_step = Spec(
             batches=[tuple(np.array(AVERAGES, dtype=float).T)],
             random=averages,
         ),
-        choice(("count",), (1,), (2,), (3,), (10,), random=lambda rng: (int(rng.integers(1, 200)),)),
+        choice(("count",), (1,), (2,), (3,), (10,), random=lambda rng: (int(rng.integers(1, 1000)),)),
         numbers("lr", 0.1, 1.0, least=0.01, most=1),
         choice(
             ("b1", "b2"),
-            *((0.9, 0.99), (0.5, 0.75), (0.0, 0.5), (0.9, 0.999)),
+            *((0.9, 0.99), (0.5, 0.75), (0.0, 0.5), (0.9, 0.999), (0.9, 0.9999)),
             random=lambda rng: (uniform(rng, 0, 0.99), uniform(rng, 0, 0.999)),
         ),
         numbers("eps", 1e-8, 0.1, least=1e-8, most=1),

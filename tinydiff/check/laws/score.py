@@ -74,7 +74,7 @@ cfg = Spec(
     "cfg(c, u, w) -> guided",
     "(1 + w) c − w u",
     "Ho & Salimans 2022, Classifier-free Guidance, eq. 6",
-    (points("c", "u"), numbers("w", 0.0, 1.0, -1.0, 0.5, 7.5, least=-2, most=8)),
+    (points("c", "u"), numbers("w", 0.0, 1.0, -1.0, 0.5, 7.5, least=-5, most=30)),
     {"guided": like("c")},
     about="c is the conditional prediction, u the unconditional; w = 0 is no guidance, in the paper's convention.",
 )

@@ -9,7 +9,8 @@ from numpy import prod, sqrt
 from tinydiff.check.laws.ancestral import ddim_step, ddpm_step, ddpm_step_beta_tilde
 from tinydiff.check.mistakes.parametrisations import clean
 from tinydiff.check.mistakes.posterior import bayes, of_chain, tilde
-from tinydiff.check.mistakes.schedules import FORMULAS, Bar, misread, wrapped
+from tinydiff.check.mistakes.schedules import FORMULAS, INDICES, Bar, misread, wrapped
+from tinydiff.check.spec import Spec
 
 
 def ancestral(
@@ -63,8 +64,15 @@ def smallest(t: int, betas: np.ndarray) -> float:
     return sqrt(tilde(t, betas))
 
 
+def from_next(x_t: Any, t: int, eps_hat: Any, z: Any, betas: np.ndarray, sd: float) -> Any:
+    """With β_{t+1} for β_t, where it is."""
+    strength = betas[t] / sqrt(1 - prod(1 - betas[:t]))
+    return ancestral(x_t, t, eps_hat, z, betas, strength, 1 / sqrt(1 - betas[t]), sd)
+
+
+NEXT = {words: INDICES[words] for words in INDICES if "cumprod" in words}
 MEANS: dict[str, Change] = {
-    "(1 − α_t)/√(1 − α_t) before ε̂ in place of β_t/√(1 − ᾱ_t)": lambda b, ab, p: {"strength": sqrt(b)},
+    "β_t/√β_t before ε̂ in place of β_t/√(1 − ᾱ_t)": lambda b, ab, p: {"strength": sqrt(b)},
     "the factor 1/√(1 − β_t) forgotten": lambda b, ab, p: {"scale": 1.0},
     "1/(1 − β_t) in place of 1/√(1 − β_t)": lambda b, ab, p: {"scale": 1 / (1 - b)},
     "1/√ᾱ_t in place of 1/√(1 − β_t)": lambda b, ab, p: {"scale": 1 / sqrt(ab)},
@@ -79,65 +87,76 @@ MEANS: dict[str, Change] = {
     "ᾱ_{t−1} in place of ᾱ_t before ε̂": lambda b, ab, p: {"strength": b / sqrt(1 - p)},
 }
 
-for spread in (largest, smallest):
+
+def by_bar(bar: Bar, noise: Callable[[int, np.ndarray], float]) -> Callable:
+    """With this for ᾱ_t in the mean."""
+    return lambda x_t, t, eps_hat, z, betas: ancestral(
+        x_t, t, eps_hat, z, betas, strength=betas[t - 1] / sqrt(1 - bar(t, betas)), sd=noise(t, betas)
+    )
+
+
+def of_every_variance(spec: Spec, noise: Callable[[int, np.ndarray], float]) -> None:
+    """Register the mistakes that are made whatever the variance."""
     for words, mean in MEANS.items():
-        ddpm_step.mistake(words, changed(mean, spread))
-    ddpm_step.mistake("x̂_0 clipped to [−1, 1], which the samplers of images do and the step does not", clipped(spread))
-    ddpm_step.mistake("z divided by √(1 − β_t) too", noise_inside(spread))
-    ddpm_step.mistake("no noise at t = 2", noisy(lambda t, betas, sd=spread: sd(t, betas) * (t > 2)))
-    ddpm_step.mistake("|z| in place of z", noisy(spread, abs))
-    ddpm_step.mistake("z clipped to [−3, 3]", noisy(spread, lambda z: np.clip(z, -3, 3)))
-    ddpm_step.mistake("z subtracted", noisy(spread, np.negative))
+        spec.mistake(words, changed(mean, noise))
+    spec.mistake("x̂_0 clipped to [−1, 1], which the samplers of images do and the step does not", clipped(noise))
+    for words, bar in NEXT.items():
+        spec.mistake(words, by_bar(bar, noise))
+    spec.mistake("z divided by √(1 − β_t) too", noise_inside(noise))
+    spec.mistake("no noise at t = 2", noisy(lambda t, betas: noise(t, betas) * (t > 2)))
+    spec.mistake("|z| in place of z", noisy(noise, abs))
+    spec.mistake("z clipped to [−3, 3]", noisy(noise, lambda z: np.clip(z, -3, 3)))
+    spec.mistake("z subtracted", noisy(noise, np.negative))
+
+
+def of_wrong_tilde(spec: Spec) -> None:
+    """Register the mistakes in ᾱ that are in β̃_t too."""
+    spec.mistake(
+        "betas[t] for β_t, which is betas[t − 1]",
+        lambda x_t, t, eps_hat, z, betas: from_next(
+            x_t, t, eps_hat, z, betas, sqrt(bayes(0, 0, betas[t], *of_chain(t, betas)[1:])[1])
+        ),
+    )
+    spec.mistake(
+        "cumprod(1 − betas)[t − 2] for ᾱ_{t−1}, the last ᾱ at t = 1",
+        noisy(lambda t, betas: sqrt(bayes(0, 0, *of_chain(t, betas)[:2], wrapped(t - 1, betas))[1])),
+    )
+    spec.mistake(
+        "t counted from 0: betas[t] for β_t and ᾱ_{t+1} for ᾱ_t",
+        lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t + 1, eps_hat, z, betas, sd=smallest(t + 1, betas)),
+    )
+    misread(
+        spec,
+        lambda bar: by_bar(bar, lambda t, betas: sqrt(bayes(0, 0, betas[t - 1], bar(t, betas), bar(t - 1, betas))[1])),
+        FORMULAS,
+    )
+
+
+of_every_variance(ddpm_step, largest)
+of_every_variance(ddpm_step, smallest)
 ddpm_step.mistake("noise at the last step, t = 1", noisy(lambda t, betas: sqrt(betas[t - 1])))
-ddpm_step.mistake("noise at t = 1 alone", noisy(lambda t, betas: sqrt(betas[t - 1]) * (t == 1)))
 ddpm_step.mistake("the variance β_t in place of its root before z", noisy(lambda t, betas: betas[t - 1] * (t > 1)))
 ddpm_step.mistake("the variance β̃_t in place of its root before z", noisy(tilde))
-ddpm_step.mistake("α_t before z in place of σ_t", noisy(lambda t, betas: (1 - betas[t - 1]) * (t > 1)))
-ddpm_step.mistake("√(1 − β_t) before z in place of σ_t", noisy(lambda t, betas: sqrt(1 - betas[t - 1]) * (t > 1)))
-ddpm_step.mistake(
-    "√(1 − ᾱ_t) before z in place of σ_t", noisy(lambda t, betas: sqrt(1 - prod(1 - betas[:t])) * (t > 1))
-)
-ddpm_step.mistake("√(1 − ᾱ_{t−1}) before z in place of σ_t", noisy(lambda t, betas: sqrt(1 - prod(1 - betas[: t - 1]))))
-ddpm_step.mistake("√β_{t−1} before z in place of σ_t", noisy(lambda t, betas: sqrt(betas[t - 2]) * (t > 1)))
-ddpm_step.mistake("z not scaled by σ_t", noisy(lambda t, betas: 1.0 * (t > 1)))
+ddpm_step.mistake("1 − β_t before z in place of d", noisy(lambda t, betas: (1 - betas[t - 1]) * (t > 1)))
+ddpm_step.mistake("√(1 − β_t) before z", noisy(lambda t, betas: sqrt(1 - betas[t - 1]) * (t > 1)))
+ddpm_step.mistake("√(1 − ᾱ_t) before z", noisy(lambda t, betas: sqrt(1 - prod(1 - betas[:t])) * (t > 1)))
+ddpm_step.mistake("√(1 − ᾱ_{t−1}) before z", noisy(lambda t, betas: sqrt(1 - prod(1 - betas[: t - 1]))))
+ddpm_step.mistake("√β_{t−1} before z", noisy(lambda t, betas: sqrt(betas[t - 2]) * (t > 1)))
+ddpm_step.mistake("z not scaled", noisy(lambda t, betas: 1.0 * (t > 1)))
 ddpm_step.mistake("no noise at all", noisy(lambda t, betas: 0.0))
 ddpm_step.mistake(
-    "cumprod(1 − betas)[t − 2] for ᾱ_{t−1}, the last ᾱ at t = 1",
-    noisy(lambda t, betas: sqrt(bayes(0, 0, *of_chain(t, betas)[:2], wrapped(t - 1, betas))[1])),
-)
-ddpm_step.mistake(
-    "t counted from 0: betas[t] for β_t",
+    "t counted from 0: betas[t] for β_t and ᾱ_{t+1} for ᾱ_t",
     lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t + 1, eps_hat, z, betas, sd=sqrt(betas[t]) * (t > 1)),
 )
-ddpm_step.mistake("t counted from 0: betas[t] for β_t", lambda x_t, t, *rest: ancestral(x_t, t + 1, *rest))
 ddpm_step.mistake(
-    "t counted from 0: betas[t] for β_t",
-    lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t + 1, eps_hat, z, betas, sd=smallest(t + 1, betas)),
+    "t counted from 0: betas[t] for β_t and ᾱ_{t+1} for ᾱ_t", lambda x_t, t, *rest: ancestral(x_t, t + 1, *rest)
 )
-misread(
-    ddpm_step,
-    lambda bar: (
-        lambda x_t, t, eps_hat, z, betas: ancestral(
-            x_t, t, eps_hat, z, betas, strength=betas[t - 1] / sqrt(1 - bar(t, betas))
-        )
-    ),
-    FORMULAS,
+ddpm_step.mistake(
+    "betas[t] for β_t, which is betas[t − 1]",
+    lambda x_t, t, eps_hat, z, betas: from_next(x_t, t, eps_hat, z, betas, sqrt(betas[t]) * (t > 1)),
 )
-misread(
-    ddpm_step,
-    lambda bar: (
-        lambda x_t, t, eps_hat, z, betas: ancestral(
-            x_t,
-            t,
-            eps_hat,
-            z,
-            betas,
-            strength=betas[t - 1] / sqrt(1 - bar(t, betas)),
-            sd=sqrt(bayes(0, 0, betas[t - 1], bar(t, betas), bar(t - 1, betas))[1]),
-        )
-    ),
-    FORMULAS,
-)
+misread(ddpm_step, lambda bar: by_bar(bar, largest), FORMULAS)
+of_wrong_tilde(ddpm_step)
 
 
 def generalised(x_t: Any, eps_hat: Any, z: Any, ab: float, ab_s: float, d: float, direction: Any = None) -> Any:
@@ -291,9 +310,9 @@ misread(ddim_step, lambda bar: ddim(bars=both(bar)), FORMULAS)
 # ---- ddpm_step_beta_tilde
 
 
-def strict(sd: Callable[[float, float, float, int], float], sign: float = 1) -> Callable:
-    """The step with another standard deviation, of β_t, ᾱ_t, ᾱ_{t−1} and t, or the sign of ε̂."""
-    return lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, sign * eps_hat, z, betas, sd=sd(*of_chain(t, betas), t))
+def strict(sd: Callable[[float, float, float, int], float]) -> Callable:
+    """The step with another standard deviation, of β_t, ᾱ_t, ᾱ_{t−1} and t."""
+    return lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, eps_hat, z, betas, sd=sd(*of_chain(t, betas), t))
 
 
 ddpm_step_beta_tilde.mistake("β_t in place of β̃_t", strict(lambda b, ab, before, t: sqrt(b) * (t > 1)))
@@ -309,6 +328,5 @@ ddpm_step_beta_tilde.mistake(
 ddpm_step_beta_tilde.mistake(
     "the factor β_t of β̃_t left out", strict(lambda b, ab, before, t: sqrt((1 - before) / (1 - ab)))
 )
-ddpm_step_beta_tilde.mistake(
-    "the sign of ε̂", strict(lambda b, ab, before, t: sqrt(b * (1 - before) / (1 - ab)), sign=-1)
-)
+of_every_variance(ddpm_step_beta_tilde, smallest)
+of_wrong_tilde(ddpm_step_beta_tilde)

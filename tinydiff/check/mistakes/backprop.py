@@ -1,9 +1,10 @@
 """Mistakes in backpropagation."""
 
+from math import erf
 from typing import Any
 
 import numpy as np
-from numpy import exp, sqrt
+from numpy import exp, pi, sqrt, tanh
 
 from tinydiff.check.laws.backprop import layer_norm_backward, linear_backward, silu_backward
 
@@ -17,11 +18,37 @@ linear_backward.mistake("db summed over all", lambda x, w, dy: (dy @ w.T, x.T @ 
 linear_backward.mistake("dx and dw exchanged", lambda x, w, dy: (x.T @ dy, dy @ w.T, dy.sum(0)))
 linear_backward.mistake("dw for the first row alone", lambda x, w, dy: (dy @ w.T, x[:1].T @ dy[:1], dy.sum(0)))
 linear_backward.mistake("a step down, −dw", lambda x, w, dy: (dy @ w.T, -x.T @ dy, -dy.sum(0)))
+linear_backward.mistake("w in place of wᵀ", lambda x, w, dy: (np.dot(dy, w), x.T @ dy, dy.sum(0)))
+linear_backward.mistake("dx transposed, w dyᵀ", lambda x, w, dy: (w @ dy.T, x.T @ dy, dy.sum(0)))
+linear_backward.mistake("x in place of xᵀ", lambda x, w, dy: (dy @ w.T, x @ dy, dy.sum(0)))
+linear_backward.mistake("x in place of xᵀ", lambda x, w, dy: (dy @ w.T, np.dot(x, dy), dy.sum(0)))
+linear_backward.mistake("x dyᵀ in place of xᵀ dy", lambda x, w, dy: (dy @ w.T, x @ dy.T, dy.sum(0)))
+linear_backward.mistake("dw alone divided by B", lambda x, w, dy: (dy @ w.T, x.T @ dy / len(x), dy.sum(0)))
+linear_backward.mistake("all three divided by B", lambda x, w, dy: (dy @ w.T / len(x), x.T @ dy / len(x), dy.mean(0)))
+linear_backward.mistake(
+    "db the number of rows, dy left out", lambda x, w, dy: (dy @ w.T, x.T @ dy, 0 * dy[0] + len(dy))
+)
 
 
 def sigmoid(x: Any) -> Any:
     """1/(1 + e^{−x}), without overflow."""
     return 0.5 * (1 + np.tanh(0.5 * x))
+
+
+def slope(x: Any, s: Any) -> Any:
+    """s (1 + x (1 − s))."""
+    return s * (1 + x * (1 - s))
+
+
+def phi(x: float) -> float:
+    """P(Z ≤ x)."""
+    return 0.5 * (1 + erf(x / 2**0.5))
+
+
+def gelu_by_tanh(x: Any) -> Any:
+    """The slope of ½ x (1 + tanh u) with u = √(2/π) (x + 0.044715 x³)."""
+    u = tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))
+    return 0.5 * (1 + u) + 0.5 * x * (1 - u**2) * sqrt(2 / pi) * (1 + 3 * 0.044715 * x**2)
 
 
 silu_backward.mistake("the slope s alone, without x s (1 − s)", lambda x, dy: dy * sigmoid(x))
@@ -37,9 +64,22 @@ silu_backward.mistake("the slope of ReLU", lambda x, dy: dy * (x > 0))
 silu_backward.mistake(
     "e^x/(1 + e^x), which overflows", lambda x, dy: dy * (s := exp(x) / (1 + exp(x))) * (1 + x * (1 - s))
 )
+silu_backward.mistake("x clipped to [−6, 6]", lambda x, dy: dy * slope(c := np.clip(x, -6, 6), sigmoid(c)))
+silu_backward.mistake("x clipped to [−10, 10]", lambda x, dy: dy * slope(c := np.clip(x, -10, 10), sigmoid(c)))
+silu_backward.mistake("tanh x in place of tanh x/2 in s", lambda x, dy: dy * slope(x, sigmoid(2 * x)))
+silu_backward.mistake("s = tanh x", lambda x, dy: dy * slope(x, tanh(x)))
+silu_backward.mistake("1/(1 + e^x) in place of s", lambda x, dy: dy * slope(x, sigmoid(-x)))
+silu_backward.mistake("s forgotten before x (1 − s)", lambda x, dy: dy * (sigmoid(x) + x * (1 - sigmoid(x))))
+silu_backward.mistake("s (1 + x), without 1 − s", lambda x, dy: dy * sigmoid(x) * (1 + x))
+silu_backward.mistake("s (1 + x)(1 − s), a parenthesis", lambda x, dy: dy * sigmoid(x) * (1 + x) * (1 - sigmoid(x)))
+silu_backward.mistake(
+    "the slope of GELU", lambda x, dy: dy * (np.vectorize(phi)(x) + x * exp(-(x**2) / 2) / sqrt(2 * pi))
+)
+silu_backward.mistake("the slope of GELU, by tanh", lambda x, dy: dy * gelu_by_tanh(x))
+silu_backward.mistake("the slope of GELU, x s(1.702 x)", lambda x, dy: dy * slope(1.702 * x, sigmoid(1.702 * x)))
 
 
-def ln_backward(x: Any, dy: Any, eps: float, axis: int = 1, **change: Any) -> Any:
+def ln_backward(x: Any, dy: Any, eps: float, axis: int | None = 1, **change: Any) -> Any:
     """The backward pass, with a term, the deviation or the axis changed."""
 
     def mean(a: Any) -> Any:
@@ -48,6 +88,21 @@ def ln_backward(x: Any, dy: Any, eps: float, axis: int = 1, **change: Any) -> An
     deviation = change.get("deviation", sqrt(mean((x - mean(x)) ** 2) + eps))
     y = (x - mean(x)) / deviation
     return (dy - change.get("shift", 1) * mean(dy) - change.get("stretch", 1) * y * mean(y * dy)) / deviation
+
+
+def row_mean(a: Any) -> Any:
+    """Of each row."""
+    return a.mean(axis=1, keepdims=True)
+
+
+def ln_deviation(x: Any, eps: float) -> Any:
+    """√(variance + eps)."""
+    return sqrt(x.var(axis=1, keepdims=True) + eps)
+
+
+def ln_y(x: Any, eps: float) -> Any:
+    """The forward pass."""
+    return (x - row_mean(x)) / ln_deviation(x, eps)
 
 
 layer_norm_backward.mistake("the mean of dy not subtracted", lambda x, dy, eps: ln_backward(x, dy, eps, shift=0))
@@ -74,4 +129,35 @@ layer_norm_backward.mistake(
 layer_norm_backward.mistake(
     "not divided by the deviation",
     lambda x, dy, eps: ln_backward(x, dy, eps) * sqrt(x.var(axis=1, keepdims=True) + eps),
+)
+layer_norm_backward.mistake(
+    "eps ignored, a tiny number such as 1e-5 in its place", lambda x, dy, eps: ln_backward(x, dy, 1e-5)
+)
+layer_norm_backward.mistake("the sign of mean(dy)", lambda x, dy, eps: ln_backward(x, dy, eps, shift=-1))
+layer_norm_backward.mistake(
+    "sums in place of means", lambda x, dy, eps: ln_backward(x, dy, eps, shift=x.shape[1], stretch=x.shape[1])
+)
+layer_norm_backward.mistake(
+    "means that divide by D − 1",
+    lambda x, dy, eps: ln_backward(x, dy, eps, shift=(r := x.shape[1] / (x.shape[1] - 1)), stretch=r),
+)
+layer_norm_backward.mistake("statistics over the whole array", lambda x, dy, eps: ln_backward(x, dy, eps, axis=None))
+layer_norm_backward.mistake(
+    "divided twice by the deviation",
+    lambda x, dy, eps: ln_backward(x, dy, eps) / sqrt(x.var(axis=1, keepdims=True) + eps),
+)
+layer_norm_backward.mistake(
+    "mean(dy) in place of mean(y dy)",
+    lambda x, dy, eps: ln_backward(x, dy, eps, stretch=0) - ln_y(x, eps) * row_mean(dy) / ln_deviation(x, eps),
+)
+layer_norm_backward.mistake(
+    "mean(y dy) in place of y mean(y dy)",
+    lambda x, dy, eps: ln_backward(x, dy, eps, stretch=0) - row_mean(ln_y(x, eps) * dy) / ln_deviation(x, eps),
+)
+layer_norm_backward.mistake(
+    "x − mean in place of y", lambda x, dy, eps: ln_backward(x, dy, eps, stretch=x.var(axis=1, keepdims=True) + eps)
+)
+layer_norm_backward.mistake(
+    "x in place of y",
+    lambda x, dy, eps: ln_backward(x, dy, eps, stretch=0) - x * row_mean(x * dy) / ln_deviation(x, eps),
 )

@@ -3,10 +3,11 @@
 from typing import Any
 
 import numpy as np
-from numpy import log, prod, sqrt
+from numpy import log, log1p, log2, log10, prod, sqrt
 
 from tinydiff.check.laws.bound import normal_kl, prior_kl, simple_loss, vlb_weight
 from tinydiff.check.laws.truth import conditional
+from tinydiff.check.mistakes.schedules import FORMULAS, misread
 
 
 def divergence(m1: Any, v1: Any, m2: Any, v2: Any) -> Any:
@@ -27,12 +28,47 @@ normal_kl.mistake(
 )
 normal_kl.mistake("v_1/v_2 left out", lambda m1, v1, m2, v2: divergence(m1, v1, m2, v2) - 0.5 * (v1 / v2 - 1))
 normal_kl.mistake("bits in place of nats", lambda m1, v1, m2, v2: divergence(m1, v1, m2, v2) / log(2))
-normal_kl.mistake("a sum over the array", lambda m1, v1, m2, v2: np.sum(divergence(m1, v1, m2, v2)))
+normal_kl.mistake("a sum or a mean over the array", lambda m1, v1, m2, v2: np.sum(divergence(m1, v1, m2, v2)))
+normal_kl.mistake(
+    "log_2 in place of ln", lambda m1, v1, m2, v2: divergence(m1, v1, m2, v2) + 0.5 * (log2(v2 / v1) - log(v2 / v1))
+)
+normal_kl.mistake(
+    "log_10 in place of ln", lambda m1, v1, m2, v2: divergence(m1, v1, m2, v2) + 0.5 * (log10(v2 / v1) - log(v2 / v1))
+)
+normal_kl.mistake(
+    "the ½ before the logarithm dropped", lambda m1, v1, m2, v2: divergence(m1, v1, m2, v2) + 0.5 * log(v2 / v1)
+)
+normal_kl.mistake(
+    "the ½ before the logarithm alone", lambda m1, v1, m2, v2: 2 * divergence(m1, v1, m2, v2) - 0.5 * log(v2 / v1)
+)
+normal_kl.mistake(
+    "(m_1 − m_2)² alone divided by v_2", lambda m1, v1, m2, v2: 0.5 * (log(v2 / v1) + v1 + (m1 - m2) ** 2 / v2 - 1)
+)
+normal_kl.mistake(
+    "v_1 alone divided by v_2", lambda m1, v1, m2, v2: 0.5 * (log(v2 / v1) + v1 / v2 + (m1 - m2) ** 2 - 1)
+)
+normal_kl.mistake(
+    "divided by v_1 in place of v_2", lambda m1, v1, m2, v2: 0.5 * (log(v2 / v1) + (v1 + (m1 - m2) ** 2) / v1 - 1)
+)
+normal_kl.mistake(
+    "divided by v_2² in place of v_2", lambda m1, v1, m2, v2: 0.5 * (log(v2 / v1) + (v1 + (m1 - m2) ** 2) / v2**2 - 1)
+)
+normal_kl.mistake(
+    "a sum or a mean over the last axis",
+    lambda m1, v1, m2, v2: np.sum(divergence(m1, v1, m2, v2), axis=-1) if np.ndim(m1) else divergence(m1, v1, m2, v2),
+)
 
 
 def last_kl(x0: Any, ab: float) -> Any:
     """½ (ᾱ ‖x_0‖² − D ᾱ − D ln(1 − ᾱ))."""
     return 0.5 * np.sum(ab * x0**2 - ab - log(1 - ab), axis=1)
+
+
+def in_all(x0: Any, ab: float, **o: Any) -> Any:
+    """The same from ‖x_0‖², with one thing changed."""
+    dims, square = x0.shape[1], o.get("square", np.sum(x0**2, axis=1))
+    rest = o.get("dims", dims) * o.get("variance", -ab) - o.get("dims_log", dims) * o.get("log", log(1 - ab))
+    return 0.5 * (ab * square + rest)
 
 
 prior_kl.mistake("the ½ dropped", lambda x0, betas: 2 * last_kl(x0, prod(1 - betas)))
@@ -57,17 +93,65 @@ prior_kl.mistake(
 prior_kl.mistake(
     "ᾱ_{T−1} in place of ᾱ_T", lambda x0, betas: last_kl(x0, prod(1 - betas[:-1])) if len(betas) > 1 else 0 * x0[:, 0]
 )
+prior_kl.mistake("bits in place of nats", lambda x0, betas: last_kl(x0, prod(1 - betas)) / log(2))
+prior_kl.mistake("log_2 in place of ln", lambda x0, betas: in_all(x0, prod(1 - betas), log=log2(1 - prod(1 - betas))))
+prior_kl.mistake("log_10 in place of ln", lambda x0, betas: in_all(x0, prod(1 - betas), log=log10(1 - prod(1 - betas))))
+prior_kl.mistake(
+    "ln(1 + ᾱ_T) in place of ln(1 − ᾱ_T)", lambda x0, betas: in_all(x0, prod(1 - betas), log=log1p(prod(1 - betas)))
+)
+prior_kl.mistake(
+    "the sign of the logarithm", lambda x0, betas: in_all(x0, prod(1 - betas), log=-log(1 - prod(1 - betas)))
+)
+prior_kl.mistake("the sign of D ᾱ_T", lambda x0, betas: in_all(x0, prod(1 - betas), variance=prod(1 - betas)))
+prior_kl.mistake(
+    "−D forgotten beside D (1 − ᾱ_T)", lambda x0, betas: in_all(x0, prod(1 - betas), variance=1 - prod(1 - betas))
+)
+prior_kl.mistake(
+    "D taken from the rows, shape[0]", lambda x0, betas: in_all(x0, prod(1 - betas), dims=len(x0), dims_log=len(x0))
+)
+prior_kl.mistake("D forgotten before the logarithm", lambda x0, betas: in_all(x0, prod(1 - betas), dims_log=1))
+prior_kl.mistake("D forgotten before ᾱ_T", lambda x0, betas: in_all(x0, prod(1 - betas), dims=1))
+prior_kl.mistake(
+    "‖x_0‖ in place of ‖x_0‖²", lambda x0, betas: in_all(x0, prod(1 - betas), square=sqrt(np.sum(x0**2, axis=1)))
+)
+prior_kl.mistake(
+    "a mean over the coordinates in ‖x_0‖²",
+    lambda x0, betas: in_all(x0, prod(1 - betas), square=np.mean(x0**2, axis=1)),
+)
+prior_kl.mistake("√ᾱ_T in place of ᾱ_T", lambda x0, betas: last_kl(x0, sqrt(prod(1 - betas))))
+prior_kl.mistake("e^{−Σ β_s} in place of ∏ (1 − β_s)", lambda x0, betas: last_kl(x0, np.exp(-np.sum(betas))))
+prior_kl.mistake("1 − Σ β_s in place of ∏ (1 − β_s)", lambda x0, betas: last_kl(x0, 1 - np.sum(betas)))
 
 
 def weight(t: int, betas: np.ndarray) -> float:
     """β/(2 (1 − β)(1 − ᾱ_{t−1}))."""
-    return betas[t - 1] / (2 * (1 - betas[t - 1]) * (1 - prod(1 - betas[: t - 1])))
+    return weight_of(betas[t - 1], prod(1 - betas[: t - 1]))
+
+
+def weight_of(b: float, before: float) -> float:
+    """The same, from β_t and ᾱ_{t−1}."""
+    return b / (2 * (1 - b) * (1 - before))
+
+
+def by_ratios(ab: float, before: float) -> float:
+    """½ (SNR_{t−1}/SNR_t − 1)."""
+    return 0.5 * (before / (1 - before) / (ab / (1 - ab)) - 1)
+
+
+def normalised(t: int, betas: np.ndarray) -> Any:
+    """Over the mean of all."""
+    return weight(t, betas) / np.mean([weight(u, betas) for u in range(2, len(betas) + 1)])
+
+
+def gain(t: int, betas: np.ndarray) -> float:
+    """SNR_{t−1}/SNR_t."""
+    return 1 + 2 * weight(t, betas)
 
 
 vlb_weight.mistake("the weight 1 of L_simple, which is not the bound", lambda t, betas: 1.0)
 vlb_weight.mistake("the ½ dropped", lambda t, betas: 2 * weight(t, betas))
 vlb_weight.mistake(
-    "σ_t² = β_t in place of β̃_t", lambda t, betas: betas[t - 1] / (2 * (1 - betas[t - 1]) * (1 - prod(1 - betas[:t])))
+    "β_t in place of β̃_t", lambda t, betas: betas[t - 1] / (2 * (1 - betas[t - 1]) * (1 - prod(1 - betas[:t])))
 )
 vlb_weight.mistake("the factor 1/(1 − β_t) forgotten", lambda t, betas: (1 - betas[t - 1]) * weight(t, betas))
 vlb_weight.mistake("√β̃_t in place of β̃_t", lambda t, betas: weight(t, betas) * sqrt(conditional(t, t - 1, betas)[2]))
@@ -77,8 +161,26 @@ vlb_weight.mistake(
     lambda t, betas: weight(t, betas) * prod(1 - betas[:t]) / (1 - prod(1 - betas[:t])),
 )
 vlb_weight.mistake(
-    "α_{t−1} = 1 − β_{t−1} in place of ᾱ_{t−1}", lambda t, betas: betas[t - 1] / (2 * (1 - betas[t - 1]) * betas[t - 2])
+    "1 − β_{t−1} in place of ᾱ_{t−1}", lambda t, betas: betas[t - 1] / (2 * (1 - betas[t - 1]) * betas[t - 2])
 )
+vlb_weight.mistake("divided by the mean over all t", normalised)
+vlb_weight.mistake("the −1 forgotten in ½ (SNR_{t−1}/SNR_t − 1)", lambda t, betas: gain(t, betas) / 2)
+vlb_weight.mistake("SNR_t/SNR_{t−1}, upside down", lambda t, betas: 0.5 * (1 / gain(t, betas) - 1))
+vlb_weight.mistake("½ (1 − SNR_t/SNR_{t−1})", lambda t, betas: 0.5 * (1 - 1 / gain(t, betas)))
+vlb_weight.mistake("√(1 − β_t) in place of 1 − β_t", lambda t, betas: weight(t, betas) * sqrt(1 - betas[t - 1]))
+vlb_weight.mistake("√(1 − ᾱ_t) in place of 1 − ᾱ_t", lambda t, betas: weight(t, betas) * sqrt(1 - prod(1 - betas[:t])))
+vlb_weight.mistake("1 − ᾱ_t left out", lambda t, betas: weight(t, betas) * (1 - prod(1 - betas[:t])))
+vlb_weight.mistake(
+    "ᾱ_t in place of 1 − β_t", lambda t, betas: weight(t, betas) * (1 - betas[t - 1]) / prod(1 - betas[:t])
+)
+vlb_weight.mistake("√ᾱ in place of ᾱ", lambda t, betas: weight_of(betas[t - 1], sqrt(prod(1 - betas[: t - 1]))))
+vlb_weight.mistake("t counted from 0: betas[t] for β_t and ᾱ_{t+1} for ᾱ_t", lambda t, betas: weight(t + 1, betas))
+vlb_weight.mistake("ᾱ_{t−2} in place of ᾱ_{t−1}", lambda t, betas: weight_of(betas[t - 1], prod(1 - betas[: t - 2])))
+vlb_weight.mistake(
+    "betas[t] for β_t, which is betas[t − 1]", lambda t, betas: weight_of(betas[t], prod(1 - betas[: t - 1]))
+)
+misread(vlb_weight, lambda bar: lambda t, betas: weight_of(betas[t - 1], bar(t - 1, betas)), FORMULAS)
+misread(vlb_weight, lambda bar: lambda t, betas: by_ratios(bar(t, betas), bar(t - 1, betas)), FORMULAS)
 
 
 simple_loss.mistake("a sum over all in place of a mean", lambda eps_hat, eps: np.sum((eps_hat - eps) ** 2))
@@ -93,3 +195,20 @@ simple_loss.mistake("the square of the mean", lambda eps_hat, eps: np.mean(eps_h
 simple_loss.mistake("the difference of the squares", lambda eps_hat, eps: np.mean(eps_hat**2 - eps**2))
 simple_loss.mistake("the errors not squared", lambda eps_hat, eps: np.mean(eps_hat - eps))
 simple_loss.mistake("a loss for each row", lambda eps_hat, eps: np.mean((eps_hat - eps) ** 2, axis=1))
+simple_loss.mistake(
+    "a mean over the coordinates, and a sum over the rows",
+    lambda eps_hat, eps: np.sum(np.mean((eps_hat - eps) ** 2, 1)),
+)
+simple_loss.mistake("half of the sum over all", lambda eps_hat, eps: np.sum((eps_hat - eps) ** 2) / 2)
+simple_loss.mistake("the norm ‖ε̂ − ε‖", lambda eps_hat, eps: sqrt(np.sum((eps_hat - eps) ** 2)))
+simple_loss.mistake(
+    "the mean of the norms of the rows", lambda eps_hat, eps: np.mean(sqrt(np.sum((eps_hat - eps) ** 2, 1)))
+)
+simple_loss.mistake("the variance of the errors, their mean taken off", lambda eps_hat, eps: np.var(eps_hat - eps))
+simple_loss.mistake("a plus in place of the minus", lambda eps_hat, eps: np.mean((eps_hat + eps) ** 2))
+simple_loss.mistake(
+    "Huber's loss, 1 the threshold",
+    lambda eps_hat, eps: np.mean(np.where((d := abs(eps_hat - eps)) < 1, d**2 / 2, d - 0.5)),
+)
+simple_loss.mistake("the squares, without a mean", lambda eps_hat, eps: (eps_hat - eps) ** 2)
+simple_loss.mistake("a loss for each coordinate", lambda eps_hat, eps: np.mean((eps_hat - eps) ** 2, axis=0))

@@ -7,6 +7,7 @@ import numpy as np
 from numpy import exp, log, prod, sqrt
 
 from tinydiff.check.laws.data import effective_neighbours, empirical_denoiser
+from tinydiff.check.mistakes.schedules import misread
 
 
 def softmax(logits: np.ndarray, axis: int) -> np.ndarray:
@@ -34,6 +35,11 @@ def average(
     return function
 
 
+def of_step(of: Callable[[float, float], tuple[Any, Any]]) -> Callable:
+    """The same with (a, var) of ᾱ_t and β_t."""
+    return lambda x_t, points, t, betas: average(lambda ab: of(ab, betas[t - 1]))(x_t, points, t, betas)
+
+
 def right(ab: float) -> tuple[float, float]:
     """(√ᾱ_t, 1 − ᾱ_t)."""
     return sqrt(ab), 1 - ab
@@ -50,7 +56,7 @@ empirical_denoiser.mistake("the 2 in 2 (1 − ᾱ_t) forgotten", average(lambda 
 empirical_denoiser.mistake("√(1 − ᾱ_t) in place of 1 − ᾱ_t", average(lambda ab: (sqrt(ab), sqrt(1 - ab))))
 empirical_denoiser.mistake("(1 − ᾱ_t)² in place of 1 − ᾱ_t", average(lambda ab: (sqrt(ab), (1 - ab) ** 2)))
 empirical_denoiser.mistake(
-    "α_t = 1 − β_t in place of ᾱ_t, the product of all up to t", average(right, bar=lambda t, betas: 1 - betas[t - 1])
+    "1 − β_t in place of ᾱ_t, the product of all up to t", average(right, bar=lambda t, betas: 1 - betas[t - 1])
 )
 empirical_denoiser.mistake("weights that do not sum to 1", average(right, lambda d: exp(-d)))
 empirical_denoiser.mistake("the nearest point alone", average(right, lambda d: np.eye(d.shape[1])[d.argmin(axis=1)]))
@@ -76,6 +82,27 @@ empirical_denoiser.mistake(
         [average(right)(x_t[:, [j]], points[:, [j]], t, betas) for j in range(x_t.shape[1])], axis=1
     ),
 )
+empirical_denoiser.mistake("4 (1 − ᾱ_t) in place of 2 (1 − ᾱ_t)", average(lambda ab: (sqrt(ab), 2 * (1 - ab))))
+empirical_denoiser.mistake("ᾱ_t in place of 1 − ᾱ_t", average(lambda ab: (sqrt(ab), ab)))
+empirical_denoiser.mistake("1 − √ᾱ_t in place of 1 − ᾱ_t", average(lambda ab: (sqrt(ab), 1 - sqrt(ab))))
+empirical_denoiser.mistake("not divided by 2 (1 − ᾱ_t)", average(lambda ab: (sqrt(ab), 0.5)))
+empirical_denoiser.mistake(
+    "‖x_t/√ᾱ_t − y_i‖², whose factor ᾱ_t is forgotten", average(lambda ab: (sqrt(ab), ab * (1 - ab)))
+)
+empirical_denoiser.mistake("β_t in place of 1 − ᾱ_t", of_step(lambda ab, b: (sqrt(ab), b)))
+empirical_denoiser.mistake("√(1 − β_t) in place of √ᾱ_t", of_step(lambda ab, b: (sqrt(1 - b), 1 - ab)))
+empirical_denoiser.mistake(
+    "one shift of the exponents for the whole batch", average(right, lambda d: unshifted(d - d.min()))
+)
+empirical_denoiser.mistake(
+    "exponentials not shifted by the largest exponent, and 1e-8 added to their sum",
+    average(right, lambda d: exp(-d) / (exp(-d).sum(axis=1, keepdims=True) + 1e-8)),
+)
+empirical_denoiser.mistake(
+    "a mean over the coordinates in ‖·‖²",
+    lambda x_t, points, t, betas: average(lambda ab: (sqrt(ab), x_t.shape[1] * (1 - ab)))(x_t, points, t, betas),
+)
+misread(empirical_denoiser, lambda bar: average(right, bar=bar))
 
 
 def entropy(w: np.ndarray) -> np.ndarray:
@@ -95,3 +122,9 @@ effective_neighbours.mistake("the number of all weights", lambda w: np.full(len(
 effective_neighbours.mistake("one number for the whole batch", lambda w: np.full(len(w), 1 / np.sum(w**2)))
 effective_neighbours.mistake("a sum over the batch in place of the points", lambda w: 1 / np.sum(w**2, axis=0))
 effective_neighbours.mistake("Σ 1/w²", lambda w: np.sum(1 / w**2, axis=1))
+effective_neighbours.mistake("(B, 1) in place of (B,)", lambda w: 1 / np.sum(w**2, axis=1, keepdims=True))
+effective_neighbours.mistake("1e-3 added to Σ w²", lambda w: 1 / (np.sum(w**2, axis=1) + 1e-3))
+effective_neighbours.mistake("1 − Σ w²", lambda w: 1 - np.sum(w**2, axis=1))
+effective_neighbours.mistake("divided by N", lambda w: 1 / np.mean(w**2, axis=1) / w.shape[1] ** 2)
+effective_neighbours.mistake("2 to the entropy in nats", lambda w: 2 ** entropy(w))
+effective_neighbours.mistake("the mean over the batch", lambda w: np.full(len(w), np.mean(1 / np.sum(w**2, axis=1))))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from numpy import exp, log
+from numpy import exp, log, log2
 
 from tinydiff.check.laws.dpm_solver import dpm_solver_2m_step
 
@@ -16,7 +16,7 @@ def two_m(
     h, h_before = half(s) - half(t), half(t) - half(t_before)
     d = new + change.get("weight", lambda h, h_before: h / (2 * h_before))(h, h_before) * (new - old)
     ratio = change.get("ratio", sigma(s) / sigma(t))
-    return ratio * x - change.get("front", alpha(s)) * (exp(-h) - 1) * d
+    return ratio * x - change.get("front", alpha(s)) * change.get("decay", lambda h: exp(-h) - 1)(h) * d
 
 
 dpm_solver_2m_step.mistake("the first order alone", lambda *a: two_m(*a, weight=lambda h, h_before: 0.0))
@@ -28,16 +28,37 @@ dpm_solver_2m_step.mistake(
     "the sign of the extrapolation", lambda *a: two_m(*a, weight=lambda h, h_before: -h / (2 * h_before))
 )
 dpm_solver_2m_step.mistake(
-    "λ the log-SNR, twice ln α/σ", lambda *a: two_m(*a, lam=lambda u: 2 * log(a[6](u) / a[7](u)))
+    "the log-SNR, which is twice ln(α/σ)", lambda *a: two_m(*a, lam=lambda u: 2 * log(a[6](u) / a[7](u)))
 )
 dpm_solver_2m_step.mistake("α_s/α_t in place of σ_s/σ_t", lambda *a: two_m(*a, ratio=a[6](a[5]) / a[6](a[4])))
 dpm_solver_2m_step.mistake("α_t in place of α_s", lambda *a: two_m(*a, front=a[6](a[4])))
 dpm_solver_2m_step.mistake("the sign of the second term", lambda *a: two_m(*a, front=-a[6](a[5])))
 dpm_solver_2m_step.mistake(
-    "r taken from times in place of λ", lambda *a: two_m(*a, weight=lambda *_: by_times(*a[3:6]))
+    "h and h′ measured in time in place of ln(α/σ)", lambda *a: two_m(*a, weight=lambda *_: by_times(*a[3:6]))
 )
 dpm_solver_2m_step.mistake(
     "e^{h} − 1, with h of the wrong sign", lambda *a: two_m(*a, lam=lambda u: log(a[7](u) / a[6](u)))
+)
+dpm_solver_2m_step.mistake(
+    "log_2(α/σ) in place of ln(α/σ)", lambda *a: two_m(*a, lam=lambda u: log2(a[6](u) / a[7](u)))
+)
+dpm_solver_2m_step.mistake("α/σ in place of ln(α/σ)", lambda *a: two_m(*a, lam=lambda u: a[6](u) / a[7](u)))
+dpm_solver_2m_step.mistake("the −1 beside e^{−h} forgotten", lambda *a: two_m(*a, decay=lambda h: exp(-h)))
+dpm_solver_2m_step.mistake("−h in place of e^{−h} − 1", lambda *a: two_m(*a, decay=lambda h: -h))
+dpm_solver_2m_step.mistake("σ_t/σ_s in place of σ_s/σ_t", lambda *a: two_m(*a, ratio=a[7](a[4]) / a[7](a[5])))
+dpm_solver_2m_step.mistake("x_t not scaled by σ_s/σ_t", lambda *a: two_m(*a, ratio=1.0))
+dpm_solver_2m_step.mistake("σ_s in place of α_s", lambda *a: two_m(*a, front=a[7](a[5])))
+dpm_solver_2m_step.mistake("α_s left out", lambda *a: two_m(*a, front=1.0))
+dpm_solver_2m_step.mistake(
+    "the step for a network that predicts ε: α and σ exchanged, −h for h",
+    lambda *a: two_m(*a, ratio=a[6](a[5]) / a[6](a[4]), front=a[7](a[5]), decay=lambda h: exp(h) - 1),
+)
+dpm_solver_2m_step.mistake("½ in place of h/2h′", lambda *a: two_m(*a, weight=lambda *_: 0.5))
+dpm_solver_2m_step.mistake(
+    "1/2h′ in place of h/2h′", lambda *a: two_m(*a, weight=lambda h, h_before: 1 / (2 * h_before))
+)
+dpm_solver_2m_step.mistake(
+    "h + h′ in place of h′ in h/2h′", lambda *a: two_m(*a, weight=lambda h, h_before: h / (2 * (h + h_before)))
 )
 
 

@@ -18,6 +18,12 @@ reverse_sde_drift.mistake("the sign of the whole, for dt > 0", lambda x, beta, s
 reverse_sde_drift.mistake("β² in place of g² = β", lambda x, beta, score: -0.5 * beta * x - beta**2 * score)
 reverse_sde_drift.mistake("g = √β in place of g² = β", lambda x, beta, score: -0.5 * beta * x - sqrt(beta) * score)
 reverse_sde_drift.mistake("the forward drift forgotten", lambda x, beta, score: -beta * score)
+reverse_sde_drift.mistake("the sign of β x", lambda x, beta, score: 0.5 * beta * x - beta * score)
+reverse_sde_drift.mistake("the ½ before the score in place of x", lambda x, beta, score: -beta * x - 0.5 * beta * score)
+reverse_sde_drift.mistake("β left out before the score", lambda x, beta, score: -0.5 * beta * x - score)
+reverse_sde_drift.mistake("β left out before x", lambda x, beta, score: -0.5 * x - beta * score)
+reverse_sde_drift.mistake("the score forgotten: the forward drift", lambda x, beta, score: -0.5 * beta * x)
+reverse_sde_drift.mistake("2 β before the score", lambda x, beta, score: -0.5 * beta * x - 2 * beta * score)
 
 
 probability_flow_drift.mistake(
@@ -31,6 +37,13 @@ probability_flow_drift.mistake(
 )
 probability_flow_drift.mistake("the forward drift forgotten", lambda x, beta, score: -0.5 * beta * score)
 probability_flow_drift.mistake("β left out before the score", lambda x, beta, score: -0.5 * (beta * x + score))
+probability_flow_drift.mistake("the sign of β x", lambda x, beta, score: 0.5 * beta * x - 0.5 * beta * score)
+probability_flow_drift.mistake("the ½ before β x dropped", lambda x, beta, score: -beta * x - 0.5 * beta * score)
+probability_flow_drift.mistake("β² in place of g² = β", lambda x, beta, score: -0.5 * beta * x - 0.5 * beta**2 * score)
+probability_flow_drift.mistake("β left out before x", lambda x, beta, score: -0.5 * (x + beta * score))
+probability_flow_drift.mistake("β left out", lambda x, beta, score: -0.5 * (x + score))
+probability_flow_drift.mistake("the score forgotten", lambda x, beta, score: -0.5 * beta * x)
+probability_flow_drift.mistake("the ½ before the score twice", lambda x, beta, score: -0.5 * beta * (x + 0.5 * score))
 
 
 def probed(vjp: Callable, x: Any, probes: Any) -> Any:
@@ -48,3 +61,23 @@ hutchinson.mistake("absolute values", lambda vjp, x, p: np.abs(probed(vjp, x, p)
 hutchinson.mistake("‖vᵀ J‖² in place of vᵀ J v", lambda vjp, x, p: np.mean([np.sum(vjp(x, v) ** 2, 1) for v in p], 0))
 hutchinson.mistake("a sum over the batch", lambda vjp, x, p: np.full(len(x), probed(vjp, x, p).sum(2).mean(0).sum()))
 hutchinson.mistake("the sign", lambda vjp, x, p: -probed(vjp, x, p).sum(axis=2).mean(axis=0))
+hutchinson.mistake(
+    "vjp called as vjp(v, x)", lambda vjp, x, p: np.mean([np.sum(v * vjp(v, x), axis=1) for v in p], axis=0)
+)
+hutchinson.mistake(
+    "divided by vᵀ v/D",
+    lambda vjp, x, p: np.mean(x.shape[1] * probed(vjp, x, p).sum(axis=2) / np.sum(p**2, axis=2), axis=0),
+)
+hutchinson.mistake("a mean over the batch", lambda vjp, x, p: np.full(len(x), probed(vjp, x, p).sum(2).mean()))
+hutchinson.mistake(
+    "the mean of the probes taken for one probe", lambda vjp, x, p: np.sum(p.mean(0) * vjp(x, p.mean(0)), 1)
+)
+hutchinson.mistake("x in place of v: vᵀ J x", lambda vjp, x, p: np.mean([np.sum(x * vjp(x, v), 1) for v in p], axis=0))
+hutchinson.mistake("not summed over the coordinates", lambda vjp, x, p: probed(vjp, x, p).mean(axis=0))
+hutchinson.mistake(
+    "a sum over the rows in place of the coordinates", lambda vjp, x, p: probed(vjp, x, p).sum(1).mean(0)
+)
+hutchinson.mistake(
+    "the probes ignored: the exact trace",
+    lambda vjp, x, p: sum(vjp(x, 0 * x + e)[:, i] for i, e in enumerate(np.eye(x.shape[1]))),
+)

@@ -1,9 +1,13 @@
 """Mistakes in what a network may predict."""
 
+from typing import Any
+
 import numpy as np
 from numpy import prod, sqrt
 
 from tinydiff.check.laws.parametrisations import eps_from_x0, v_from_x0_eps, x0_from_eps
+from tinydiff.check.mistakes.forward import jump
+from tinydiff.check.mistakes.schedules import misread
 
 
 def bar(t: int, betas: np.ndarray) -> float:
@@ -11,9 +15,19 @@ def bar(t: int, betas: np.ndarray) -> float:
     return prod(1 - betas[:t])
 
 
+def clean(ab: float, x_t: Any, eps: Any) -> Any:
+    """(x_t − √(1 − ᾱ) ε)/√ᾱ."""
+    return (x_t - sqrt(1 - ab) * eps) / sqrt(ab)
+
+
+def noise(ab: float, x_t: Any, x0: Any) -> Any:
+    """(x_t − √ᾱ x_0)/√(1 − ᾱ)."""
+    return (x_t - sqrt(ab) * x0) / sqrt(1 - ab)
+
+
 x0_from_eps.mistake("not divided by √ᾱ_t", lambda x_t, t, eps, betas: x_t - sqrt(1 - bar(t, betas)) * eps)
 x0_from_eps.mistake(
-    "α_t = 1 − β_t in place of ᾱ_t",
+    "1 − β_t in place of ᾱ_t",
     lambda x_t, t, eps, betas: (x_t - sqrt(betas[t - 1]) * eps) / sqrt(1 - betas[t - 1]),
 )
 x0_from_eps.mistake(
@@ -27,21 +41,39 @@ x0_from_eps.mistake(
 )
 x0_from_eps.mistake("ε subtracted whole", lambda x_t, t, eps, betas: (x_t - eps) / sqrt(bar(t, betas)))
 x0_from_eps.mistake(
-    "ᾱ_{t−1} in place of ᾱ_t: one step too few",
-    lambda x_t, t, eps, betas: (x_t - sqrt(1 - bar(t - 1, betas)) * eps) / sqrt(bar(t - 1, betas)),
-)
-x0_from_eps.mistake(
     "the answer clipped to [−1, 1]",
     lambda x_t, t, eps, betas: np.clip((x_t - sqrt(1 - bar(t, betas)) * eps) / sqrt(bar(t, betas)), -1, 1),
 )
 x0_from_eps.mistake(
     "x_t alone divided by √ᾱ_t", lambda x_t, t, eps, betas: x_t / sqrt(bar(t, betas)) - sqrt(1 - bar(t, betas)) * eps
 )
+x0_from_eps.mistake(
+    "both roots forgotten", lambda x_t, t, eps, betas: (x_t - (1 - bar(t, betas)) * eps) / bar(t, betas)
+)
+x0_from_eps.mistake(
+    "the two coefficients exchanged",
+    lambda x_t, t, eps, betas: (x_t - sqrt(bar(t, betas)) * eps) / sqrt(1 - bar(t, betas)),
+)
+x0_from_eps.mistake(
+    "multiplied by √ᾱ_t in place of divided", lambda x_t, t, eps, betas: clean(bar(t, betas), x_t, eps) * bar(t, betas)
+)
+x0_from_eps.mistake(
+    "1 − √ᾱ_t in place of √(1 − ᾱ_t)",
+    lambda x_t, t, eps, betas: (x_t - (1 - sqrt(bar(t, betas))) * eps) / sqrt(bar(t, betas)),
+)
+x0_from_eps.mistake(
+    "√β_t in place of √(1 − ᾱ_t)", lambda x_t, t, eps, betas: (x_t - sqrt(betas[t - 1]) * eps) / sqrt(bar(t, betas))
+)
+x0_from_eps.mistake(
+    "√(1 − β_t) in place of √ᾱ_t",
+    lambda x_t, t, eps, betas: (x_t - sqrt(1 - bar(t, betas)) * eps) / sqrt(1 - betas[t - 1]),
+)
+misread(x0_from_eps, lambda bar: lambda x_t, t, eps, betas: clean(bar(t, betas), x_t, eps))
 
 
 eps_from_x0.mistake("not divided by √(1 − ᾱ_t)", lambda x_t, t, x0, betas: x_t - sqrt(bar(t, betas)) * x0)
 eps_from_x0.mistake(
-    "α_t = 1 − β_t in place of ᾱ_t", lambda x_t, t, x0, betas: (x_t - sqrt(1 - betas[t - 1]) * x0) / sqrt(betas[t - 1])
+    "1 − β_t in place of ᾱ_t", lambda x_t, t, x0, betas: (x_t - sqrt(1 - betas[t - 1]) * x0) / sqrt(betas[t - 1])
 )
 eps_from_x0.mistake(
     "1 − ᾱ_t in place of √(1 − ᾱ_t)", lambda x_t, t, x0, betas: (x_t - sqrt(bar(t, betas)) * x0) / (1 - bar(t, betas))
@@ -60,6 +92,36 @@ eps_from_x0.mistake(
     "divided by √ᾱ_t in place of √(1 − ᾱ_t)",
     lambda x_t, t, x0, betas: (x_t - sqrt(bar(t, betas)) * x0) / sqrt(bar(t, betas)),
 )
+eps_from_x0.mistake("both roots forgotten", lambda x_t, t, x0, betas: (x_t - bar(t, betas) * x0) / (1 - bar(t, betas)))
+eps_from_x0.mistake(
+    "the two coefficients exchanged",
+    lambda x_t, t, x0, betas: (x_t - sqrt(1 - bar(t, betas)) * x0) / sqrt(bar(t, betas)),
+)
+eps_from_x0.mistake(
+    "x_t alone divided by √(1 − ᾱ_t)",
+    lambda x_t, t, x0, betas: x_t / sqrt(1 - bar(t, betas)) - sqrt(bar(t, betas)) * x0,
+)
+eps_from_x0.mistake(
+    "1 − √ᾱ_t in place of √(1 − ᾱ_t)",
+    lambda x_t, t, x0, betas: (x_t - sqrt(bar(t, betas)) * x0) / (1 - sqrt(bar(t, betas))),
+)
+eps_from_x0.mistake(
+    "√β_t in place of √(1 − ᾱ_t)", lambda x_t, t, x0, betas: (x_t - sqrt(bar(t, betas)) * x0) / sqrt(betas[t - 1])
+)
+eps_from_x0.mistake(
+    "√(1 − β_t) in place of √ᾱ_t",
+    lambda x_t, t, x0, betas: (x_t - sqrt(1 - betas[t - 1]) * x0) / sqrt(1 - bar(t, betas)),
+)
+eps_from_x0.mistake("x_0 clipped to [−1, 1]", lambda x_t, t, x0, betas: noise(bar(t, betas), x_t, np.clip(x0, -1, 1)))
+eps_from_x0.mistake(
+    "1 − ᾱ_t kept above 1e-2 in the divisor",
+    lambda x_t, t, x0, betas: (x_t - sqrt(bar(t, betas)) * x0) / sqrt(max(1 - bar(t, betas), 1e-2)),
+)
+eps_from_x0.mistake(
+    "1e-3 added to the divisor",
+    lambda x_t, t, x0, betas: (x_t - sqrt(bar(t, betas)) * x0) / (sqrt(1 - bar(t, betas)) + 1e-3),
+)
+misread(eps_from_x0, lambda bar: lambda x_t, t, x0, betas: noise(bar(t, betas), x_t, x0))
 
 
 v_from_x0_eps.mistake(
@@ -75,10 +137,25 @@ v_from_x0_eps.mistake(
     "1 − ᾱ_t in place of √(1 − ᾱ_t)", lambda t, x0, eps, betas: sqrt(bar(t, betas)) * eps - (1 - bar(t, betas)) * x0
 )
 v_from_x0_eps.mistake(
-    "α_t = 1 − β_t in place of ᾱ_t", lambda t, x0, eps, betas: sqrt(1 - betas[t - 1]) * eps - sqrt(betas[t - 1]) * x0
-)
-v_from_x0_eps.mistake(
-    "ᾱ_{t−1} in place of ᾱ_t",
-    lambda t, x0, eps, betas: sqrt(bar(t - 1, betas)) * eps - sqrt(1 - bar(t - 1, betas)) * x0,
+    "1 − β_t in place of ᾱ_t", lambda t, x0, eps, betas: sqrt(1 - betas[t - 1]) * eps - sqrt(betas[t - 1]) * x0
 )
 v_from_x0_eps.mistake("ε − x_0, the velocity of the straight path", lambda t, x0, eps, betas: eps - x0)
+v_from_x0_eps.mistake(
+    "the two coefficients exchanged", lambda t, x0, eps, betas: sqrt(1 - bar(t, betas)) * eps - sqrt(bar(t, betas)) * x0
+)
+v_from_x0_eps.mistake(
+    "ᾱ_t in place of √ᾱ_t", lambda t, x0, eps, betas: bar(t, betas) * eps - sqrt(1 - bar(t, betas)) * x0
+)
+v_from_x0_eps.mistake(
+    "1 − √ᾱ_t in place of √(1 − ᾱ_t)",
+    lambda t, x0, eps, betas: sqrt(bar(t, betas)) * eps - (1 - sqrt(bar(t, betas))) * x0,
+)
+v_from_x0_eps.mistake(
+    "√β_t in place of √(1 − ᾱ_t)", lambda t, x0, eps, betas: sqrt(bar(t, betas)) * eps - sqrt(betas[t - 1]) * x0
+)
+v_from_x0_eps.mistake(
+    "√(1 − β_t) in place of √ᾱ_t", lambda t, x0, eps, betas: sqrt(1 - betas[t - 1]) * eps - sqrt(1 - bar(t, betas)) * x0
+)
+v_from_x0_eps.mistake("√ᾱ_t before both", lambda t, x0, eps, betas: sqrt(bar(t, betas)) * (eps - x0))
+v_from_x0_eps.mistake("x_0 clipped to [−1, 1]", lambda t, x0, eps, betas: jump(bar(t, betas), eps, -np.clip(x0, -1, 1)))
+misread(v_from_x0_eps, lambda bar: lambda t, x0, eps, betas: jump(bar(t, betas), eps, -x0))
