@@ -4,6 +4,7 @@ Where the laws leave freedom of shape, order or variance there is another answer
 """
 
 import functools
+import math
 
 import numpy as np
 
@@ -212,3 +213,421 @@ def fourier_features(t, frequencies):  # pair by pair
 def empirical_denoiser(x_t, points, t, betas):
     now = level(t, betas)
     return td.Oracle(points, now.process).x0(x_t, now)
+
+
+# ---- in other styles: as a table of ᾱ, in one pass over whole arrays, as textbooks have it
+
+
+def table(betas):
+    """ᾱ_0, …, ᾱ_T."""
+    return np.cumprod(np.r_[1.0, 1 - betas])
+
+
+def roots(t, betas):
+    """√ᾱ_t and √(1 − ᾱ_t), from the table."""
+    return np.sqrt(table(betas)[t]), np.sqrt(1 - table(betas)[t])
+
+
+answers(
+    alpha_bar=table,
+    snr=lambda t, betas: table(betas)[t] / (1 - table(betas)[t]),
+    cosine_alpha_bar=lambda t, T, s=0.008: (cosine(t / T, s) / cosine(0, s)) ** 2,
+    q_step=lambda x, t, eps, betas: np.sqrt(1 - betas)[t - 1] * x + np.sqrt(betas)[t - 1] * eps,
+    q_sample=lambda x0, t, eps, betas: roots(t, betas)[0] * x0 + roots(t, betas)[1] * eps,
+    posterior_variance=lambda t, betas: (betas * (1 - table(betas)[:-1]) / (1 - table(betas)[1:]))[t - 1],
+    normal_kl=lambda m1, v1, m2, v2: 0.5 * (np.log(v2 / v1) + (v1 + (m1 - m2) ** 2) / v2 - 1),
+    prior_kl=lambda x, b: 0.5 * (table(b)[-1] * x**2 - table(b)[-1] - np.log(1 - table(b)[-1])).sum(axis=1),
+    simple_loss=lambda eps_hat, eps: np.square(eps - eps_hat).sum() / eps.size,
+    x0_from_eps=lambda x_t, t, eps, betas: (x_t - roots(t, betas)[1] * eps) / roots(t, betas)[0],
+    eps_from_x0=lambda x_t, t, x0, betas: (x_t - roots(t, betas)[0] * x0) / roots(t, betas)[1],
+    v_from_x0_eps=lambda t, x0, eps, betas: roots(t, betas)[0] * eps - roots(t, betas)[1] * x0,
+    score_from_eps=lambda t, eps, betas: -eps / roots(t, betas)[1],
+    tweedie=lambda x_t, t, score, betas: (x_t + (1 - table(betas)[t]) * score) / roots(t, betas)[0],
+    cfg=lambda conditional, unconditional, w: conditional + w * (conditional - unconditional),
+    euler_step=lambda velocity, x, now, then: x + (then - now) * velocity(x, now),
+    euler_maruyama_step=lambda f, g, x, t, s, z: x - (t - s) * f(x, t) + g(t) * abs(t - s) ** 0.5 * z,
+    reverse_sde_drift=lambda x, beta, score: -beta * (x / 2 + score),
+    probability_flow_drift=lambda x, beta, score: -0.5 * beta * (x + score),
+    hutchinson=lambda vjp, x, probes: np.mean([np.sum(v * vjp(x, v), axis=1) for v in probes], axis=0),
+    linear_backward=lambda x, w, dy: (np.dot(dy, np.transpose(w)), np.dot(np.transpose(x), dy), np.ones(len(x)) @ dy),
+    silu_backward=lambda x, dy: dy * (0.5 + 0.5 * np.tanh(x / 2)) * (1 + x * (0.5 - 0.5 * np.tanh(x / 2))),
+    ema_update=lambda ema, theta, decay: decay * ema + (1 - decay) * theta,
+    fourier_features=lambda t, w: np.concatenate([np.sin(t[:, None] * w), np.cos(t[:, None] * w)], axis=1),
+    effective_neighbours=lambda w: 1 / np.einsum("bn,bn->b", w, w),
+    inpaint_known=lambda x, y, m, s, z, b: m * (roots(s, b)[0] * y + roots(s, b)[1] * z) + ~m * x,
+)
+
+
+def cosine(u, s):
+    return np.cos((u + s) / (1 + s) * np.pi / 2)
+
+
+@answer
+def posterior(x_t, x0, t, betas):  # a variance of each row
+    beta, now, before = betas[t - 1], table(betas)[t], table(betas)[t - 1]
+    mean = (np.sqrt(before) * beta * x0 + np.sqrt(1 - beta) * (1 - before) * x_t) / (1 - now)
+    return mean, np.repeat([[beta * (1 - before) / (1 - now)]], len(x_t), axis=0)
+
+
+@answer
+def vlb_weight(t, betas):
+    beta, now, before = betas[t - 1], table(betas)[t], table(betas)[t - 1]
+    return beta**2 / (2 * (beta * (1 - before) / (1 - now)) * (1 - beta) * (1 - now))
+
+
+@answer
+def ddpm_step_beta_tilde(x_t, t, eps_hat, z, betas):
+    beta, now, before = betas[t - 1], table(betas)[t], table(betas)[t - 1]
+    mean = (x_t - beta / np.sqrt(1 - now) * eps_hat) / np.sqrt(1 - beta)
+    return mean + np.sqrt(beta * (1 - before) / (1 - now)) * z
+
+
+@answer
+def ddpm_step(x_t, t, eps_hat, z, betas):  # from x̂_0, and no noise is drawn at the end
+    beta, now, before = betas[t - 1], table(betas)[t], table(betas)[t - 1]
+    x0_hat = (x_t - np.sqrt(1 - now) * eps_hat) / np.sqrt(now)
+    mean = (np.sqrt(before) * beta * x0_hat + np.sqrt(1 - beta) * (1 - before) * x_t) / (1 - now)
+    return mean + np.sqrt(beta) * z if t > 1 else mean
+
+
+@answer
+def ddim_step(x_t, t, s, eps_hat, z, betas, eta):
+    (a, b), (a_s, b_s) = roots(t, betas), roots(s, betas)
+    d = eta * b_s / b * np.sqrt(1 - (a / a_s) ** 2)
+    return a_s / a * (x_t - b * eps_hat) + np.sqrt(np.maximum(b_s**2 - d**2, 0)) * eps_hat + d * z
+
+
+@answer
+def heun_step(f, x, t, s):
+    h, k = s - t, f(x, t)
+    return x + h * (k + f(x + h * k, s)) / 2
+
+
+@answer
+def dpm_solver_2m_step(x_t, x0_hat, x0_hat_before, t_before, t, s, alpha, sigma):
+    before, now, then = (np.log(alpha(u) / sigma(u)) for u in (t_before, t, s))
+    r = (now - before) / (then - now)
+    d = (1 + 1 / (2 * r)) * x0_hat - 1 / (2 * r) * x0_hat_before
+    return sigma(s) / sigma(t) * x_t - alpha(s) * (np.exp(now - then) - 1) * d
+
+
+@answer
+def layer_norm_backward(x, dy, eps):
+    n, root = x.shape[1], np.sqrt(x.var(axis=1, keepdims=True) + eps)
+    y = (x - x.mean(axis=1, keepdims=True)) / root
+    return (n * dy - dy.sum(axis=1, keepdims=True) - y * (dy * y).sum(axis=1, keepdims=True)) / (n * root)
+
+
+@answer
+def adam_step(theta, grad, mu, nu, count, lr, b1, b2, eps):
+    mu, nu = b1 * mu + (1 - b1) * grad, b2 * nu + (1 - b2) * grad**2
+    return theta - lr * (mu / (1 - b1**count)) / (np.sqrt(nu / (1 - b2**count)) + eps), mu, nu
+
+
+@answer
+def empirical_denoiser(x_t, points, t, betas):
+    logits = -((x_t[:, None] - roots(t, betas)[0] * points) ** 2).sum(axis=2) / (2 * (1 - table(betas)[t]))
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return weights @ points / weights.sum(axis=1, keepdims=True)
+
+
+# ---- in log space, by einsum or angles, with 1e-8 or 1e-12 in a divisor, with None for a default
+
+
+def log_abar(t, betas):
+    return np.sum(np.log1p(-betas[:t]))
+
+
+def angle(t, betas):
+    """Of √ᾱ_t = cos φ and √(1 − ᾱ_t) = sin φ."""
+    return np.arccos(np.exp(0.5 * log_abar(t, betas)))
+
+
+answers(
+    alpha_bar=lambda betas: np.exp(np.insert(np.cumsum(np.log1p(-betas)), 0, 0)),
+    snr=lambda t, betas: ratio(log_abar(t, betas)),
+    cosine_alpha_bar=lambda t, T, s=None: doubled(t / T, 0.008 if s is None else s),
+    q_step=lambda x, t, eps, betas: np.einsum("k,kbd", np.sqrt([1 - betas[t - 1], betas[t - 1]]), [x, eps]),
+    q_sample=lambda x0, t, eps, betas: np.cos(angle(t, betas)) * x0 + np.sin(angle(t, betas)) * eps,
+    posterior_variance=lambda t, b: b[t - 1] * np.expm1(log_abar(t - 1, b)) / (np.expm1(log_abar(t, b)) - 1e-12),
+    normal_kl=lambda m1, v1, m2, v2: (np.expm1(np.log(v1 / v2)) - np.log(v1 / v2) + (m1 - m2) ** 2 / (v2 + 1e-12)) / 2,
+    prior_kl=lambda x0, betas: nats(x0, log_abar(len(betas), betas)).sum(axis=-1),
+    vlb_weight=lambda t, betas: 0.5 * np.expm1(np.log(ratio(log_abar(t - 1, betas)) / ratio(log_abar(t, betas)))),
+    simple_loss=lambda eps_hat, eps: np.vdot(eps - eps_hat, eps - eps_hat) / eps.size,
+    x0_from_eps=lambda x, t, eps, b: np.exp(-0.5 * log_abar(t, b)) * x - np.sqrt(np.expm1(-log_abar(t, b))) * eps,
+    eps_from_x0=lambda x_t, t, x0, betas: (x_t - np.cos(angle(t, betas)) * x0) / (np.sin(angle(t, betas)) + 1e-8),
+    v_from_x0_eps=lambda t, x0, eps, betas: np.cos(angle(t, betas)) * eps - np.sin(angle(t, betas)) * x0,
+    score_from_eps=lambda t, eps, betas: -eps / (np.sqrt(-np.expm1(log_abar(t, betas))) + 1e-8),
+    tweedie=lambda x, t, score, b: (x - np.expm1(log_abar(t, b)) * score) / (np.exp(0.5 * log_abar(t, b)) + 1e-12),
+    cfg=lambda c, u, w: np.einsum("k,kbd->bd", np.array([1 + w, -w]), np.stack([c, u])),
+    ddpm_step_beta_tilde=lambda x, t, e, z, betas: ddim(x, t, t - 1, e, z, betas, 1.0),
+    ddim_step=lambda x, t, s, e, z, betas, eta: ddim(x, t, s, e, z, betas, eta),
+    euler_step=lambda f, x, t, s: np.add(x, np.multiply(np.subtract(s, t), f(x, t))),
+    heun_step=lambda f, x, t, s: x + np.trapezoid([f(x, t), f(x + (s - t) * f(x, t), s)], dx=s - t, axis=0),
+    euler_maruyama_step=lambda f, g, x, t, s, z: x + (s - t) * f(x, t) + np.sqrt(g(t) ** 2 * np.abs(s - t)) * z,
+    reverse_sde_drift=lambda x, b, score: np.tensordot([-b / 2, -b], [x, score], 1),
+    probability_flow_drift=lambda x, beta, score: -beta * np.mean([x, score], axis=0),
+    hutchinson=lambda vjp, x, probes: np.einsum("pbd,pbd->b", probes, [vjp(x, v) for v in probes]) / len(probes),
+    linear_backward=lambda x, w, dy: [np.einsum("bm,nm", dy, w), np.einsum("bn,bm->nm", x, dy), np.einsum("bm->m", dy)],
+    silu_backward=lambda x, dy: dy * (1 / (1 + np.exp(-x))) * (1 + x / (1 + np.exp(x))),  # e^800 is ∞, and 1/∞ is 0
+    layer_norm_backward=lambda x, dy, eps: np.einsum("bij,bj->bi", slopes(x, eps), dy),
+    ema_update=lambda ema, theta, decay: theta + decay * (ema - theta),
+    fourier_features=lambda t, w: np.exp(1j * np.outer(t, w)).view(float),
+    effective_neighbours=lambda w: np.exp(-np.log(np.sum(w**2, axis=1))),
+    inpaint_known=lambda x, y, m, s, z, b: np.choose(m, [x, np.cos(angle(s, b)) * y + np.sin(angle(s, b)) * z]),
+)
+
+
+def ratio(log):
+    """ᾱ/(1 − ᾱ), of ln ᾱ."""
+    return 1 / np.expm1(-log)
+
+
+def nats(x0, log):
+    return -0.5 * (np.exp(log) * (1 - x0**2) + np.log(-np.expm1(log)))
+
+
+def doubled(u, s):
+    """By the angle doubled."""
+    return (1 + np.cos(np.pi * (u + s) / (1 + s))) / (1 + np.cos(np.pi * s / (1 + s)))
+
+
+def ddim(x_t, t, s, eps, z, betas, eta):
+    """A turn from the angle of t to that of s, then z with a part of the circle."""
+    now, then = angle(t, betas), angle(s, betas)
+    d = eta * np.sin(then) / np.sin(now) * np.sqrt(1 - (np.cos(now) / np.cos(then)) ** 2)
+    return np.cos(then) * (x_t - np.sin(now) * eps) / np.cos(now) + np.sqrt(np.sin(then) ** 2 - d**2) * eps + d * z
+
+
+def slopes(x, eps):
+    """∂y_i/∂x_j of layer normalisation, of each row."""
+    n = x.shape[1]
+    root = np.sqrt(np.mean((x - x.mean(axis=1, keepdims=True)) ** 2, axis=1) + eps)[:, None, None]
+    y = (x - x.mean(axis=1, keepdims=True)) / root[:, 0]
+    return (np.eye(n) - 1 / n - y[:, :, None] * y[:, None, :] / n) / root
+
+
+@answer
+def posterior(x_t, x0, t, betas):  # by regression: c_t = Cov[x_{t−1}, x_t]/Var[x_t]; as 0-d arrays
+    c_t = np.sqrt(1 - betas[t - 1]) * np.expm1(log_abar(t - 1, betas)) / np.expm1(log_abar(t, betas))
+    c_0 = np.exp(0.5 * log_abar(t - 1, betas)) - c_t * np.exp(0.5 * log_abar(t, betas))
+    return c_t * x_t + c_0 * x0, np.array(-np.expm1(log_abar(t - 1, betas)) + c_t**2 * np.expm1(log_abar(t, betas)))
+
+
+@answer
+def dpm_solver_2m_step(x_t, new, old, t_before, t, s, alpha, sigma):  # of x_t, x̂_0 and x̂_0′, each with its weight
+    before, now, then = (np.log(alpha(u)) - np.log(sigma(u)) for u in (t_before, t, s))
+    gain = -alpha(s) * np.expm1(now - then)
+    half = (then - now) / (2 * (now - before) + 1e-12)
+    return np.einsum("k,kbd->bd", [sigma(s) / sigma(t), gain * (1 + half), -gain * half], [x_t, new, old])
+
+
+@answer
+def adam_step(theta, grad, mu, nu, count, lr, b1, b2, eps):  # both corrections in the rate, as in Kingma & Ba §2
+    mu, nu = mu + (1 - b1) * (grad - mu), nu + (1 - b2) * (np.square(grad) - nu)
+    root = np.sqrt(1 - np.power(b2, count))
+    return theta - lr * root / (1 - np.power(b1, count)) * mu / (np.sqrt(nu) + eps * root), mu, nu
+
+
+@answer
+def empirical_denoiser(x_t, points, t, betas):  # squares expanded, normalised in log space
+    a, var = np.exp(log_abar(t, betas)), -np.expm1(log_abar(t, betas))
+    logits = (np.sqrt(a) * x_t @ points.T - 0.5 * a * np.einsum("nd,nd->n", points, points)) / var
+    return np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)) @ points
+
+
+# ---- in loops over steps, rows, coordinates, probes
+
+
+def after(t, betas):
+    """√ᾱ_t and √(1 − ᾱ_t), step by step."""
+    signal, var = 1.0, 0.0
+    for i in range(t):
+        signal, var = signal * math.sqrt(1 - betas[i]), var * (1 - betas[i]) + betas[i]
+    return signal, math.sqrt(var)
+
+
+def by_number(function):
+    """Of each number of arrays of one shape, before other arguments."""
+
+    def looped(arrays, *args):
+        out = np.zeros_like(arrays[0])
+        for i in np.ndindex(out.shape):
+            out[i] = function(*(a[i] for a in arrays), *args)
+        return out
+
+    return looped
+
+
+@by_number
+def weighted(x, y, a, b):
+    return a * x + b * y
+
+
+def by_rows(function):
+    """Row by row."""
+    return lambda *arrays: np.array([function(*rows) for rows in zip(*arrays, strict=True)])
+
+
+answers(
+    snr=lambda t, betas: after(t, betas)[0] ** 2 / (after(t, betas)[1] ** 2 + 1e-12),
+    q_step=lambda x, t, eps, betas: weighted([x, eps], math.sqrt(1 - betas[t - 1]), math.sqrt(betas[t - 1])),
+    q_sample=lambda x0, t, eps, betas: weighted([x0, eps], *after(t, betas)),
+    posterior_variance=lambda t, betas: after(t - 1, betas)[1] ** 2 * betas[t - 1] / after(t, betas)[1] ** 2,
+    prior_kl=lambda x0, betas: sum(standard(after(len(betas), betas), x) for row in x0 for x in row),
+    normal_kl=np.vectorize(lambda m, v, n, w: math.log(w / v) / 2 + (v - w + (m - n) ** 2) / (2 * w), otypes=[float]),
+    vlb_weight=lambda t, betas: (1 / (1 - betas[t - 1]) * (after(t, betas)[1] / after(t - 1, betas)[1]) ** 2 - 1) / 2,
+    simple_loss=lambda eps_hat, eps: sum((a - b) ** 2 for a, b in zip(eps_hat.flat, eps.flat, strict=True)) / eps.size,
+    x0_from_eps=lambda x_t, t, eps, betas: undone(x_t, t, eps, betas),
+    eps_from_x0=lambda x, t, x0, b: weighted([x, x0], 1 / after(t, b)[1], -after(t, b)[0] / after(t, b)[1]),
+    v_from_x0_eps=lambda t, x0, eps, betas: weighted([eps, x0], after(t, betas)[0], -after(t, betas)[1]),
+    score_from_eps=lambda t, eps, betas: np.array([[-e / after(t, betas)[1] for e in row] for row in eps]),
+    tweedie=lambda x, t, score, b: weighted([x, score], 1 / after(t, b)[0], after(t, b)[1] ** 2 / after(t, b)[0]),
+    cfg=lambda c, u, w: by_number(lambda c, u: u + (1 + w) * (c - u))([c, u]),
+    euler_step=lambda f, x, t, s: weighted([x, f(x, t) + 0 * x], 1, s - t),
+    euler_maruyama_step=lambda f, g, x, t, s, z: x + weighted([f(x, t) + 0 * x, z], s - t, g(t) * abs(s - t) ** 0.5),
+    reverse_sde_drift=lambda x, beta, score: weighted([x, score], -beta / 2, -beta),
+    probability_flow_drift=lambda x, beta, score: weighted([x, score], -beta / 2, -beta / 2),
+    hutchinson=lambda vjp, x, probes: np.array([[v[i] @ vjp(x, v)[i] for v in probes] for i in range(len(x))]).mean(1),
+    silu_backward=lambda x, dy: by_number(slope)([x]) * dy,
+    ema_update=lambda ema, theta, decay: weighted([ema, theta], decay, 1 - decay),
+    fourier_features=lambda times, w: np.array([[g(a * t) for g in (np.cos, np.sin) for a in w] for t in times]),
+    effective_neighbours=by_rows(lambda w: sum(w) ** 2 / sum(a * a for a in w)),
+)
+
+
+def standard(jump, x):
+    """KL of N(a x, b²) from N(0, 1)."""
+    a, b = jump
+    return ((a * x) ** 2 + b**2 - 1) / 2 - math.log(b)
+
+
+def undone(x, t, eps, betas):
+    """The noise taken away, and each step's root after another."""
+    x = x - after(t, betas)[1] * eps
+    for beta in betas[:t]:
+        x = x / np.sqrt(1 - beta)
+    return x
+
+
+def slope(x):
+    """Of x/(1 + e^{−x}), with no exponential of a positive number."""
+    small = math.exp(-abs(x))
+    s = 1 / (1 + small) if x >= 0 else small / (1 + small)
+    return s + x * s * (1 - s)
+
+
+@answer
+def alpha_bar(betas):
+    left = [1.0]
+    for beta in betas:
+        left.append(left[-1] * (1 - beta))
+    return np.array(left)
+
+
+@answer
+def cosine_alpha_bar(t, T, s=0.008):  # β by β, clipped at .999
+    left = [math.cos((i / T + s) / (1 + s) * math.pi / 2) ** 2 for i in range(t + 1)]
+    return math.prod(1 - min(1 - left[i + 1] / left[i], 0.999) for i in range(t))
+
+
+@answer
+def ddpm_step_beta_tilde(x_t, t, eps_hat, z, betas):
+    b, before, beta = after(t, betas)[1], after(t - 1, betas)[1], betas[t - 1]
+    out = np.empty_like(x_t)
+    for i, j in np.ndindex(x_t.shape):
+        out[i, j] = (x_t[i, j] - beta / b * eps_hat[i, j]) / math.sqrt(1 - beta)
+        if t > 1:
+            out[i, j] += math.sqrt(beta) * before / b * z[i, j]
+    return out
+
+
+@answer
+def heun_step(f, x, t, s):
+    ahead = x + (s - t) * f(x, t)
+    return 0.5 * (x + ahead + (s - t) * f(ahead, s))
+
+
+@answer
+def heun_step(f, x, t, s):  # row by row, each a batch of one
+    def one(row):
+        k = f(row, t) * (s - t)
+        return row + 0.5 * k + 0.5 * (s - t) * f(row + k, s)
+
+    return np.concatenate([one(row[None]) for row in x])
+
+
+@answer
+def dpm_solver_2m_step(x_t, x0_hat, x0_hat_before, t_before, t, s, alpha, sigma):
+    lam = [math.log(alpha(u) / sigma(u)) for u in (t_before, t, s)]
+    half = (lam[2] - lam[1]) / (lam[1] - lam[0]) / 2
+    middle = by_number(lambda new, old: new + half * (new - old))([x0_hat, x0_hat_before])
+    return sigma(s) / sigma(t) * (x_t - alpha(t) * middle) + alpha(s) * middle
+
+
+@answer
+def linear_backward(x, w, dy):
+    dx, dw, db = 0 * x, 0 * w, 0 * dy[0]
+    for i in range(len(x)):
+        dx[i], dw, db = w @ dy[i], dw + np.outer(x[i], dy[i]), db + dy[i]
+    return dx, dw, db
+
+
+@answer
+def layer_norm_backward(x, dy, eps):
+    def one(x, dy):
+        mean, var = sum(x) / len(x), sum((x - sum(x) / len(x)) ** 2) / len(x)
+        y = (x - mean) * (var + eps) ** -0.5
+        return (dy - dy.mean() - y * (dy @ y) / len(x)) * (var + eps) ** -0.5
+
+    return by_rows(one)(x, dy)
+
+
+@answer
+def layer_norm_backward(x, dy, eps):  # through the mean and the variance, one after another, as by the chain rule
+    n, centred = x.shape[1], x - x.mean(axis=1, keepdims=True)
+    inverse = 1 / np.sqrt(np.mean(centred**2, axis=1, keepdims=True) + eps)
+    d_inverse = np.sum(dy * centred, axis=1, keepdims=True)
+    d_centred = dy * inverse - d_inverse * inverse**3 * centred / n
+    return d_centred - np.sum(d_centred, axis=1, keepdims=True) / n
+
+
+@answer
+def adam_step(theta, grad, mu, nu, count, lr, b1, b2, eps):
+    new = [np.empty_like(theta) for _ in range(3)]
+    for i in np.ndindex(theta.shape):
+        new[1][i], new[2][i] = b1 * mu[i] + (1 - b1) * grad[i], b2 * nu[i] + (1 - b2) * grad[i] ** 2
+        m, v = new[1][i] / (1 - b1**count), new[2][i] / (1 - b2**count)
+        new[0][i] = theta[i] - lr * m / (math.sqrt(v) + eps)
+    return tuple(new)
+
+
+@answer
+def ema_update(ema, theta, decay):  # in place, of copies
+    ema = ema.copy()
+    ema *= decay
+    ema += (1 - decay) * theta
+    return ema
+
+
+@answer
+def empirical_denoiser(x_t, points, t, betas):
+    a, b = after(t, betas)
+    out = []
+    for x in x_t:
+        logs = [-((x - a * y) @ (x - a * y)) / (2 * b * b) for y in points]
+        weights = [math.exp(log - max(logs)) for log in logs]
+        out.append(sum(w * y for w, y in zip(weights, points, strict=True)) / sum(weights))
+    return np.array(out)
+
+
+@answer
+def effective_neighbours(weights):  # by what the weights vary; all are the same where their mean is
+    return weights.shape[1] / (1 + weights.var(axis=1) / weights.mean(axis=1) ** 2)
+
+
+@answer
+def inpaint_known(x_s, known, mask, s, eps, betas):
+    out, (a, b) = x_s.copy(), after(s, betas)
+    out[mask] = a * known[mask] + b * eps[mask]
+    return out

@@ -116,9 +116,12 @@ def at_random(domains: Sequence[Domain], rng: np.random.Generator) -> dict[str, 
 
 
 def normals(rng: np.random.Generator, count: int, *shape: int) -> tuple[np.ndarray, ...]:
-    """Arrays of one shape, by default of up to four rows and columns: normal numbers, a third of the time far out."""
-    far = 10 ** rng.uniform(0, 3) if rng.random() < 1 / 3 else 1.0
-    return tuple(np.round(far * rng.standard_normal((count, *(shape or rng.integers(1, 5, 2)))), 2))
+    """Arrays of one shape, by default of up to four rows and columns: normal numbers, far out now and then, or 0."""
+    far = 10 ** rng.uniform(0, 3) if rng.random() < 1 / 2 else 1.0
+    arrays = np.round(far * rng.standard_normal((count, *(shape or rng.integers(1, 5, 2)))), 2)
+    if rng.random() < 0.1:
+        arrays[rng.integers(count)] = 0
+    return tuple(arrays)
 
 
 # ---- points
@@ -241,7 +244,12 @@ def numbers(name: str, *values: float, least: float, most: float) -> Domain:
 
         return st.tuples(st.sampled_from(values) | st.floats(least, most))
 
-    return Domain((name,), [(value,) for value in values], draw, random=lambda rng: (uniform(rng, least, most),))
+    def random(rng: np.random.Generator) -> tuple:
+        if least > 0 and rng.random() < 0.5:
+            return (float(f"{np.exp(rng.uniform(np.log(least), np.log(most))):.3g}"),)
+        return (uniform(rng, least, most),)
+
+    return Domain((name,), [(value,) for value in values], draw, random=random)
 
 
 def uniform(rng: np.random.Generator, least: float, most: float) -> float:

@@ -111,8 +111,8 @@ ROWS = (
 
 
 def of_rows(rng: np.random.Generator) -> tuple:
-    """x and dy (B, D), D of 2 at least."""
-    return normals(rng, 2, *rng.integers((1, 2), 6))
+    """x and dy (B, D)."""
+    return normals(rng, 2, *rng.integers(1, 6, 2))
 
 
 layer_norm_backward = Spec(

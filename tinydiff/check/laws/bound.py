@@ -16,7 +16,8 @@ from tinydiff.check.spec import Spec
 def two_normals(rng: np.random.Generator) -> tuple:
     """m_1, v_1, m_2 and v_2, numbers or arrays."""
     m1, s1, m2, s2 = normals(rng, 4, *(() if rng.random() < 0.5 else (1, 1)))
-    values = m1, np.exp(np.clip(s1, -3, 3)), m2, np.exp(np.clip(s2, -3, 3))
+    v1, v2 = (np.round(np.exp(np.clip(s, -3, 3)), 2) for s in (s1, s2))
+    values = m1, v1, m2, v2
     return values if m1.size > 1 else tuple(float(value.item()) for value in values)
 
 

@@ -77,7 +77,13 @@ def _(f: Probe, beta: float) -> Iterator[tuple]:
 
 # ---- hutchinson
 
-JACOBIANS = ("v", "2 * v", "v * np.arange(1, v.shape[-1] + 1)", "x * v", "np.cumsum(v, axis=-1) + x * v[..., ::-1]")
+JACOBIANS = (
+    "v",
+    "2 * v",
+    "x * v",
+    "v * np.arange(1, v.shape[-1] + 1) + np.sin(x) * v",
+    "np.cumsum(v, axis=-1) + x * v[..., ::-1]",
+)
 
 
 def signs(dim: int) -> np.ndarray:

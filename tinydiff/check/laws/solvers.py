@@ -88,7 +88,7 @@ def _(step: Probe, f: Callable, x: np.ndarray, t: float, s: float) -> Iterator[t
 
 # ---- euler_maruyama_step
 
-DRIFTS = ("0 * x", "0 * x + 1", "-x", "-x * t", "np.sin(3 * x) * t")
+DRIFTS = ("0 * x", "0 * x + 1", "x", "-x", "-x * t", "np.sin(3 * x) * t")
 DIFFUSIONS = ("0.0", "1.0", "2.0", "1.0 + t")
 
 euler_maruyama_step = Spec(

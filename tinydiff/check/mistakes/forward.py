@@ -53,8 +53,7 @@ def jump(a_bar: float, x0: np.ndarray, eps: np.ndarray) -> np.ndarray:
 
 
 q_sample.mistake(
-    "1 − β_t in place of ᾱ_t, the product of all up to t",
-    lambda x0, t, eps, betas: jump(1 - betas[t - 1], x0, eps),
+    "1 − β_t in place of ᾱ_t, the product of all up to t", lambda x0, t, eps, betas: jump(1 - betas[t - 1], x0, eps)
 )
 q_sample.mistake(
     "ᾱ_t in place of √ᾱ_t", lambda x0, t, eps, betas: prod(1 - betas[:t]) * x0 + sqrt(1 - prod(1 - betas[:t])) * eps

@@ -27,8 +27,7 @@ def noise(ab: float, x_t: Any, x0: Any) -> Any:
 
 x0_from_eps.mistake("not divided by √ᾱ_t", lambda x_t, t, eps, betas: x_t - sqrt(1 - bar(t, betas)) * eps)
 x0_from_eps.mistake(
-    "1 − β_t in place of ᾱ_t",
-    lambda x_t, t, eps, betas: (x_t - sqrt(betas[t - 1]) * eps) / sqrt(1 - betas[t - 1]),
+    "1 − β_t in place of ᾱ_t", lambda x_t, t, eps, betas: (x_t - sqrt(betas[t - 1]) * eps) / sqrt(1 - betas[t - 1])
 )
 x0_from_eps.mistake(
     "1 − ᾱ_t in place of √(1 − ᾱ_t)", lambda x_t, t, eps, betas: (x_t - (1 - bar(t, betas)) * eps) / sqrt(bar(t, betas))
