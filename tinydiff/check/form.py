@@ -114,6 +114,9 @@ def laws_of_form(
     yield "it computes in float64, as it is asked", precise(names, list(returns), domains)
 
 
+MANY = 100  # a batch that is handled in parts must hold together too
+
+
 def rows(domains: Sequence[Domain]) -> Test:
     """The law that a batch is so many answers: one for each row, and where it is elementwise one for each number."""
     batched = {name for domain in domains if domain.batches for name in domain.names}
@@ -128,6 +131,12 @@ def rows(domains: Sequence[Domain]) -> Test:
             for one, all_ in zip(in_tuple(f(*row.values())), together, strict=True):
                 if len(np.atleast_1d(all_)) == size:
                     yield all_[i], np.atleast_1d(one)[0], f"row {i} of the batch, and the same row alone"
+        if size > 1:
+            together = in_tuple(f(*args.values()))
+            often = {n: np.concatenate([a] * MANY) if n in batched else a for n, a in args.items()}
+            for one, all_ in zip(in_tuple(f(*often.values())), together, strict=True):
+                if len(np.atleast_1d(all_)) == size:
+                    yield one, np.concatenate([all_] * MANY), f"the batch {MANY} times over, and its answer as often"
         for j in range(shape[1]) if elementwise and len(shape) == 2 and shape[1] > 1 else ():
             together = in_tuple(f(*args.values()))
             column = {n: a[:, j : j + 1] if n in batched else a for n, a in args.items()}

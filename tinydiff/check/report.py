@@ -83,7 +83,8 @@ class Report:
         lines = [wrapped(f"{self.name} breaks a law: {self.law}"), ""]
         lines += [f"    {line}" for line in (self.case or "").splitlines()]
         lines += [f"    {self.what}:"] if self.what else []
-        lines += [f"    yours     {show(self.yours)}", f"    expected  {show(self.expected)}", ""]
+        yours, expected = self.shown
+        lines += [f"    yours     {yours}", f"    expected  {expected}", ""]
         return "\n".join(lines + [wrapped(line) for line in [*self.hint.splitlines(), *self.letters, self.more]])
 
     def __str__(self) -> str:
@@ -96,6 +97,16 @@ class Report:
             ipython.display.display(self)
         else:
             print(self)
+
+    @property
+    def shown(self) -> tuple[str, str]:
+        """Both answers as text; of long ones the first row where they differ."""
+        yours, expected = self.yours, self.expected
+        if np.size(yours) <= LONG or np.shape(yours) != np.shape(expected) or not np.ndim(yours):
+            return show(yours), show(expected)
+        same = np.isclose(yours, expected, rtol=1e-4, atol=1e-6, equal_nan=True)
+        row = int(np.argmin(same.reshape(len(same), -1).all(axis=1)))
+        return f"{show(np.asarray(yours)[row])} in row {row}", f"{show(np.asarray(expected)[row])}"
 
     @property
     def letters(self) -> list[str]:
@@ -121,8 +132,8 @@ class Report:
             return f'<div style="{box}">○ <b>{escape(self.name)}</b>: not yet. {marked(self.hint)}</div>'
         table = "".join(
             f'<tr><td style="text-align: left">{name}</td>'
-            f'<td style="text-align: left"><code>{escape(show(value))}</code></td></tr>'
-            for name, value in (("yours", self.yours), ("expected", self.expected))
+            f'<td style="text-align: left"><code>{escape(value)}</code></td></tr>'
+            for name, value in zip(("yours", "expected"), self.shown, strict=True)
         )
         what = f"<p>{escape(self.what)}:</p>" if self.what else ""
         case = f'<pre style="white-space: pre-wrap">{escape(self.case)}</pre>' if self.case else ""
@@ -186,13 +197,23 @@ def call(name: str, parameters: Sequence[str], args: Sequence[Any]) -> str:
     return f"{name}({', '.join(map('='.join, zip(parameters, values, strict=True)) if parameters else values)})"
 
 
+LONG = 30  # numbers, beyond which an array is not shown whole
+
+
 def _source(value: Any) -> str:
-    """An argument as source."""
-    if isinstance(value, np.ndarray):
-        if value.size > 20 and np.array_equal(value, np.linspace(value[0], value[-1], value.size)):
-            return f"np.linspace({value[0]}, {value[-1]}, {value.size})"
-        return f"np.array({value.tolist()})"
-    return repr(value.item()) if isinstance(value, np.generic) else repr(value)
+    """An argument as source; an array that repeats itself, as so many copies of its beginning."""
+    if not isinstance(value, np.ndarray):
+        return repr(value.item()) if isinstance(value, np.generic) else repr(value)
+    if value.ndim == 1 and value.size > LONG and np.array_equal(value, np.linspace(value[0], value[-1], value.size)):
+        return f"np.linspace({value[0]}, {value[-1]}, {value.size})"
+    for axis in range(value.ndim) if value.size > LONG else ():
+        length = value.shape[axis]
+        for size in range(1, length // 2 + 1):
+            part = np.take(value, range(size), axis)
+            if length % size == 0 and np.array_equal(value, np.concatenate([part] * (length // size), axis)):
+                along = f", axis={axis}" if axis else ""
+                return f"np.concatenate([{_source(part)}] * {length // size}{along})"
+    return f"np.array({value.tolist()})"
 
 
 def wrapped(text: str) -> str:

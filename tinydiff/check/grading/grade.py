@@ -15,7 +15,6 @@ from tinydiff.check.grading.source import Source
 from tinydiff.check.hints import with_hint
 from tinydiff.check.judging import cases, judge
 from tinydiff.check.probe import Broken, Probe
-from tinydiff.check.report import show
 from tinydiff.check.spec import SIGNATURE, SPECS, Law, Spec
 
 DEFINED = "it is defined"
@@ -114,8 +113,8 @@ def _marks(source: Source, name: str, spec: Spec, worth: float | None, seed: int
         "law": report.law,
         "held": held,
         "case": report.case,
-        "yours": None if report.passed else show(report.yours),
-        "expected": None if report.passed else show(report.expected),
+        "yours": None if report.passed else report.shown[0],
+        "expected": None if report.passed else report.shown[1],
         "hint": report.hint,
         "written": report.written,
         "report": repr(report),

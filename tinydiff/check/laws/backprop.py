@@ -10,7 +10,7 @@ import numpy as np
 from numpy import sqrt
 
 from tinydiff.check.domains import BATCH, choice, normals, numbers, points
-from tinydiff.check.form import like
+from tinydiff.check.form import MANY, like
 from tinydiff.check.laws.truth import ONE, ZERO, complex_step
 from tinydiff.check.probe import Probe
 from tinydiff.check.spec import Spec
@@ -31,6 +31,7 @@ SMALL = (
 def product_of(rng: np.random.Generator) -> tuple:
     """x (B, n), w (n, m) and dy (B, m)."""
     b, n, m = rng.integers(1, 6, 3)
+    b = b * MANY if rng.random() < 0.1 else b
     return tuple(normals(rng, 1, *shape)[0] for shape in ((b, n), (n, m), (b, m)))
 
 

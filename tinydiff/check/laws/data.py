@@ -7,7 +7,7 @@ import numpy as np
 from numpy import exp, log
 
 from tinydiff.check.domains import Domain, choice, normals, steps
-from tinydiff.check.form import like, row_each
+from tinydiff.check.form import MANY, like, row_each
 from tinydiff.check.laws.truth import ONE, complex_step, kernel
 from tinydiff.check.probe import Probe
 from tinydiff.check.report import Between
@@ -92,9 +92,9 @@ def _(f: Probe, x_t: np.ndarray, points: np.ndarray, t: int, betas: np.ndarray) 
 
 @empirical_denoiser.law("each row of x_t has its own weights")
 def _(f: Probe, x_t: np.ndarray, points: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    both = f(np.concatenate([x_t, 1 - x_t]), points, t, betas)
+    both = f(np.concatenate([x_t, 1 - x_t] * MANY), points, t, betas)
     alone = [f(x_t, points, t, betas), f(1 - x_t, points, t, betas)]
-    yield both, np.concatenate(alone), "rows together, and each alone"
+    yield both, np.concatenate(alone * MANY), f"rows together, {MANY} times over, and each alone"
 
 
 @empirical_denoiser.law("far from all points it is the last on that side, where all exponentials are 0 in float64")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tinydiff.check.domains import Formula, choice, normals, numbers, points
-from tinydiff.check.form import like, row_each
+from tinydiff.check.form import MANY, like, row_each
 from tinydiff.check.laws.truth import ONE, ZERO
 from tinydiff.check.probe import Probe
 from tinydiff.check.spec import Spec
@@ -139,5 +139,6 @@ def _(f: Probe, vjp: Callable, x: np.ndarray, probes: np.ndarray) -> Iterator[tu
 
 @hutchinson.law("each row of a batch has its own estimate, from its own probes")
 def _(f: Probe, vjp: Callable, x: np.ndarray, probes: np.ndarray) -> Iterator[tuple]:
-    both = f(vjp, np.concatenate([x, x + 1]), np.concatenate([probes, 2 * probes], axis=1))
-    yield both, np.concatenate([f(vjp, x, probes), f(vjp, x + 1, 2 * probes)]), "two rows together, and each alone"
+    both = f(vjp, np.concatenate([x, x + 1] * MANY), np.concatenate([probes, 2 * probes] * MANY, axis=1))
+    alone = [f(vjp, x, probes), f(vjp, x + 1, 2 * probes)]
+    yield both, np.concatenate(alone * MANY), f"rows together, {MANY} times over, and each alone"
