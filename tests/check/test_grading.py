@@ -199,7 +199,6 @@ def test_a_fork_gains_nothing_and_does_not_outlive_the_mark(mark, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 def test_a_process_that_leaves_does_not_hold_the_mark_up(mark):
     text = """
     import os, time

@@ -119,13 +119,13 @@ class Remote:
 
     def _listen(self) -> None:
         """Put all messages of the child, and at last the error that ended them, into the queue."""
-        stream = cast(BinaryIO, self.process.stdout)
-        while True:
-            try:
-                self.replies.put(child.receive(stream, self._call))
-            except Exception as error:
-                self.replies.put(error)
-                return
+        with cast(BinaryIO, self.process.stdout) as stream:
+            while True:
+                try:
+                    self.replies.put(child.receive(stream, self._call))
+                except Exception as error:
+                    self.replies.put(error)
+                    return
 
     def _receive(self, seconds: float) -> dict[str, Any]:
         """The next message; Broken where there is none in time."""
@@ -147,24 +147,22 @@ class Remote:
         """End the process, and all that it has begun; what it has said on standard error."""
         if self.ended:
             return ""
-        self.ended, stderr = words, cast(BinaryIO, self.process.stderr)
+        self.ended = words
         try:
             os.killpg(self.process.pid, signal.SIGKILL)
         except (AttributeError, OSError):  # Windows has no groups; or it has ended
             self.process.kill()
         self.process.wait()
-        said = ""
-        with contextlib.suppress(OSError):
-            os.set_blocking(stderr.fileno(), False)  # a process that has left the group may hold the other end
+        with cast(BinaryIO, self.process.stderr) as stderr:
+            with contextlib.suppress(AttributeError, OSError):  # Windows learned it with Python 3.12
+                os.set_blocking(stderr.fileno(), False)
             said = (stderr.read() or b"").decode(errors="replace").strip()[-500:]
-        for _ in range(100):  # a second, for the listener to see the end
-            if not self.listener.is_alive():
-                for stream in (self.process.stdin, self.process.stdout, stderr):
-                    with contextlib.suppress(OSError):
-                        cast(BinaryIO, stream).close()
-                break
-            with contextlib.suppress(queue.Empty):
-                self.replies.get(timeout=0.01)
+        with contextlib.suppress(OSError):
+            self.requests.close()
+        with contextlib.suppress(queue.Empty):
+            while True:  # the listener may wait for room
+                self.replies.get_nowait()
+        self.listener.join(1)  # a process that has left the group may hold the other end
         return said
 
 
