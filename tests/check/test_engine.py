@@ -491,7 +491,7 @@ def test_in_a_notebook_it_is_shown_as_a_box(monkeypatch, capsys):
 def test_a_passing_report():
     report = check(RIGHT["q_sample"], raises=True)
     assert (report.passed, report.law, report.case, report.yours, report.expected) == (True, None, None, None, None)
-    assert repr(report).startswith("q_sample obeys its 14 laws")
+    assert repr(report).startswith("q_sample obeys its 15 laws")
     assert "<li>a jump to t is t single steps" in report._repr_html_()
 
 

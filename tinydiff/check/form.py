@@ -111,6 +111,7 @@ def laws_of_form(
     yield "the answer is finite", finite
     if any(domain.batches for domain in domains) and scalar not in returns.values():
         yield "each row of a batch has the answer that it has alone", rows(domains)
+        yield "a large batch is so many small ones", many(names, domains)
     yield "it computes in float64, as it is asked", precise(names, list(returns), domains)
 
 
@@ -131,12 +132,6 @@ def rows(domains: Sequence[Domain]) -> Test:
             for one, all_ in zip(in_tuple(f(*row.values())), together, strict=True):
                 if len(np.atleast_1d(all_)) == size:
                     yield all_[i], np.atleast_1d(one)[0], f"row {i} of the batch, and the same row alone"
-        if size > 1:
-            together = in_tuple(f(*args.values()))
-            often = {n: np.concatenate([a] * MANY) if n in batched else a for n, a in args.items()}
-            for one, all_ in zip(in_tuple(f(*often.values())), together, strict=True):
-                if len(np.atleast_1d(all_)) == size:
-                    yield one, np.concatenate([all_] * MANY), f"the batch {MANY} times over, and its answer as often"
         for j in range(shape[1]) if elementwise and len(shape) == 2 and shape[1] > 1 else ():
             together = in_tuple(f(*args.values()))
             column = {n: a[:, j : j + 1] if n in batched else a for n, a in args.items()}
@@ -144,6 +139,27 @@ def rows(domains: Sequence[Domain]) -> Test:
             yield together[0][:, j], alone[:, 0], f"column {j} of the batch, and the same column alone"
 
     return test
+
+
+def many(names: Sequence[str], domains: Sequence[Domain]) -> Test:
+    """The law that a batch which may be handled in parts holds together."""
+    batched = {name for domain in domains if domain.batches for name in domain.names}
+
+    def test(f: Probe) -> Iterator[tuple]:
+        case = {name: value for domain in domains for name, value in zip(domain.names, largest(domain), strict=True)}
+        often = case | {name: np.concatenate([case[name]] * MANY) for name in batched}
+        once, more = (in_tuple(f(*[args[name] for name in names])) for args in (case, often))
+        size = max(len(np.atleast_1d(case[name])) for name in batched)
+        for one, all_ in zip(once, more, strict=True):
+            if len(np.atleast_1d(one)) == size:
+                yield all_, np.concatenate([one] * MANY), f"the batch {MANY} times over, and its answer as often"
+
+    return test
+
+
+def largest(domain: Domain) -> tuple:
+    """Its first batch, or the last of its small values."""
+    return domain.batches[0] if domain.batches else domain.small[-1]
 
 
 NUDGE, CASES = 1e-11, 8  # a change that float64 sees and float32 does not; and how many cases must all miss it

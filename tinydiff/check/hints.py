@@ -14,12 +14,15 @@ from tinydiff.check.judging import agree, cases, judge
 from tinydiff.check.probe import Broken, Probe
 from tinydiff.check.spec import Law, Spec
 
+OPEN = ("Raised in", "NumPy met", "Look for")  # sentences on form that do not say what is wrong
 OTHERS = 60  # random cases in which a function must answer as a mistake does, to be told of it
 
 
 def with_hint(broken: Broken, law: Law, case: dict[str, Any], probe: Probe, spec: Spec) -> Broken:
     """The same, with the known mistakes that the function makes, or with the one change that would make it right."""
     broken.calls = list(probe.calls)
+    if law.of_form and broken.sentence and not broken.sentence.startswith(OPEN):
+        return broken  # its sentence says all
     probe.finding = broken  # which stands, whatever the function does in the cases that follow
     known = [mistake.words for mistake in spec.mistakes if _makes(probe, mistake.function, broken, law, case, spec)]
     hint = f"Consistent with {', or with '.join(known)}." if known else _repair(probe, law, case, spec)

@@ -92,9 +92,15 @@ def _(f: Probe, x_t: np.ndarray, points: np.ndarray, t: int, betas: np.ndarray) 
 
 @empirical_denoiser.law("each row of x_t has its own weights")
 def _(f: Probe, x_t: np.ndarray, points: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
-    both = f(np.concatenate([x_t, 1 - x_t] * MANY), points, t, betas)
+    both = f(np.concatenate([x_t, 1 - x_t]), points, t, betas)
     alone = [f(x_t, points, t, betas), f(1 - x_t, points, t, betas)]
-    yield both, np.concatenate(alone * MANY), f"rows together, {MANY} times over, and each alone"
+    yield both, np.concatenate(alone), "rows together, and each alone"
+
+
+@empirical_denoiser.law("a large batch is so many small ones")
+def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
+    if len(betas) == 1:
+        yield f(np.concatenate([ONE] * MANY), SPREAD, t, betas), np.concatenate([f(ONE, SPREAD, t, betas)] * MANY)
 
 
 @empirical_denoiser.law("far from all points it is the last on that side, where all exponentials are 0 in float64")
@@ -103,6 +109,9 @@ def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
         yield f(x * ONE, np.array([[1.0], [-1.0]]), t, betas), np.sign(x), f"x_t = {x:g}, points 1 and −1"
     batch = np.array([[1000.0], [0.0], [-1000.0]])
     yield f(batch, np.array([[1.0], [-1.0]]), t, betas), np.sign(batch), "x_t = 1000, 0 and −1000 in one batch"
+
+
+SPREAD = np.array([[1.0], [-1.0], [0.5]])
 
 
 def log_density(x: np.ndarray, points: np.ndarray, a: float, var: float) -> np.ndarray:

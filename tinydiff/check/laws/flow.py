@@ -139,6 +139,12 @@ def _(f: Probe, vjp: Callable, x: np.ndarray, probes: np.ndarray) -> Iterator[tu
 
 @hutchinson.law("each row of a batch has its own estimate, from its own probes")
 def _(f: Probe, vjp: Callable, x: np.ndarray, probes: np.ndarray) -> Iterator[tuple]:
-    both = f(vjp, np.concatenate([x, x + 1] * MANY), np.concatenate([probes, 2 * probes] * MANY, axis=1))
-    alone = [f(vjp, x, probes), f(vjp, x + 1, 2 * probes)]
-    yield both, np.concatenate(alone * MANY), f"rows together, {MANY} times over, and each alone"
+    both = f(vjp, np.concatenate([x, x + 1]), np.concatenate([probes, 2 * probes], axis=1))
+    yield both, np.concatenate([f(vjp, x, probes), f(vjp, x + 1, 2 * probes)]), "two rows together, and each alone"
+
+
+@hutchinson.law("a large batch is so many small ones")
+def _(f: Probe, vjp: Callable) -> Iterator[tuple]:
+    x, probes = np.array([[1.0, -2.0]]), np.array([[[1.0, 2.0]], [[0.5, -1.0]]])
+    many = f(vjp, np.concatenate([x] * MANY), np.concatenate([probes] * MANY, axis=1))
+    yield many, np.concatenate([f(vjp, x, probes)] * MANY), f"the row {MANY} times over, and its answer as often"

@@ -72,7 +72,7 @@ def from_next(x_t: Any, t: int, eps_hat: Any, z: Any, betas: np.ndarray, sd: flo
 
 NEXT = {words: INDICES[words] for words in INDICES if "cumprod" in words}
 MEANS: dict[str, Change] = {
-    "β_t/√β_t before ε̂ in place of β_t/√(1 − ᾱ_t)": lambda b, ab, p: {"strength": sqrt(b)},
+    "β_t/√β_t before ε̂ in place of β_t/√(1 − ᾱ_t), 1 − β_t for ᾱ_t": lambda b, ab, p: {"strength": sqrt(b)},
     "the factor 1/√(1 − β_t) forgotten": lambda b, ab, p: {"scale": 1.0},
     "1/(1 − β_t) in place of 1/√(1 − β_t)": lambda b, ab, p: {"scale": 1 / (1 - b)},
     "1/√ᾱ_t in place of 1/√(1 − β_t)": lambda b, ab, p: {"scale": 1 / sqrt(ab)},
