@@ -56,7 +56,7 @@ def test_json_is_what_grade_gives(file, capsys):
     [
         ("x = 3", "none of the 36 functions that check knows, but no function at all"),
         ("def f(): pass", "knows, but f."),
-        ("def f(:", "is not Python"),
+        ("def f(:", "mine.py is not Python: invalid syntax"),
     ],
 )
 def test_a_file_without_exercises_is_an_error_of_one_line(content, says, file, capsys):

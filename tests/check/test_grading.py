@@ -143,8 +143,8 @@ INSIDE = {
     "much memory": ("return np.ones(10**10)", "MemoryError"),
     "a large answer": ("return np.zeros(10**7)", "an answer that cannot be read"),
     "a file": ("open('/tmp/x', 'w').write('x' * 10000); return x0", "OSError"),
-    "the library": ("import tinydiff; return x0", "tinydiff is not here"),
-    "the library's laws": ("from tinydiff.check.laws import truth; return x0", "tinydiff is not here"),
+    "the library": ("import tinydiff as td; return td.q_sample(x0)", "tinydiff is not here"),
+    "the library's laws": ("from tinydiff.check.laws import truth; return truth.kernel(x0)", "tinydiff is not here"),
     "a pickle": ("import pickle; return pickle.dumps(x0)", "bytes"),
     "an object": ("return type('A', (), {'__eq__': lambda self, other: True})()", "A "),
     "a subclass": ("return x0.view(type('A', (np.ndarray,), {'__eq__': lambda self, other: True}))", "1"),
@@ -196,6 +196,123 @@ def test_a_fork_gains_nothing_and_does_not_outlive_the_mark(mark, monkeypatch):
         time.sleep(0.01)  # killed, and not dead yet
     assert len(groups) == 1
     assert not any(map(alive, groups))
+
+
+LAWFUL = "    left = prod(1 - betas[:t])\n    return sqrt(left) * x0 + sqrt(1 - left) * eps\n"
+SIGNED = "def q_sample(x0, t, eps, betas):\n"
+WAYS = {
+    "star imports": "from math import *\nfrom numpy import *\n" + SIGNED + LAWFUL,
+    "an argument of its own": "from numpy import *\n"
+    "def q_sample(x0, t, eps, betas, dtype=float, *, how='a'):\n" + LAWFUL,
+    "tinydiff beside NumPy": "import numpy as np, tinydiff as td\nfrom numpy import *\nfrom tinydiff.check import check\n"
+    "def q_sample(x0: td.Points, t, eps, betas):\n" + LAWFUL,
+    "a lambda": "from numpy import *\ndef a(t, b):\n    return prod(1 - b[:t])\n"
+    "q_sample = lambda x, t, e, b: sqrt(a(t, b)) * x + sqrt(1 - a(t, b)) * e",
+    "a partial": "from functools import partial\nfrom numpy import *\ndef jump(one, x0, t, eps, betas):\n"
+    + LAWFUL
+    + "q_sample = partial(jump, 1)\n",
+    "a condition": "from numpy import *\nif True:\n    def q_sample(x0, t, eps, betas):\n"
+    + LAWFUL.replace("    ", "        "),
+    "a name used again": "from numpy import *\n" + SIGNED + LAWFUL + "q_sample = 3\n",
+    "form feeds": "from numpy import *\n# \x0c \x1c \u2028\n\x0c\n" + SIGNED + LAWFUL,
+    "Windows": ("from numpy import *\n" + SIGNED + LAWFUL).replace("\n", "\r\n"),
+    "postponed annotations": "from __future__ import annotations\nfrom numpy import *\n"
+    "def q_sample(x0: Missing, t, eps, betas) -> Missing:\n" + LAWFUL,
+    "lists that are filled": "from numpy import *\nP = []\nfor k in range(1):\n    P.append(1 - k)\n"
+    + SIGNED
+    + LAWFUL.replace("(1 - betas", "(P[0] - betas"),
+    "a walrus": "from numpy import *\n(P := 1)\n" + SIGNED + LAWFUL.replace("(1 - betas", "(P - betas"),
+    "a dataclass": "from dataclasses import dataclass\nfrom numpy import *\n@dataclass\nclass C:\n    p: 'float' = 1\n"
+    + SIGNED
+    + LAWFUL.replace("(1 - betas", "(C().p - betas"),
+    "many terms": "from numpy import *\nK = "
+    + "+".join("1" * 500)
+    + " - 499\n"
+    + SIGNED
+    + LAWFUL.replace("(1 - b", "(K - b"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_right_answer_in_another_style_has_full_marks(way, mark, tmp_path):
+    file = tmp_path / "answers.py"
+    file.write_bytes(WAYS[way].encode())
+    marks = grade(file, ["q_sample"])["q_sample"]
+    assert marks["passed"], marks["report"]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [
+            "from numpy import *\n#right?\nx = !ls\n%time P = 1\nnp.sum?",
+            SIGNED + LAWFUL.replace("(1 - betas", "(P - betas"),
+        ],
+        ["%%prun\nfrom numpy import *\nP = (7\n % 3)", SIGNED + LAWFUL.replace("(1 - betas", "(P - betas")],
+    ],
+)
+def test_a_right_answer_in_a_notebook_has_full_marks(cells, mark):
+    marks = mark(notebook(*cells), ending=".ipynb")["q_sample"]
+    assert marks["passed"], marks["report"]
+
+
+ATTACKS = {
+    "replies without end": """
+        m = b'{"value": {"list": [1]}, "changed": []}'
+        while True:
+            os.write(4, struct.pack('>QQ', len(m), 0) + m)""",
+    "an infinite number": """
+        m = b'{"value": {"list": [1]}, "changed": [Infinity]}'
+        os.write(4, struct.pack('>QQ', len(m), 0) + m)""",
+    "an error that no terminal shows": "raise ValueError(chr(0xd800) + chr(27) + '[2J')",
+    "a list within itself": "a = []; a.append(a); return a",
+    "a number without end": "return 10**5000",
+    "a shape without end": "return np.zeros((0, 10**9))",
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_ends_in_a_mark_that_can_be_printed(attack, mark, monkeypatch):
+    monkeypatch.setattr(remote, "FIRST", 1.0)
+    body = textwrap.dedent(ATTACKS[attack]).strip().replace("\n", "\n    ")
+    text = f"import os, struct\nimport numpy as np\ndef q_sample(x0, t, eps, betas):\n    {body}\n"
+    marks = mark(text)["q_sample"]
+    assert not marks["passed"]
+    assert marks["report"].encode().decode().isprintable() is False  # for its line ends alone
+    assert all(letter.isprintable() or letter == "\n" for letter in marks["report"])
+
+
+@pytest.mark.parametrize(
+    "calls", ['f("a", 10**9)', "f([0], 10**9)", "f(np.zeros((20000, 1)), np.zeros((1, 90000)))", "f(f, f)"]
+)
+def test_what_a_function_of_ours_is_asked_has_bounds(calls, mark):
+    marks = mark(f"import numpy as np\ndef euler_step(f, x, t, s):\n    return {calls}\n", ["euler_step"])["euler_step"]
+    assert marks["yours"].startswith("ValueError: ")
+
+
+def test_a_function_that_was_given_earlier_stays_that_function(mark):
+    text = "K = []\ndef euler_step(f, x, t, s):\n    K.append(f)\n    return x + (s - t) * K[0](x, t)\n"
+    assert not mark(text, ["euler_step"])["euler_step"]["passed"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def q_sample(x0, x0, eps, betas):\n    return x0",
+        "def q_sample(x0, t, eps, betas):\n    global t\n    return x0",
+    ],
+)
+def test_what_python_does_not_take_costs_its_own_function_alone(text, mark):
+    marks = mark(RIGHT.replace("q_sample", "jump") + text, ["q_sample", "alpha_bar"])
+    assert marks["q_sample"]["yours"].startswith("SyntaxError")
+    assert marks["alpha_bar"]["passed"]
+
+
+def test_a_long_chain_of_names_is_read_at_once(tmp_path):
+    (tmp_path / "a.py").write_text(
+        "a0 = 1\n" + "".join(f"a{i} = a{i - 1}\n" for i in range(1, 3000)) + "def f():\n    return a2999\n"
+    )
+    assert Source(tmp_path / "a.py").of("f").count("=") == 3000
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -286,7 +403,7 @@ def test_messages_come_back_as_they_were():
         1 + 0 * np.ones((2, 2), np.int16),
     ]
     stream = io.BytesIO()
-    child.send(stream, {"id": 1, "value": [*values, abs, {1: 2}]}, lambda f: kept.append(f) or 0)
+    stream.write(child.encode({"id": 1, "value": [*values, abs, {1: 2}]}, lambda f: kept.append(f) or 0))
     stream.seek(0)
     back = child.receive(stream, lambda number, args, named: kept[number](*args))["value"]
     for one, other in zip(values, back, strict=False):
@@ -316,7 +433,7 @@ def test_of_a_notebook_the_cells_are_read_and_what_is_no_python_is_left_out(mark
     cells = [own, "%%bash\nls -l", "this is no Python", "%%time\n" + RIGHT]
     assert mark(notebook(*cells), ending=".ipynb")["q_sample"]["passed"]
     marks = mark(notebook("def q_sample(:\n"), ending=".ipynb")["q_sample"]
-    assert "cell 1: invalid syntax" in marks["hint"]
+    assert "cell 1 is not Python: invalid syntax" in marks["hint"]
 
 
 def test_a_function_takes_the_lines_that_it_needs_alone(tmp_path):
@@ -342,17 +459,26 @@ for k in range(2):
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("a.txt", b"", "must end in .py or .ipynb"),
-        ("a.py", b"def f(:", "is not Python"),
+        ("a.py", b"def snr(:", "a.py is not Python: invalid syntax"),
         ("a.py", b"\xff\xfe", "cannot be read"),
+        ("a.py", b"x = " + b"-" * 90_000 + b"1", "is not Python"),
         ("a.ipynb", b"{}", "cannot be read"),
         ("a.ipynb", b"no json", "cannot be read"),
+        ("a.ipynb", b"[" * 100_000, "cannot be read"),
     ],
 )
-def test_a_file_that_cannot_be_judged_is_an_error(name, content, says, tmp_path):
+def test_a_file_that_cannot_be_read_has_no_points_and_says_why(name, content, says, tmp_path):
+    """It is the student's, and the class goes on."""
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=says):
-        grade(tmp_path / name, ["snr"])
+    marks = grade(tmp_path / name, ["snr"])["snr"]
+    assert (marks["passed"], marks["points"]) == (False, 0)
+    assert says in marks["hint"]
+
+
+def test_a_path_that_is_no_submission_is_an_error(tmp_path):
+    (tmp_path / "a.txt").write_text("")
+    with pytest.raises(ValueError, match=r"must end in \.py or \.ipynb"):
+        grade(tmp_path / "a.txt", ["snr"])
     with pytest.raises(FileNotFoundError):
         grade(tmp_path / "none.py", ["snr"])
 
@@ -363,8 +489,9 @@ def test_an_exercise_that_cannot_be_marked_is_an_error(exercises, mark):
         mark(RIGHT, exercises)
 
 
-def test_a_call_after_the_end_is_broken_at_once():
-    function = Remote("a.py", "def f(x):\n    return x\n", "f")
+def test_a_call_after_the_end_is_broken_at_once(tmp_path):
+    (tmp_path / "a.py").write_text("def f(x):\n    return x\n")
+    function = Remote(Source(tmp_path / "a.py"), "f")
     assert function(np.ones(2)).tolist() == [1, 1]
     function.close()
     with pytest.raises(Broken):

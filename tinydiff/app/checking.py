@@ -55,7 +55,7 @@ def judged(options: Check, known: dict[str, tuple[str, dict[str, Any]]]) -> Mark
     source = Source(options.file)
     names = options.only or tuple(name for name in source.functions() if name in specs())
     if not names:
-        defined = ", ".join(source.functions()[:8]) or "no function at all"
+        defined = ", ".join(source.functions()[:8] or source.errors) or "no function at all"
         raise ValueError(
             f"{options.file} defines none of the {len(specs())} functions that check knows, but {defined}."
         )

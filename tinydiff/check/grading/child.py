@@ -5,6 +5,8 @@ length, so many bytes of JSON, and the bytes of the arrays that the JSON describ
 runs nothing. Functions stay where they are and are called from the other side.
 """
 
+import __future__
+
 import contextlib
 import dis
 import importlib.machinery
@@ -15,9 +17,10 @@ import struct
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from types import ModuleType
+from typing import Any, BinaryIO, cast
 
-TEXT, BYTES = 1 << 20, 1 << 26  # of one message: the longest JSON, and the most of arrays
+MOST, LENGTH = 1 << 20, 100_000  # bytes of a message's JSON and of its arrays; and the longest axis of an array
 KINDS = "biufc"  # of arrays that are sent as bytes
 
 
@@ -38,6 +41,8 @@ def pack(value: Any, buffers: list[bytes], keep: Callable[[Callable], int]) -> A
         return {"array": [array.dtype.str, list(array.shape), isinstance(value, np.generic)]}
     if callable(value):
         return {"function": keep(value)}
+    if hasattr(value, "__array__"):  # PyTorch's, say
+        return pack(np.asarray(value), buffers, keep)
     return {"other": [type(value).__name__, f"{value!r:.60}"]}
 
 
@@ -55,7 +60,8 @@ def unpack(packed: Any, data: memoryview, call: Callable[..., Any], at: list[int
     if kind == "array":
         dtype, shape, scalar = np.dtype(content[0]), tuple(map(int, content[1])), content[2]
         count = int(np.prod(shape, dtype=object))
-        if dtype.kind not in KINDS or min(shape, default=0) < 0 or at[0] + count * dtype.itemsize > len(data):
+        fits = all(0 <= length <= LENGTH for length in shape) and at[0] + count * dtype.itemsize <= len(data)
+        if dtype.kind not in KINDS or not fits:
             raise ValueError("an array that does not fit")
         array = np.frombuffer(data, dtype, count, at[0]).reshape(shape).copy()
         at[0] += count * dtype.itemsize
@@ -63,17 +69,20 @@ def unpack(packed: Any, data: memoryview, call: Callable[..., Any], at: list[int
     if kind == "function":
         return lambda *args, **named: call(int(content), args, named)
     if kind == "other":
-        return type(str(content[0]), (), {"__repr__": lambda _: str(content[1])})()
+        return type(printable(content[0]), (), {"__repr__": lambda _: printable(content[1])})()
     raise ValueError(f"a value of the kind {kind!r}")
 
 
-def send(stream: BinaryIO, message: dict[str, Any], keep: Callable[[Callable], int]) -> None:
-    """Write a message; what it holds under "value" may be anything."""
+def printable(text: Any) -> str:
+    """The text without what could disturb a terminal or cannot be written."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in str(text))
+
+
+def encode(message: dict[str, Any], keep: Callable[[Callable], int]) -> bytes:
+    """A message as bytes; what it holds under "value" may be anything."""
     buffers: list[bytes] = []
     text = json.dumps(message | {"value": pack(message.get("value"), buffers, keep)}).encode()
-    stream.write(struct.pack(">QQ", len(text), sum(map(len, buffers))) + text)
-    stream.writelines(buffers)
-    stream.flush()
+    return struct.pack(">QQ", len(text), sum(map(len, buffers))) + text + b"".join(buffers)
 
 
 def receive(stream: BinaryIO, call: Callable[..., Any]) -> dict[str, Any]:
@@ -82,7 +91,7 @@ def receive(stream: BinaryIO, call: Callable[..., Any]) -> dict[str, Any]:
     if len(head) < 16:
         raise EOFError
     text, size = struct.unpack(">QQ", head)
-    if text > TEXT or size > BYTES:
+    if max(text, size) > MOST:
         raise ValueError(f"a message of {text + size} bytes")
     message, data = json.loads(stream.read(text)), memoryview(stream.read(size))
     return message | {"value": unpack(message.get("value"), data, call)}
@@ -99,17 +108,37 @@ def is_empty(function: Callable) -> bool:
 
 
 def parameters(function: Callable) -> list[list] | None:
-    """The name and kind of each, and its default where it is a number or None."""
+    """The name and kind of each, and its default, as text where it is no number."""
     try:
         known = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return None
-    plain = (int, float, type(None))
-    return [[p.name, int(p.kind), [p.default] if isinstance(p.default, plain) else []] for p in known]
+
+    def plain(default: Any) -> list:
+        if default is inspect.Parameter.empty:
+            return []
+        return [default if isinstance(default, int | float | None) else f"{default!r:.60}"]
+
+    return [[p.name, int(p.kind), plain(p.default)] for p in known]
+
+
+class Absent(ModuleType):
+    """What stands for tinydiff, whose functions are no answers of one's own: it may be named, and not be called."""
+
+    __path__: list[str] = []  # noqa: RUF012 - a module's
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Absent(name)
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """Say so."""
+        raise ModuleNotFoundError("tinydiff is not here: a grade is for functions of your own")
 
 
 class Libraries(importlib.machinery.PathFinder):
-    """Finds all that is installed but tinydiff, whose functions are no answers of one's own."""
+    """Finds all that is installed, and what stands for tinydiff."""
 
     paths: list[str] = []  # noqa: RUF012 - one for the process
 
@@ -117,8 +146,17 @@ class Libraries(importlib.machinery.PathFinder):
     def find_spec(cls, fullname: str, path: Any = None, target: Any = None) -> Any:
         """Where a module lies."""
         if fullname.split(".")[0] == "tinydiff":
-            raise ModuleNotFoundError("tinydiff is not here: a grade is for functions of your own", name=fullname)
+            return importlib.machinery.ModuleSpec(fullname, cast(Any, cls), is_package=True)
         return super().find_spec(fullname, cls.paths if path is None else path, target)
+
+    @staticmethod
+    def create_module(spec: Any) -> ModuleType:
+        """What stands for a module of tinydiff."""
+        return Absent(spec.name)
+
+    @staticmethod
+    def exec_module(module: ModuleType) -> None:
+        """Nothing is in it."""
 
 
 def limit(memory: int, seconds: int) -> None:
@@ -135,7 +173,10 @@ def limit(memory: int, seconds: int) -> None:
 def words(error: BaseException, file: str) -> list[str]:
     """What was raised, and where in the student's own lines."""
     inner = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    text = f"{type(error).__name__}: {error}".removesuffix(": ")[:300]
+    try:
+        text = f"{type(error).__name__}: {error}".removesuffix(": ")[:300]
+    except Exception:
+        text = type(error).__name__
     where = f"Raised in line {inner[-1].lineno} of {inner[-1].name}: {inner[-1].line}" if inner else ""
     return [text, where.replace(" of <module>", "")]
 
@@ -162,21 +203,26 @@ class Student:
 
     def send(self, message: dict[str, Any]) -> None:
         """To the judge."""
-        send(self.replies, message, self.keep)
+        self.replies.write(encode(message, self.keep))
+        self.replies.flush()
 
     def receive(self) -> dict[str, Any]:
         """From the judge."""
         return receive(self.requests, self.call)
 
-    def define(self, file: str, text: str, name: str) -> None:
+    def define(self, file: str, text: str, name: str, postponed: bool) -> None:
         """Run the text, and keep the function that it defines."""
         import linecache
 
-        linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
-        namespace: dict[str, Any] = {"__name__": "student"}
+        linecache.cache[file] = (len(text), None, [line + "\n" for line in text.split("\n")], file)
+        module = sys.modules["student"] = ModuleType("student")
+        module.__file__ = file
         try:
-            exec(compile(text, file, "exec"), namespace)
-            function = namespace[name]
+            flags = __future__.annotations.compiler_flag if postponed else 0
+            exec(compile(text, file, "exec", flags, dont_inherit=True), vars(module))
+            function = getattr(module, name)
+            if not callable(function):
+                raise TypeError(f"{name} is no function but a {type(function).__name__}")
             number = self.keep(function)
             self.send({"function": number, "empty": is_empty(function), "parameters": parameters(function)})
         except BaseException as error:
@@ -193,7 +239,11 @@ class Student:
                 answer = {"raised": words(error, file), "stub": type(error) is NotImplementedError, "value": []}
             same = [not hasattr(a, "tobytes") or a.tobytes() == b.tobytes() for a, b in zip(args, before, strict=True)]
             answer["value"] += [one for one, kept in zip(args, same, strict=True) if not kept]
-            self.send(answer | {"changed": [i for i, kept in enumerate(same) if not kept]})
+            answer["changed"] = [i for i, kept in enumerate(same) if not kept]
+            try:
+                self.send(answer)
+            except Exception as error:  # a number too long to be written, a list within itself
+                self.send({"raised": words(error, file), "stub": False, "value": [], "changed": []})
 
 
 def main() -> None:
@@ -208,7 +258,8 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)
-    student.define(order["file"], order["text"], order["name"])
+    student.send({"ready": True})
+    student.define(order["file"], order["text"], order["name"], order["postponed"])
     with contextlib.suppress(EOFError):
         student.serve(order["file"])
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinydiff.check.engine import report_of, spec, takes_the_arguments
+from tinydiff.check.grading.child import printable
 from tinydiff.check.grading.remote import Remote
 from tinydiff.check.grading.source import Source
 from tinydiff.check.hints import with_hint
@@ -31,7 +32,7 @@ def grade(
 
     Points are per law: those that hold beyond the laws that an answer of zeros obeys, as a share of all of these; the
     laws of form, such as the shape or arguments left as they were, are one law together. An exercise that is missing,
-    not begun, or that never returns has 0.
+    not begun, not Python, or that never returns has 0, and the report says why.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ def grade(
     Raises
     ------
     ValueError
-        For a file that is no Python file or notebook, an unknown exercise, or a worth that is not a positive number.
+        For a file that ends in neither .py nor .ipynb, an unknown exercise, or a worth that is not a positive number.
     FileNotFoundError
         Where there is no file.
     ChildProcessError
@@ -90,10 +91,10 @@ def _marks(source: Source, name: str, spec: Spec, worth: float | None, seed: int
     held, broken, remote = list[str](), None, None
     probe = spec.probe(lambda *_: None)
     try:
-        if name not in source.functions():
-            reasons = "\n".join(source.errors)
+        if not source.defines(name):
+            reasons = "\n".join(map(printable, source.errors))
             raise Broken(f"no function {name} in {source.path.name}", f"{name}(…)", reasons, DEFINED)
-        remote = Remote(source.path.name, source.of(name), name)
+        remote = Remote(source, name)
         probe.function = remote
         takes_the_arguments(remote, spec)
         held.append(SIGNATURE)

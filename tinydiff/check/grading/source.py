@@ -1,17 +1,25 @@
 """What a file defines: its functions, and for each the lines that it needs."""
 
 import ast
+import io
 import json
 import re
 import symtable
+import tokenize
+from functools import cached_property
 from pathlib import Path
 
-MAGIC = re.compile(r"^(\s*)[%!?].*$|^(\s*)\S+\?\s*$", re.MULTILINE)  # of IPython
-HARMLESS = ("%%time", "%%timeit", "%%capture")  # above a cell of Python
+TOO_MUCH = (SyntaxError, ValueError, RecursionError, MemoryError)  # what Python's parser raises
+HARMLESS = re.compile(r"%%(time|timeit|capture|prun)\b.*\n")  # above a cell of Python
+MAGICS = [  # of IPython, in a cell of Python
+    (re.compile(r"^([ \t]*)%(?:time|timeit|prun)[ \t]+(?!-)(.+)$", re.MULTILINE), r"\1\2"),
+    (re.compile(r"^([ \t]*)(?:[%!].*|[\w.]+\?{1,2}[ \t]*|\?{1,2}[\w.]+[ \t]*)$", re.MULTILINE), r"\1pass"),
+    (re.compile(r"^([ \t]*\w+[ \t]*=[ \t]*)[%!].*$", re.MULTILINE), r"\1None"),
+]
 
 
 class Source:
-    """A Python file or a notebook as text, and its statements; a cell that is not Python has none.
+    """A Python file or a notebook as text, and its statements; what is not Python has none, and is an error kept.
 
     Parameters
     ----------
@@ -21,7 +29,7 @@ class Source:
     Raises
     ------
     ValueError
-        For another ending, for a file that is not UTF-8 or no notebook, and for a .py file that is not Python.
+        For another ending.
     FileNotFoundError
         Where there is none.
     """
@@ -30,82 +38,160 @@ class Source:
         self.path = Path(path)
         if self.path.suffix not in (".py", ".ipynb"):
             raise ValueError(f"path must end in .py or .ipynb; got {str(path)!r}.")
+        content = self.path.read_bytes()
+        self.errors: list[str] = []
         try:
-            text = self.path.read_text(encoding="utf-8")
-            cells = [text] if self.path.suffix == ".py" else cells_of(text)
-        except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} cannot be read as a {self.path.suffix} file: {error}.") from None
-        self.text, self.statements, self.errors = "", [], []  # type: str, list[ast.stmt], list[str]
+            cells = [python_of(content)] if self.path.suffix == ".py" else cells_of(content)
+        except (*TOO_MUCH, KeyError, TypeError, AttributeError) as error:
+            cells, self.errors = [], [f"{self.path.name} cannot be read as a {self.path.suffix} file: {error}"]
+        self.text, self.statements = "", list[Statement]()
         for number, cell in enumerate(cells, 1):
             try:
-                body = ast.parse(cell).body
-            except (SyntaxError, ValueError) as error:
-                if self.path.suffix == ".py":
-                    raise ValueError(f"{path} is not Python: {error}.") from None
-                self.errors.append(f"cell {number}: {error}")
+                text = cell if self.path.suffix == ".py" or is_python(cell) else without_magics(cell)
+                body = ast.parse(text).body
+            except TOO_MUCH as error:
+                where = self.path.name if self.path.suffix == ".py" else f"cell {number}"
+                self.errors.append(f"{where} is not Python: {str(error) or type(error).__name__}")
                 continue
-            for statement in body:
-                ast.increment_lineno(statement, self.text.count("\n"))
-            self.statements += body
-            self.text += cell + "\n"
+            lines = text.split("\n")
+            before = self.text.count("\n")
+            self.statements += [Statement(node, lines, before) for node in body]
+            self.text += text + "\n"
 
     def functions(self) -> list[str]:
         """The names of the functions that it defines, in order."""
-        defined = (statement.name for statement in self.statements if isinstance(statement, ast.FunctionDef))
-        return list(dict.fromkeys(defined))
+        return list(dict.fromkeys(name for one in self.statements for name in one.functions))
+
+    def defines(self, name: str) -> bool:
+        """Whether it gives the name a value."""
+        return any(name in one.binds for one in self.statements)
+
+    @property
+    def postponed(self) -> bool:
+        """Whether annotations are not evaluated."""
+        return any(isinstance(one.node, ast.ImportFrom) and one.node.module == "__future__" for one in self.statements)
 
     def of(self, name: str) -> str:
-        """The text with all lines blank but those that bind the name, or a name that those use, and so on."""
-        wanted, lines = {name}, set[int]()
-        while True:
-            found = [one for one in self.statements if not isinstance(one, ast.Expr) and binds(one) & wanted]
-            more = wanted.union(*map(uses, found))
-            if more == wanted:
-                break
-            wanted = more
-        for one in found:
-            first = min([one.lineno, *(d.lineno for d in getattr(one, "decorator_list", []))])
-            lines.update(range(first, (one.end_lineno or first) + 1))
-        return "".join(
-            line if number in lines else "\n" for number, line in enumerate(self.text.splitlines(keepends=True), 1)
+        """The text with all lines blank but those that bind the name, or a name that those use, and so on.
+
+        Where the name is a function's and then another value's, it is the function's.
+        """
+        makes = [i for i, one in enumerate(self.statements) if name in one.functions]
+        binding: dict[str, list[int]] = {}
+        for i, one in enumerate(self.statements):
+            for bound in one.binds:
+                if bound != name or not makes or i <= makes[-1]:
+                    binding.setdefault(bound, []).append(i)
+        wanted, found, lines = [name, "*"], set[int](), set[int]()
+        while wanted:
+            for i in binding.pop(wanted.pop(), []):
+                if i not in found:
+                    found.add(i)
+                    wanted += self.statements[i].uses
+                    lines.update(self.statements[i].lines)
+        return "\n".join(line if i in lines else "" for i, line in enumerate(self.text.split("\n")))
+
+
+class Statement:
+    """One of a file, with the names that it binds and uses."""
+
+    def __init__(self, node: ast.stmt, lines: list[str], before: int):
+        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))]) - 1
+        self.node, self.text = node, "\n".join(lines[first : node.end_lineno])
+        self.lines = range(before + first, before + (node.end_lineno or 0))
+
+    @cached_property
+    def functions(self) -> list[str]:
+        """The functions that it defines, under a condition too."""
+        names = []
+        for node in ast.walk(self.node) if isinstance(self.node, ast.If | ast.Try) else [self.node]:
+            if isinstance(node, ast.FunctionDef):
+                names.append(node.name)
+            elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
+                names += [target.id for target in node.targets if isinstance(target, ast.Name)]
+        return names
+
+    @cached_property
+    def binds(self) -> set[str]:
+        """The names that it gives a value, or a part of one, be it by a method; "*" for what a module has."""
+        if isinstance(self.node, ast.ImportFrom) and self.node.module == "__future__":
+            return set()
+        if isinstance(self.node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            return {self.node.name}
+        names: set[str | None] = set()
+        for node in ast.walk(self.node):
+            if isinstance(node, ast.alias):
+                names.add((node.asname or node.name).split(".")[0])
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.MatchAs | ast.MatchStar):
+                names.add(node.name)
+            elif isinstance(node, ast.Name | ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
+                names.add(base(node))
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and self.may_change:
+                names.add(base(node.func))
+        return {name for name in names if name}
+
+    @property
+    def may_change(self) -> bool:
+        """Whether a method that it calls may be there for what it changes, as in `constants.append(1)`."""
+        return isinstance(self.node, ast.For | ast.While | ast.If | ast.With) or (
+            isinstance(self.node, ast.Expr) and isinstance(self.node.value, ast.Call)
         )
 
+    @cached_property
+    def uses(self) -> set[str]:
+        """The names that it takes from the file: neither its arguments nor what it binds within a function."""
 
-def cells_of(text: str) -> list[str]:
-    """The code cells of a notebook, with what is IPython's own replaced by `pass`."""
-    cells = []
-    for cell in json.loads(text)["cells"]:
-        if cell["cell_type"] == "code":
-            source = "".join(cell["source"])
-            if source.startswith(HARMLESS):
-                source = source.partition("\n")[2]
-            cells.append(MAGIC.sub(r"\1\2pass", source) if not source.startswith("%%") else "")
-    return cells
+        def of(table: symtable.SymbolTable) -> set[str]:
+            module = table.get_type() == "module"
+            own = {symbol.get_name() for symbol in table.get_symbols() if module or symbol.is_global()}
+            return own.union(*map(of, table.get_children()))
 
-
-def binds(statement: ast.stmt) -> set[str]:
-    """The names that a statement gives a value, or a part of a value."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return {statement.name}
-    names = set()
-    for node in ast.walk(statement):
-        if isinstance(node, ast.alias):
-            names.add((node.asname or node.name).split(".")[0])
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Name | ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
-            while isinstance(node, ast.Attribute | ast.Subscript):
-                node = node.value
-            names |= {node.id} if isinstance(node, ast.Name) else set()
-    return names
+        try:
+            return of(symtable.symtable(self.text, "answer", "exec"))
+        except TOO_MUCH:  # it cannot be compiled, which will be said
+            return {node.id for node in ast.walk(self.node) if isinstance(node, ast.Name)}
 
 
-def uses(statement: ast.stmt) -> set[str]:
-    """The names that it takes from the file: neither its arguments nor what it binds within a function."""
+def base(node: ast.expr) -> str | None:
+    """The name x in x.y[z]."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else None
 
-    def of(table: symtable.SymbolTable) -> set[str]:
-        module = table.get_type() == "module"
-        own = {symbol.get_name() for symbol in table.get_symbols() if module or symbol.is_global()}
-        return own.union(*map(of, table.get_children()))
 
-    return of(symtable.symtable(ast.unparse(statement), "answer", "exec"))
+def is_python(text: str) -> bool:
+    """Whether it can be parsed as it is."""
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        return False
+    return True
+
+
+def python_of(content: bytes) -> str:
+    """The text of a Python file, in the encoding that it names, with lines that end as Python's do."""
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+    return newlines(content.decode(encoding))
+
+
+def cells_of(content: bytes) -> list[str]:
+    """The code cells of a notebook."""
+    cells = json.loads(content.decode("utf-8-sig"))["cells"]
+    return [newlines("".join(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
+
+
+def newlines(text: str) -> str:
+    """The text with one kind of line end."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def without_magics(cell: str) -> str:
+    """The cell as Python, where IPython's own lines do nothing."""
+    cell = HARMLESS.sub("\n", cell.lstrip("\n"), count=1) if HARMLESS.match(cell.lstrip("\n")) else cell
+    if cell.lstrip().startswith("%%"):
+        return ""
+    if is_python(cell):
+        return cell
+    for pattern, python in MAGICS:
+        cell = pattern.sub(python, cell)
+    return cell
