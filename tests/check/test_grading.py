@@ -204,7 +204,7 @@ WAYS = {
     "star imports": "from math import *\nfrom numpy import *\n" + SIGNED + LAWFUL,
     "an argument of its own": "from numpy import *\n"
     "def q_sample(x0, t, eps, betas, dtype=float, *, how='a'):\n" + LAWFUL,
-    "tinydiff beside NumPy": "import numpy as np, tinydiff as td\nfrom numpy import *\nfrom tinydiff.check import check\n"
+    "tinydiff beside NumPy": "import numpy as np, tinydiff as td\nfrom numpy import *\nfrom tinydiff.check import f\n"
     "def q_sample(x0: td.Points, t, eps, betas):\n" + LAWFUL,
     "a lambda": "from numpy import *\ndef a(t, b):\n    return prod(1 - b[:t])\n"
     "q_sample = lambda x, t, e, b: sqrt(a(t, b)) * x + sqrt(1 - a(t, b)) * e",
