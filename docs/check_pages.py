@@ -29,8 +29,8 @@ argument; points are arrays (B, D). [The specifications](specifications.md) list
 `specs()` gives their names, `spec("q_sample")` shows one, and `check(f, "q_sample")` judges f under any name.
 
 Numbers are compared to two parts in 10⁵, so a coefficient off by one part in ten thousand is found, and 1e-8 in a
-divisor is not held against you. Where several answers are
-right, as with the variance of a reverse step, which may lie anywhere from β̃ to β, all of them pass.
+divisor is not held against you. Where several answers are right, as with the variance of a reverse step, which may lie
+anywhere from β̃ to β, all of them pass.
 
 Small numbers are special, with ½ = 1 − ½ and 0 = −0, so random cases follow the small ones: several rows and columns,
 numbers far out, chains of other lengths. `check(f, level="deep")` goes on with cases that Hypothesis draws

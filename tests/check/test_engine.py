@@ -215,6 +215,7 @@ FAULTS = {
     ),
     "an unreadable answer": (lambda *a: Unreadable(), {"yours": "cannot be read: RuntimeError: no data yet"}),
     "a list": (lambda x0, *a: x0.tolist(), {"yours": "a list", "hint": "np.array"}),
+    "a tuple": (lambda x0, *a: (x0, x0), {"yours": "a tuple of 2", "hint": "Return x_t alone."}),
     "text": (lambda *a: "0.5", {"law": NUMBERS, "yours": "str"}),
     "an array of text": (lambda *a: np.array(["a"]), {"law": NUMBERS, "yours": "ndarray"}),
     "complex": (lambda *a: 1 + 2j, {"law": NUMBERS, "yours": "complex"}),

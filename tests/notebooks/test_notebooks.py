@@ -264,6 +264,6 @@ def test_otter_has_a_test_for_each_exercise_which_judges_it(source, monkeypatch)
         made, stub = {}, lambda *args: None
         exec(text, made)
         stub.__name__ = name
-        assert made["name"] == name
+        assert made["name"].partition(":")[0] == name
         with pytest.raises(AssertionError, match="not yet"):
             made["obeys_its_laws"](stub)

@@ -134,9 +134,11 @@ def _array(value: Any, name: str) -> np.ndarray:
     expected = f"numbers: {name}"
     if value is None:
         raise Broken("None", expected, "It has no number.", ANSWERS)
-    if isinstance(value, list | tuple):
-        kind, fix = type(value).__name__, "Compute with arrays as they come; np.array(…) makes one of a list."
-        raise Broken(f"a {kind}, {value!r:.60}", f"an array: {name}", fix, ANSWERS)
+    if isinstance(value, tuple):
+        raise Broken(f"a tuple of {len(value)}", f"an array: {name}", f"Return {name} alone.", ANSWERS)
+    if isinstance(value, list):
+        fix = "Compute with arrays as they come; np.array(…) makes one of a list."
+        raise Broken(f"a list, {value!r:.60}", f"an array: {name}", fix, ANSWERS)
     if callable(value):
         raise Broken("a function", expected, "Call it, and return what it gives.", ANSWERS)
     array = np.array(value)  # a copy: the function may use its array again
