@@ -366,7 +366,7 @@ def test_an_import_is_no_part_of_the_time_and_is_left_to_end(monkeypatch, tmp_pa
     monkeypatch.setattr(probe, "LIMIT", 0.1)
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "slow_to_import.py").write_text(
-        "import time\nend = time.monotonic() + 0.5\nwhile time.monotonic() < end: pass\n"
+        "import time\nend = time.monotonic() + 0.5\nwhile time.monotonic() < end: pass\n", encoding="utf-8"
     )
 
     def imports(c, u, w):

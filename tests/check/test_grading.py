@@ -165,7 +165,7 @@ def test_whatever_a_function_does_ends_in_a_mark(act, mark, monkeypatch):
 
 def alive(group):
     """Whether a process of this group still runs; what is dead and not buried does not."""
-    stats = (file.read_text().rpartition(")")[2].split() for file in Path("/proc").glob("[0-9]*/stat"))
+    stats = (file.read_text(encoding="utf-8").rpartition(")")[2].split() for file in Path("/proc").glob("[0-9]*/stat"))
     return any(int(fields[2]) == group and fields[0] != "Z" for fields in stats)
 
 
@@ -310,7 +310,8 @@ def test_what_python_does_not_take_costs_its_own_function_alone(text, mark):
 
 def test_a_long_chain_of_names_is_read_at_once(tmp_path):
     (tmp_path / "a.py").write_text(
-        "a0 = 1\n" + "".join(f"a{i} = a{i - 1}\n" for i in range(1, 3000)) + "def f():\n    return a2999\n"
+        "a0 = 1\n" + "".join(f"a{i} = a{i - 1}\n" for i in range(1, 3000)) + "def f():\n    return a2999\n",
+        encoding="utf-8",
     )
     assert Source(tmp_path / "a.py").of("f").count("=") == 3000
 
@@ -335,7 +336,8 @@ def test_a_process_that_leaves_does_not_hold_the_mark_up(mark):
 def test_what_a_function_names_itself_is_not_taken_from_the_file(tmp_path):
     file = tmp_path / "a.py"
     file.write_text(
-        "import tinydiff as td\nbetas = td.x\nx = td.y\ndef f(betas):\n    x = 1\n    return [x for x in betas]\n"
+        "import tinydiff as td\nbetas = td.x\nx = td.y\ndef f(betas):\n    x = 1\n    return [x for x in betas]\n",
+        encoding="utf-8",
     )
     assert Source(file).of("f").strip().startswith("def f")
 
@@ -438,7 +440,8 @@ def test_of_a_notebook_the_cells_are_read_and_what_is_no_python_is_left_out(mark
 
 def test_a_function_takes_the_lines_that_it_needs_alone(tmp_path):
     file = tmp_path / "answers.py"
-    file.write_text("""import sys, numpy as np
+    file.write_text(
+        """import sys, numpy as np
 import nothing
 T = 3
 betas = np.ones(T)
@@ -451,7 +454,9 @@ def f(x):
 def wrapped(f): return f
 for k in range(2):
     g = k
-""")
+""",
+        encoding="utf-8",
+    )
     lines = Source(file).of("f").splitlines()
     assert [number for number, line in enumerate(lines, 1) if line] == [1, 3, 4, 5, 8, 9, 10, 11, 12, 13]
 
@@ -476,7 +481,7 @@ def test_a_file_that_cannot_be_read_has_no_points_and_says_why(name, content, sa
 
 
 def test_a_path_that_is_no_submission_is_an_error(tmp_path):
-    (tmp_path / "a.txt").write_text("")
+    (tmp_path / "a.txt").write_text("", encoding="utf-8")
     with pytest.raises(ValueError, match=r"must end in \.py or \.ipynb"):
         grade(tmp_path / "a.txt", ["snr"])
     with pytest.raises(FileNotFoundError):
@@ -490,7 +495,7 @@ def test_an_exercise_that_cannot_be_marked_is_an_error(exercises, mark):
 
 
 def test_a_call_after_the_end_is_broken_at_once(tmp_path):
-    (tmp_path / "a.py").write_text("def f(x):\n    return x\n")
+    (tmp_path / "a.py").write_text("def f(x):\n    return x\n", encoding="utf-8")
     function = Remote(Source(tmp_path / "a.py"), "f")
     assert function(np.ones(2)).tolist() == [1, 1]
     function.close()

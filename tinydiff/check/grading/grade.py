@@ -69,7 +69,7 @@ def grade(
     >>> text = "import numpy as np\ndef cfg(c, u, w):\n    return u + w * (c - u)\n"
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder, "answers.py")
-    ...     _ = file.write_text(text)
+    ...     _ = file.write_text(text, encoding="utf-8")
     ...     marks = grade(file, {"cfg": 5}, seed=1)
     >>> marks["cfg"]["passed"], marks["cfg"]["law"], marks["cfg"]["of"]
     (False, 'w = 0 is the conditional prediction', 5)
