@@ -308,6 +308,19 @@ def test_what_python_does_not_take_costs_its_own_function_alone(text, mark):
     assert marks["alpha_bar"]["passed"]
 
 
+def test_what_is_drawn_with_a_library_is_not_done_for_a_function_that_uses_it(tmp_path):
+    lines = [
+        "import numpy as np",
+        "import tinydiff as td",
+        "data = td.x()",
+        "np.seterr(all='ignore')",
+        "for k in range(3):",
+    ]
+    lines += ["    x = np.sum(data)", "def f(x):", "    return np.sum(x)"]
+    (tmp_path / "a.py").write_text("\n".join(lines), encoding="utf-8")
+    assert [line for line in Source(tmp_path / "a.py").of("f").split("\n") if line] == [lines[0], *lines[-2:]]
+
+
 def test_a_long_chain_of_names_is_read_at_once(tmp_path):
     (tmp_path / "a.py").write_text(
         "a0 = 1\n" + "".join(f"a{i} = a{i - 1}\n" for i in range(1, 3000)) + "def f():\n    return a2999\n",

@@ -9,6 +9,7 @@ import tokenize
 from functools import cached_property
 from pathlib import Path
 
+IMPORT = (ast.Import, ast.ImportFrom)
 TOO_MUCH = (SyntaxError, ValueError, RecursionError, MemoryError)  # what Python's parser raises
 HARMLESS = re.compile(r"%%(time|timeit|capture|prun)\b.*\n")  # above a cell of Python
 MAGICS = [  # of IPython, in a cell of Python
@@ -76,10 +77,11 @@ class Source:
 
         Where the name is a function's and then another value's, it is the function's.
         """
+        modules = {bound for one in self.statements if isinstance(one.node, IMPORT) for bound in one.binds}
         makes = [i for i, one in enumerate(self.statements) if name in one.functions]
         binding: dict[str, list[int]] = {}
         for i, one in enumerate(self.statements):
-            for bound in one.binds:
+            for bound in one.binds | (one.changes - modules):
                 if bound != name or not makes or i <= makes[-1]:
                     binding.setdefault(bound, []).append(i)
         wanted, found, lines = [name, "*"], set[int](), set[int]()
@@ -113,7 +115,7 @@ class Statement:
 
     @cached_property
     def binds(self) -> set[str]:
-        """The names that it gives a value, or a part of one, be it by a method; "*" for what a module has."""
+        """The names that it gives a value, or a part of one; "*" for what a module has."""
         if isinstance(self.node, ast.ImportFrom) and self.node.module == "__future__":
             return set()
         if isinstance(self.node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -126,16 +128,15 @@ class Statement:
                 names.add(node.name)
             elif isinstance(node, ast.Name | ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
                 names.add(base(node))
-            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and self.may_change:
-                names.add(base(node.func))
         return {name for name in names if name}
 
-    @property
-    def may_change(self) -> bool:
-        """Whether a method that it calls may be there for what it changes, as in `constants.append(1)`."""
-        return isinstance(self.node, ast.For | ast.While | ast.If | ast.With) or (
-            isinstance(self.node, ast.Expr) and isinstance(self.node.value, ast.Call)
-        )
+    @cached_property
+    def changes(self) -> set[str]:
+        """The names whose methods it calls, maybe for what these change, as in `constants.append(1)`."""
+        if not isinstance(self.node, ast.For | ast.While | ast.If | ast.With | ast.Expr):
+            return set()
+        calls = (node.func for node in ast.walk(self.node) if isinstance(node, ast.Call))
+        return {name for called in calls if isinstance(called, ast.Attribute) and (name := base(called))}
 
     @cached_property
     def uses(self) -> set[str]:
