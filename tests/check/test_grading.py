@@ -142,7 +142,7 @@ INSIDE = {
     "an endless loop": ("while True: pass", "no answer in time"),
     "much memory": ("return np.ones(10**10)", "MemoryError"),
     "a large answer": ("return np.zeros(10**7)", "an answer that cannot be read"),
-    "a file": ("open('/tmp/x', 'w').write('x' * 10000); return x0", "OSError"),
+    "a file": ("import tempfile; tempfile.TemporaryFile(); return x0", "No usable temporary directory"),
     "the library": ("import tinydiff as td; return td.q_sample(x0)", "tinydiff is not here"),
     "the library's laws": ("from tinydiff.check.laws import truth; return truth.kernel(x0)", "tinydiff is not here"),
     "a pickle": ("import pickle; return pickle.dumps(x0)", "bytes"),
@@ -499,6 +499,23 @@ def test_a_path_that_is_no_submission_is_an_error(tmp_path):
         grade(tmp_path / "a.txt", ["snr"])
     with pytest.raises(FileNotFoundError):
         grade(tmp_path / "none.py", ["snr"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "says"),
+    [
+        ({"exercises": "snr"}, TypeError, r"write \['snr'\]"),
+        ({"exercises": [3]}, ValueError, "must be names of functions, as 'snr' or 'mine:snr'; got 3"),
+        ({"exercises": [":snr"]}, ValueError, "got ':snr'"),
+        ({"exercises": ["snr:"]}, ValueError, "no specification is called ''"),
+        ({"exercises": ["snr"], "seed": -1}, ValueError, "seed must be a whole number, 0 or more; got -1"),
+        ({"exercises": ["snr"], "seed": "x"}, ValueError, "got 'x'"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_an_error(asked, error, says, tmp_path):
+    (tmp_path / "a.py").write_text(RIGHT, encoding="utf-8")
+    with pytest.raises(error, match=says):
+        grade(tmp_path / "a.py", **asked)
 
 
 @pytest.mark.parametrize("exercises", [{"q_sample": 0}, {"q_sample": float("nan")}, {"q_sample": "ten"}, ["q_samples"]])

@@ -3,7 +3,6 @@
 import difflib
 import dis
 import importlib.util
-import inspect
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -15,6 +14,7 @@ from tinydiff.check.hints import with_hint
 from tinydiff.check.judging import cases, judge
 from tinydiff.check.probe import STUB, Broken, Probe, in_time
 from tinydiff.check.report import Report, call
+from tinydiff.check.signature import as_called, takes_the_arguments
 from tinydiff.check.spec import SIGNATURE, SPECS, Law, Spec
 
 LEVELS = ("quick", "deep")
@@ -114,8 +114,8 @@ def check(
     spec : str, optional
         The name of the specification, where it is not that of the function.
     level : {"quick", "deep"}
-        "quick" tries small cases and needs NumPy alone; "deep" goes on with cases that Hypothesis draws, longer chains
-        and larger batches among them.
+        "quick" tries small cases and random ones, and needs NumPy alone; "deep" goes on with cases that Hypothesis
+        draws.
     raises : bool
         Whether to raise LawBroken instead of returning a report that failed, as graders want it.
 
@@ -209,42 +209,6 @@ def report_of(broken: Broken | None, held: list[str], probe: Probe, spec: Spec) 
     case = "\n".join(dict.fromkeys(call(name, names, args) for args in broken.calls or probe.calls)) or None
     hint = "\n".join([broken.sentence, *hints]).strip()
     return Report(False, broken.law, case, broken.yours, broken.expected, hint, what=broken.what, **about)
-
-
-def as_called(fn: Callable, spec: Spec) -> tuple[str, list[str]]:
-    """The function's own name and the names of its arguments, so that a call can be pasted beside it."""
-    name = getattr(fn, "__name__", "")
-    try:
-        own = list(inspect.signature(fn).parameters.values())[: len(spec.names)]
-    except (TypeError, ValueError):
-        own = []
-    named = len(own) == len(spec.names) and all(p.kind is p.POSITIONAL_OR_KEYWORD for p in own)
-    return name if name.isidentifier() else spec.name, [p.name for p in own] if named else []
-
-
-def takes_the_arguments(fn: Callable, spec: Spec) -> None:
-    """Broken unless fn can be called with the specification's arguments in their order."""
-    if not callable(fn):
-        fix = f"Define {spec.name} first; check takes the function itself, without calling it."
-        raise Broken(f"{fn!r:.60}", "a function", fix, SIGNATURE)
-    try:
-        own = inspect.signature(fn)
-    except (TypeError, ValueError):  # some functions written in C do not say
-        return
-    names = list(own.parameters)
-    try:
-        bound = own.bind(*spec.parameters)
-    except TypeError:
-        bound = None
-    if bound is None or (sorted(names) == sorted(spec.names) and names != list(spec.names)):
-        raise Broken(
-            f"{spec.name}{own}", spec.signature, "Take these arguments, in this order, by position.", SIGNATURE
-        )
-    for name, parameter in bound.arguments.items():
-        default, given = own.parameters[name].default, str(parameter).partition("=")[2]
-        same = default is None or (isinstance(default, int | float) and default == float(given or "nan"))
-        if given and default is not inspect.Parameter.empty and not same:
-            raise Broken(f"{name}={default!r}", parameter, "The default is another one.", SIGNATURE)
 
 
 def _try_all(probe: Probe, spec: Spec, level: str, held: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Whether a law holds: its small cases, and the comparison of what the function answers with what is expected."""
+"""Whether a law holds: its small and random cases, and the comparison of an answer with what is expected."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -3,19 +3,19 @@
 import math
 import secrets
 from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinydiff.check.engine import report_of, spec, takes_the_arguments
+from tinydiff.check.engine import report_of, spec
 from tinydiff.check.grading.child import printable
 from tinydiff.check.grading.remote import Remote
 from tinydiff.check.grading.source import Source
 from tinydiff.check.hints import with_hint
 from tinydiff.check.judging import cases, judge
 from tinydiff.check.probe import Broken, Probe
+from tinydiff.check.signature import takes_the_arguments
 from tinydiff.check.spec import SIGNATURE, SPECS, Law, Spec
 
 DEFINED = "it is defined"
@@ -55,7 +55,10 @@ def grade(
     Raises
     ------
     ValueError
-        For a file that ends in neither .py nor .ipynb, an unknown exercise, or a worth that is not a positive number.
+        For a file that ends in neither .py nor .ipynb, an unknown exercise, a worth that is not a positive number, or
+        a seed that is not a whole number, 0 or more.
+    TypeError
+        For exercises that are one text.
     FileNotFoundError
         Where there is no file.
     ChildProcessError
@@ -72,16 +75,24 @@ def grade(
     ...     _ = file.write_text(text, encoding="utf-8")
     ...     marks = grade(file, {"cfg": 5}, seed=1)
     >>> marks["cfg"]["passed"], marks["cfg"]["law"], marks["cfg"]["of"]
-    (False, 'w = 0 is the conditional prediction', 5)
+    (False, 'w = 0 is the conditional prediction', 5.0)
     """
     source = Source(path)
     if exercises is None:
         exercises = [name for name in source.functions() if name in SPECS]
+    if isinstance(exercises, str):
+        raise TypeError(
+            f"exercises must be names, or points by name; got one text, {exercises!r}: write [{exercises!r}]."
+        )
     worth = dict(exercises) if isinstance(exercises, Mapping) else dict.fromkeys(exercises)
-    known = {name: spec(name.rpartition(":")[2]) for name in worth}
     for name, points in worth.items():
+        if not isinstance(name, str) or not name.split(":")[0]:
+            raise ValueError(f"exercises must be names of functions, as 'snr' or 'mine:snr'; got {name!r}.")
         if points is not None and not (isinstance(points, int | float) and 0 < points < math.inf):
             raise ValueError(f"exercises[{name!r}] must be worth a positive number of points; got {points!r}.")
+    if seed is not None and not (isinstance(seed, int) and seed >= 0):
+        raise ValueError(f"seed must be a whole number, 0 or more; got {seed!r}.")
+    known = {name: spec(name.rpartition(":")[2]) for name in worth}
     seed = secrets.randbits(32) if seed is None else seed
     return {name: _marks(source, name.split(":")[0], known[name], worth[name], seed) for name in worth}
 
@@ -106,7 +117,7 @@ def _marks(source: Source, name: str, spec: Spec, worth: float | None, seed: int
             remote.close()
     report = report_of(broken, held, probe, spec)
     points, of = _points(spec, held)
-    of, points = (of, points) if worth is None else (worth, worth * points / of)
+    of, points = (of, points) if worth is None else (float(worth), float(worth) * points / of)
     return {
         "passed": report.passed,
         "points": of if report.passed else round(points, 4),
@@ -144,36 +155,32 @@ def _try_each(probe: Probe, spec: Spec, seed: int, held: list[str]) -> Broken | 
 
 def _points(spec: Spec, held: list[str]) -> tuple[float, float]:
     """How many of the laws that count are held, and how many there are."""
-    nothing, everything = _counted(spec, frozenset(_of_zeros(spec.name))), _counted(spec, None)
-    return max(0, _counted(spec, frozenset(held)) - nothing), everything - nothing
+    nothing = _counted(spec, _of_zeros(spec))
+    everything = _counted(spec, [law.statement for law in spec.laws])
+    return max(0, _counted(spec, held) - nothing), everything - nothing
 
 
-def _counted(spec: Spec, held: frozenset[str] | None) -> int:
-    """The number of these laws, or of all; those of form are one."""
-    form = [law.statement for law in spec.laws if law.of_form]
-    own = [law.statement for law in spec.laws if not law.of_form]
-    if held is None:
-        return len(own) + 1
-    return sum(law in held for law in own) + all(law in held for law in form)
+def _counted(spec: Spec, held: list[str]) -> int:
+    """The number of these laws; those of form are one together."""
+    own = sum(law.statement in held for law in spec.laws if not law.of_form)
+    return own + all(law.statement in held for law in spec.laws if law.of_form)
 
 
-@cache
-def _of_zeros(name: str) -> list[str]:
+def _of_zeros(spec: Spec) -> list[str]:
     """The laws that an answer of zeros obeys, whose points cost nothing."""
-    known = spec(name)
 
     def zeros(*args: Any) -> Any:
-        given = dict(zip(known.names, args, strict=True))
-        out = [np.zeros(max(shapes(given), key=len)) for shapes in known.returns.values()]
+        given = dict(zip(spec.names, args, strict=True))
+        out = [np.zeros(max(shapes(given), key=len)) for shapes in spec.returns.values()]
         return tuple(out) if len(out) > 1 else out[0]
 
     def holds(law: Law) -> bool:
         try:
-            for case in cases(known, law):
-                judge(law, known.probe(zeros), case)
+            for case in cases(spec, law):
+                judge(law, spec.probe(zeros), case)
         except Broken:
             return False
         return True
 
     with np.errstate(all="ignore"):
-        return [law.statement for law in known.laws if holds(law)]
+        return [law.statement for law in spec.laws if holds(law)]

@@ -1,35 +1,8 @@
-"""The mistakes that hints know, by subject; importing a module registers them with their specifications."""
+"""The mistakes that hints know: a page for each page of laws, which registers them with its specifications."""
 
-from tinydiff.check.mistakes import (
-    ancestral,
-    backprop,
-    bound,
-    data,
-    dpm_solver,
-    flow,
-    forward,
-    inpainting,
-    learning,
-    parametrisations,
-    posterior,
-    schedules,
-    score,
-    solvers,
-)
+from importlib import import_module
 
-__all__ = [
-    "ancestral",
-    "backprop",
-    "bound",
-    "data",
-    "dpm_solver",
-    "flow",
-    "forward",
-    "inpainting",
-    "learning",
-    "parametrisations",
-    "posterior",
-    "schedules",
-    "score",
-    "solvers",
-]
+from tinydiff.check.laws import __all__ as subjects
+
+for subject in subjects:
+    import_module(f"{__name__}.{subject}")
