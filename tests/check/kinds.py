@@ -10,24 +10,25 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
-from right import ANSWERS
+from right import ANSWERS, seen
 
 from tinydiff.check import spec
 from tinydiff.check.domains import at_random
 from tinydiff.check.form import in_tuple
 
 Wrong = Callable[[str], Iterator[Callable]]  # of a function's name: its wrong answers of this kind
-RIGHT = {name: answers[0] for name, answers in ANSWERS.items()}
+RIGHT = {name: seen(name, answers[0]) for name, answers in ANSWERS.items()}
 RNG = np.random.default_rng(0)
 
+NO_POINTS = ("betas", "lam", "weights", "variances", "frequencies")
 SORTS: dict[str, Callable[[str, Any], bool]] = {  # of arguments, by name and value
-    "numbers": lambda n, a: np.asarray(a).dtype == float,
+    "numbers": lambda n, a: not isinstance(a, list) and np.asarray(a).dtype == float,
     "arrays": lambda n, a: isinstance(a, np.ndarray),
-    "points": lambda n, a: np.ndim(a) > 0 and a.dtype == float and n not in ("betas", "weights", "frequencies"),
-    "noise": lambda n, a: np.ndim(a) > 0 and n in ("eps", "eps_hat", "z", "probes"),
+    "points": lambda n, a: isinstance(a, np.ndarray) and a.dtype == float and np.ndim(a) > 0 and n not in NO_POINTS,
+    "noise": lambda n, a: n in ("eps", "eps_hat", "z", "zs", "probes") and np.ndim(a) > 0,
     "chains": lambda n, a: n == "betas",
     "times": lambda n, a: n in ("t", "s") and isinstance(a, int),
-    "functions": lambda n, a: n in ("f", "vjp"),
+    "functions": lambda n, a: n in ("f", "vjp", "x0_hat_of"),
 }
 RESULTS: dict[str, Callable[[list], bool]] = {  # sorts of results, by their values in some calls
     "all": lambda outs: True,

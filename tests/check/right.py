@@ -10,11 +10,35 @@ import numpy as np
 
 import tinydiff as td
 from tinydiff import predictions
+from tinydiff.check import spec
 from tinydiff.evaluation import elbo, likelihood
 from tinydiff.learned import layers, objective, optim
 from tinydiff.sampling import probability_flow, solvers
 
 ANSWERS: dict[str, list] = {}
+
+
+def seen(name, function):
+    """The function as laws see it: where it returns a pullback, one of all arguments."""
+    return spec(name).probe(function).call
+
+
+def asked(name, function):
+    """A function as laws see it, in the signature of its specification: the way back."""
+    if not spec(name).pullback:
+        return function
+
+    def of_pullback(params, x):
+        def pullback(dy):
+            _, dparams, dx = function(params, x, dy)
+            if isinstance(dparams, np.ndarray) and dparams.shape == (sum(param.size for param in params),):
+                parts = np.split(dparams, np.cumsum([param.size for param in params])[:-1])
+                dparams = [part.reshape(param.shape) for part, param in zip(parts, params, strict=True)]
+            return dparams, dx
+
+        return function(params, x, np.zeros((len(x), params[-1].size)))[0], pullback
+
+    return of_pullback
 
 
 def answers(**functions):
@@ -631,3 +655,326 @@ def inpaint_known(x_s, known, mask, s, eps, betas):
     out, (a, b) = x_s.copy(), after(s, betas)
     out[mask] = a * known[mask] + b * eps[mask]
     return out
+
+
+# ---- a mixture of Gaussians, and curves of log-SNR
+
+
+@answer
+def diffuse_mixture(weights, means, variances, t, betas):  # the library's
+    now = level(t, betas)
+    return weights, now.alpha * means, now.alpha**2 * variances + now.sigma**2
+
+
+answers(
+    diffuse_mixture=lambda w, m, v, t, b: (w, table(b)[t] ** 0.5 * m, 1 + table(b)[t] * (v - 1)),
+    betas_from_log_snr=lambda lam: -np.expm1(np.diff(lam, prepend=np.inf)) / (1 + np.exp(lam)),
+    from_v=lambda x_t, t, v, betas: predictions_of_v(x_t, v, level(t, betas)),
+)
+
+
+@answer
+def diffuse_mixture(weights, means, variances, t, betas):  # by single steps
+    for beta in betas[:t]:
+        means, variances = np.sqrt(1 - beta) * means, (1 - beta) * variances + beta
+    return [weights.copy(), means, variances]
+
+
+@answer
+def diffuse_mixture(weights, means, variances, t, betas):  # in log space, component by component
+    a, var = np.exp(0.5 * log_abar(t, betas)), -np.expm1(log_abar(t, betas))
+    return np.array(list(weights)), np.stack([a * m for m in means]), np.array([a * a * v + var for v in variances])
+
+
+@answer
+def betas_from_log_snr(lam):  # by ln ᾱ_t = −ln(1 + e^{−λ_t})
+    return -np.expm1(np.diff(-np.logaddexp(0, -lam), prepend=0))
+
+
+@answer
+def betas_from_log_snr(lam):  # by noise over signal, e^{−λ_t}
+    ratio = np.r_[0, np.exp(-lam)]
+    return (ratio[1:] - ratio[:-1]) / (1 + ratio[1:])
+
+
+@answer
+def betas_from_log_snr(lam):
+    before, out = 0.0, []
+    for one in lam:
+        log_bar = -math.log1p(math.exp(-one))
+        out.append(-math.expm1(log_bar - before))
+        before = log_bar
+    return np.array(out)
+
+
+def gaussian_parts(x_t, means, variances, t, betas):
+    """c_k, and the distances of each row to each component."""
+    a, var = table(betas)[t], 1 - table(betas)[t]
+    return a * variances + var, np.sum((x_t[:, None] - np.sqrt(a) * means) ** 2, axis=2)
+
+
+@answer
+@np.errstate(divide="ignore")
+def mixture_x0(x_t, weights, means, variances, t, betas):
+    a, (c, squares) = table(betas)[t], gaussian_parts(x_t, means, variances, t, betas)
+    logits = np.log(weights) - x_t.shape[1] / 2 * np.log(c) - squares / (2 * c)
+    r = np.exp(logits - logits.max(axis=1, keepdims=True))
+    r /= r.sum(axis=1, keepdims=True)
+    each = means + np.sqrt(a) * (variances / c)[:, None] * (x_t[:, None] - np.sqrt(a) * means)
+    return np.einsum("bk,bkd->bd", r, each)
+
+
+@answer
+@np.errstate(divide="ignore")
+def mixture_x0(x_t, weights, means, variances, t, betas):  # precisions add, and the weights by logaddexp
+    a, (c, squares) = roots(t, betas)[0], gaussian_parts(x_t, means, variances, t, betas)
+    noise = 1 - table(betas)[t]
+    logits = np.log(weights) - 0.5 * (x_t.shape[1] * np.log(2 * np.pi * c) + squares / c)
+    r = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+    each = (variances[:, None] * a * x_t[:, None] + noise * means) / c[:, None]
+    return np.sum(r[:, :, None] * each, axis=1)
+
+
+@answer
+def mixture_x0(x_t, weights, means, variances, t, betas):  # in loops, with components of weight 0 left out
+    a, b = after(t, betas)
+    out = []
+    for x in x_t:
+        logs, each = [], []
+        for w, m, v in zip(weights, means, variances, strict=True):
+            if w > 0:
+                c = a * a * v + b * b
+                logs.append(math.log(w) - len(x) / 2 * math.log(c) - (x - a * m) @ (x - a * m) / (2 * c))
+                each.append(m + a * v / c * (x - a * m))
+        shares = [math.exp(log - max(logs)) for log in logs]
+        out.append(sum(s * e for s, e in zip(shares, each, strict=True)) / sum(shares))
+    return np.array(out)
+
+
+@answer
+@np.errstate(divide="ignore")
+def mixture_x0(x_t, weights, means, variances, t, betas):  # by Tweedie
+    a, (c, squares) = roots(t, betas)[0], gaussian_parts(x_t, means, variances, t, betas)
+    logits = np.log(weights) - x_t.shape[1] * np.log(np.sqrt(c)) - squares / (2 * c)
+    r = np.exp(logits - logits.max(axis=1, keepdims=True))
+    r = r / r.sum(axis=1, keepdims=True)
+    score = np.einsum("bk,bkd->bd", r, (a * means - x_t[:, None]) / c[:, None])
+    return (x_t + (1 - table(betas)[t]) * score) / a
+
+
+# ---- all steps of DDPM
+
+
+@answer
+def ancestral(x0_hat_of, x_T, zs, betas):
+    bar, x = table(betas), x_T
+    for t in range(len(betas), 0, -1):
+        beta, now, before = betas[t - 1], bar[t], bar[t - 1]
+        mean = (np.sqrt(before) * beta * x0_hat_of(x, t) + np.sqrt(1 - beta) * (1 - before) * x) / (1 - now)
+        x = mean + np.sqrt(beta * (1 - before) / (1 - now)) * zs[t - 1]
+    return x
+
+
+@answer
+def ancestral(x0_hat_of, x_T, zs, betas):  # by ε̂
+    x = x_T.copy()
+    for t in reversed(range(1, len(betas) + 1)):
+        a, b = after(t, betas)
+        eps_hat = (x - a * x0_hat_of(x, t)) / b
+        x = (x - betas[t - 1] / b * eps_hat) / math.sqrt(1 - betas[t - 1])
+        if t > 1:
+            x += math.sqrt(betas[t - 1]) * after(t - 1, betas)[1] / b * zs[t - 1]
+    return x
+
+
+@answer
+def ancestral(x0_hat_of, x_T, zs, betas):  # by recursion, and the last step apart
+    def walked(x, t):
+        x0_hat = x0_hat_of(x, t)
+        if t == 1:
+            return np.array(x0_hat)
+        mean, var = ANSWERS["posterior"][1](x, x0_hat, t, betas)
+        return walked(mean + np.sqrt(var) * zs[t - 1], t - 1)
+
+    return walked(x_T, len(betas))
+
+
+@answer
+def ancestral(x0_hat_of, x_T, zs, betas):  # as DDIM with η = 1
+    x, t = x_T, len(betas)
+    while t > 0:
+        now = np.clip(angle(t, betas), 1e-12, None)
+        eps_hat = (x - np.cos(now) * x0_hat_of(x, t)) / np.sin(now)
+        x = ddim(x, t, t - 1, eps_hat, zs[t - 1], betas, 1.0)
+        t -= 1
+    return x
+
+
+@answer
+def ancestral(x0_hat_of, x_T, zs, betas):  # the library's step
+    x = x_T
+    for t in range(len(betas), 0, -1):
+        x = td.ddpm_step(x, x0_hat_of(x, t), *levels(betas, t, t - 1), zs[t - 1], "beta_tilde")
+    return x
+
+
+# ---- a term of the bound
+
+
+@answer
+def elbo_step(x0, x_t, x0_hat, t, variance, betas):
+    beta, now, before = betas[t - 1], table(betas)[t], table(betas)[t - 1]
+    tilde, c_0 = beta * (1 - before) / (1 - now), np.sqrt(before) * beta / (1 - now)
+    squares = c_0**2 * np.sum((x0 - x0_hat) ** 2, axis=1)
+    return 0.5 * (x0.shape[1] * (np.log(variance / tilde) + tilde / variance - 1) + squares / variance)
+
+
+@answer
+def elbo_step(x0, x_t, x0_hat, t, variance, betas):  # of both means, number by number
+    c_t, c_0, tilde = td.posterior(*levels(betas, t, t - 1))
+    return elbo.normal_kl(c_t * x_t + c_0 * x0, tilde, c_t * x_t + c_0 * x0_hat, variance)
+
+
+@answer
+def elbo_step(x0, x_t, x0_hat, t, variance, betas):  # by the functions of the course
+    mean, tilde = ANSWERS["posterior"][0](x_t, x0, t, betas)
+    other, _ = ANSWERS["posterior"][0](x_t, x0_hat, t, betas)
+    return np.sum(ANSWERS["normal_kl"][1](mean, tilde, other, variance), axis=1)
+
+
+@answer
+def elbo_step(x0, x_t, x0_hat, t, variance, betas):  # in loops, by SNR
+    (a, b), (a_s, b_s) = after(t, betas), after(t - 1, betas)
+    tilde = betas[t - 1] * (b_s / b) ** 2
+    weight = ((a_s / b_s) ** 2 - (a / b) ** 2) * tilde
+    out = []
+    for row, hat in zip(x0, x0_hat, strict=True):
+        nats = [weight * (x - y) ** 2 / variance + tilde / variance - 1 for x, y in zip(row, hat, strict=True)]
+        out.append(sum(nats) / 2 - len(row) * math.log(tilde / variance) / 2)
+    return np.array(out)
+
+
+# ---- both of v
+
+
+def predictions_of_v(x_t, v, now):
+    x0 = predictions.to_x0("v", now)[0] * x_t + predictions.to_x0("v", now)[1] * v
+    return x0, predictions.eps_from_x0(x_t, x0, now)
+
+
+answers(
+    from_v=lambda x, t, v, betas: [
+        roots(t, betas)[0] * x - roots(t, betas)[1] * v,
+        roots(t, betas)[1] * x + roots(t, betas)[0] * v,
+    ]
+)
+answers(from_v=lambda x, t, v, b: tuple(np.einsum("ij,jbd->ibd", turn(-angle(t, b)), [x, v])))
+answers(
+    from_v=lambda x, t, v, b: (
+        weighted([x, v], after(t, b)[0], -after(t, b)[1]),
+        weighted([x, v], after(t, b)[1], after(t, b)[0]),
+    )
+)
+
+
+def turn(phi):
+    """A matrix that turns by minus phi."""
+    return np.array([[np.cos(phi), np.sin(phi)], [-np.sin(phi), np.cos(phi)]])
+
+
+# ---- a network by hand
+
+
+def logistic(s):
+    return 0.5 + 0.5 * np.tanh(0.5 * s)
+
+
+@answer
+def mlp(params, x):
+    inputs, sums, last = [], [], len(params) // 2 - 1
+    for i in range(last + 1):
+        inputs.append(x)
+        sums.append(x @ params[2 * i] + params[2 * i + 1])
+        x = sums[-1] * logistic(sums[-1]) if i < last else sums[-1]
+
+    def pullback(dy):
+        grads = []
+        for i in range(last, -1, -1):
+            if i < last:
+                s = logistic(sums[i])
+                dy = dy * s * (1 + sums[i] * (1 - s))
+            grads = [inputs[i].T @ dy, dy.sum(axis=0), *grads]
+            dy = dy @ params[2 * i].T
+        return grads, dy
+
+    return x, pullback
+
+
+def of_layers(params, x):
+    *before, w, b = params
+    if not before:
+        return x @ w + b, lambda dy: ([x.T @ dy, np.ones(len(dy)) @ dy], dy @ w.T)
+    s, pull = of_layers(before, x)
+    share = 1 / (1 + np.exp(-s))
+    h = s * share
+
+    def pullback(dy):
+        dparams, dx = pull(dy @ w.T * (share + h * (1 - share)))
+        return (*dparams, h.T @ dy, dy.sum(axis=0)), dx
+
+    return h @ w + b, pullback
+
+
+answers(mlp=lambda params, x: of_layers(params, x))  # by recursion, from the last layer
+
+
+@answer
+def mlp(params, x):  # layers with pullbacks of their own
+    pulls, count = [], len(params) // 2
+    for i, (w, b) in enumerate(zip(params[::2], params[1::2], strict=True)):
+        x, pull = linear(x, w, b)
+        pulls.append(pull)
+        if i < count - 1:
+            x, pull = layers.silu(x)
+            pulls.append(pull)
+
+    def pullback(dy):
+        dparams = []
+        for pull in pulls[::-1]:
+            dy = pull(dy)
+            if isinstance(dy, tuple):
+                dparams[:0] = dy[1:]
+                dy = dy[0]
+        return dparams, dy
+
+    return x, pullback
+
+
+def linear(x, w, b):
+    return x @ w + b, lambda dy: ANSWERS["linear_backward"][0](x, w, dy)
+
+
+class Layers:
+    """A network with a state, whose pullback is a method."""
+
+    def __init__(self, params, x):
+        self.params, self.hidden, self.slopes = params, [x], []
+        for i in range(0, len(params) - 2, 2):
+            s = np.einsum("bi,io->bo", self.hidden[-1], params[i]) + params[i + 1]
+            self.hidden.append(s / (1 + np.exp(-s)))
+            self.slopes.append(by_number(slope)([s]))
+        self.y = self.hidden[-1] @ params[-2] + params[-1]
+
+    def pull(self, dy):
+        grads = [None] * len(self.params)
+        for i in range(len(self.hidden) - 1, -1, -1):
+            grads[2 * i] = np.einsum("bi,bo->io", self.hidden[i], dy)
+            grads[2 * i + 1] = np.einsum("bo->o", dy)
+            dy = np.einsum("bo,io->bi", dy, self.params[2 * i]) * (self.slopes[i - 1] if i else 1)
+        return grads, dy
+
+
+@answer
+def mlp(params, x):
+    network = Layers(params, x)
+    return network.y, network.pull

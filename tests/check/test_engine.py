@@ -142,6 +142,63 @@ def test_who_changes_what_a_function_gave_back_is_told_that_it_may_be_an_argumen
     assert "`k += …`" in breaks(in_place, name, law="leaves its arguments").hint
 
 
+# ---- a function that returns a pullback
+
+
+def linear(params, x):
+    w, b = params[:2]
+    return x @ w + b, lambda dy: ([x.T @ dy, dy.sum(axis=0)], dy @ w.T)
+
+
+def with_answer(change):
+    """The linear layer, with a change of what it returns."""
+    return lambda params, x: change(*linear(params, x))
+
+
+def eats_its_arguments(params, x):
+    y, pullback = linear(params, x)
+    return (y + params.pop() * 0, pullback) if len(params) == 2 else RIGHT["mlp"](params, x)
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (with_answer(lambda y, pull: y), {"yours": "a ndarray", "expected": "(y, pullback)"}),
+        (with_answer(lambda y, pull: (pull, y)), {"yours": "ndarray for pullback", "hint": "do not call it"}),
+        (with_answer(lambda y, pull: (y, pull(y))), {"yours": "tuple for pullback", "hint": "do not call it"}),
+        (
+            with_answer(lambda y, pull: (y, lambda dy: pull(dy)[0])),
+            {"law": "numbers", "yours": "a ndarray for dparams"},
+        ),
+        (with_answer(lambda y, pull: (y, lambda dy: pull(dy)[::-1])), {"yours": "a ndarray for dparams"}),
+        (with_answer(lambda y, pull: (y, lambda dy: None)), {"yours": "a NoneType", "expected": "of pullback(dy)"}),
+        (
+            with_answer(lambda y, pull: (y, lambda dy: 1 / 0)),
+            {"yours": "ZeroDivisionError", "hint": "lambda dy: 1 / 0"},
+        ),
+        (lambda x, params: linear(params, x), {"law": "the arguments", "hint": "in this order"}),
+        (linear, {"law": "numbers", "yours": "a list of 2 for dparams", "expected": "a list of 4"}),
+        (eats_its_arguments, {"law": "leaves its arguments", "what": "params[1] after the call", "yours": "None"}),
+    ],
+)
+def test_a_pullback_that_is_none_is_reported_in_words_that_help(function, says):
+    breaks(function, "mlp", **says)
+
+
+def test_the_case_of_a_pullback_can_be_pasted():
+    def mlp(params, x):
+        y, pullback = RIGHT["mlp"](params, x)
+        return y, lambda dy: (pullback(dy)[0], 2 * pullback(dy)[1])
+
+    report = breaks(mlp, "mlp", what="dx", hint="All laws hold once dx is halved.")
+    first, second = report.case.splitlines()
+    assert (first[:24], second[:12]) == ("y, pullback = mlp(params", "y, *pullback")
+    names = {"np": np, "mlp": mlp}
+    exec(first, names)
+    _, _, dx = eval(f"({second})", names)
+    np.testing.assert_array_equal(dx, report.yours)
+
+
 # ---- finding the specification
 
 
@@ -149,7 +206,7 @@ def test_who_changes_what_a_function_gave_back_is_told_that_it_may_be_an_argumen
     ("ask", "error", "says"),
     [
         (lambda: check(q_sample, "q_samples"), ValueError, r"is called 'q_samples'\. Did you mean q_sample"),
-        (lambda: spec("zzz"), ValueError, r"specs\(\) lists all 36"),
+        (lambda: spec("zzz"), ValueError, r"specs\(\) lists all 43"),
         (lambda: check(q_sample, level="slow"), ValueError, "level must be one of quick, deep; got 'slow'"),
         (lambda: check(lambda x: x), TypeError, "Pass spec="),
         *((lambda fn=fn: check(fn), TypeError, "takes the function itself") for fn in (None, 3, "q_sample")),
@@ -349,7 +406,7 @@ def test_who_is_wrong_and_loops_where_hints_are_sought_is_told_what_is_wrong(mon
 
     report = breaks(counts_up, "snr", yours="0.5")
     assert report.hint == ""
-    assert eval(report.case, {"np": np, "snr": counts_up}) == 0.5
+    assert eval(report.case, {"np": np, "counts_up": counts_up}) == 0.5
 
 
 def test_a_function_that_is_slow_is_given_up(monkeypatch):

@@ -375,11 +375,37 @@ def test_a_stub_is_not_begun_and_a_broken_definition_says_why(mark):
 # ---- functions among the arguments, and everything else that checks find in a process of their own
 
 
+MLP = """
+import numpy as np
+def mlp(params, x):
+    layers, hs, sums = list(zip(params[::2], params[1::2])), [x], []
+    for w, b in layers:
+        sums.append(hs[-1] @ w + b)
+        hs.append(sums[-1] * (1 + np.tanh(sums[-1] / 2)) / 2)
+    def pullback(dy):
+        grads = []
+        for i in reversed(range(len(layers))):
+            if i < len(layers) - 1:
+                share = (1 + np.tanh(sums[i] / 2)) / 2
+                dy = dy * share * (1 + sums[i] * (1 - share))
+            grads = [hs[i].T @ dy, dy.sum(0), *grads]
+            dy = dy @ layers[i][0].T
+        return grads, dy
+    return sums[-1], pullback
+"""
 CALLERS = {
     "euler_step": "def euler_step(f, x, t, s):\n    return x + (s - t) * f(x=x, t=t)",
     "euler_maruyama_step": """
 def euler_maruyama_step(f, g, x, t, s, z):
     return x + (s - t) * f(x, t) + abs(s - t) ** 0.5 * g(t) * z""",
+    "ancestral": """
+def ancestral(x0_hat_of, x, zs, betas):
+    for t in range(len(betas), 0, -1):
+        b, now, before = betas[t - 1], (1 - betas[:t]).prod(), (1 - betas[: t - 1]).prod()
+        x = (before**0.5 * b * x0_hat_of(x, t) + (1 - b) ** 0.5 * (1 - before) * x) / (1 - now)
+        x = x + (b * (1 - before) / (1 - now)) ** 0.5 * zs[t - 1]
+    return x""",
+    "mlp": MLP,
     "hutchinson": "def hutchinson(vjp, x, p):\n    return sum((v * vjp(x, v)).sum(1) for v in p) / len(p)",
     "dpm_solver_2m_step": """
 from math import log
@@ -401,6 +427,44 @@ def test_functions_are_called_from_the_other_side(name, mark):
 def test_an_argument_that_is_changed_or_comes_back_from_a_function_is_found(mark):
     changes = "def euler_step(f, x, t, s):\n    k = f(x, t)\n    k *= s - t\n    k += x\n    return k\n"
     assert mark(changes, ["euler_step"])["euler_step"]["law"] == "it leaves its arguments as they were"
+
+
+@pytest.mark.parametrize(
+    ("line", "law", "yours"),
+    [
+        ("params[0] += 1", "it leaves its arguments as they were", "2"),
+        ("params.pop()", "it answers with numbers", "IndexError"),
+        ("params.append(params.pop() + 1)", "it leaves its arguments as they were", "1"),
+        ("x = 2 * x", "one layer is linear: y = x w + b", None),
+    ],
+)
+def test_what_a_function_does_to_a_list_of_arrays_is_found_there_too(line, law, yours, mark):
+    marks = mark(MLP.replace("    layers,", f"    {line}\n    layers,"), ["mlp"])["mlp"]
+    assert marks["law"] == law, marks["report"]
+    assert yours is None or marks["yours"].startswith(yours)
+
+
+def test_a_list_that_loses_its_last_array_is_not_left_as_it_was(mark):
+    marks = mark(MLP.replace("    return sums[-1], p", "    params.pop()\n    return sums[-1], p"), ["mlp"])["mlp"]
+    assert (marks["law"], marks["yours"]) == ("it leaves its arguments as they were", "nan")
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        (("return sums[-1], pullback", "return sums[-1], pullback(x)"), "pullback is a function of dy"),
+        (("return grads, dy", "return grads"), "dparams has one array for each of params"),
+        (("grads = [hs[i].T @ dy,", "grads = [dy.T @ hs[i],"), None),
+        (("dy = dy * share", "dy = dy * missing"), "in line 13 of pullback: dy = dy * missing"),
+        (("+ sums[i]", "- sums[i]"), "Consistent with the sign in the slope"),
+    ],
+)
+def test_what_is_wrong_with_a_pullback_is_said_there_too(changed, says, mark):
+    marks = mark(MLP.replace(*changed), ["mlp"])["mlp"]
+    assert not marks["passed"]
+    assert says is None or says in marks["hint"], marks["report"]
+    assert marks["case"].startswith("y, pullback = mlp(params=[np.array(")
+    assert marks["case"].splitlines()[1].startswith("y, *pullback(np.array(")
 
 
 def test_messages_come_back_as_they_were():

@@ -37,6 +37,8 @@ class Domain(NamedTuple):
 
 
 def _key(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(map(_key, value))
     return (value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value
 
 

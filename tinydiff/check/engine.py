@@ -58,7 +58,7 @@ def specs() -> list[str]:
     --------
     >>> from tinydiff.check import specs
     >>> len(specs())
-    36
+    43
     >>> specs()[:3]
     ['alpha_bar', 'snr', 'cosine_alpha_bar']
     """
@@ -161,12 +161,12 @@ def check(
     report = _report(fn, _find(fn, spec), level)
     if raises and not report.passed:
         raise LawBroken(report)
-    if _is_thrown_away(sys._getframe(1)):
+    if is_thrown_away(sys._getframe(1)):
         report.show()
     return report
 
 
-def _is_thrown_away(frame: FrameType) -> bool:
+def is_thrown_away(frame: FrameType) -> bool:
     """Whether what is called from this frame at present is a statement by itself, whose value nobody sees."""
     later = (step.opname for step in dis.get_instructions(frame.f_code) if step.offset > frame.f_lasti)
     return next(later, "") == "POP_TOP"
@@ -206,7 +206,9 @@ def report_of(broken: Broken | None, held: list[str], probe: Probe, spec: Spec) 
     if broken.sentence == STUB:
         return Report(False, hint=STUB, written=False, **about)
     name, names = as_called(probe.function, spec)
-    case = "\n".join(dict.fromkeys(call(name, names, args) for args in broken.calls or probe.calls)) or None
+    own = len(spec.own_names)
+    lines = [call(name, names, args[:own], args[own:]) for args in broken.calls or probe.calls]
+    case = "\n".join(dict.fromkeys(lines)) or None
     hint = "\n".join([broken.sentence, *hints]).strip()
     return Report(False, broken.law, case, broken.yours, broken.expected, hint, what=broken.what, **about)
 

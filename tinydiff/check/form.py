@@ -1,13 +1,13 @@
 """The form of an answer: the shapes that it may have, and the laws that every function must obey before its own."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, zip_longest
 from typing import Any
 
 import numpy as np
 
 from tinydiff.check.domains import Domain, at_random
-from tinydiff.check.probe import ANSWERS, Broken, Probe
+from tinydiff.check.probe import ANSWERS, Broken, Probe, copied
 
 Shapes = Callable[[Mapping[str, Any]], set[tuple[int, ...]]]  # of the arguments: the shapes that an output may have
 Test = Callable[..., Iterator[tuple]]
@@ -76,10 +76,10 @@ def laws_of_form(
         yield from ()
 
     def unchanged(f: Probe, /, **args: Any) -> Iterator[tuple]:
-        mine = [np.copy(a) if isinstance(a, np.ndarray) else a for a in args.values()]
+        mine = list(map(copied, args.values()))
         f.note(tuple(args.values()))
         f.answer(mine)
-        for (name, before), after in zip(args.items(), mine, strict=True):
+        for name, before, after in pairs(args, mine):
             if isinstance(before, np.ndarray) and not np.array_equal(before, after):
                 fix = f"`{name} = {name} + …` makes a new array; `{name} += …` and `{name}[…] = …` change the caller's."
                 if any(map(callable, mine)):
@@ -105,7 +105,8 @@ def laws_of_form(
     yield ANSWERS, answers
     yield f"{listed(list(returns))} {'has' if len(returns) == 1 else 'have'} the right shape", shape
     yield "it answers in float64", precision
-    if any(isinstance(a, np.ndarray) for domain in domains for case in (*domain.small, *domain.batches) for a in case):
+    cases = [case for domain in domains for case in (*domain.small, *domain.batches)]
+    if any(isinstance(a, np.ndarray | list) for case in cases for a in case):
         yield "it leaves its arguments as they were", unchanged
     yield "the same arguments give the same answer", again
     yield "the answer is finite", finite
@@ -113,6 +114,15 @@ def laws_of_form(
         yield "each row of a batch has the answer that it has alone", rows(domains)
         yield "a large batch is so many small ones", many(names, domains)
     yield "it computes in float64, as it is asked", precise(names, list(returns), domains)
+
+
+def pairs(args: Mapping[str, Any], others: Sequence[Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Each argument by name, beside another one; of a list, each of its arrays, and None where the other has none."""
+    for (name, one), other in zip(args.items(), others, strict=True):
+        if isinstance(one, list):
+            yield from ((f"{name}[{i}]", a, b) for i, (a, b) in enumerate(zip_longest(one, other)))
+        else:
+            yield name, one, other
 
 
 MANY = 100  # a batch that is handled in parts must hold together too
@@ -163,6 +173,7 @@ def largest(domain: Domain) -> tuple:
 
 
 NUDGE, CASES = 1e-11, 8  # a change that float64 sees and float32 does not; and how many cases must all miss it
+ROUNDING = 1e-9  # what is no change, of an answer that does not depend on the argument
 NEAR = 30.0  # farther out, a sine makes the change a large one
 
 
@@ -172,18 +183,18 @@ def precise(names: Sequence[str], outputs: Sequence[str], domains: Sequence[Doma
     def test(f: Probe) -> Iterator[tuple]:
         rng = np.random.default_rng(0)
         drawn = (at_random(domains, rng) for _ in range(10 * CASES))
-        near = (case for case in drawn if all(np.all(np.abs(a) < NEAR) for a in case.values() if is_float(a)))
+        near = (case for case in drawn if all(np.all(np.abs(a) < NEAR) for a in floats(case.values())))
         moves: dict[tuple[str, int], list[bool]] = {}
         for case in islice(near, CASES):
             args = {name: case[name] for name in names}
 
-            def moved(name: str, factor: float, args: dict[str, Any] = args) -> list[bool]:
-                old, new = (in_tuple(f(*case.values())) for case in (args, args | {name: args[name] * factor}))
-                return [bool(np.any(a != b)) for a, b in zip(old, new, strict=True)]
+            def moved(name: str, factor: float, least: float, args: dict[str, Any] = args) -> list[bool]:
+                old, new = (in_tuple(f(*case.values())) for case in (args, args | {name: scaled(args[name], factor)}))
+                return [bool(np.any(abs(a - b) > least * abs(a))) for a, b in zip(old, new, strict=True)]
 
             for name, value in args.items():
-                if is_float(value) and np.any(value):
-                    both = zip(moved(name, 1.001), moved(name, 1 + NUDGE), strict=True)
+                if any(map(np.any, floats([value]))):
+                    both = zip(moved(name, 1.001, ROUNDING), moved(name, 1 + NUDGE, 0), strict=True)
                     for output, (much, little) in enumerate(both):
                         moves.setdefault((name, output), []).extend([little] * much)
         for (name, output), seen in moves.items():
@@ -196,9 +207,18 @@ def precise(names: Sequence[str], outputs: Sequence[str], domains: Sequence[Doma
     return test
 
 
-def is_float(value: Any) -> bool:
-    """Whether it is a float, or an array of floats."""
-    return np.asarray(value).dtype.kind == "f"
+def floats(values: Iterable[Any]) -> Iterator[Any]:
+    """Those of the values that are floats or arrays of floats, and those in lists."""
+    for value in values:
+        if isinstance(value, list):
+            yield from floats(value)
+        elif np.asarray(value).dtype.kind == "f":
+            yield value
+
+
+def scaled(value: Any, factor: float) -> Any:
+    """A number or an array times a factor, or each of a list."""
+    return [scaled(one, factor) for one in value] if isinstance(value, list) else value * factor
 
 
 def in_tuple(out: Any) -> tuple[np.ndarray, ...]:

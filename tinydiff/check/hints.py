@@ -57,14 +57,14 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def _repair(probe: Probe, law: Law, case: dict[str, Any], spec: Spec) -> str:
     """The one change with which all laws hold, as a sentence, or nothing. It is exact: they are tried with it."""
-    function = probe.function
+    function = probe.call
     tries = [(law, case), *((law, case) for law in spec.laws for case in cases(spec, law))]  # the broken one first
     try:
-        for words, probe.function in _changed(function, spec):
+        for words, probe.call in _changed(function, spec):
             if all(_outcome(partial(judge, law, probe, case))[1] is None for law, case in tries):
                 return f"All laws hold once {words}."
     finally:
-        probe.function = function
+        probe.call = function
     return ""
 
 
@@ -112,7 +112,7 @@ def _alike(one: tuple[Any, Broken | None], other: tuple[Any, Broken | None]) -> 
     (answer, broken), (other_answer, other_broken) = one, other
     if broken is None and other_broken is None:
         pairs = list(zip(in_tuple(answer), in_tuple(other_answer), strict=True))
-        return all(np.shape(a) == np.shape(b) and agree(a, b) for a, b in pairs)
+        return all(np.shape(a) == np.shape(b) and (np.size(a) == 0 or agree(a, b)) for a, b in pairs)
     if broken is None or other_broken is None:
         return False
     if isinstance(broken.yours, str) or isinstance(other_broken.yours, str):

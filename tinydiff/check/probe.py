@@ -13,6 +13,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ class Sink(io.StringIO):
 
 ANSWERS = "it answers with numbers"
 FAST = "it is quick enough to be checked"
+OURS = str(Path(__file__).parent)
 NESTED = "Call check below the function, not in it: at the left margin."
 STUB = "Write its body, then check again."
 RETURN = "Is a `return` missing?"
@@ -58,8 +60,9 @@ RETURN = "Is a `return` missing?"
 class Probe:
     """The function as laws see it: arrays in, float arrays out, or Broken."""
 
-    def __init__(self, function: Callable, outputs: list[str]):
+    def __init__(self, function: Callable, outputs: list[str], call: Callable | None = None):
         self.function, self.outputs = function, outputs
+        self.call = function if call is None else call  # of all arguments, those of a pullback that it returns too
         self.calls: list[tuple] = []  # those that the present comparison rests on
         self.begun = False  # a new comparison, whose first call starts the list anew
         self.complaints: set[str] = set()  # of NumPy, in the last call
@@ -72,7 +75,7 @@ class Probe:
     def __call__(self, *args: Any) -> Any:
         """Its answer to copies of these arguments: one array, or a tuple of one for each output."""
         self.note(args)
-        return self.answer([np.copy(a) if isinstance(a, np.ndarray) else a for a in args])
+        return self.answer(list(map(copied, args)))
 
     def begin(self) -> None:
         """Begin a new comparison; where it makes no calls of its own, it rests on those before."""
@@ -94,8 +97,8 @@ class Probe:
         self.since = time.monotonic()
         try:
             with np.errstate(all="call", call=lambda kind, _: self.complaints.add(kind)):
-                returned = self.function(*args)
-        except Broken:  # of a function in another process
+                returned = self.call(*args)
+        except Broken:  # of a pullback, or of a function in another process
             raise
         except BaseException as error:
             if isinstance(error, Stop) and self.stopped:
@@ -119,17 +122,24 @@ class Probe:
             fix = STUB if returned is ... or empty or is_empty(self.function) else RETURN
             raise Broken(f"{returned}".replace("Ellipsis", "..."), f"numbers: {', '.join(self.outputs)}", fix, ANSWERS)
         if len(self.outputs) == 1:
-            return _array(returned, self.outputs[0])
+            return as_array(returned, self.outputs[0])
         names = f"({', '.join(self.outputs)})"
         if not isinstance(returned, tuple | list) or len(returned) != len(self.outputs):
             got = f"a {type(returned).__name__}"
             if isinstance(returned, tuple | list):
                 got += f" of {len(returned)}"
             raise Broken(got, f"a tuple {names}", f"Return all {len(self.outputs)}, in this order.", ANSWERS)
-        return tuple(_array(value, name) for value, name in zip(returned, self.outputs, strict=True))
+        return tuple(as_array(value, name) for value, name in zip(returned, self.outputs, strict=True))
 
 
-def _array(value: Any, name: str) -> np.ndarray:
+def copied(value: Any) -> Any:
+    """An array, or a list of arrays, that may be changed; anything else as it is."""
+    if isinstance(value, list):
+        return [copied(one) for one in value]
+    return np.copy(value) if isinstance(value, np.ndarray) else value
+
+
+def as_array(value: Any, name: str) -> np.ndarray:
     """The value as an array of real numbers, or Broken."""
     expected = f"numbers: {name}"
     if value is None:
@@ -151,7 +161,7 @@ def _array(value: Any, name: str) -> np.ndarray:
 
 def _raised(error: BaseException) -> tuple[str, str, str]:
     """What was raised, and where in the student's own lines."""
-    frames = traceback.extract_tb(error.__traceback__)[1:]  # without our own
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(OURS)]
     inner = [frame for frame in frames if frame.filename == frames[0].filename]
     text = _text(error)
     sentence = f"Raised in line {inner[-1].lineno} of {inner[-1].name}: {inner[-1].line}" if inner else ""

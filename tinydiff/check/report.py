@@ -191,10 +191,11 @@ def show(value: Any) -> str:
     return repr(value)
 
 
-def call(name: str, parameters: Sequence[str], args: Sequence[Any]) -> str:
-    """The call as source to paste, by keywords where parameters are given."""
+def call(name: str, parameters: Sequence[str], args: Sequence[Any], pulled: Sequence[Any] = ()) -> str:
+    """The call as source to paste, by keywords where parameters are given; then that of a pullback of `pulled`."""
     values = map(_source, args)
-    return f"{name}({', '.join(map('='.join, zip(parameters, values, strict=True)) if parameters else values)})"
+    text = f"{name}({', '.join(map('='.join, zip(parameters, values, strict=True)) if parameters else values)})"
+    return f"y, pullback = {text}\ny, *pullback({', '.join(map(_source, pulled))})" if pulled else text
 
 
 LONG = 30  # numbers, beyond which an array is not shown whole
@@ -202,6 +203,8 @@ LONG = 30  # numbers, beyond which an array is not shown whole
 
 def _source(value: Any) -> str:
     """An argument as source; an array that repeats itself, as so many copies of its beginning."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_source, value))}]"
     if not isinstance(value, np.ndarray):
         return repr(value.item()) if isinstance(value, np.generic) else repr(value)
     if value.ndim == 1 and value.size > LONG and np.array_equal(value, np.linspace(value[0], value[-1], value.size)):

@@ -11,10 +11,10 @@ def as_called(fn: Callable, spec: Spec) -> tuple[str, list[str]]:
     """The function's own name and the names of its arguments, so that a call can be pasted beside it."""
     name = getattr(fn, "__name__", "")
     try:
-        own = list(inspect.signature(fn).parameters.values())[: len(spec.names)]
+        own = list(inspect.signature(fn).parameters.values())[: len(spec.own_names)]
     except (TypeError, ValueError):
         own = []
-    named = len(own) == len(spec.names) and all(p.kind is p.POSITIONAL_OR_KEYWORD for p in own)
+    named = len(own) == len(spec.own_names) and all(p.kind is p.POSITIONAL_OR_KEYWORD for p in own)
     return name if name.isidentifier() else spec.name, [p.name for p in own] if named else []
 
 
@@ -32,7 +32,7 @@ def takes_the_arguments(fn: Callable, spec: Spec) -> None:
         bound = own.bind(*spec.parameters)
     except TypeError:
         bound = None
-    if bound is None or (sorted(names) == sorted(spec.names) and names != list(spec.names)):
+    if bound is None or (sorted(names) == sorted(spec.own_names) and names != list(spec.own_names)):
         raise Broken(
             f"{spec.name}{own}", spec.signature, "Take these arguments, in this order, by position.", SIGNATURE
         )

@@ -20,6 +20,7 @@ from typing import Any
 from tinydiff.check.domains import Domain
 from tinydiff.check.form import Shapes, Test, in_tuple, laws_of_form, listed
 from tinydiff.check.probe import Probe
+from tinydiff.check.pullback import opened
 
 SIGNATURE = "it takes the arguments of the signature"
 
@@ -51,7 +52,8 @@ class Spec:
     Parameters
     ----------
     signature : str
-        The function's name, its arguments with their defaults, and what it returns.
+        The function's name, its arguments with their defaults, and what it returns. Where that is a pullback, the
+        pullback's own signature follows: "mlp(params, x) -> (y, pullback); pullback(dy) -> (dparams, dx)".
     statement : str
         What it must be, as an equation.
     source : str
@@ -109,9 +111,19 @@ class Spec:
         return re.findall(r"[^,()]+", self.signature.split("->")[0].split("(", 1)[1].replace(" ", ""))
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def own_names(self) -> tuple[str, ...]:
         """The names of its arguments."""
         return tuple(parameter.split("=")[0] for parameter in self.parameters)
+
+    @property
+    def pullback(self) -> tuple[str, ...]:
+        """The names of the arguments of the pullback that it returns, if any."""
+        return tuple(re.findall(r"; pullback\((\w+)\)", self.signature))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all arguments that laws try: its own, and those of its pullback."""
+        return self.own_names + self.pullback
 
     @property
     def convention(self) -> str:
@@ -123,7 +135,7 @@ class Spec:
 
     def probe(self, function: Callable) -> Probe:
         """The function, as laws see it."""
-        return Probe(function, list(self.returns))
+        return Probe(function, list(self.returns), opened(function) if self.pullback else None)
 
     def law(self, statement: str) -> Callable[[Test], Test]:
         """Register a law; the parameters of its test, but for f, are the arguments that it holds for all of."""

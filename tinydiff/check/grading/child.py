@@ -97,6 +97,17 @@ def receive(stream: BinaryIO, call: Callable[..., Any]) -> dict[str, Any]:
     return message | {"value": unpack(message.get("value"), data, call)}
 
 
+def arrays(values: list | tuple) -> list[Any]:
+    """All arrays among the values, those in lists too."""
+    found = []
+    for one in values:
+        if isinstance(one, list):
+            found += arrays(one)
+        elif hasattr(one, "tobytes"):
+            found.append(one)
+    return found
+
+
 # ---- the student's side
 
 
@@ -232,13 +243,14 @@ class Student:
         """Answer calls until the judge has no more."""
         while True:
             request = self.receive()
-            args, before = request["value"], [one.copy() if hasattr(one, "copy") else one for one in request["value"]]
+            args, before = request["value"], [one.copy() for one in arrays(request["value"])]
             try:
                 answer: dict[str, Any] = {"value": [self.functions[request["call"]](*args)]}
             except BaseException as error:
                 answer = {"raised": words(error, file), "stub": type(error) is NotImplementedError, "value": []}
-            same = [not hasattr(a, "tobytes") or a.tobytes() == b.tobytes() for a, b in zip(args, before, strict=True)]
-            answer["value"] += [one for one, kept in zip(args, same, strict=True) if not kept]
+            after = [*arrays(args), *[None] * len(before)][: len(before)]  # a list may have lost some
+            same = [now is not None and now.tobytes() == old.tobytes() for now, old in zip(after, before, strict=True)]
+            answer["value"] += [one for one, kept in zip(after, same, strict=True) if not kept]
             answer["changed"] = [i for i, kept in enumerate(same) if not kept]
             try:
                 self.send(answer)

@@ -106,7 +106,7 @@ def _marks(source: Source, name: str, spec: Spec, worth: float | None, seed: int
             reasons = "\n".join(map(printable, source.errors))
             raise Broken(f"no function {name} in {source.path.name}", f"{name}(…)", reasons, DEFINED)
         remote = Remote(source, name)
-        probe.function = remote
+        probe = spec.probe(remote)
         takes_the_arguments(remote, spec)
         held.append(SIGNATURE)
         broken = _try_each(probe, spec, seed, held)
@@ -177,7 +177,7 @@ def _of_zeros(spec: Spec) -> list[str]:
     def holds(law: Law) -> bool:
         try:
             for case in cases(spec, law):
-                judge(law, spec.probe(zeros), case)
+                judge(law, Probe(zeros, list(spec.returns)), case)
         except Broken:
             return False
         return True

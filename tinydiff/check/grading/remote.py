@@ -100,10 +100,10 @@ class Remote:
             self._send({"call": number, "value": list(args)})
             while "call" in (reply := self._receive(start + limit - time.monotonic())):
                 self._answer(reply)
-            count = len(reply["value"]) - len(reply["changed"])
+            count, mine = len(reply["value"]) - len(reply["changed"]), child.arrays(args)
             for i, now in zip(reply["changed"], reply["value"][count:], strict=True):
-                if isinstance(args[i], np.ndarray) and np.shape(now) == args[i].shape:
-                    args[i][...] = now
+                if isinstance(mine[i], np.ndarray) and (now is None or np.shape(now) == mine[i].shape):
+                    mine[i][...] = np.nan if now is None else now
             if "raised" in reply:
                 text, where = map(printable, reply["raised"])
                 raise Broken(text, "an answer", STUB if reply["stub"] else where, ANSWERS)

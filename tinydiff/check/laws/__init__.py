@@ -2,7 +2,7 @@
 
 # isort: off
 from tinydiff.check.laws import schedules, forward, posterior, bound, parametrisations, score
-from tinydiff.check.laws import ancestral, flow, solvers, dpm_solver, backprop, learning, data, inpainting
+from tinydiff.check.laws import ancestral, flow, solvers, dpm_solver, backprop, learning, data, mixtures, inpainting
 
 __all__ = [
     "ancestral",
@@ -14,6 +14,7 @@ __all__ = [
     "forward",
     "inpainting",
     "learning",
+    "mixtures",
     "parametrisations",
     "posterior",
     "schedules",

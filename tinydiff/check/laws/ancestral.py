@@ -1,11 +1,23 @@
-"""A step of DDPM, and one of DDIM."""
+"""A step of DDPM, one of DDIM, and all steps of DDPM from x_T to x_0."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
-from tinydiff.check.domains import numbers, points, steps, strides
-from tinydiff.check.form import like
+from tinydiff.check.domains import (
+    CHAINS,
+    Domain,
+    Formula,
+    choice,
+    normals,
+    numbers,
+    points,
+    random_betas,
+    steps,
+    strides,
+)
+from tinydiff.check.form import MANY, like
 from tinydiff.check.laws.truth import ONE, ZERO, conditional, kernel
 from tinydiff.check.probe import Probe
 from tinydiff.check.report import Between
@@ -115,3 +127,115 @@ def _(f: Probe, t: int, s: int, betas: np.ndarray, eta: float) -> Iterator[tuple
 def _(f: Probe, t: int, s: int, betas: np.ndarray) -> Iterator[tuple]:
     (a, var), (c_t, c_0, _) = kernel(betas, t), conditional(t, s, betas)
     yield f(ONE, t, s, ONE, ZERO, betas, 1.0), c_t + c_0 * (1 - var**0.5) / a, "x_t = 1, ε̂ = 1, z = 0"
+
+
+# ---- ancestral
+
+DENOISERS = ("0 * x_t + 1", "0 * x_t", "x_t", "0.5 * x_t", "0 * x_t + np.arange(99.0)[t]", "np.tanh(x_t / (1 + t))")
+
+
+def walks() -> Domain:
+    """x_T (B, D), noise (T, B, D) and a chain of T steps."""
+
+    def walk(rng: np.random.Generator, betas: np.ndarray) -> tuple:
+        rows, dims = rng.integers(1, 5, 2)
+        noise = normals(rng, len(betas) + 1, rows, dims)
+        return noise[0], np.array(noise[1:]), betas
+
+    def draw() -> Any:
+        from hypothesis import strategies as st
+
+        seeds = st.integers(0, 999).map(np.random.default_rng)
+        return seeds.map(lambda rng: walk(rng, random_betas(rng)))
+
+    small = [
+        (np.full((1, 1), x), np.full((len(b), 1, 1), z), np.array(b))
+        for b in CHAINS
+        for x, z in ((1.0, 0.0), (0.0, 1.0), (1.0, -2.0))
+    ]
+    long = np.linspace(0.01, 0.2, 40)
+    small.append((np.ones((1, 1)), np.linspace(-1, 1, 40)[:, None, None], long))
+    return Domain(("x_T", "zs", "betas"), small, draw, random=lambda rng: walk(rng, random_betas(rng)))
+
+
+ancestral = Spec(
+    "ancestral(x0_hat_of, x_T, zs, betas) -> x_0",
+    "for t = T, …, 1:  x_{t−1} = c_t x_t + c_0 x̂_0 + √β̃_t z_t, the posterior with x̂_0 = x0_hat_of(x_t, t) for x_0, "
+    "and no noise at t = 1",
+    "Ho et al. 2020, DDPM, eq. 7 and Alg. 2, with σ_t² = β̃_t",
+    (choice(("x0_hat_of",), *((Formula(f"lambda x_t, t: {f}"),) for f in DENOISERS)), walks()),
+    {"x_0": like("x_T")},
+    about="x0_hat_of(x_t, t) predicts x_0, (B, D), for x_t (B, D) and a whole number t; it is asked once in each step. "
+    "x_T is (B, D), and zs is the noise, (T, B, D): zs[t − 1] is z_t, that of the step from t to t − 1. The step from "
+    "1 to 0 has none, so zs[0] is not used.",
+)
+
+
+@ancestral.law("where all data are one point, it is reached exactly, whatever x_T and the noise are")
+def _(f: Probe, x_T: np.ndarray, zs: np.ndarray, betas: np.ndarray) -> Iterator[tuple]:
+    yield f(Formula("lambda x_t, t: 0 * x_t + 2"), x_T, zs, betas), 2, "the data are all at 2"
+
+
+class Noting(Formula):
+    """A formula of x_t and t that notes the times at which it is asked."""
+
+    def __init__(self, source: str):
+        super().__init__(source)
+        self.times: list[Any] = []
+
+    def __call__(self, x_t: Any, t: Any) -> Any:
+        """Its value."""
+        self.times.append(t)
+        return super().__call__(x_t, t)
+
+
+@ancestral.law("x0_hat_of is asked once in each step, at t = T, then T − 1, and so on to 1")
+def _(f: Probe, betas: np.ndarray) -> Iterator[tuple]:
+    noting, count = Noting("lambda x_t, t: x_t + t"), len(betas)
+    f(noting, ONE, np.zeros((count, 1, 1)), betas)
+    yield np.array(noting.times), np.arange(count, 0, -1), "the times at which it is asked"
+
+
+@ancestral.law("of N(0, 1), where x̂_0 = √ᾱ_t x_t, each step keeps √(1 − β_t) of x_t: all steps keep √ᾱ_T of x_T")
+def _(f: Probe, betas: np.ndarray) -> Iterator[tuple]:
+    yield f(of_normal(betas), ONE, np.zeros((len(betas), 1, 1)), betas), kernel(betas, len(betas))[0], "of x_T = 1"
+
+
+@ancestral.law("the last step, from 1 to 0, has no noise: zs[0] is not used")
+def _(f: Probe, betas: np.ndarray) -> Iterator[tuple]:
+    zs = np.zeros((len(betas), 1, 1))
+    zs[0] = 1
+    yield f(of_normal(betas), ZERO, zs, betas), 0, "the noise of step 1 alone, with x̂_0 = √ᾱ_t x_t"
+
+
+@ancestral.law("of N(0, 1), z_t alone gives √β̃_t, and what the steps below t keep of it, √ᾱ_{t−1}")
+def _(f: Probe, betas: np.ndarray) -> Iterator[tuple]:
+    for t in {2, 3, len(betas)} & set(range(2, len(betas) + 1)):
+        zs = np.zeros((len(betas), 1, 1))
+        zs[t - 1] = 1
+        expected = conditional(t, t - 1, betas)[2] ** 0.5 * kernel(betas, t - 1)[0]
+        yield f(of_normal(betas), ZERO, zs, betas), expected, f"zs[{t - 1}], the noise of step {t}, alone"
+
+
+@ancestral.law("whatever x̂_0 is, each step is to the regression of x_{t−1} on x_t, given x_0 = x̂_0, and its noise")
+def _(f: Probe, x0_hat_of: Callable, x_T: np.ndarray, zs: np.ndarray, betas: np.ndarray) -> Iterator[tuple]:
+    x = x_T
+    for t in range(len(betas), 0, -1):
+        c_t, c_0, var = conditional(t, t - 1, betas)
+        x = c_t * x + c_0 * x0_hat_of(x, t) + max(var, 0) ** 0.5 * zs[t - 1]
+    yield f(x0_hat_of, x_T, zs, betas), x
+
+
+@ancestral.law("each row has the walk that it has alone, and a large batch is so many small ones")
+def _(f: Probe, x0_hat_of: Callable, x_T: np.ndarray, zs: np.ndarray, betas: np.ndarray) -> Iterator[tuple]:
+    alone = f(x0_hat_of, x_T, zs, betas), f(x0_hat_of, x_T + 1, 2 * zs, betas)
+    both = f(x0_hat_of, np.concatenate([x_T, x_T + 1]), np.concatenate([zs, 2 * zs], axis=1), betas)
+    yield both, np.concatenate(alone), "two batches together, and each alone"
+    if len(betas) == 2:
+        many = f(x0_hat_of, np.concatenate([x_T] * MANY), np.concatenate([zs] * MANY, axis=1), betas)
+        yield many, np.concatenate(alone[:1] * MANY), f"the batch {MANY} times over, and its answer as often"
+
+
+def of_normal(betas: np.ndarray) -> Formula:
+    """x̂_0 = √ᾱ_t x_t, exact for data from N(0, I)."""
+    return Formula(f"lambda x_t, t: np.prod(1 - np.array({betas.tolist()})[:t]) ** 0.5 * x_t")

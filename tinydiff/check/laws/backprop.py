@@ -4,12 +4,13 @@ Expected gradients come from the forward pass, by complex steps, which are exact
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy import sqrt
 
-from tinydiff.check.domains import BATCH, choice, normals, numbers, points
+from tinydiff.check.domains import BATCH, Domain, choice, normals, numbers, points
 from tinydiff.check.form import MANY, like
 from tinydiff.check.laws.truth import ONE, ZERO, complex_step
 from tinydiff.check.probe import Probe
@@ -149,3 +150,128 @@ def normalised(x: Any, eps: float, axis: int = 1) -> Any:
     """Layer normalisation, complex-safe."""
     centred = x - x.mean(axis=axis, keepdims=True)
     return centred / sqrt((centred * centred).mean(axis=axis, keepdims=True) + eps)
+
+
+# ---- mlp
+
+BACK = np.array([[1.0, -1.0], [0.5, 2.0]])
+NETWORKS = (  # params, x and dy
+    ([ONE, np.zeros(1)], ONE, ONE),
+    ([2 * ONE, np.ones(1)], ONE, ONE),
+    ([ONE, np.zeros(1), ONE, np.zeros(1)], ONE, ONE),
+    ([ONE, np.ones(1), 2 * ONE, -np.ones(1)], -ONE, ONE),
+    ([np.array([[1.0], [-2.0]]), np.ones(1)], np.array([[1.0, 2.0]]), ONE),
+    ([np.array([[1.0, -2.0]]), np.array([0.0, 1.0])], np.array([[1.0], [2.0]]), BACK),
+    ([ONE, np.ones(1)] * 3, ONE, ONE),
+    ([np.array([[1.0, -1.0, 0.5]]), np.array([0.0, 1.0, 0.5]), BATCH.T, np.ones(2)], np.array([[1.0], [-2.0]]), BACK),
+)
+
+
+def network(rng: np.random.Generator) -> tuple:
+    """Parameters of up to three layers, x (B, n) and dy (B, m)."""
+    rows, *widths = rng.integers(1, 5, rng.integers(3, 6)).tolist()
+    params = []
+    for n, m in pairwise(widths):
+        params += [np.round(rng.normal(0, 1, (n, m)), 2), np.round(rng.normal(0, 1, m), 2)]
+    return params, normals(rng, 1, rows, widths[0])[0], normals(rng, 1, rows, widths[-1])[0]
+
+
+def networks() -> Domain:
+    """Parameters, x and dy."""
+
+    def draw() -> Any:
+        from hypothesis import strategies as st
+
+        return st.integers(0, 9999).map(lambda seed: network(np.random.default_rng(seed)))
+
+    return Domain(("params", "x", "dy"), NETWORKS, draw, random=network)
+
+
+def numbers_of(args: Any) -> set[tuple[int, ...]]:
+    """The shape of all parameters in one vector."""
+    return {(sum(param.size for param in args["params"]),)}
+
+
+mlp = Spec(
+    "mlp(params, x) -> (y, pullback); pullback(dy) -> (dparams, dx)",
+    "h_0 = x, h_i = silu(h_{i−1} w_i + b_i) for hidden layers, y = h_{L−1} w_L + b_L, with silu(s) = s/(1 + e^{−s}); "
+    "dparams and dx are the gradients of ⟨dy, y⟩",
+    "Rumelhart, Hinton & Williams 1986; Elfwing et al. 2018 (SiLU)",
+    (networks(),),
+    {"y": lambda args: {np.shape(args["dy"])}, "dparams": numbers_of, "dx": like("x")},
+    about="params is the list [w_1, b_1, w_2, b_2, …, w_L, b_L] of arrays, each w (in, out) and each b (out,); the "
+    "last layer is linear. x is (B, in). pullback is a function: of dy = ∂L/∂y, as large as y, it gives dparams, a "
+    "list of arrays like params, and dx, like x. The loss is summed over rows already, so nothing is a mean.",
+)
+mlp.linear("dy", outputs=(1, 2))
+
+
+@mlp.law("one layer is linear: y = x w + b")
+def _(f: Probe, x: np.ndarray) -> Iterator[tuple]:
+    w, b = np.arange(2.0 * x.shape[1]).reshape(-1, 2), np.array([1.0, -2.0])
+    expected = [[sum(row * column) + shift for column, shift in zip(w.T, b, strict=True)] for row in x]
+    yield f([w, b], x, np.ones((len(x), 2)))[0], expected, "y"
+
+
+@mlp.law("a hidden layer is silu: silu(s) − silu(−s) = s, and silu(s)/silu(−s) = −e^s")
+def _(f: Probe) -> Iterator[tuple]:
+    params, s = [ONE, np.zeros(1), ONE, np.zeros(1)], np.array([[0.5], [1.0], [2.0], [-3.0]])
+    there, back = (f(params, sign * s, np.ones((4, 1)))[0] for sign in (1, -1))
+    yield there - back, s, "silu(s) − silu(−s)"
+    yield there / back, -np.exp(s), "silu(s)/silu(−s)"
+
+
+@mlp.law("y is one layer after another, silu(s) = ½ s (1 + tanh ½s) between them and none after the last")
+def _(f: Probe, params: list[np.ndarray], x: np.ndarray, dy: np.ndarray) -> Iterator[tuple]:
+    yield f(params, x, dy)[0], forward(params, x), "y"
+
+
+@mlp.law("moving x by u changes L by ⟨dx, u⟩, for each entry of x: by complex step")
+def _(f: Probe, params: list[np.ndarray], x: np.ndarray, dy: np.ndarray) -> Iterator[tuple]:
+    yield f(params, x, dy)[2], complex_step(lambda x: forward(params, x), x, dy), "dx"
+
+
+@mlp.law("moving a parameter by u changes L by ⟨its gradient, u⟩, for each entry: by complex step")
+def _(f: Probe, params: list[np.ndarray], x: np.ndarray, dy: np.ndarray) -> Iterator[tuple]:
+    ends = np.cumsum([param.size for param in params])
+    for i, (found, param) in enumerate(zip(np.split(f(params, x, dy)[1], ends[:-1]), params, strict=True)):
+        before, after = params[:i], params[i + 1 :]
+
+        def moved(part: Any, before: list = before, after: list = after) -> Any:
+            return forward([*before, part, *after], x)
+
+        yield found.reshape(param.shape), complex_step(moved, param, dy), f"dparams[{i}]"
+
+
+@mlp.law("each row has its own y and dx, and dparams is the sum over rows")
+def _(f: Probe, params: list[np.ndarray], x: np.ndarray, dy: np.ndarray) -> Iterator[tuple]:
+    one, other = f(params, x, dy), f(params, 1 - x, 2 * dy)
+    y, dparams, dx = f(params, np.concatenate([x, 1 - x]), np.concatenate([dy, 2 * dy]))
+    yield y, np.concatenate([one[0], other[0]]), "y of rows together, and of each alone"
+    yield dparams, one[1] + other[1], "dparams of rows together, and the sum of those alone"
+    yield dx, np.concatenate([one[2], other[2]]), "dx of rows together, and of each alone"
+
+
+@mlp.law("a large batch is so many small ones")
+def _(f: Probe) -> Iterator[tuple]:
+    params, x, dy = NETWORKS[-1]
+    once, more = f(params, x, dy), f(params, np.concatenate([x] * MANY), np.concatenate([dy] * MANY))
+    yield more[0], np.concatenate([once[0]] * MANY), f"y of the batch {MANY} times over, and y as often"
+    yield more[1], MANY * once[1], f"dparams of the batch {MANY} times over, and {MANY} times dparams"
+    yield more[2], np.concatenate([once[2]] * MANY), f"dx of the batch {MANY} times over, and dx as often"
+
+
+@mlp.law("far out it neither overflows nor loses the slope: silu is s at 800 and 0 at −800")
+def _(f: Probe) -> Iterator[tuple]:
+    y, _, dx = f([ONE, np.zeros(1), ONE, np.zeros(1)], np.array([[800.0], [-800.0]]), np.ones((2, 1)))
+    yield y, [[800.0], [0.0]], "y"
+    yield dx, [[1.0], [0.0]], "dx"
+
+
+def forward(params: list[np.ndarray], x: Any) -> Any:
+    """y, complex-safe."""
+    *hidden, w_last, b_last = params
+    for w, b in zip(hidden[::2], hidden[1::2], strict=True):
+        s = x @ w + b
+        x = 0.5 * s * (1 + np.tanh(0.5 * s))
+    return x @ w_last + b_last

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinydiff.check.domains import BATCH, chains, choice, normals, points, steps
-from tinydiff.check.form import like, scalar
+from tinydiff.check.domains import BATCH, chains, choice, normals, numbers, points, steps
+from tinydiff.check.form import like, row_each, scalar
 from tinydiff.check.laws.truth import conditional, kernel, kl_by_quadrature
 from tinydiff.check.probe import Probe
 from tinydiff.check.spec import Spec
@@ -111,6 +111,56 @@ def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
 def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
     (a, var), (_, c0, variance) = kernel(betas, t), conditional(t, t - 1, betas)
     yield f(t, betas), kl_by_quadrature(0.0, variance, c0 * var**0.5 / a, variance)
+
+
+# ---- elbo_step
+
+elbo_step = Spec(
+    "elbo_step(x0, x_t, x0_hat, t, variance, betas) -> nats",
+    "L_{t−1} = KL(q(x_{t−1}|x_t, x_0) ‖ N(c_t x_t + c_0 x̂_0, variance I)) with q(x_{t−1}|x_t, x_0) = "
+    "N(c_t x_t + c_0 x_0, β̃_t I)",
+    "Ho et al. 2020, DDPM, eqs. 5 to 8",
+    (points("x0", "x_t", "x0_hat"), steps(2), numbers("variance", 1.0, 0.5, 0.01, least=1e-3, most=10)),
+    {"nats": row_each("x0")},
+    about="One term of the bound, in nats, one number for each row, (B,). x0, x_t and x0_hat are (B, D). t is 2 or "
+    "more. The model's mean is the posterior's, with x̂_0 for x_0; its variance may be any number above 0.",
+)
+
+
+@elbo_step.law("it is 0 where the model is the posterior: x̂_0 = x_0 and the variance β̃_t")
+def _(f: Probe, x0: np.ndarray, x_t: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
+    yield f(x0, x_t, x0, t, conditional(t, t - 1, betas)[2], betas), 0, "the variance is β̃_t"
+
+
+@elbo_step.law("with the variance β̃_t it is ½ (SNR_{t−1} − SNR_t) ‖x_0 − x̂_0‖²")
+def _(f: Probe, x0: np.ndarray, x_t: np.ndarray, x0_hat: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
+    (a, var), (a_before, var_before) = kernel(betas, t), kernel(betas, t - 1)
+    weight = 0.5 * (a_before**2 / var_before - a**2 / var)
+    nats = f(x0, x_t, x0_hat, t, conditional(t, t - 1, betas)[2], betas)
+    yield nats, weight * np.sum((x0 - x0_hat) ** 2, axis=1), "the variance is β̃_t"
+
+
+@elbo_step.law("x_t does not matter: it moves both means by as much")
+def _(f: Probe, x0: np.ndarray, x_t: np.ndarray, x0_hat: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
+    yield f(x0, x_t + 1, x0_hat, t, 1.0, betas), f(x0, x_t, x0_hat, t, 1.0, betas), "x_t moved by 1, and as it was"
+
+
+@elbo_step.law("coordinates are independent: the nats of two are the sum of the nats of each")
+def _(
+    f: Probe, x0: np.ndarray, x_t: np.ndarray, x0_hat: np.ndarray, t: int, variance: float, betas: np.ndarray
+) -> Iterator[tuple]:
+    one, other = (x0, x_t, x0_hat), (x0 + 1, x_t, 2 * x0_hat)
+    both = f(*(np.concatenate(pair, axis=1) for pair in zip(one, other, strict=True)), t, variance, betas)
+    yield both, f(*one, t, variance, betas) + f(*other, t, variance, betas), "both together, and one by one"
+
+
+@elbo_step.law("it is E_q[ln q − ln p] of the two Gaussians, by quadrature")
+def _(
+    f: Probe, x0: np.ndarray, x_t: np.ndarray, x0_hat: np.ndarray, t: int, variance: float, betas: np.ndarray
+) -> Iterator[tuple]:
+    _, c_0, var = conditional(t, t - 1, betas)
+    nats = kl_by_quadrature(c_0 * (x0 - x0_hat), var, 0.0, variance)
+    yield f(x0, x_t, x0_hat, t, variance, betas), nats.sum(axis=1)
 
 
 # ---- simple_loss

@@ -95,3 +95,44 @@ def _(f: Probe, x0: np.ndarray, eps: np.ndarray, t: int, betas: np.ndarray) -> I
 def _(f: Probe, x0: np.ndarray, eps: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
     a, var = kernel(betas, t)
     yield (a * x0 + var**0.5 * eps) ** 2 + f(t, x0, eps, betas) ** 2, x0**2 + eps**2, "x_t² + v², and x_0² + ε²"
+
+
+# ---- from_v
+
+from_v = Spec(
+    "from_v(x_t, t, v, betas) -> (x0, eps)",
+    "x_0 = √ᾱ_t x_t − √(1 − ᾱ_t) v and ε = √(1 − ᾱ_t) x_t + √ᾱ_t v, of v = √ᾱ_t ε − √(1 − ᾱ_t) x_0",
+    "Salimans & Ho 2022, Progressive Distillation, App. D",
+    (points("x_t", "v"), steps()),
+    {"x0": like("x_t"), "eps": like("x_t")},
+    about="x_t and v are (B, D). Both are returned: x_0 first, then ε.",
+)
+from_v.linear("x_t", "v", outputs=(0, 1))
+
+
+@from_v.law("of x_0 = 1 and ε = 0, which make x_t = √ᾱ_t and v = −√(1 − ᾱ_t), it finds 1 and 0")
+def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
+    a, var = kernel(betas, t)
+    x0, eps = f(a * ONE, t, -(var**0.5) * ONE, betas)
+    yield x0, 1, "x_0"
+    yield eps, 0, "ε"
+
+
+@from_v.law("of x_0 = 0 and ε = 1, which make x_t = √(1 − ᾱ_t) and v = √ᾱ_t, it finds 0 and 1")
+def _(f: Probe, t: int, betas: np.ndarray) -> Iterator[tuple]:
+    a, var = kernel(betas, t)
+    x0, eps = f(var**0.5 * ONE, t, a * ONE, betas)
+    yield x0, 0, "x_0"
+    yield eps, 1, "ε"
+
+
+@from_v.law("t single steps from its x_0 with its ε lead to x_t again: √ᾱ_t x_0 + √(1 − ᾱ_t) ε")
+def _(f: Probe, x_t: np.ndarray, v: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
+    (a, var), (x0, eps) = kernel(betas, t), f(x_t, t, v, betas)
+    yield a * x0 + var**0.5 * eps, x_t, "√ᾱ_t x_0 + √(1 − ᾱ_t) ε, and x_t"
+
+
+@from_v.law("its x_0 and ε make v again: √ᾱ_t ε − √(1 − ᾱ_t) x_0")
+def _(f: Probe, x_t: np.ndarray, v: np.ndarray, t: int, betas: np.ndarray) -> Iterator[tuple]:
+    (a, var), (x0, eps) = kernel(betas, t), f(x_t, t, v, betas)
+    yield a * eps - var**0.5 * x0, v, "√ᾱ_t ε − √(1 − ᾱ_t) x_0, and v"

@@ -1,12 +1,13 @@
 """Schedules: how much signal is left after t steps."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-from numpy import cos, pi, tan
+from numpy import cos, exp, expm1, log, pi, tan
 
-from tinydiff.check.domains import chains, choice, numbers, steps
-from tinydiff.check.form import scalar
+from tinydiff.check.domains import Domain, chains, choice, numbers, steps
+from tinydiff.check.form import like, scalar
 from tinydiff.check.laws.truth import kernel
 from tinydiff.check.probe import Probe
 from tinydiff.check.report import Between
@@ -108,3 +109,88 @@ def _(f: Probe, t: int, T: int, s: float) -> Iterator[tuple]:
 @cosine_alpha_bar.law("at t = T nothing is left but the thousandth that a clipped β leaves")
 def _(f: Probe, T: int, s: float) -> Iterator[tuple]:
     yield f(T, T, s), Between(0, 0.001 * f(T - 1, T, s))
+
+
+# ---- betas_from_log_snr
+
+CURVES = (
+    [0.0],
+    [1.0],
+    [-2.0],
+    [14.0],
+    [1.0, 0.0],
+    [2.0, -1.0],
+    [14.0, 13.0],
+    [3.0, 0.0, -3.0],
+    [14.0, 8.0, -1.0, -9.0],
+)
+
+
+def curves() -> Domain:
+    """Falling values of λ, between 14 and −14."""
+
+    def draw() -> Any:
+        from hypothesis import strategies as st
+
+        falls = st.lists(st.floats(0.05, 3), min_size=1, max_size=8)
+        return st.tuples(st.floats(-2, 14), falls).map(lambda c: (c[0] + c[1][0] - np.cumsum(c[1]),))
+
+    def random(rng: np.random.Generator) -> tuple:
+        count = 40 if rng.random() < 0.1 else rng.integers(1, 7)
+        return (np.round(rng.uniform(0, 14) - np.cumsum(rng.uniform(0.05, 14 / count, count)), 3),)
+
+    small = [*CURVES, np.linspace(14, -10, 200)]
+    return Domain(("lam",), [(np.array(curve),) for curve in small], draw, random=random)
+
+
+betas_from_log_snr = Spec(
+    "betas_from_log_snr(lam) -> betas",
+    "λ_t = ln SNR(t) = ln ᾱ_t/(1 − ᾱ_t), for t = 1, …, T",
+    "Kingma et al. 2021, VDM, §3.1; Kingma & Gao 2023, in the notation of DDPM",
+    (curves(),),
+    {"betas": like("lam")},
+    about="lam is (T,), λ_1 > λ_2 > … > λ_T: the logarithm of the SNR after each step. The answer is β_1, …, β_T, "
+    "betas[t − 1] = β_t, of the chain with this SNR; ᾱ_0 = 1. At λ = 14, where 1 − ᾱ is 8e-7, twelve digits must be "
+    "right.",
+)
+
+
+@betas_from_log_snr.law("the first step starts from ᾱ_0 = 1: β_1 is 1 − ᾱ_1, a share of 1/(1 + SNR(1)) of the variance")
+def _(f: Probe, lam: np.ndarray) -> Iterator[tuple]:
+    yield 1 / f(lam)[0], 1 + exp(lam[0]), "1/β_1, and 1 + SNR(1)"
+
+
+@betas_from_log_snr.law("each β_t lies between 0 and 1")
+def _(f: Probe, lam: np.ndarray) -> Iterator[tuple]:
+    yield f(lam), Between(0, 1)
+
+
+@betas_from_log_snr.law("single steps with these β_t have the SNR that was asked for: its logarithm is λ_t")
+def _(f: Probe, lam: np.ndarray) -> Iterator[tuple]:
+    yield log_snr(f(lam)), lam, "ln SNR(t) after each step, and λ_t"
+
+
+@betas_from_log_snr.law("where λ is higher by 1 at all times, the SNR is e times as large")
+def _(f: Probe, lam: np.ndarray) -> Iterator[tuple]:
+    yield log_snr(f(lam + 1)) - log_snr(f(lam)), 1, "the difference of ln SNR(t)"
+
+
+@betas_from_log_snr.law("one step from ᾱ_0 to λ_T keeps as much as T steps on the way: 1 − β is ∏ (1 − β_t)")
+def _(f: Probe, lam: np.ndarray) -> Iterator[tuple]:
+    yield np.prod(1 - f(lam)), 1 - f(lam[-1:])[0], "∏ (1 − β_t), and 1 − β of one step to λ_T"
+
+
+@betas_from_log_snr.law("twelve digits are right, at λ = 14 too: the difference of two numbers close to 1 has fewer")
+def _(f: Probe, lam: np.ndarray) -> Iterator[tuple]:
+    expected = -expm1(np.diff(lam, prepend=np.inf)) / (1 + exp(lam))  # (1 − SNR_t/SNR_{t−1})(1 − ᾱ_t)
+    off = np.max(abs(f(lam) / expected - 1))
+    yield np.floor(-np.log10(max(off, 1e-17))), Between(12, 17), "the digits that are right in all β_t"
+
+
+def log_snr(betas: np.ndarray) -> np.ndarray:
+    """ln SNR(t) after each of single steps."""
+    log_signal, var, found = 0.0, 0.0, []
+    for beta in betas.tolist():
+        log_signal, var = log_signal + np.log1p(-beta), (1 - beta) * var + beta
+        found.append(log_signal - log(var))
+    return np.array(found)

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 from numpy import prod, sqrt
 
-from tinydiff.check.laws.ancestral import ddim_step, ddpm_step, ddpm_step_beta_tilde
+from tinydiff.check.laws.ancestral import ancestral, ddim_step, ddpm_step, ddpm_step_beta_tilde
 from tinydiff.check.mistakes.parametrisations import clean
 from tinydiff.check.mistakes.posterior import bayes, of_chain, tilde
 from tinydiff.check.mistakes.schedules import FORMULAS, INDICES, Bar, misread, wrapped
 from tinydiff.check.spec import Spec
 
 
-def ancestral(
+def reverse_step(
     x_t: Any, t: int, eps_hat: Any, z: Any, betas: np.ndarray, strength: Any = None, scale: Any = None, sd: Any = None
 ) -> Any:
     """A step of DDPM with another coefficient of ε̂, factor in front or standard deviation."""
@@ -29,14 +29,14 @@ Change = Callable[[float, float, float], dict]
 
 def changed(change: Change, noise: Callable[[int, np.ndarray], float]) -> Callable:
     """With what this says of β_t, ᾱ_t and ᾱ_{t−1}, and this noise."""
-    return lambda x_t, t, eps_hat, z, betas: ancestral(
+    return lambda x_t, t, eps_hat, z, betas: reverse_step(
         x_t, t, eps_hat, z, betas, sd=noise(t, betas), **change(*of_chain(t, betas))
     )
 
 
 def noisy(noise: Callable[[int, np.ndarray], float], of: Callable = lambda z: z) -> Callable:
     """With this noise, and a function of z."""
-    return lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, eps_hat, of(z), betas, sd=noise(t, betas))
+    return lambda x_t, t, eps_hat, z, betas: reverse_step(x_t, t, eps_hat, of(z), betas, sd=noise(t, betas))
 
 
 def clipped(noise: Callable[[int, np.ndarray], float]) -> Callable:
@@ -67,7 +67,7 @@ def smallest(t: int, betas: np.ndarray) -> float:
 def from_next(x_t: Any, t: int, eps_hat: Any, z: Any, betas: np.ndarray, sd: float) -> Any:
     """With β_{t+1} for β_t, where it is."""
     strength = betas[t] / sqrt(1 - prod(1 - betas[:t]))
-    return ancestral(x_t, t, eps_hat, z, betas, strength, 1 / sqrt(1 - betas[t]), sd)
+    return reverse_step(x_t, t, eps_hat, z, betas, strength, 1 / sqrt(1 - betas[t]), sd)
 
 
 NEXT = {words: INDICES[words] for words in INDICES if "cumprod" in words}
@@ -90,7 +90,7 @@ MEANS: dict[str, Change] = {
 
 def by_bar(bar: Bar, noise: Callable[[int, np.ndarray], float]) -> Callable:
     """With this for ᾱ_t in the mean."""
-    return lambda x_t, t, eps_hat, z, betas: ancestral(
+    return lambda x_t, t, eps_hat, z, betas: reverse_step(
         x_t, t, eps_hat, z, betas, strength=betas[t - 1] / sqrt(1 - bar(t, betas)), sd=noise(t, betas)
     )
 
@@ -123,7 +123,7 @@ def of_wrong_tilde(spec: Spec) -> None:
     )
     spec.mistake(
         "t counted from 0: betas[t] for β_t and ᾱ_{t+1} for ᾱ_t",
-        lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t + 1, eps_hat, z, betas, sd=smallest(t + 1, betas)),
+        lambda x_t, t, eps_hat, z, betas: reverse_step(x_t, t + 1, eps_hat, z, betas, sd=smallest(t + 1, betas)),
     )
     misread(
         spec,
@@ -146,10 +146,10 @@ ddpm_step.mistake("z not scaled", noisy(lambda t, betas: 1.0 * (t > 1)))
 ddpm_step.mistake("no noise at all", noisy(lambda t, betas: 0.0))
 ddpm_step.mistake(
     "t counted from 0: betas[t] for β_t and ᾱ_{t+1} for ᾱ_t",
-    lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t + 1, eps_hat, z, betas, sd=sqrt(betas[t]) * (t > 1)),
+    lambda x_t, t, eps_hat, z, betas: reverse_step(x_t, t + 1, eps_hat, z, betas, sd=sqrt(betas[t]) * (t > 1)),
 )
 ddpm_step.mistake(
-    "t counted from 0: betas[t] for β_t and ᾱ_{t+1} for ᾱ_t", lambda x_t, t, *rest: ancestral(x_t, t + 1, *rest)
+    "t counted from 0: betas[t] for β_t and ᾱ_{t+1} for ᾱ_t", lambda x_t, t, *rest: reverse_step(x_t, t + 1, *rest)
 )
 ddpm_step.mistake(
     "betas[t] for β_t, which is betas[t − 1]",
@@ -312,7 +312,7 @@ misread(ddim_step, lambda bar: ddim(bars=both(bar)), FORMULAS)
 
 def strict(sd: Callable[[float, float, float, int], float]) -> Callable:
     """The step with another standard deviation, of β_t, ᾱ_t, ᾱ_{t−1} and t."""
-    return lambda x_t, t, eps_hat, z, betas: ancestral(x_t, t, eps_hat, z, betas, sd=sd(*of_chain(t, betas), t))
+    return lambda x_t, t, eps_hat, z, betas: reverse_step(x_t, t, eps_hat, z, betas, sd=sd(*of_chain(t, betas), t))
 
 
 ddpm_step_beta_tilde.mistake("β_t in place of β̃_t", strict(lambda b, ab, before, t: sqrt(b) * (t > 1)))
@@ -330,3 +330,122 @@ ddpm_step_beta_tilde.mistake(
 )
 of_every_variance(ddpm_step_beta_tilde, smallest)
 of_wrong_tilde(ddpm_step_beta_tilde)
+
+
+# ---- ancestral
+
+
+def walk(**o: Any) -> Callable:
+    """All steps with something changed: the times, the question, β_t, ᾱ_t and ᾱ_{t−1}, the mean, or the noise."""
+
+    def mean(x: Any, x0_hat: Any, b: float, ab: float, before: float) -> Any:
+        return bayes(x, x0_hat, b, ab, before)[0]
+
+    def sd(b: float, ab: float, before: float, t: int) -> Any:
+        return sqrt(b * (1 - before) / (1 - ab))
+
+    def function(x0_hat_of: Callable, x_T: Any, zs: Any, betas: np.ndarray) -> Any:
+        x = x_T
+        for t in o.get("times", lambda count: range(count, 0, -1))(len(betas)):
+            now = o.get("now", of_chain)(t, betas)
+            x0_hat = o.get("hat", lambda x: x)(x0_hat_of(x, o.get("ask", lambda t, count: t)(t, len(betas))))
+            z = o.get("z", lambda zs, t: zs[t - 1])(zs, t)
+            x = o.get("mean", mean)(x, x0_hat, *now) + o.get("sd", sd)(*now, t) * z
+        return o.get("end", lambda x, *_: x)(x, x0_hat_of, len(betas))
+
+    return function
+
+
+def weighing(weights: Callable[[float, float, float], tuple]) -> Callable:
+    """With these coefficients of x_t and x̂_0, of β_t, ᾱ_t and ᾱ_{t−1}."""
+    return walk(mean=lambda x, x0_hat, *now: weights(*now)[0] * x + weights(*now)[1] * x0_hat)
+
+
+def of_bar(bar: Bar) -> Callable:
+    """With this for ᾱ_t and ᾱ_{t−1}."""
+    return walk(now=lambda t, betas: (betas[t - 1], bar(t, betas), bar(t - 1, betas)))
+
+
+ancestral.mistake("β_t in place of β̃_t", walk(sd=lambda b, ab, p, t: sqrt(b) * (t > 1)))
+ancestral.mistake("β_t in place of β̃_t, at t = 1 too", walk(sd=lambda b, ab, p, t: sqrt(b)))
+ancestral.mistake("β̃_t in place of its root before z_t", walk(sd=lambda b, ab, p, t: b * (1 - p) / (1 - ab)))
+ancestral.mistake("no noise at all", walk(sd=lambda b, ab, p, t: 0.0))
+ancestral.mistake("z_t not scaled", walk(sd=lambda b, ab, p, t: 1.0 * (t > 1)))
+ancestral.mistake("the factor β_t of β̃_t left out", walk(sd=lambda b, ab, p, t: sqrt((1 - p) / (1 - ab))))
+ancestral.mistake(
+    "(1 − ᾱ_t)/(1 − ᾱ_{t−1}), upside down, in β̃_t",
+    walk(sd=lambda b, ab, p, t: sqrt(b * (1 - ab) / (1 - p)) if t > 1 else 0.0),
+)
+ancestral.mistake("√(1 − ᾱ_{t−1}) before z_t", walk(sd=lambda b, ab, p, t: sqrt(1 - p)))
+ancestral.mistake("no noise at t = 2", walk(sd=lambda b, ab, p, t: sqrt(b * (1 - p) / (1 - ab)) * (t > 2)))
+ancestral.mistake("|z| in place of z", walk(z=lambda zs, t: abs(zs[t - 1])))
+ancestral.mistake("z clipped to [−3, 3]", walk(z=lambda zs, t: np.clip(zs[t - 1], -3, 3)))
+ancestral.mistake("z subtracted", walk(z=lambda zs, t: -zs[t - 1]))
+ancestral.mistake(
+    "zs read from its beginning: zs[T − t] for z_t, which is zs[t − 1]", walk(z=lambda zs, t: zs[len(zs) - t])
+)
+ancestral.mistake("zs[t − 2] for z_t, which is zs[t − 1]", walk(z=lambda zs, t: zs[t - 2]))
+ancestral.mistake("zs[0] in all steps", walk(z=lambda zs, t: zs[0]))
+ancestral.mistake("zs[−1] in all steps", walk(z=lambda zs, t: zs[-1]))
+ancestral.mistake("x0_hat_of asked at t − 1, counted from 0", walk(ask=lambda t, count: t - 1))
+ancestral.mistake("x0_hat_of asked at T in all steps", walk(ask=lambda t, count: count))
+ancestral.mistake("x0_hat_of asked at T − t + 1", walk(ask=lambda t, count: count - t + 1))
+ancestral.mistake("x0_hat_of asked at t/T, which is no whole number", walk(ask=lambda t, count: t / count))
+ancestral.mistake("times that go up, from 1 to T", walk(times=lambda count: range(1, count + 1)))
+ancestral.mistake("the last step, t = 1, left out", walk(times=lambda count: range(count, 1, -1)))
+ancestral.mistake("the first step, t = T, left out", walk(times=lambda count: range(count - 1, 0, -1)))
+ancestral.mistake("one step alone, from T", walk(times=lambda count: [count]))
+ancestral.mistake("x0_hat_of asked once more, at the end", walk(end=lambda x, x0_hat_of, count: x0_hat_of(x, 1)))
+ancestral.mistake("x̂_0 in place of the posterior's mean", weighing(lambda b, ab, p: (0.0, 1.0)))
+ancestral.mistake("c_t and c_0 exchanged", walk(mean=lambda x, x0_hat, *now: bayes(x0_hat, x, *now)[0]))
+ancestral.mistake(
+    "x0_hat_of taken as a prediction of the noise ε",
+    walk(mean=lambda x, eps, b, ab, p: (x - b / sqrt(1 - ab) * eps) / sqrt(1 - b)),
+)
+ancestral.mistake("x̂_0 clipped to [−1, 1]", walk(hat=lambda x: np.clip(x, -1, 1)))
+ancestral.mistake(
+    "√ᾱ_t in place of √ᾱ_{t−1} in c_0",
+    weighing(lambda b, ab, p: (sqrt(1 - b) * (1 - p) / (1 - ab), sqrt(ab) * b / (1 - ab))),
+)
+ancestral.mistake(
+    "ᾱ_{t−1} in place of √ᾱ_{t−1} in c_0",
+    weighing(lambda b, ab, p: (sqrt(1 - b) * (1 - p) / (1 - ab), p * b / (1 - ab))),
+)
+ancestral.mistake(
+    "1 − β_t in place of √(1 − β_t) in c_t",
+    weighing(lambda b, ab, p: ((1 - b) * (1 - p) / (1 - ab), sqrt(p) * b / (1 - ab))),
+)
+ancestral.mistake(
+    "both roots forgotten in the mean", weighing(lambda b, ab, p: ((1 - b) * (1 - p) / (1 - ab), p * b / (1 - ab)))
+)
+ancestral.mistake(
+    "β_t left out of c_0", weighing(lambda b, ab, p: (sqrt(1 - b) * (1 - p) / (1 - ab), sqrt(p) / (1 - ab)))
+)
+ancestral.mistake("the mean not divided by 1 − ᾱ_t", weighing(lambda b, ab, p: (sqrt(1 - b) * (1 - p), sqrt(p) * b)))
+ancestral.mistake(
+    "√ᾱ_{t−1} x̂_0 + √(1 − ᾱ_{t−1}) ε̂, a step of DDIM with the noise of DDPM",
+    walk(mean=lambda x, x0_hat, b, ab, p: sqrt(p) * x0_hat + sqrt(1 - p) * (x - sqrt(ab) * x0_hat) / sqrt(1 - ab)),
+)
+ancestral.mistake(
+    "x_{t−1} = √ᾱ_{t−1} x̂_0 + √(1 − ᾱ_{t−1}) z_t, noise added anew",
+    walk(mean=lambda x, x0_hat, b, ab, p: sqrt(p) * x0_hat, sd=lambda b, ab, p, t: sqrt(1 - p)),
+)
+ancestral.mistake(
+    "√ᾱ_{t−1} x̂_0 + √(1 − ᾱ_{t−1}) ε̂, a step of DDIM without noise",
+    walk(
+        mean=lambda x, x0_hat, b, ab, p: sqrt(p) * x0_hat + sqrt(1 - p) * (x - sqrt(ab) * x0_hat) / sqrt(1 - ab),
+        sd=lambda b, ab, p, t: 0.0,
+    ),
+)
+ancestral.mistake(
+    "1 − β_t in place of ᾱ_t", walk(now=lambda t, b: (b[t - 1], 1 - b[t - 1], 1 - b[t - 2] if t > 1 else 1.0))
+)
+ancestral.mistake(
+    "ᾱ_t in place of ᾱ_{t−1} throughout", walk(now=lambda t, b: (b[t - 1], prod(1 - b[:t]), prod(1 - b[:t])))
+)
+ancestral.mistake("betas[T − t] for β_t, which is betas[t − 1]", walk(now=lambda t, b: of_chain(t, b[::-1])))
+ancestral.mistake(
+    "cumprod(1 − betas)[t − 2] for ᾱ_{t−1}, the last ᾱ at t = 1",
+    walk(now=lambda t, b: (*of_chain(t, b)[:2], wrapped(t - 1, b))),
+)
+misread(ancestral, of_bar, FORMULAS)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy import exp, pi, sqrt, tanh
 
-from tinydiff.check.laws.backprop import layer_norm_backward, linear_backward, silu_backward
+from tinydiff.check.laws.backprop import layer_norm_backward, linear_backward, mlp, silu_backward
 
 linear_backward.mistake("w in place of wᵀ", lambda x, w, dy: (dy @ w, x.T @ dy, dy.sum(0)))
 linear_backward.mistake("dw transposed, dyᵀ x", lambda x, w, dy: (dy @ w.T, dy.T @ x, dy.sum(0)))
@@ -160,4 +160,94 @@ layer_norm_backward.mistake(
 layer_norm_backward.mistake(
     "x in place of y",
     lambda x, dy, eps: ln_backward(x, dy, eps, stretch=0) - x * row_mean(x * dy) / ln_deviation(x, eps),
+)
+
+
+def net(**o: Any) -> Any:
+    """A network with something changed, in what goes forward (first line) or back (all others)."""
+    silu, last, bias = o.get("silu", lambda s: s * sigmoid(s)), o.get("last", lambda s: s), o.get("bias", lambda b: b)
+    back = o.get("slope", lambda s, h: slope(s, sigmoid(s)))
+    last_back, at = o.get("last_back", lambda s: 1.0), o.get("at", lambda x, i: x)
+    weight, shift = o.get("dw", lambda x, d: x.T @ d), o.get("db", lambda d: d.sum(axis=0))
+    onward, order = o.get("dx", lambda d, w: d @ w.T), o.get("order", lambda grads: grads)
+    end = o.get("end", lambda dx: dx)
+
+    def network(params: list, x: Any) -> tuple:
+        count, hs, sums = len(params) // 2, [x], []
+        for i in range(count):
+            sums.append(hs[-1] @ params[2 * i] + bias(params[2 * i + 1]))
+            hs.append(silu(sums[-1]) if i < count - 1 else last(sums[-1]))
+
+        def pullback(dy: Any) -> tuple:
+            grads: list = []
+            dy = dy * last_back(sums[-1])
+            for i in reversed(range(count)):
+                dy = dy * back(sums[i], hs[i + 1]) if i < count - 1 else dy
+                grads = [weight(at(hs[i], i), dy), shift(dy), *grads]
+                dy = onward(dy, params[2 * i])
+            return order(grads), end(dy)
+
+        return hs[-1], pullback
+
+    return network
+
+
+def pairs_exchanged(grads: list) -> list:
+    """b before w."""
+    return [grads[i ^ 1] for i in range(len(grads))]
+
+
+def relu(s: Any) -> Any:
+    """max(s, 0)."""
+    return np.maximum(s, 0)
+
+
+mlp.mistake(
+    "silu after the last layer too", net(last=lambda s: s * sigmoid(s), last_back=lambda s: slope(s, sigmoid(s)))
+)
+mlp.mistake("no silu: all layers linear", net(silu=lambda s: s, slope=lambda s, h: 1.0))
+mlp.mistake("ReLU in place of silu", net(silu=relu, slope=lambda s, h: 1.0 * (s > 0)))
+mlp.mistake("tanh in place of silu", net(silu=tanh, slope=lambda s, h: 1 - h**2))
+mlp.mistake("the sigmoid in place of silu", net(silu=sigmoid, slope=lambda s, h: h * (1 - h)))
+mlp.mistake(
+    "e^s/(1 + e^s), which overflows",
+    net(silu=lambda s: s * (exp(s) / (1 + exp(s))), slope=lambda s, h: slope(s, exp(s) / (1 + exp(s)))),
+)
+mlp.mistake("the biases left out", net(bias=lambda b: 0 * b))
+mlp.mistake("the biases subtracted", net(bias=lambda b: -b))
+mlp.mistake("the slope of silu forgotten on the way back", net(slope=lambda s, h: 1.0))
+mlp.mistake(
+    "the slope s(1 + x(1 − s)) at the activation in place of its input", net(slope=lambda s, h: slope(h, sigmoid(h)))
+)
+mlp.mistake("the slope 1/(1 + e^{−s}) alone, without s times its own slope", net(slope=lambda s, h: sigmoid(s)))
+mlp.mistake("the slope of the sigmoid in place of that of silu", net(slope=lambda s, h: sigmoid(s) * (1 - sigmoid(s))))
+mlp.mistake("the slope of ReLU in place of that of silu", net(slope=lambda s, h: 1.0 * (s > 0)))
+mlp.mistake("the value silu(s) in place of the slope", net(slope=lambda s, h: h))
+mlp.mistake("the sign in the slope: 1 − s(1 − …)", net(slope=lambda s, h: sigmoid(s) * (1 - s * (1 - sigmoid(s)))))
+mlp.mistake(
+    "the slope of silu after the last layer too, on the way back", net(last_back=lambda s: slope(s, sigmoid(s)))
+)
+mlp.mistake("the gradients of w divided by B", net(dw=lambda x, d: x.T @ d / len(x)))
+mlp.mistake("the gradients of b a mean over rows", net(db=lambda d: d.mean(axis=0)))
+mlp.mistake(
+    "all gradients of parameters divided by B", net(dw=lambda x, d: x.T @ d / len(x), db=lambda d: d.mean(axis=0))
+)
+mlp.mistake("the gradients of b summed over all", net(db=lambda d: d.sum() + 0 * d[0]))
+mlp.mistake("the gradients of b those of the first row", net(db=lambda d: d[0]))
+mlp.mistake("the gradients of b not summed over rows", net(db=lambda d: d))
+mlp.mistake("the gradients of w of the first row alone", net(dw=lambda x, d: x[:1].T @ d[:1]))
+mlp.mistake("the gradients of w transposed", net(dw=lambda x, d: d.T @ x))
+mlp.mistake("w in place of wᵀ on the way back", net(dx=lambda d, w: d @ w))
+mlp.mistake(
+    "a step down, all gradients with the opposite sign", net(dw=lambda x, d: -x.T @ d, db=lambda d: -d.sum(axis=0))
+)
+mlp.mistake("dparams in the opposite order, from the last layer on", net(order=lambda grads: grads[::-1]))
+mlp.mistake("the gradient of each b before that of its w", net(order=pairs_exchanged))
+mlp.mistake("dx left at 0", net(end=lambda dx: 0 * dx))
+mlp.mistake("dx divided by B", net(end=lambda dx: dx / len(dx)))
+mlp.mistake("dx summed over rows", net(end=lambda dx: dx.sum(axis=0)))
+mlp.mistake("the sign of dx", net(end=np.negative))
+mlp.mistake("the first layer left out of dparams", net(order=lambda grads: [0 * grads[0], 0 * grads[1], *grads[2:]]))
+mlp.mistake(
+    "the last layer's gradients alone", net(order=lambda grads: [*(0 * one for one in grads[:-2]), *grads[-2:]])
 )

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from numpy import log, log1p, log2, log10, prod, sqrt
 
-from tinydiff.check.laws.bound import normal_kl, prior_kl, simple_loss, vlb_weight
+from tinydiff.check.laws.bound import elbo_step, normal_kl, prior_kl, simple_loss, vlb_weight
 from tinydiff.check.laws.truth import conditional
+from tinydiff.check.mistakes.posterior import of_chain
 from tinydiff.check.mistakes.schedules import FORMULAS, misread
 
 
@@ -212,3 +213,97 @@ simple_loss.mistake(
 )
 simple_loss.mistake("the squares, without a mean", lambda eps_hat, eps: (eps_hat - eps) ** 2)
 simple_loss.mistake("a loss for each coordinate", lambda eps_hat, eps: np.mean((eps_hat - eps) ** 2, axis=0))
+
+
+def term(**o: Any) -> Any:
+    """A term of the bound with something changed: β_t, ᾱ_t and ᾱ_{t−1}, β̃_t, c_0², the nats of each, or their sum."""
+
+    def nats(square: Any, tilde: float, variance: float) -> Any:
+        return 0.5 * (log(variance / tilde) + (tilde + square) / variance - 1)
+
+    def function(x0: Any, x_t: Any, x0_hat: Any, t: int, variance: float, betas: np.ndarray) -> Any:
+        b, ab, p = o.get("now", of_chain)(t, betas)
+        tilde = o.get("tilde", lambda b, ab, p: b * (1 - p) / (1 - ab))(b, ab, p)
+        weight = o.get("weight", lambda b, ab, p: p * b**2 / (1 - ab) ** 2)(b, ab, p)
+        off = o.get("off", lambda x0, x_t, x0_hat: x0 - x0_hat)(x0, x_t, x0_hat)
+        each = o.get("nats", nats)(weight * off**2, tilde, variance)
+        return o.get("sum", lambda each: np.sum(each, axis=1))(each)
+
+    return function
+
+
+def all_at_once(log_dims: int | None = None, dims: int | None = None) -> Any:
+    """The KL from ‖x_0 − x̂_0‖², with another number for D before the logarithm or elsewhere."""
+
+    def function(x0: Any, x_t: Any, x0_hat: Any, t: int, variance: float, betas: np.ndarray) -> Any:
+        b, ab, p = of_chain(t, betas)
+        tilde, square = b * (1 - p) / (1 - ab), p * b**2 / (1 - ab) ** 2 * np.sum((x0 - x0_hat) ** 2, axis=1)
+        of_log, of_rest = (x0.shape[1] if one is None else one for one in (log_dims, dims))
+        return 0.5 * (of_log * log(variance / tilde) + (of_rest * tilde + square) / variance - of_rest)
+
+    return function
+
+
+def kl(change: Any) -> Any:
+    """With a change of the nats of each coordinate, a function of the square, β̃_t and the variance."""
+    return term(nats=change)
+
+
+elbo_step.mistake("the ½ dropped", kl(lambda q, b, v: 2 * divergence(0, b, sqrt(q), v)))
+elbo_step.mistake("the two exchanged, KL(p ‖ q)", kl(lambda q, b, v: divergence(0, v, sqrt(q), b)))
+elbo_step.mistake("the logarithm forgotten", kl(lambda q, b, v: 0.5 * ((b + q) / v - 1)))
+elbo_step.mistake("the sign of the logarithm", kl(lambda q, b, v: divergence(0, b, sqrt(q), v) - log(v / b)))
+elbo_step.mistake("the −1 forgotten", kl(lambda q, b, v: divergence(0, b, sqrt(q), v) + 0.5))
+elbo_step.mistake(
+    "β̃_t over the variance left out", kl(lambda q, b, v: divergence(0, b, sqrt(q), v) - 0.5 * (b / v - 1))
+)
+elbo_step.mistake("the square of the means alone, without the variances", kl(lambda q, b, v: 0.5 * q / v))
+elbo_step.mistake("the variances alone, without the means", kl(lambda q, b, v: divergence(0, b, 0, v) + 0 * q))
+elbo_step.mistake(
+    "the square of the means not divided by the variance", kl(lambda q, b, v: divergence(0, b, 0, v) + 0.5 * q)
+)
+elbo_step.mistake("divided by β̃_t in place of the variance", kl(lambda q, b, v: 0.5 * (log(v / b) + (b + q) / b - 1)))
+elbo_step.mistake("both variances taken as standard deviations", kl(lambda q, b, v: divergence(0, b**2, sqrt(q), v**2)))
+elbo_step.mistake("the variance taken as a standard deviation", kl(lambda q, b, v: divergence(0, b, sqrt(q), v**2)))
+elbo_step.mistake("the variance taken as its logarithm", kl(lambda q, b, v: divergence(0, b, sqrt(q), np.exp(v))))
+elbo_step.mistake("bits in place of nats", kl(lambda q, b, v: divergence(0, b, sqrt(q), v) / log(2)))
+elbo_step.mistake(
+    "the ½ before the logarithm alone", kl(lambda q, b, v: 2 * divergence(0, b, sqrt(q), v) - 0.5 * log(v / b))
+)
+elbo_step.mistake("|difference of the means| in place of its square", kl(lambda q, b, v: divergence(0, b, q**0.25, v)))
+elbo_step.mistake("a mean over the coordinates", term(sum=lambda each: np.mean(each, axis=1)))
+elbo_step.mistake("a sum over the batch too", term(sum=np.sum))
+elbo_step.mistake("a mean over the batch", term(sum=lambda each: np.mean(np.sum(each, axis=1))))
+elbo_step.mistake("a number for each coordinate, not summed", term(sum=lambda each: each))
+elbo_step.mistake("D forgotten before the logarithm", all_at_once(log_dims=1))
+elbo_step.mistake("D forgotten where the square is a sum", all_at_once(log_dims=1, dims=1))
+elbo_step.mistake("β_t in place of β̃_t", term(tilde=lambda b, ab, p: b))
+elbo_step.mistake("√β̃_t in place of β̃_t", term(tilde=lambda b, ab, p: sqrt(b * (1 - p) / (1 - ab))))
+elbo_step.mistake("(1 − ᾱ_t)/(1 − ᾱ_{t−1}), upside down, in β̃_t", term(tilde=lambda b, ab, p: b * (1 - ab) / (1 - p)))
+elbo_step.mistake("c_0 left out: x_0 and x̂_0 for the two means", term(weight=lambda b, ab, p: 1.0))
+elbo_step.mistake("c_0 in place of its square", term(weight=lambda b, ab, p: sqrt(p) * b / (1 - ab)))
+elbo_step.mistake("√ᾱ_t in place of √ᾱ_{t−1} in c_0", term(weight=lambda b, ab, p: ab * b**2 / (1 - ab) ** 2))
+elbo_step.mistake("ᾱ_{t−1} in place of √ᾱ_{t−1} in c_0", term(weight=lambda b, ab, p: (p * b / (1 - ab)) ** 2))
+elbo_step.mistake("c_t in place of c_0", term(weight=lambda b, ab, p: (1 - b) * (1 - p) ** 2 / (1 - ab) ** 2))
+elbo_step.mistake(
+    "x̂_0 itself as the model's mean", term(off=lambda x0, x_t, x0_hat: x0_hat, weight=lambda b, ab, p: 1.0)
+)
+elbo_step.mistake("a plus in place of the minus between x_0 and x̂_0", term(off=lambda x0, x_t, x0_hat: x0 + x0_hat))
+elbo_step.mistake("x̂_0 clipped to [−1, 1]", term(off=lambda x0, x_t, x0_hat: x0 - np.clip(x0_hat, -1, 1)))
+elbo_step.mistake(
+    "1 − β_t in place of ᾱ_t", term(now=lambda t, betas: (betas[t - 1], 1 - betas[t - 1], 1 - betas[t - 2]))
+)
+elbo_step.mistake(
+    "the variance ignored: β̃_t in its place",
+    lambda x0, x_t, x0_hat, t, variance, betas: term()(x0, x_t, x0_hat, t, conditional(t, t - 1, betas)[2], betas),
+)
+elbo_step.mistake(
+    "t counted from 0: betas[t] for β_t and ᾱ_{t+1} for ᾱ_t",
+    term(now=lambda t, betas: of_chain(t + 1, betas) if t < len(betas) else betas[t]),
+)
+elbo_step.mistake("t − 1 in place of t: the term before", term(now=lambda t, betas: of_chain(t - 1, betas)))
+elbo_step.mistake(
+    "ᾱ_t in place of ᾱ_{t−1} throughout",
+    term(now=lambda t, betas: (betas[t - 1], prod(1 - betas[:t]), prod(1 - betas[:t]))),
+)
+misread(elbo_step, lambda bar: term(now=lambda t, betas: (betas[t - 1], bar(t, betas), bar(t - 1, betas))), FORMULAS)

@@ -1,11 +1,12 @@
 """Mistakes in what a network may predict."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy import prod, sqrt
 
-from tinydiff.check.laws.parametrisations import eps_from_x0, v_from_x0_eps, x0_from_eps
+from tinydiff.check.laws.parametrisations import eps_from_x0, from_v, v_from_x0_eps, x0_from_eps
 from tinydiff.check.mistakes.forward import jump
 from tinydiff.check.mistakes.schedules import misread
 
@@ -158,3 +159,54 @@ v_from_x0_eps.mistake(
 v_from_x0_eps.mistake("√ᾱ_t before both", lambda t, x0, eps, betas: sqrt(bar(t, betas)) * (eps - x0))
 v_from_x0_eps.mistake("x_0 clipped to [−1, 1]", lambda t, x0, eps, betas: jump(bar(t, betas), eps, -np.clip(x0, -1, 1)))
 misread(v_from_x0_eps, lambda bar: lambda t, x0, eps, betas: jump(bar(t, betas), eps, -x0))
+
+
+def turned(x0: Callable | None = None, eps: Callable | None = None, of: Callable = bar) -> Callable:
+    """x_0 and ε from v, one of them another function of √ᾱ, √(1 − ᾱ), x_t and v."""
+
+    def function(x_t: Any, t: int, v: Any, betas: np.ndarray) -> tuple:
+        a, b = sqrt(of(t, betas)), sqrt(1 - of(t, betas))
+        first = a * x_t - b * v if x0 is None else x0(a, b, x_t, v)
+        return first, b * x_t + a * v if eps is None else eps(a, b, x_t, v)
+
+    return function
+
+
+from_v.mistake("the sign of v", turned(lambda a, b, x, v: a * x + b * v, lambda a, b, x, v: b * x - a * v))
+from_v.mistake("the sign of v in x_0", turned(lambda a, b, x, v: a * x + b * v))
+from_v.mistake("the sign of v in ε", turned(eps=lambda a, b, x, v: b * x - a * v))
+from_v.mistake("the sign of x_0", turned(lambda a, b, x, v: b * v - a * x))
+from_v.mistake("ε first, and then x_0", lambda x_t, t, v, betas: turned()(x_t, t, v, betas)[::-1])
+from_v.mistake("√ᾱ_t and √(1 − ᾱ_t) exchanged", turned(of=lambda t, betas: 1 - bar(t, betas)))
+from_v.mistake("the two coefficients exchanged in x_0", turned(lambda a, b, x, v: b * x - a * v))
+from_v.mistake("the two coefficients exchanged in ε", turned(eps=lambda a, b, x, v: a * x + b * v))
+from_v.mistake(
+    "all roots forgotten", turned(lambda a, b, x, v: a**2 * x - b**2 * v, lambda a, b, x, v: b**2 * x + a**2 * v)
+)
+from_v.mistake("ᾱ_t in place of √ᾱ_t", turned(lambda a, b, x, v: a**2 * x - b * v, lambda a, b, x, v: b * x + a**2 * v))
+from_v.mistake(
+    "1 − ᾱ_t in place of √(1 − ᾱ_t)", turned(lambda a, b, x, v: a * x - b**2 * v, lambda a, b, x, v: b**2 * x + a * v)
+)
+from_v.mistake(
+    "1 − √ᾱ_t in place of √(1 − ᾱ_t)",
+    turned(lambda a, b, x, v: a * x - (1 - a) * v, lambda a, b, x, v: (1 - a) * x + a * v),
+)
+from_v.mistake("v taken as ε: x_0 = (x_t − √(1 − ᾱ_t) v)/√ᾱ_t", turned(lambda a, b, x, v: (x - b * v) / a))
+from_v.mistake("v taken as ε, in both", turned(lambda a, b, x, v: (x - b * v) / a, lambda a, b, x, v: v))
+from_v.mistake("v returned for ε", turned(eps=lambda a, b, x, v: v))
+from_v.mistake("x_0 divided by √ᾱ_t once more", turned(lambda a, b, x, v: (a * x - b * v) / a))
+from_v.mistake(
+    "v taken as the velocity of the straight path, ε − x_0",
+    turned(lambda a, b, x, v: (x - b * v) / (a + b), lambda a, b, x, v: (x + a * v) / (a + b)),
+)
+from_v.mistake("x_0 clipped to [−1, 1]", turned(lambda a, b, x, v: np.clip(a * x - b * v, -1, 1)))
+from_v.mistake(
+    "ε from the x_0 that is clipped to [−1, 1]",
+    turned(
+        lambda a, b, x, v: np.clip(a * x - b * v, -1, 1), lambda a, b, x, v: (x - a * np.clip(a * x - b * v, -1, 1)) / b
+    ),
+)
+from_v.mistake("x_t left out of ε: √ᾱ_t v alone", turned(eps=lambda a, b, x, v: a * v))
+from_v.mistake("v left out of x_0: √ᾱ_t x_t alone", turned(lambda a, b, x, v: a * x))
+from_v.mistake("1 − β_t in place of ᾱ_t", turned(of=lambda t, betas: 1 - betas[t - 1]))
+misread(from_v, lambda bar: turned(of=bar))

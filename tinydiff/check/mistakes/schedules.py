@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy import cos, exp, pi, prod, sin, sqrt
 
-from tinydiff.check.laws.schedules import alpha_bar, cosine_alpha_bar, snr
+from tinydiff.check.laws.schedules import alpha_bar, betas_from_log_snr, cosine_alpha_bar, snr
 from tinydiff.check.spec import Spec
 
 Bar = Callable[[int, np.ndarray], float]
@@ -127,3 +127,48 @@ cosine_alpha_bar.mistake("ᾱ_{t−1} in place of ᾱ_t: one step too few", lamb
 cosine_alpha_bar.mistake(
     "β_t = 1 − ᾱ_t/ᾱ_{t−1} in place of ᾱ_t", lambda t, T, s: 1 - cosine_bar(t / T, s) / cosine_bar((t - 1) / T, s)
 )
+
+
+def of_curve(lam: np.ndarray, scale: float = 1.0) -> np.ndarray:
+    """β_t, to all digits, of the curve times a factor."""
+    return -np.expm1(np.diff(-np.logaddexp(0, -scale * lam), prepend=0))
+
+
+def sigmoid(lam: np.ndarray) -> np.ndarray:
+    """ᾱ_t."""
+    return 1 / (1 + exp(-lam))
+
+
+betas_from_log_snr.mistake(
+    "a difference from 1, as in 1 − ᾱ_t/ᾱ_{t−1}, or the logarithm of a number close to 1, where λ is large",
+    lambda lam: 1 - sigmoid(lam) / np.append(1, sigmoid(lam[:-1])),
+)
+betas_from_log_snr.mistake("λ taken as ln(√ᾱ_t/√(1 − ᾱ_t)), half of ln SNR", lambda lam: of_curve(lam, 2.0))
+betas_from_log_snr.mistake("λ taken as twice ln SNR", lambda lam: of_curve(lam, 0.5))
+betas_from_log_snr.mistake("λ taken as log_10 of the SNR", lambda lam: of_curve(lam, np.log(10)))
+betas_from_log_snr.mistake("λ taken as log_2 of the SNR", lambda lam: of_curve(lam, np.log(2)))
+betas_from_log_snr.mistake("the sign of λ: noise over signal", lambda lam: of_curve(lam, -1.0))
+betas_from_log_snr.mistake("ᾱ_t in place of β_t", sigmoid)
+betas_from_log_snr.mistake("1 − ᾱ_t in place of β_t", lambda lam: sigmoid(-lam))
+betas_from_log_snr.mistake("ᾱ_t/ᾱ_{t−1}, which is 1 − β_t", lambda lam: 1 - of_curve(lam))
+betas_from_log_snr.mistake(
+    "ᾱ_{t−1}/ᾱ_t, upside down: 1 − ᾱ_{t−1}/ᾱ_t", lambda lam: -np.expm1(-np.diff(-np.logaddexp(0, -lam), prepend=0))
+)
+betas_from_log_snr.mistake(
+    "√ᾱ_t in place of ᾱ_t: 1 − √ᾱ_t/√ᾱ_{t−1}", lambda lam: -np.expm1(np.diff(-np.logaddexp(0, -lam), prepend=0) / 2)
+)
+betas_from_log_snr.mistake("√β_t in place of β_t", lambda lam: sqrt(of_curve(lam)))
+betas_from_log_snr.mistake("ᾱ_{t−1} − ᾱ_t, not divided by ᾱ_{t−1}", lambda lam: -np.diff(sigmoid(lam), prepend=1))
+betas_from_log_snr.mistake(
+    "divided by ᾱ_t in place of ᾱ_{t−1}", lambda lam: -np.diff(sigmoid(lam), prepend=1) / sigmoid(lam)
+)
+betas_from_log_snr.mistake("β_1 left out: T − 1 numbers", lambda lam: of_curve(lam)[1:])
+betas_from_log_snr.mistake("0 for β_1, as if ᾱ_0 were ᾱ_1", lambda lam: np.append(0, of_curve(lam)[1:]))
+betas_from_log_snr.mistake("ᾱ_0 = ½ in place of 1, as if λ_0 were 0", lambda lam: of_curve(np.append(0.0, lam))[1:])
+betas_from_log_snr.mistake("β_{t+1} in place of β_t, and β_1 at the end", lambda lam: np.roll(of_curve(lam), -1))
+betas_from_log_snr.mistake("the β_t in the opposite order", lambda lam: of_curve(lam)[::-1])
+betas_from_log_snr.mistake(
+    "SNR in place of ᾱ_t: 1 − SNR(t)/SNR(t − 1)", lambda lam: -np.expm1(np.diff(lam, prepend=np.inf))
+)
+betas_from_log_snr.mistake("e^λ, the SNR, in place of ᾱ_t", lambda lam: 1 - exp(lam) / np.append(1, exp(lam[:-1])))
+betas_from_log_snr.mistake("clipped to [0.0001, 0.999]", lambda lam: np.clip(of_curve(lam), 1e-4, 0.999))
