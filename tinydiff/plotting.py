@@ -1,7 +1,8 @@
 """Figures. Matplotlib is imported when a figure is drawn, never before.
 
 Each function returns a Figure, which `show` shows in a notebook and `save` writes; `save_gif` writes a moving one. Data
-are grey, a model orange, the exact answer blue: the Okabe–Ito palette, which colour-blind readers can tell apart.
+are grey, a model orange, the exact answer blue, what a reader of the course wrote green, a planted bug purple: the
+Okabe–Ito palette, which colour-blind readers can tell apart.
 
 Shapes: N points of the data, M samples, D coordinates; arrays may be of any library.
 """
@@ -22,7 +23,7 @@ from tinydiff.files import atomic
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DATA, MODEL, EXACT = "#6b6b6b", "#D55E00", "#0072B2"
+DATA, MODEL, EXACT, YOURS, BUG = "#6b6b6b", "#D55E00", "#0072B2", "#009E73", "#CC79A7"
 CYCLE = ("#0072B2", "#56B4E9", "#009E73", "#000000", "#D55E00", "#CC79A7", "#E69F00")
 
 

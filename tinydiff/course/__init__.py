@@ -1,0 +1,13 @@
+"""What the notebooks of the course take: the reader's own functions, guesses, and pictures that sliders move.
+
+A reader writes functions. ``keep`` holds each to its laws and writes it into ``mine.py``, which begins empty and
+imports NumPy alone. Later cells and notebooks call ``mine.q_sample``, which is the reader's, or the library's until
+there is one. The colour of a figure says whose functions drew it; ``credit`` gives colour and title. ``guess`` asks
+before an answer is shown, and ``play`` lets sliders move a picture.
+"""
+
+from tinydiff.course.file import Mine, mine
+from tinydiff.course.keeping import Credit, Verdict, credit, keep
+from tinydiff.course.views import Guess, guess, play
+
+__all__ = ["Credit", "Guess", "Mine", "Verdict", "credit", "guess", "keep", "mine", "play"]

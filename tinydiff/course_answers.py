@@ -1,0 +1,236 @@
+"""The library's functions in the signatures of the course, which stand in where the reader's own are not there yet.
+
+All are those of DDPM's chain: t is a whole number from 1 to T, β_t = ``betas[t − 1]``, ᾱ_0 = 1; points are (B, D).
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+import tinydiff as td
+from tinydiff import predictions
+from tinydiff.backend import log_softmax
+from tinydiff.learned import layers
+
+Array = np.ndarray
+
+
+def level(t: int, betas: Array) -> td.Level:
+    """The level after t steps of the chain."""
+    return td.Discrete(betas).at(t / len(betas))
+
+
+# ---- forward: notebooks 0 to 2
+
+
+def q_step(x, t, eps, betas):
+    """One noising step, from x_{t−1} to x_t."""
+    scale, variance = td.transition(level(t, betas), level(t - 1, betas))
+    return scale * x + np.sqrt(variance) * eps
+
+
+def alpha_bar(betas):
+    """ᾱ_0 = 1, ᾱ_1, …, ᾱ_T, (T + 1,)."""
+    return td.Discrete(betas).at(np.arange(len(betas) + 1) / len(betas)).alpha ** 2
+
+
+def q_sample(x0, t, eps, betas):
+    """x_t from x_0, in one jump."""
+    return level(t, betas).perturb(x0, eps)
+
+
+def diffuse_mixture(weights, means, variances, t, betas):
+    """Weights, means and variances of the mixture after t steps."""
+    now = level(t, betas)
+    return weights * 1.0, now.alpha * means, now.alpha**2 * variances + now.sigma**2
+
+
+def normal_kl(m1, v1, m2, v2):
+    """KL(N(m_1, v_1) ‖ N(m_2, v_2)) in nats, number by number."""
+    return 0.5 * (np.log(v2 / v1) + (v1 + (m1 - m2) ** 2) / v2 - 1)
+
+
+def prior_kl(x0, betas):
+    """KL(q(x_T|x_0) ‖ N(0, I)) in nats, (B,)."""
+    return td.Discrete(betas).prior_gap(x0)
+
+
+def snr(t, betas):
+    """ᾱ_t/(1 − ᾱ_t)."""
+    return level(t, betas).snr
+
+
+def betas_from_log_snr(lam):
+    """The chain whose log-SNR is lam, (T,)."""
+    log_alpha_bar = -np.logaddexp(0, -np.concatenate([[np.inf], lam]))
+    return -np.expm1(np.diff(log_alpha_bar))
+
+
+# ---- back: notebook 3
+
+
+def posterior(x_t, x0, t, betas):
+    """Mean and variance of x_{t−1} given x_t and x_0."""
+    of_x_t, of_x0, variance = td.posterior(level(t, betas), level(t - 1, betas))
+    return of_x_t * x_t + of_x0 * x0, variance
+
+
+def mixture_x0(x_t, weights, means, variances, t, betas):
+    """E[x_0|x_t] of a mixture of round components, as the mean over which of them x_t came from."""
+    now = level(t, betas)
+    _, centres, spread = diffuse_mixture(weights, means, variances, t, betas)
+    apart = x_t[:, None, :] - centres  # (B, K, D)
+    with np.errstate(divide="ignore"):
+        log_r = np.log(weights) - 0.5 * (np.sum(apart**2, axis=2) / spread + means.shape[1] * np.log(spread))
+    r = np.exp(log_softmax(log_r))[:, :, None]
+    return np.sum(r * (means + (now.alpha * variances / spread)[:, None] * apart), axis=1)
+
+
+def x0_from_eps(x_t, t, eps, betas):
+    """x_0 from x_t and its noise."""
+    return predictions.x0_from_eps(x_t, eps, level(t, betas))
+
+
+def ddpm_step(x_t, t, eps_hat, z, betas):
+    """DDPM's step from t to t − 1, with the variance β̃_t."""
+    mean, variance = posterior(x_t, x0_from_eps(x_t, t, eps_hat, betas), t, betas)
+    return mean + np.sqrt(variance) * z
+
+
+def ancestral(x0_hat_of, x_T, zs, betas):
+    """From x_T to x_0 in T steps of the posterior of x0_hat_of(x_t, t), step t with the noise zs[t − 1]."""
+    x = x_T
+    for t in range(len(betas), 0, -1):
+        mean, variance = posterior(x, x0_hat_of(x, t), t, betas)
+        x = mean + np.sqrt(variance) * zs[t - 1]
+    return x
+
+
+# ---- one answer, four names: notebook 4
+
+
+def score_from_eps(t, eps, betas):
+    """∇ ln q(x_t|x_0) of the noise."""
+    return -eps / level(t, betas).sigma
+
+
+def tweedie(x_t, t, score, betas):
+    """E[x_0|x_t] from the score."""
+    slope, factor = predictions.to_x0("score", level(t, betas))
+    return slope * x_t + factor * score
+
+
+def eps_from_x0(x_t, t, x0, betas):
+    """The noise in x_t, given x_0."""
+    return predictions.eps_from_x0(x_t, x0, level(t, betas))
+
+
+def v_from_x0_eps(t, x0, eps, betas):
+    """v = √ᾱ_t ε − √(1 − ᾱ_t) x_0."""
+    return predictions.v_from_x0_eps(x0, eps, level(t, betas))
+
+
+# ---- the bound: notebook 5
+
+
+def vlb_weight(t, betas):
+    """The weight of ‖ε − ε̂‖² in the bound's term of step t."""
+    return 0.5 * (level(t - 1, betas).snr / level(t, betas).snr - 1)
+
+
+def elbo_step(x0, x_t, x0_hat, t, variance, betas):
+    """KL of the posterior and the step that has x0_hat in it and this variance, in nats, (B,)."""
+    right, exact = posterior(x_t, x0, t, betas)
+    guessed, _ = posterior(x_t, x0_hat, t, betas)
+    return np.sum(normal_kl(right, exact, guessed, variance), axis=1)
+
+
+# ---- a network: notebook 6
+
+
+def linear_backward(x, w, dy):
+    """The gradients of x, w and b where y = x w + b."""
+    grad = np.empty(w.size + w.shape[1])
+    _, pullback = layers.linear(np.concatenate([w.ravel(), np.zeros(w.shape[1])]), x)
+    dx = pullback(dy, grad)
+    return dx, grad[: w.size].reshape(w.shape), grad[w.size :]
+
+
+def silu_backward(x, dy):
+    """The gradient of x where y = x/(1 + e^{−x})."""
+    return layers.silu(x)[1](dy)
+
+
+def from_v(x_t, t, v, betas):
+    """x_0 and the noise in x_t, from v."""
+    now = level(t, betas)
+    return now.alpha * x_t - now.sigma * v, now.sigma * x_t + now.alpha * v
+
+
+def mlp(params, x):
+    """Linear layers with SiLU between them; params is [w_1, b_1, w_2, b_2, …]. Returns y and pullback(dy)."""
+    pulls = []
+    for w, b in zip(params[::2], params[1::2], strict=True):
+        if pulls:
+            x, pull = layers.silu(x)
+            pulls.append(lambda dy, pull=pull: (pull(dy),))
+        pulls.append(lambda dy, x=x, w=w: linear_backward(x, w, dy))
+        x = x @ w + b
+
+    def pullback(dy):
+        grads = []
+        for pull in reversed(pulls):
+            dy, *own = pull(dy)
+            grads = own + grads
+        return grads, dy
+
+    return x, pullback
+
+
+def adam_step(theta, grad, mu, nu, count, lr, b1, b2, eps):
+    """One step of Adam, number by number."""
+    mu, nu = b1 * mu + (1 - b1) * grad, b2 * nu + (1 - b2) * grad**2
+    step = (mu / (1 - b1**count)) / (np.sqrt(nu / (1 - b2**count)) + eps)
+    return theta - lr * step, mu, nu
+
+
+def ema_update(ema, theta, decay):
+    """The average, moved towards theta."""
+    return td.ema_update(ema, theta, decay)
+
+
+def fourier_features(t, frequencies):
+    """sin(ω t) and cos(ω t) for each frequency, (B, 2F)."""
+    return layers.fourier_features(t, frequencies)
+
+
+def fit(data, betas, steps, rng, hidden=(64, 64)):
+    """An mlp that learns v, from 256 points a step: network(x_t, t) -> (v_hat, pullback), and the loss of each step."""
+    signal = alpha_bar(betas)[1:]
+    log_snr = np.log(signal / (1 - signal))
+    sizes = [data.shape[1] + 16, *hidden, data.shape[1]]
+
+    def inputs(x_t, t):
+        lam = np.broadcast_to(log_snr[t - 1], len(x_t))
+        return np.concatenate([x_t, fourier_features(lam, 2.0 ** np.arange(-4, 4))], axis=1)
+
+    params = []
+    for n, m in pairwise(sizes):
+        params += [rng.standard_normal((n, m)) * np.sqrt(2 / n), np.zeros(m)]
+    mu, nu, average, losses = [0 * param for param in params], [0 * param for param in params], [*params], []
+    for k in range(1, steps + 1):
+        t = np.repeat(rng.integers(1, len(betas) + 1, 8), 32)
+        x0, eps = data[rng.integers(len(data), size=256)], rng.standard_normal((256, data.shape[1]))
+        alpha, sigma = np.sqrt(signal[t - 1, None]), np.sqrt(1 - signal[t - 1, None])
+        v_hat, pullback = mlp(params, inputs(alpha * x0 + sigma * eps, t))
+        error = v_hat - (alpha * eps - sigma * x0)
+        losses.append(np.mean(error**2))
+        for i, grad in enumerate(pullback(2 * error / error.size)[0]):
+            rate = 0.01 * (1 - k / steps)
+            params[i], mu[i], nu[i] = adam_step(params[i], grad, mu[i], nu[i], k, rate, 0.9, 0.99, 1e-8)
+            average[i] = ema_update(average[i], params[i], min(0.99, k / (k + 9)))
+
+    def network(x_t, t):
+        return mlp(average, inputs(x_t, t))
+
+    return network, np.array(losses)
