@@ -10,12 +10,17 @@ A source is a Python file in jupytext's percent format, with the solution of eac
     ### BEGIN SOLUTION
     ### END SOLUTION
 
-The student's notebook has `...` in its place; both are executed from top to bottom, and hold their figures.
+The student's notebook has `...` in the place of a function's body, and nothing in the place of a solution that is not
+indented. Text tagged `solution` is in the solutions alone. Both notebooks are executed from top to bottom in a folder
+of their own, and hold their figures: the student's without a mine.py, the solutions with one that has the functions of
+all notebooks before.
 """
 
 import argparse
+import ast
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,17 +32,21 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 from tqdm import tqdm
 
+from tinydiff.course import Mine
 from tinydiff.files import atomic
 
 HERE = Path(__file__).parent
 REPOSITORY = "tinydiff/tinydiff"
 """Where Colab finds the notebooks, on GitHub."""
 BADGE = "[![Open in Colab](colab.svg)](https://colab.research.google.com/github/{repository}/blob/main/notebooks/{name}.ipynb)"
-INSTALL = """# On Colab this installs tinydiff; elsewhere it does nothing.
+INSTALL = """# On Colab this installs tinydiff and asks for your mine.py, once you have one; elsewhere it does nothing.
 import sys
 
 if "google.colab" in sys.modules:
-    %pip install --quiet git+https://github.com/{repository}"""
+    %pip install --quiet git+https://github.com/{repository}
+    from tinydiff.course import mine
+
+    mine.upload()"""
 OTTER = """from otter.test_files import test_case
 
 from tinydiff.check import check
@@ -57,6 +66,8 @@ OTTER_CONFIG = """{
 """
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION\n?", re.MULTILINE | re.DOTALL)
 STUB = r"\1...  # your code here\n"
+KEEP = re.compile(r'^(?:check|keep)\((\w+)(?:, (?:spec=)?"(\w+)")?\)$')
+"""The last line of a cell that holds a function to its laws."""
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -83,9 +94,10 @@ def numbered(notebook: NotebookNode) -> NotebookNode:
 
 def stubbed(notebook: NotebookNode) -> NotebookNode:
     """The student's notebook: `...` where the solutions were."""
+    notebook.cells = [cell for cell in notebook.cells if not explains(cell)]
     for cell in notebook.cells:
-        cell.source = SOLUTION.sub(STUB, cell.source).rstrip("\n")
-    return notebook
+        cell.source = SOLUTION.sub(lambda found: found.expand(STUB) if found[1] else "", cell.source).rstrip("\n")
+    return numbered(notebook)
 
 
 def solved(notebook: NotebookNode) -> NotebookNode:
@@ -94,9 +106,41 @@ def solved(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
+def explains(cell: NotebookNode) -> bool:
+    """Whether the cell has the reasons of a solution."""
+    return "solution" in cell.metadata.get("tags", ())
+
+
 def is_check(cell: NotebookNode) -> bool:
-    """Whether the cell ends in a line check(...)."""
-    return cell.cell_type == "code" and cell.source.rpartition("\n")[2].startswith("check(")
+    """Whether the cell ends in a line check(function) or keep(function), and so in an exercise that has laws."""
+    return cell.cell_type == "code" and bool(KEEP.match(cell.source.rpartition("\n")[2]))
+
+
+def is_kept(cell: NotebookNode) -> bool:
+    """Whether the cell ends in a line keep(…)."""
+    return cell.cell_type == "code" and cell.source.rpartition("\n")[2].startswith("keep(")
+
+
+def kept(source: Path) -> dict[str, str]:
+    """The functions of a notebook that go into mine.py, solved."""
+    found = {}
+    for cell in read(source).cells:
+        line = cell.source.rpartition("\n")[2]
+        if is_kept(cell) and "into=None" not in line:
+            text = re.sub("^ *### (BEGIN|END) SOLUTION\n", "", cell.source, flags=re.MULTILINE)
+            named = re.match(r"keep\((\w+)", line)[1]
+            functions = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
+            if named in functions:
+                found[named] = ast.get_source_segment(text, functions[named])
+    return found
+
+
+def solve(path: Path, sources: Iterable[Path]) -> None:
+    """Write a mine.py that has the functions of these notebooks."""
+    mine = Mine(str(path), answers=None)
+    for source in sources:
+        for name, text in kept(source).items():
+            mine.write(name, text)
 
 
 def gradable(notebook: NotebookNode) -> NotebookNode:
@@ -110,6 +154,8 @@ def gradable(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
         cell.source = re.sub(r"\]\((?=\w+\.ipynb\))", there, cell.source)
     for cell in notebook.cells:
+        if explains(cell):
+            continue
         body, _, line = cell.source.rpartition("\n")
         if SOLUTION.search(cell.source):
             cells.append(
@@ -118,13 +164,19 @@ def gradable(notebook: NotebookNode) -> NotebookNode:
         elif not is_check(cell):
             cells.append(cell)
         if is_check(cell):
-            raising = f"{line}\n### BEGIN HIDDEN TESTS\n{line[:-1]}, raises=True)\n### END HIDDEN TESTS"
+            raising = f"{line}\n### BEGIN HIDDEN TESTS\n{called(line)[:-1]}, raises=True)\n### END HIDDEN TESTS"
             cells.append(new_code_cell(raising, metadata=graded(grade=True, locked=True, points=1)))
     notebook.cells = cells
     for i, cell in enumerate(numbered(notebook).cells):
         if "nbgrader" in cell.metadata:
             cell.metadata.nbgrader.grade_id = f"cell-{i}"
     return notebook
+
+
+def called(line: str) -> str:
+    """The call check(…) that judges what a line check(…) or keep(…) does."""
+    name, specification = KEEP.match(line).groups()
+    return f'check({name}, "{specification}")' if specification else f"check({name})"
 
 
 def graded(**role: bool | int) -> dict:
@@ -134,18 +186,29 @@ def graded(**role: bool | int) -> dict:
 
 def otter_files(notebook: NotebookNode) -> dict[str, str]:
     """The files that `otter generate` reads: a test for each exercise, and the plugin that gives the marks."""
-    calls = [cell.source.rpartition("\n")[2].removesuffix(")") for cell in notebook.cells if is_check(cell)]
     files = {"otter_config.json": OTTER_CONFIG}
-    for call in calls:
-        name, specification = re.match(r'check\((\w+)(?:, "(\w+)")?', call).groups()
-        exercise = f"{name}:{specification}" if specification else name
-        files[f"tests/{name}.py"] = OTTER.format(name=name, exercise=exercise, call=call)
+    for line in (cell.source.rpartition("\n")[2] for cell in notebook.cells if is_check(cell)):
+        exercise = ":".join(filter(None, KEEP.match(line).groups()))
+        name = exercise.partition(":")[0]
+        files[f"tests/{name}.py"] = OTTER.format(name=name, exercise=exercise, call=called(line).removesuffix(")"))
     return files
 
 
-def executed(notebook: NotebookNode) -> NotebookNode:
-    """The notebook after a run from top to bottom in this folder. Raises at the first cell that does."""
-    resources = {"metadata": {"path": str(HERE)}}
+def executed(notebook: NotebookNode, before: Iterable[Path] = ()) -> NotebookNode:
+    """The notebook after a run from top to bottom, beside a mine.py that has the functions of the notebooks before.
+
+    Raises at the first cell that does.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "digits.npz").symlink_to(HERE / "digits.npz")
+        if before:
+            solve(Path(folder) / "mine.py", before)
+        return run(notebook, folder)
+
+
+def run(notebook: NotebookNode, folder: str) -> NotebookNode:
+    """The notebook after a run from top to bottom in a folder."""
+    resources = {"metadata": {"path": folder}}
     client = NotebookClient(
         notebook, timeout=600, coalesce_streams=True, resources=resources, extra_arguments=["--log-level=40"]
     )
@@ -168,7 +231,10 @@ def clean(output: NotebookNode) -> NotebookNode | None:
         if "Warning" in output.text:
             raise RuntimeError(output.text)
         return None
-    return None if any("widget" in kind for kind in output.get("data", ())) else output
+    if any("widget" in kind for kind in output.get("data", ())):
+        output.data = {kind: value for kind, value in output.data.items() if kind.startswith("image/")}
+        return output if output.data else None
+    return output
 
 
 def described(cell: NotebookNode) -> None:
@@ -206,9 +272,11 @@ def main() -> None:
             write(text, options.otter / source.stem / file)
         if options.grading or options.otter:
             continue
-        for notebook, path in ((stubbed(read(source)), HERE / name), (solved(read(source)), HERE / "solutions" / name)):
+        before = [other for other in sources() if other < source]
+        makes = ((stubbed, HERE / name, ()), (solved, HERE / "solutions" / name, before))
+        for make, path, others in makes:
             start = time.perf_counter()
-            write(nbformat.writes(executed(notebook)) + "\n", path)
+            write(nbformat.writes(executed(make(read(source)), others)) + "\n", path)
             seconds, size = time.perf_counter() - start, path.stat().st_size / 1000
             tqdm.write(f"{path.relative_to(HERE)}: {seconds:.0f} s, {size:.0f} kB")
 

@@ -1,768 +1,682 @@
 # %% [markdown]
-# # 4. The ELBO, every term
+# # 5. The bound, every term
 #
 # **Why does likelihood become a squared error of noise?**
 #
-# *You need:* [notebook 2](02_schedules.ipynb) (the signal-to-noise ratio), [notebook 3](03_undoing_one_step.ipynb)
-# (the posterior $q(x_{t-1} \mid x_t, x_0)$) and Jensen's inequality. *To read:* 45 minutes. *To work:* 40 minutes.
-# *Papers:* Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239), §2–3; Kingma et al. 2021,
-# [VDM](https://arxiv.org/abs/2107.00630).
+# *You need:* `q_sample`, `normal_kl`, `prior_kl`, `betas_from_log_snr`, `posterior` and `mixture_x0` of your `mine.py`, and
+# the least error of notebook 4.
 #
-# The reverse chain of notebook 3 is a model of data: start from noise, step back $T$ times. A good model gives the
-# data a high density. That density is an integral that nobody can do, so one maximises something below it. Term by term
-# that something turns out to be a squared error, weighted in a way that everybody then leaves out.
+# *Afterwards:* you compute a bound on the likelihood in nats, see where it is loose, and know which numbers are no bound.
+#
+# *Minutes:* 80. *Papers:* Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239), sections 2 and 3; Kingma et al. 2021,
+# [Variational diffusion models](https://arxiv.org/abs/2107.00630).
+
+# %% [markdown]
+# What you found before. In [notebook 2](02_schedules.ipynb), between normal laws:
+# $\mathrm{KL} = \frac12\big(\ln\frac{v_2}{v_1} + \frac{v_1 + (m_1-m_2)^2}{v_2} - 1\big)$. In
+# [notebook 3](03_undoing_one_step.ipynb), the posterior of one step:
+#
+# $$q(x_{t-1} \mid x_t, x_0) = \mathcal N\big(c_t\,x_t + c_0\,x_0,\ \tilde\beta_t I\big), \qquad
+#   c_0 = \frac{\sqrt{\bar\alpha_{t-1}}\,\beta_t}{1 - \bar\alpha_t}, \quad
+#   \tilde\beta_t = \frac{1 - \bar\alpha_{t-1}}{1 - \bar\alpha_t}\,\beta_t .$$
+#
+# In [notebook 4](04_denoiser_is_score.ipynb), the perfect denoiser and the score:
+#
+# $$\nabla \ln q_t(x_t) = -\frac{\mathbb E[\varepsilon \mid x_t]}{\sqrt{1 - \bar\alpha_t}}, \qquad
+#   \mathbb E[x_0 \mid x_t] = \frac{x_t + (1 - \bar\alpha_t)\,\nabla \ln q_t(x_t)}{\sqrt{\bar\alpha_t}} .$$
+#
+# No guess $\hat\varepsilon$ has a smaller $\mathbb E\|\varepsilon - \hat\varepsilon\|^2$ than the perfect one. That least
+# error was the **floor**.
 
 # %%
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
-from tqdm.auto import tqdm
+from matplotlib.animation import FuncAnimation
 
 import tinydiff as td
-from tinydiff.check import check
-from tinydiff.plotting import DATA, EXACT, MODEL, show
+from tinydiff.course import credit, guess, keep, mine, play
+from tinydiff.course_tests import bound as tests
+from tinydiff.plotting import DATA, EXACT, show
 
 plt.style.use("tinydiff.course")
-rng = np.random.default_rng(4)
+rng = np.random.default_rng(5)
+normal_kl, posterior = mine.normal_kl, mine.posterior
 
 # %% [markdown]
-# ## Why a bound at all
+# ## Two averages of one rain
 #
-# The model is a chain that runs backwards. It draws $x_T$ from $p(x_T) = \mathcal N(0, I)$ and then, for
-# $t = T, \dots, 1$, draws $x_{t-1}$ from a Gaussian $p(x_{t-1} \mid x_t)$ whose mean comes from a guess of the data,
-# as in notebook 3:
-#
-# $$p(x_{t-1} \mid x_t) = q\big(x_{t-1} \mid x_t,\ x_0 = \hat x_0(x_t, t)\big) \quad (t \ge 2), \qquad
-#   p(x_0 \mid x_1) = \mathcal N\big(\hat x_0(x_1, 1),\ \tfrac{\sigma_1^2}{\alpha_1^2} I\big).$$
-#
-# Here $\alpha_t = \sqrt{\bar\alpha_t}$ and $\sigma_t^2 = 1 - \bar\alpha_t$ belong to the jump, as in notebook 2. (The
-# last step cannot be like the others: its variance would be $\tilde\beta_1 = 0$, and a single point has no density. It
-# gets the variance of $x_1/\alpha_1$ around $x_0$.) The model's density at a data point is a sum over all ways to get
-# there,
-#
-# $$p(x_0) = \int p(x_T) \prod_{t=1}^{T} p(x_{t-1} \mid x_t)\; dx_1 \cdots dx_T ,$$
-#
-# an integral over $T \times D$ numbers: 784,000 of them for small images and a thousand steps.
-#
-# On a line, with few steps, we can do it: $T$ products of a matrix and a vector on a grid of points. So take the
-# two-mode mixture of notebook 1, a chain of $T = 8$ steps, and the best guess there is,
-# $\hat x_0 = \mathbb E[x_0 \mid x_t]$. The library's `Oracle` knows it exactly for mixtures. (In the library $t$ is a
-# number in $[0, 1]$: step $n$ of $T$ is the time $n/T$. A list of times, `ts`, holds those of $x_T, \dots, x_1$; the data
-# themselves, at time 0, come after the last.)
+# A model draws noise, steps back eight times, and arrives at a point. How likely is it to arrive at $x_0 = 0.8$? It may
+# come on any path, and nobody can add up all paths. So we let it rain: we take the point and noise it, again and again.
+# Each path gets a number, $\ln(p/q)$. Here $p$ is the density of the path under the model, and $q$ its density under the
+# noising. Two averages are drawn. Dashed is the mean of the numbers. Solid is the logarithm of the mean *ratio* $p/q$,
+# which is the model's density at $x_0$, as we shall see.
 
 # %%
 data = td.GaussianMixture(weights=[0.35, 0.65], means=[[-1.5], [0.8]], covariances=[[[0.02]], [[0.15]]])
 short = td.Discrete.cosine(8)
-oracle = td.Oracle(data, short)
-ts = np.arange(8, 0, -1) / 8  # 1, 7/8, …, 1/8
+oracle = td.Oracle(data, short)  # the perfect denoiser is the model's guess in each step
+ts = np.arange(8, 0, -1) / 8
+point, n = 0.8, 20_000
+path = td.forward_path(short, np.full((n, 1), point), ts, rng)  # x_8, …, x_0
+number = td.path_log_ratio(oracle, path, ts)  # of each path, (n,)
+
+fig, (ax, right) = plt.subplots(1, 2, figsize=(6.6, 2.6), layout="none")
+fig.subplots_adjust(0.08, 0.2, 0.98, 0.88, 0.15)
+drops = ax.plot(np.arange(9), np.stack(path[::-1])[:, :64, 0], color=DATA, lw=0.6, alpha=0.5)
+ax.set(xlabel="step t", ylabel="x", ylim=(-3, 3))
+edges = np.linspace(-5, 1.5, 41)
+bars = right.bar(edges[:-1], np.zeros(40), np.diff(edges), align="edge", color=DATA, alpha=0.5)
+mean_of_logs = right.axvline(0, color="black", ls="--", lw=1.5, label="mean of the logarithms")
+log_of_mean = right.axvline(0, color="black", lw=1.5, label="logarithm of the mean")
+right.set(xlabel="number of a path (nats)", yticks=[], xlim=(-5, 1.5), ylim=(0, 1))
+right.legend(loc="upper left", fontsize=7)
 
 
-def normal(x, mean, var):
-    """The density of N(mean, var) at x."""
-    return np.exp(-((x - mean) ** 2) / (2 * var)) / np.sqrt(2 * np.pi * var)
+def rain(count):
+    heights, _ = np.histogram(number[:count], edges)
+    for bar, height in zip(bars, heights, strict=True):
+        bar.set_height(0.8 * height / heights.max())
+    for i, drop in enumerate(drops):
+        drop.set_visible(i < count)
+    mean_of_logs.set_xdata([number[:count].mean()] * 2)
+    log_of_mean.set_xdata([np.log(np.mean(np.exp(number[:count])))] * 2)
+    ax.set_title(f"{count:,} paths")
 
 
-line = np.linspace(-9, 9, 1801)[:, None]
-dx = line[1, 0] - line[0, 0]
-p = normal(line[:, 0], 0, 1)  # p(x_T)
-for now, then in pairwise([short.at(t) for t in (*ts, 0.0)]):
-    x0_hat = oracle.x0(line, now)
-    if then.t > 0:
-        c_t, c_0, var = td.posterior(now, then)
-        mean = c_t * line + c_0 * x0_hat
-    else:
-        mean, var = x0_hat, (now.sigma / now.alpha) ** 2
-    p = normal(line, mean.T, var) @ p * dx  # p(x_s) = ∫ p(x_s | x_t) p(x_t) dx_t: a row for each x_s, a column for x_t
-print(f"the model's density integrates to {np.sum(p) * dx:.12f}")
-assert abs(np.sum(p) * dx - 1) < 1e-9
+show(
+    FuncAnimation(fig, rain, [4, 8, 16, 32, 64, 128, 512, 2048, 20_000], interval=600),
+    "A moving picture. Left, more and more noisy paths start at 0.8. Right, the histogram of their numbers grows. A dashed "
+    "line, the mean of the logarithms, settles near −0.7, left of a solid line, the logarithm of the mean, near −0.3.",
+)
 
 # %% [markdown]
-# For images there is no grid. What is left is to *sample*, and the trick is where to sample from.
-#
-# ## Jensen's inequality
-#
-# Given a data point $x_0$, the noising chain $q(x_{1:T} \mid x_0)$ tells where its noisy versions are. (We write
-# $x_{1:T}$ for $x_1, \dots, x_T$.) Multiply and divide by it, and then pull the logarithm inside the mean:
-#
-# $$\ln p(x_0) = \ln \int q(x_{1:T} \mid x_0)\,\frac{p(x_{0:T})}{q(x_{1:T} \mid x_0)}\,dx_{1:T}
-#   = \ln \mathbb E_q\!\left[\frac{p(x_{0:T})}{q(x_{1:T} \mid x_0)}\right]
-#   \;\ge\; \mathbb E_q\!\left[\ln\frac{p(x_{0:T})}{q(x_{1:T} \mid x_0)}\right] =: \mathrm{ELBO}(x_0).$$
-#
-# The last step is Jensen's inequality: $\ln$ is concave. How much is lost? Write
-# $p(x_{0:T}) = p(x_0)\,p(x_{1:T} \mid x_0)$ in the last expression; $\ln p(x_0)$ comes out of the mean, and what
-# stays is minus a Kullback–Leibler divergence:
-#
-# $$\ln p(x_0) - \mathrm{ELBO}(x_0) = \mathbb E_q\!\left[\ln\frac{q(x_{1:T} \mid x_0)}{p(x_{1:T} \mid x_0)}\right]
-#   = \mathrm{KL}\big(q(x_{1:T} \mid x_0)\,\big\|\,p(x_{1:T} \mid x_0)\big) \ge 0 .$$
-#
-# ELBO stands for *evidence lower bound*. Its negative bounds $-\ln p(x_0)$ from above, in nats: a price.
-#
-# **Predict.** Draw many noising paths from one point $x_0$ and note $\ln p(x_{0:T})/q(x_{1:T} \mid x_0)$ for each.
-# Is the histogram symmetric? Can a path lie above $\ln p(x_0)$, and how many of them do?
+# *What to see:* both lines come to rest, and never at one place. The dashed one stays to the left. The solid one is
+# where $\ln p(x_0)$ should be.
 
 # %%
-n = 20_000
-point = 0.8
-path = td.forward_path(short, np.full((n, 1), point), ts, rng)  # x_8, …, x_0, each (n, 1)
-ratio = td.path_log_ratio(oracle, path, ts)  # ln p(x_{0:T}) − ln q(x_{1:T} | x_0) of each path, (n,)
-log_p = np.interp(point, line[:, 0], np.log(p))
-elbo_error = ratio.std() / np.sqrt(n)
-weight = np.exp(ratio)
-log_mean, log_mean_error = np.log(weight.mean()), weight.std() / weight.mean() / np.sqrt(n)  # d ln m = dm/m
+above = guess("Of 100 paths, how many have a number above ln p(x_0)?", ..., "paths")
 
-# For the right panel: each term of the bound, derived below, is a mean over the ε of one x_t. So all steps may use the
-# same nodes z in place of draws: E f(ε) ≈ Σ gauss f(z).
-z = np.linspace(-7.5, 7.5, 31)
+
+# %%
+def log_normal(x, mean, variance):
+    """ln N(x; mean, variance), number by number."""
+    return -0.5 * ((x - mean) ** 2 / variance + np.log(2 * np.pi * variance))
+
+
+line = np.linspace(-9, 9, 1801)[:, None]  # on a line one *can* add up all paths: eight integrals on this grid
+p = np.exp(log_normal(line[:, 0], 0, 1))  # of x_8
+for now, then in pairwise([short.at(t) for t in (*ts, 0.0)]):
+    c_t, c_0, variance = td.posterior(now, then)
+    mean = c_t * line + c_0 * oracle.x0(line, now)
+    variance = variance if then.t else (now.sigma / now.alpha) ** 2
+    p = np.exp(log_normal(line, mean.T, variance)) @ p * 0.01  # a row for each x_s, a column for x_t
+log_p = np.interp(point, line[:, 0], np.log(p))
+
+z = np.linspace(-7.5, 7.5, 31)  # nodes for a mean over a standard normal z: E f(z) ≈ gauss @ f(z)
 gauss = np.exp(-(z**2) / 2) / np.sum(np.exp(-(z**2) / 2))
 where = np.linspace(-2.2, 2.2, 89)[:, None]
 noise = np.broadcast_to(np.tile(z, len(where))[:, None], (8, len(where) * len(z), 1))
-parts = td.elbo(oracle, np.repeat(where, len(z), axis=0), ts, noise=noise)
-bound = -parts.nats.reshape(len(where), len(z)) @ gauss
+nats = td.elbo(oracle, np.repeat(where, len(z), axis=0), ts, noise=noise).nats
+means = -nats.reshape(len(where), len(z)) @ gauss
 
-fig, (ax, right) = plt.subplots(1, 2, figsize=(9, 3.3))
-ax.hist(ratio, bins=90, range=(-7, 1.5), density=True, color=DATA, alpha=0.5)
-ax.axvline(ratio.mean(), color=MODEL, ls="--")
+fig, (ax, right) = plt.subplots(1, 2, figsize=(9, 3.1))
+ax.hist(number, bins=90, range=(-5, 1.5), color=DATA, alpha=0.5)
+ax.axvline(number.mean(), color="black", ls="--")
 ax.axvline(log_p, color=EXACT)
-top = 1.3 * ax.get_ylim()[1]
-ax.set_ylim(0, top)
-ax.text(ratio.mean() - 0.15, 0.97 * top, "mean:\nthe ELBO", color=MODEL, ha="right", va="top")
-ax.text(log_p + 0.15, 0.97 * top, "$\\ln\\,p(x_0)$", color=EXACT, va="top")
-ax.set(xlabel="$\\ln\\,p/q$ of a path (nats)", yticks=[], ylabel="density of paths", xlim=(-7, 1.5))
-ax.set_title(f"20,000 paths from $x_0$ = {point}")
-right.plot(line, data.log_density(line), color=DATA, lw=1.5, ls=":")
-right.plot(line, np.log(p), color=EXACT)
-right.plot(where, bound, color=MODEL, ls="--")
-right.fill_between(where[:, 0], bound, np.interp(where[:, 0], line[:, 0], np.log(p)), color=MODEL, alpha=0.15)
-right.text(-0.35, -2.1, "$\\ln\\,p(x_0)$", color=EXACT, ha="right")
-right.text(0.05, -5.2, "ELBO", color=MODEL)
-right.text(-1.32, 0.1, "data", color=DATA)
-right.set(xlim=(-2.2, 2.2), ylim=(-10, 1.2), xlabel="$x_0$", ylabel="nats", title="at every point")
-show(fig, "Left: a histogram of log-ratios with a long tail to low values; a dashed line at its mean, the ELBO, and a "
-     "solid line to the right of it, at the exact log-density. Right: over all points, the dashed ELBO stays below the "
-     "model's exact log-density; the data's own is dotted.")  # fmt: skip
+ax.set(xlabel="number of a path (nats)", yticks=[], xlim=(-5, 1.5), title="20,000 paths from 0.8")
+right.plot(line, data.log_density(line), ":", color=DATA, lw=1.5, label="ln q, the data")
+right.plot(line, np.log(p), color=EXACT, label="ln p, the model")
+right.plot(where, means, "--", color="black", label="mean of the logarithms")
+right.set(xlim=(-2.2, 2.2), ylim=(-9, 3), xlabel="$x_0$", ylabel="nats", title="at every point")
+right.legend(loc="upper center", fontsize=8, ncols=2)
 
-# %% [markdown]
-# *What to see:* left, the mean of the logarithms (orange, dashed) lies below the logarithm of the mean (blue, the
-# integral on the grid): nearly half of the paths are above the blue line, and a long tail is far below it. Right, so it
-# is at every $x_0$; the shaded gap is the KL divergence of the two laws of paths. Dotted is $\ln q(x_0)$ of the data:
-# eight Gaussian steps make a poor model even with the best of guesses, and notebook 3 said why.
-#
-# The logarithm of the mean of $p/q$ over these paths should be $\ln p(x_0)$ itself. It is, within its error:
-
-# %%
-print(f"ln p(x_0), integral on a grid    {log_p:8.4f}")
-print(f"ln of the mean of p/q, paths     {log_mean:8.4f} ± {log_mean_error:.4f}")
-print(f"mean of ln p/q: the ELBO         {ratio.mean():8.4f} ± {elbo_error:.4f}")
-print(f"paths above ln p(x_0)            {np.mean(ratio > log_p):8.0%}")
-assert abs(log_mean - log_p) < 4 * log_mean_error
-assert ratio.mean() < log_p - 4 * elbo_error
-
-# %% [markdown]
-# So why not use the logarithm of the mean? On a line one may. But the spread of $\ln p/q$ grows with the number of
-# coordinates $D$, and the mean of an exponential soon hangs on the luckiest path. Independent coordinates add, so adding
-# up the log-ratios of $D$ paths makes a path in $D$ dimensions:
-
-# %%
-print("    D    ln of the mean of p/q, per coordinate    weight of the luckiest of 20,000 paths")
-for d in (1, 16, 256):
-    many = np.sum([rng.choice(ratio, n) for _ in range(d)], axis=0)
+table = "coordinates    logarithm of the mean, for each    weight of the luckiest path\n"
+for D in (1, 16, 256):
+    many = np.sum([rng.choice(number, n) for _ in range(D)], axis=0)
     weight = np.exp(many - many.max())
-    print(f"{d:5d} {(many.max() + np.log(weight.mean())) / d:30.4f} {1 / weight.sum():36.1%}")
+    table += f"{D:11d} {(many.max() + np.log(weight.mean())) / D:27.3f} {1 / weight.sum():33.1%}\n"
+above.reveal(
+    100 * np.mean(number > log_p),
+    f"Almost half, yet the mean {number.mean():.3f} lies below ln p = {log_p:.3f} (blue, from integrals on a grid), for a "
+    "long tail is far below. The logarithm is concave, so the mean of logarithms is the smaller one, at every point. Why "
+    "not use the logarithm of the mean? The table has independent copies of this line, up to 256 coordinates. All rows "
+    "should say the same. But soon one lucky path has most of the weight, and the luckier ones are never seen.",
+    picture=fig,
+    alt="Left, a histogram of the numbers of the paths with a long tail to the left; a dashed line at its mean lies left of a "
+    "solid one. Right, over all points, a dashed curve stays below the model's log-density, which is not quite the data's.",
+    table=table,
+)
+assert abs(np.log(np.mean(np.exp(number))) - log_p) < 4 * np.std(np.exp(number - log_p)) / np.sqrt(n)
+assert number.mean() < log_p - 0.3
 
 # %% [markdown]
-# The middle column should be the same in each row, $\ln p(x_0) = -0.33$. It drifts towards the ELBO: in high dimensions
-# few paths carry all the weight, and one sees none of the best. A mean of logarithms has no such trouble.
+# ## A bound that one can average
+#
+# Write $x_{1:T}$ for the path $x_1, \dots, x_T$. Multiply and divide by the law of the noising, and pull the logarithm
+# inside the mean:
+#
+# $$\ln p(x_0) = \ln \mathbb E_q\!\left[\frac{p(x_{0:T})}{q(x_{1:T} \mid x_0)}\right]
+#   \ \ge\ \mathbb E_q\!\left[\ln\frac{p(x_{0:T})}{q(x_{1:T} \mid x_0)}\right] =: \mathrm{ELBO}(x_0).$$
+#
+# This is **Jensen's inequality**, and ELBO stands for *evidence lower bound*: evidence is an old name of $p(x_0)$. What is
+# lost is a KL, that of the noising paths and the model's paths which end in $x_0$. We speak of $-\mathrm{ELBO}$, a price in
+# nats. No KL is negative. So the mean of $-\mathrm{ELBO}$ over the data is at least that of $-\ln p(x_0)$. And this is at least the
+# **entropy**, the mean of $-\ln q(x_0)$, since the two differ by $\mathrm{KL}(q\,\|\,p)$.
 #
 # ## The sum telescopes
 #
-# Both densities in the ratio are products over $t$, but they run in opposite directions. Turn $q$ around. By Bayes'
-# rule, with $x_0$ given throughout, and because the noising chain is Markov,
+# Both laws are products over the steps, but in opposite directions. Turn $q$ around by Bayes' rule, for $t \ge 2$:
 #
-# $$q(x_t \mid x_{t-1}) = q(x_t \mid x_{t-1}, x_0) = q(x_{t-1} \mid x_t, x_0)\;\frac{q(x_t \mid x_0)}{q(x_{t-1} \mid x_0)}, \qquad t \ge 2.$$
+# $$q(x_t \mid x_{t-1}) = q(x_{t-1} \mid x_t, x_0)\ \frac{q(x_t \mid x_0)}{q(x_{t-1} \mid x_0)} .$$
 #
-# Multiply these for $t = 2, \dots, T$. In the product of the fractions each numerator cancels the next denominator,
-# and $q(x_T \mid x_0)/q(x_1 \mid x_0)$ is left. The first step $q(x_1 \mid x_0)$, which needed no turning, cancels
-# that denominator:
+# In the product over $t$ each fraction's upper part cancels the next one's lower part. What stays is
 #
-# $$q(x_{1:T} \mid x_0) = q(x_1 \mid x_0) \prod_{t=2}^{T} q(x_t \mid x_{t-1}) = q(x_T \mid x_0) \prod_{t=2}^{T} q(x_{t-1} \mid x_t, x_0).$$
-#
-# Now the two products in the ratio match, factor by factor, but for one:
-#
-# $$-\ln\frac{p(x_{0:T})}{q(x_{1:T} \mid x_0)} = \ln\frac{q(x_T \mid x_0)}{p(x_T)} + \sum_{t=2}^{T} \ln\frac{q(x_{t-1} \mid x_t, x_0)}{p(x_{t-1} \mid x_t)}
-#   - \ln p(x_0 \mid x_1).$$
-#
-# This holds on *every* path, for *any* model: no mean has been taken yet. Check it with a model that knows nothing,
-# $\hat x_0 = \tanh(x_t + t/T)$, written out in DDPM's notation.
-
-# %%
-T, betas = short.T, short.betas
-ab = np.concatenate([[1.0], np.cumprod(1 - betas)])  # ᾱ_0, …, ᾱ_T
-
-
-def log_normal(x, mean, var):
-    """ln N(x; mean, var)."""
-    return -0.5 * ((x - mean) ** 2 / var + np.log(2 * np.pi * var))
-
-
-x = [np.full(5, 0.3)]  # five paths from x_0 = 0.3
-for t in range(1, T + 1):
-    x.append(np.sqrt(1 - betas[t - 1]) * x[-1] + np.sqrt(betas[t - 1]) * rng.standard_normal(5))
-
-as_defined = log_normal(x[T], 0, 1)
-as_telescoped = log_normal(x[T], 0, 1) - log_normal(x[T], np.sqrt(ab[T]) * x[0], 1 - ab[T])
-for t in range(1, T + 1):
-    guess, beta = np.tanh(x[t] + t / T), betas[t - 1]
-    if t == 1:
-        log_model = log_normal(x[0], guess, (1 - ab[1]) / ab[1])
-        as_telescoped += log_model
-    else:
-        c_t = np.sqrt(1 - beta) * (1 - ab[t - 1]) / (1 - ab[t])
-        c_0 = np.sqrt(ab[t - 1]) * beta / (1 - ab[t])
-        beta_tilde = beta * (1 - ab[t - 1]) / (1 - ab[t])
-        log_model = log_normal(x[t - 1], c_t * x[t] + c_0 * guess, beta_tilde)
-        as_telescoped += log_model - log_normal(x[t - 1], c_t * x[t] + c_0 * x[0], beta_tilde)
-    as_defined += log_model - log_normal(x[t], np.sqrt(1 - beta) * x[t - 1], beta)
-print("ln p/q as defined:  ", np.round(as_defined, 6))
-print("and as telescoped:  ", np.round(as_telescoped, 6))
-assert np.allclose(as_defined, as_telescoped, rtol=1e-12)
-
-# %% [markdown]
-# Now take the mean over $q$. In each term of the sum only $x_{t-1}$ and $x_t$ occur; the mean over $x_{t-1}$ given
-# $x_t$ and $x_0$ makes it a KL divergence, and the mean over $x_t$ given $x_0$ is the jump of notebook 1 [DDPM, eq.
-# 5]:
-#
-# $$\boxed{\;-\mathrm{ELBO}(x_0) = \underbrace{\mathrm{KL}\big(q(x_T \mid x_0)\,\|\,p(x_T)\big)}_{L_T}
+# $$-\mathrm{ELBO} = \underbrace{\mathrm{KL}\big(q(x_T \mid x_0)\,\|\,p(x_T)\big)}_{L_T}
 #   + \sum_{t=2}^{T} \underbrace{\mathbb E\,\mathrm{KL}\big(q(x_{t-1} \mid x_t, x_0)\,\|\,p(x_{t-1} \mid x_t)\big)}_{L_{t-1}}
-#   \underbrace{{}- \mathbb E \ln p(x_0 \mid x_1)}_{L_0}\;}$$
+#   + \underbrace{\mathbb E\big[-\ln p(x_0 \mid x_1)\big]}_{L_0} .$$
 #
-# $L_T$ is the **prior gap** of notebook 2, and contains nothing to learn. $L_{t-1}$ is the price of one reverse step.
-# $L_0$, the **reconstruction**, is what it costs to write down $x_0$ when $x_1$ is known. All the laws in it are
-# Gaussian.
+# $L_T$ is your prior gap. $L_{t-1}$ is the price of one step back. $L_0$ is the price of $x_0$ if one knows $x_1$. The
+# model's step is the posterior with a guess: $p(x_{t-1} \mid x_t) = q(x_{t-1} \mid x_t, \hat x_0)$. At $t = 1$ the posterior is a single point, which is no density. There the last step is normal, with mean $\hat x_0$ and variance $(1 - \bar\alpha_1)/\bar\alpha_1$. That is a choice: it
+# is the variance of $x_0 = (x_1 - \sqrt{1-\bar\alpha_1}\,\varepsilon)/\sqrt{\bar\alpha_1}$ given $x_1$, if nothing is known
+# of $\varepsilon$.
 #
-# ## The KL of two Gaussians
-#
-# For $q = \mathcal N(m_1, v_1)$ and $p = \mathcal N(m_2, v_2)$ on a line,
-#
-# $$\ln\frac{q(x)}{p(x)} = \frac12 \ln\frac{v_2}{v_1} - \frac{(x-m_1)^2}{2 v_1} + \frac{(x-m_2)^2}{2 v_2} .$$
-#
-# Take the mean over $x \sim q$. The first square has the mean $v_1$. In the second,
-# $x - m_2 = (x - m_1) + (m_1 - m_2)$, and the mean of the square is $v_1 + (m_1-m_2)^2$, for the cross term has
-# mean 0. So
-#
-# $$\mathrm{KL} = \frac12\left(\ln\frac{v_2}{v_1} + \frac{v_1 + (m_1-m_2)^2}{v_2} - 1\right).$$
-#
-# Independent coordinates add. If $v_1 = v_2$, all that is left is $(m_1 - m_2)^2/2v_2$: **between Gaussians of equal
-# variance, KL is a squared distance of means.** That is where the squared error comes from.
-#
-# ### Exercise 4.1: the KL of two Gaussians
-
+# Before any mean is taken, this holds on each path. The cell counts both sides with your functions.
 
 # %%
-def normal_kl(m1, v1, m2, v2):
-    """KL(N(m1, v1) ‖ N(m2, v2)) in nats; v1 and v2 are variances; elementwise for arrays."""
-    ### BEGIN SOLUTION
-    return 0.5 * (np.log(v2 / v1) + (v1 + (m1 - m2) ** 2) / v2 - 1)
-    ### END SOLUTION
-
-
-check(normal_kl)
-
-# %% [markdown]
-# ### Exercise 4.2: the first term
-#
-# $L_T = \mathrm{KL}\big(q(x_T \mid x_0) \,\|\, \mathcal N(0, I)\big)$ for each row of $x_0$, made from your own
-# `normal_kl` (exercise 2.3 had it as one formula) and the jump
-# $q(x_T \mid x_0) = \mathcal N(\sqrt{\bar\alpha_T}\,x_0,\ (1-\bar\alpha_T) I)$. Sum over the coordinates.
-
-
-# %%
-def prior_kl(x0, betas):
-    """L_T in nats for each row of x0 (B, D): (B,)."""
-    ### BEGIN SOLUTION
-    left = np.prod(1 - betas)
-    return np.sum(normal_kl(np.sqrt(left) * x0, 1 - left, 0.0, 1.0), axis=1)
-    ### END SOLUTION
-
-
-check(prior_kl)
+weights, centres, variances = data.weights, data.means, data.covariances[:, 0, 0]
+betas, x0 = short.betas, path[-1]
+both = log_normal(path[0], 0, 1) - log_normal(path[0], short.at(1.0).alpha * x0, short.at(1.0).sigma ** 2)
+for t, x in zip(range(8, 0, -1), path, strict=False):
+    x0_hat = mine.mixture_x0(x, weights, centres, variances, t, betas)
+    if t > 1:
+        (right_mean, variance), (mean, _) = mine.posterior(x, x0, t, betas), mine.posterior(x, x0_hat, t, betas)
+        both += log_normal(path[9 - t], mean, variance) - log_normal(path[9 - t], right_mean, variance)
+    else:
+        both += log_normal(x0, x0_hat, 1 / mine.snr(1, betas))
+print(f"telescoped − as defined, on 20,000 paths: at most {np.max(np.abs(both[:, 0] - number)):.0e} nats")
+assert np.allclose(both[:, 0], number, atol=1e-9)
 
 # %% [markdown]
-# ## A step costs a squared error
+# ### Exercise 5.1 (derive): what a step costs
 #
-# In $L_{t-1}$ both Gaussians have the variance $\tilde\beta_t$ and the same $c_t\,x_t$ in their means. The means
-# differ by $c_0\,(x_0 - \hat x_0)$ alone, with $c_0 = \sqrt{\bar\alpha_{t-1}}\,\beta_t/(1-\bar\alpha_t)$ from
-# notebook 3. With $\tilde\beta_t = \beta_t(1-\bar\alpha_{t-1})/(1-\bar\alpha_t)$,
+# In $L_{t-1}$ both laws are normal. They have one variance, $\tilde\beta_t$, and their means differ in $x_0$ and
+# $\hat x_0$ alone. A guess of $x_0$ is a guess of $\varepsilon$, since both must give the same point:
 #
-# $$L_{t-1} = \frac{c_0^2}{2\tilde\beta_t}\,\mathbb E\|x_0 - \hat x_0\|^2
-#   = \frac12\,\frac{\bar\alpha_{t-1}\,\beta_t}{(1-\bar\alpha_{t-1})(1-\bar\alpha_t)}\,\mathbb E\|x_0 - \hat x_0\|^2 .$$
+# $$x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1 - \bar\alpha_t}\,\varepsilon
+#   = \sqrt{\bar\alpha_t}\,\hat x_0 + \sqrt{1 - \bar\alpha_t}\,\hat\varepsilon .$$
 #
-# The fraction is a difference. Since $\bar\alpha_{t-1}\beta_t = \bar\alpha_{t-1} - \bar\alpha_t$,
-#
-# $$\mathrm{SNR}_{t-1} - \mathrm{SNR}_t = \frac{\bar\alpha_{t-1}}{1-\bar\alpha_{t-1}} - \frac{\bar\alpha_t}{1-\bar\alpha_t}
-#   = \frac{\bar\alpha_{t-1} - \bar\alpha_t}{(1-\bar\alpha_{t-1})(1-\bar\alpha_t)}
-#   = \frac{\bar\alpha_{t-1}\,\beta_t}{(1-\bar\alpha_{t-1})(1-\bar\alpha_t)},$$
-#
-# and the price of a step is half the fall of the signal-to-noise ratio, times the squared error of the guess [VDM]:
-#
-# $$\boxed{\;L_{t-1} = \tfrac12\,(\mathrm{SNR}_{t-1} - \mathrm{SNR}_t)\;\mathbb E\|x_0 - \hat x_0\|^2\;}$$
-#
-# Say the same with noise. A guess of $x_0$ is a guess of $\varepsilon$: from
-# $x_t = \alpha_t x_0 + \sigma_t \varepsilon = \alpha_t \hat x_0 + \sigma_t \hat\varepsilon$ follows
-# $x_0 - \hat x_0 = -\frac{\sigma_t}{\alpha_t}(\varepsilon - \hat\varepsilon)$, so
-# $\|x_0 - \hat x_0\|^2 = \|\varepsilon - \hat\varepsilon\|^2/\mathrm{SNR}_t$ and
-#
-# $$\boxed{\;L_{t-1} = w_t\;\mathbb E\|\varepsilon - \hat\varepsilon\|^2, \qquad
-#   w_t = \tfrac12\Big(\frac{\mathrm{SNR}_{t-1}}{\mathrm{SNR}_t} - 1\Big) = \frac{\beta_t^2}{2\tilde\beta_t(1-\beta_t)(1-\bar\alpha_t)} = \frac{\beta_t}{2(1-\beta_t)(1-\bar\alpha_{t-1})}\;}$$
-#
-# where
-# $\frac{\mathrm{SNR}_{t-1}}{\mathrm{SNR}_t} - 1 = \frac{1-\bar\alpha_t - (1-\beta_t)(1-\bar\alpha_{t-1})}{(1-\beta_t)(1-\bar\alpha_{t-1})}$,
-# as $\bar\alpha_t = (1-\beta_t)\,\bar\alpha_{t-1}$, and the numerator is $\beta_t$; put in $\tilde\beta_t$ for the
-# middle form, DDPM's eq. 12 (there $\sigma_t^2$ stands for $\tilde\beta_t$). That is the answer to our question: **likelihood
-# becomes a squared error of noise because each step compares two Gaussians that differ in their means alone.**
-#
-# And $t = 1$? There $\bar\alpha_0 = 1$, $\mathrm{SNR}_0 = \infty$, and $w_1$ would be infinite: $L_0$ is not one of
-# these terms. With our $p(x_0 \mid x_1)$, whose error is
-# $\|x_0 - \hat x_0\|^2\,\alpha_1^2/\sigma_1^2 = \|\varepsilon - \hat\varepsilon\|^2$ in units of its variance,
-#
-# $$L_0 = \tfrac{D}{2} \ln\frac{2\pi}{\mathrm{SNR}_1} + \tfrac12\,\mathbb E\|\varepsilon - \hat\varepsilon\|^2 .$$
-#
-# ### Exercise 4.3: the weight of the noise
+# Show that the step costs a number times $\|\varepsilon - \hat\varepsilon\|^2$, and find the number.
 
 
 # %%
 def vlb_weight(t, betas):
-    """w_t with L_{t−1} = w_t E‖ε − ε̂‖², for one integer t from 2 to T: a number."""
+    """The number w with KL = w ‖ε − ε̂‖² in step t, for t from 2 to T."""
     ### BEGIN SOLUTION
-    snr = np.cumprod(1 - betas) / (1 - np.cumprod(1 - betas))  # SNR_1, …, SNR_T
-    return 0.5 * (snr[t - 2] / snr[t - 1] - 1)
+    left = np.cumprod(1 - betas)
+    now, before = left[t - 1] / (1 - left[t - 1]), left[t - 2] / (1 - left[t - 2])
+    return 0.5 * (before / now - 1)
     ### END SOLUTION
 
 
-check(vlb_weight)
+keep(vlb_weight)
+
+# %% [markdown] tags=["solution"]
+# **Solution.** With equal variances only the squared distance of the means is left, $c_0^2\|x_0 - \hat x_0\|^2$ over
+# $2\tilde\beta_t$. Then $x_0 - \hat x_0 = -(\varepsilon - \hat\varepsilon)\sqrt{(1-\bar\alpha_t)/\bar\alpha_t}$. What
+# remains is algebra: $\bar\alpha_{t-1}\beta_t = \bar\alpha_{t-1} - \bar\alpha_t$ turns the fraction into half of
+# $\mathrm{SNR}_{t-1}/\mathrm{SNR}_t - 1$. Most people lose an index here: `betas[t - 2]` belongs to step $t - 1$. So this
+# answers the question: likelihood becomes a squared error because each step compares two normal laws of one variance.
 
 # %% [markdown]
-# Three forms, one number: here for the paper's chain of $T = 1000$ steps.
+# ### Exercise 5.2 (derive): any other variance
+#
+# A model may step with another variance than $\tilde\beta_t$: DDPM also tried $\beta_t$, and some networks learn it. Its
+# mean stays $c_t\,x_t + c_0\,\hat x_0$. What does this step cost?
+
 
 # %%
-T = 1000
-betas = np.linspace(1e-4, 0.02, T)
-ab = np.concatenate([[1.0], np.cumprod(1 - betas)])
-t = np.arange(2, T + 1)
-beta = betas[t - 1]
-beta_tilde = beta * (1 - ab[t - 1]) / (1 - ab[t])
-w_snr = 0.5 * (ab[t - 1] / (1 - ab[t - 1]) * (1 - ab[t]) / ab[t] - 1)
-w_ddpm = beta**2 / (2 * beta_tilde * (1 - beta) * (1 - ab[t]))
-w_short = beta / (2 * (1 - beta) * (1 - ab[t - 1]))
-assert np.allclose(w_snr, w_ddpm, rtol=1e-9)
-assert np.allclose(w_snr, w_short, rtol=1e-9)  # 1 − ᾱ_1 = 1e-4 costs digits
-print("    t    weight w_t")
-for k in (2, 3, 10, 100, 350, 1000):
-    print(f"{k:5d}    {w_snr[k - 2]:.4f}")
+def elbo_step(x0, x_t, x0_hat, t, variance, betas):
+    """KL of the posterior and the model's step, in nats for each row: (B,); x0, x_t, x0_hat (B, D), t from 2 to T."""
+    ### BEGIN SOLUTION
+    right, exact = posterior(x_t, x0, t, betas)
+    guessed, _ = posterior(x_t, x0_hat, t, betas)
+    return np.sum(normal_kl(right, exact, guessed, variance), axis=1)
+    ### END SOLUTION
+
+
+keep(elbo_step)
+
+# %% [markdown] tags=["solution"]
+# **Solution.** The first law keeps its own variance $\tilde\beta_t$; the model's is free. Most wrong answers use the
+# model's variance for both, or forget that each of the $D$ coordinates pays for the variance. $x_t$ cancels in the
+# difference of the means. Averaged, the price is least at the variance $\tilde\beta_t + c_0^2\,\mathbb E\|x_0 - \hat
+# x_0\|^2/D$: set the derivative to 0.
 
 # %% [markdown]
-# ## Every term, with the perfect denoiser
-#
-# Which terms are dear? `td.elbo` gives all of them: `prior` is $L_T$, `diffusion` holds $L_{T-1}, \dots, L_1$, and
-# `reconstruction` is $L_0$. Each of these terms is a mean over the $\varepsilon$ of one $x_t$. We do not draw it, but
-# put it on a grid of nodes with Gaussian weights, as for the right panel above, and the points $x_0$ too. Sums over such
-# grids are integrals to many digits: no term has a sampling error.
-#
-# **Predict.** The chain has 1000 steps and its denoiser is perfect. Which steps cost most: those near the noise,
-# those in the middle, or those near the data? And will the sum be the entropy of the data, the least that any model can
-# reach (the mean of $-\ln p(x_0)$ is the entropy plus $\mathrm{KL}(q(x_0)\,\|\,p(x_0))$)?
+# Now the whole bound can be computed with your functions. The helper takes means over $x_0$ and $\varepsilon$ on nodes,
+# so nothing in it is random.
 
 # %%
-x0 = (data.means + np.sqrt(data.covariances[:, :, 0]) * z).reshape(-1, 1)  # (2 · 31, 1): nodes of both modes
-weights0 = np.outer(data.weights, gauss).ravel()
-
-
-def all_terms(process, ts, data_nodes=x0, data_weights=weights0, law=data):
-    """L_T, (L_{T−1}, …, L_1), L_0 with the exact denoiser: the mean over ε and over the data, on nodes."""
-    rows = np.repeat(data_nodes, len(z), axis=0)
-    noise = np.broadcast_to(np.tile(z, len(data_nodes))[:, None], (len(ts), len(rows), 1))
-    parts = td.elbo(td.Oracle(law, process), rows, ts, noise=noise)
-    weights = np.outer(data_weights, gauss).ravel()
-    return weights @ parts.prior, weights @ parts.diffusion, weights @ parts.reconstruction
-
-
+nodes = np.linspace(-6, 6, 13)
+in_mode = np.exp(-(nodes**2) / 2) / np.sum(np.exp(-(nodes**2) / 2))
+points = (centres + np.sqrt(variances)[:, None] * nodes).reshape(-1, 1)  # x_0, (26, 1)
+chances = np.outer(weights, in_mode).ravel()
+X0, EPS = np.repeat(points, len(z), axis=0), np.tile(z, len(points))[:, None]
+chance = np.outer(chances, gauss).ravel()
 entropy, _ = data.entropy()
-chain = td.Discrete(betas)
-L_T, steps, L_0 = all_terms(chain, np.arange(T, 0, -1) / T)
-L = steps[::-1]  # L[k − 1] is L_k
-total = L_T + L.sum() + L_0
-print(f"L_T {L_T:.6f} + sum of the steps {L.sum():.4f} + L_0 {L_0:.4f} = {total:.4f} nats; entropy {entropy:.4f}")
 
-# %%
-edges = [2, 3, 11, 101, 1001]
-names = ["$L_0$", "t = 2", "3–10", "11–100", "101–1000", "$L_T$"]
-heights = [L_0, *(L[a - 2 : b - 2].sum() for a, b in pairwise(edges)), L_T]
-starts = np.concatenate([[0], np.cumsum(heights)[:-1]])
 
-fig, (ax, right) = plt.subplots(1, 2, figsize=(9, 3.4), gridspec_kw={"width_ratios": [1, 1.35]})
-ax.loglog(t, L, color=MODEL)
-ax.set(
-    xlabel="step t",
-    ylabel="$L_{t-1}$ (nats)",
-    title="the price of each step",
-    ylim=(2e-7, 2),
-    xticks=[2, 10, 100, 1000],
-)
-ax.set_xticklabels(["2", "10", "100", "1000"])
-ax.minorticks_off()
-shades = plt.get_cmap("cividis")(np.linspace(0.1, 0.85, 6))
-right.bar(range(6), heights, bottom=starts, color=shades, width=0.75)
-for i, (start, height) in enumerate(zip(starts, heights, strict=True)):
-    right.text(i, max(start, start + height) + 0.08, f"{height:+.2f}".replace("-", "−"), ha="center")
-right.axhline(entropy, color=EXACT, lw=1.5)
-right.text(-0.45, entropy + 0.14, "entropy of the data", color=EXACT)
-right.axhline(0, color="k", lw=0.8)
-right.set_xticks(range(6), names)
-right.set(ylabel="nats", ylim=(-3.5, 2.3), title="stacked up, they are the bound")
-show(fig, "Left: the price of each step on logarithmic axes, falling from 0.6 nats at t = 2 to under a millionth at t = 1000. "
-     "Right: bars stacked from L_0 = −3.19 up through the steps; the last ends above the line of the entropy.")  # fmt: skip
+def terms(betas, own=None):
+    """L_T, [L_1, …, L_{T−1}] and L_0 of the perfect denoiser; `own` holds the T variances of the steps, from t = 1."""
+    prices = np.zeros(len(betas))
+    q_sample, guess_of, price_of = mine.q_sample, mine.mixture_x0, mine.elbo_step
+    for t in range(1, len(betas) + 1):
+        x = q_sample(X0, t, EPS, betas)
+        x0_hat = guess_of(x, weights, centres, variances, t, betas)
+        if t > 1:
+            variance = posterior(x, X0, t, betas)[1] if own is None else own[t - 1]
+            prices[t - 1] = chance @ price_of(X0, x, x0_hat, t, variance, betas)
+        else:
+            variance = 1 / mine.snr(1, betas) if own is None else own[0]
+            L_0 = chance @ -log_normal(X0, x0_hat, variance)[:, 0]
+    return chances @ mine.prior_kl(points, betas), prices[1:], L_0
+
 
 # %% [markdown]
-# *What to see:* left, each single step near the data is dear, and each of the last hundreds costs next to nothing.
-# Right, the same in groups, each bar standing on the one before (from $t = 101$ to 1000 many small prices add up).
-# $L_0$ is negative: it is $-\ln$ of a density, and of a narrow one (standard deviation $\sigma_1/\alpha_1 = 0.01$). The
-# steps pay that back and more. The stack ends 0.44 nats above the entropy of the data, though the denoiser is perfect.
-#
-# ## Errors in nats add up
-#
-# Where do 0.44 nats come from? Average over the data. As $q(x_{1:T} \mid x_0) = q(x_{0:T})/q(x_0)$, the mean of
-# $-\mathrm{ELBO}$ is $\mathbb E \ln q(x_{0:T})/p(x_{0:T})$, a KL divergence of two chains, plus the entropy
-# $-\mathbb E \ln q(x_0)$. A Markov chain can be read backwards, $q(x_{0:T}) = q(x_T) \prod_t q(x_{t-1} \mid x_t)$, and
-# $p(x_{0:T})$ is defined in that way. The logarithm of a ratio of products is a sum:
-#
-# $$\mathbb E[-\mathrm{ELBO}(x_0)] - \text{entropy} = \mathrm{KL}\big(q(x_T)\,\|\,p(x_T)\big)
-#   + \sum_{t=1}^{T} \mathbb E\,\mathrm{KL}\big(q(x_{t-1} \mid x_t)\,\|\,p(x_{t-1} \mid x_t)\big).$$
-#
-# **Errors in nats add up along the path**, as notebook 3 promised: each step pays for the shape of the true reverse
-# kernel that its Gaussian misses. For our mixture the true kernel is known. Draw paths and see which steps pay:
-
-# %%
-few = np.arange(100, 0, -1) / T  # the times of the steps t = 100, …, 1
-path = td.forward_path(chain, data.sample(rng, n), few, rng)  # x_100, …, x_0
-levels = [chain.at(t) for t in (*few, 0.0)]
-perfect = td.Oracle(data, chain)
-lost = []  # ln q(x_{t−1} | x_t) − ln p(x_{t−1} | x_t), for n pairs at each step
-for (now, x_now), (then, x_then) in pairwise(zip(levels, path, strict=True)):
-    x0_hat = perfect.x0(x_now, now)
-    if then.t > 0:
-        c_t, c_0, var = td.posterior(now, then)
-        mean = c_t * x_now + c_0 * x0_hat
-    else:
-        mean, var = x0_hat, (now.sigma / now.alpha) ** 2
-    true = data.reverse_kernel(x_now, now, then).log_density(x_then)
-    lost.append(true - log_normal(x_then, mean, var)[:, 0])
-lost = np.array(lost[::-1])  # (100, n): t = 1, …, 100
-
-for name, some in {"1": lost[:1], "2": lost[1:2], "3–10": lost[2:10], "11–100": lost[10:], "1–100": lost}.items():
-    nats = some.sum(axis=0)
-    error = nats.std() / np.sqrt(n)
-    print(f"steps t = {name:6s} lose {nats.mean():.4f} ± {error:.4f} nats")
-print(f"the bound − the entropy  {total - entropy:.4f} nats")
-assert abs(nats.mean() - (total - entropy)) < 4 * error
-
-# %% [markdown]
-# All 0.44 nats, within the error, are lost in the first hundred steps. The guess is not to blame, it is perfect. But
-# the true kernels have a larger variance than $\tilde\beta_t$ (notebook 3), and where one step more than doubles the
-# signal-to-noise ratio, as that from $t = 2$ to $1$ ($w_2 = 0.5997$ is half of 2.20 − 1), it costs most. (The step
-# $t = 1$ loses nothing: it alone has the variance $\sigma_1^2/\alpha_1^2$, and across 0.01 the data's density is
-# flat.) A finer schedule of the same shape would not help there: its step from 2 to 1 again about doubles the SNR.
-# Steps that are small *in log-SNR* should, so in the next section we space them evenly in $\lambda$ between two fixed
-# ends.
-#
-# ## More steps: rectangles over a curve
-#
-# The minimum mean squared error of any guess, $\mathrm{mmse} = \mathbb E\|x_0 - \mathbb E[x_0 \mid x_t]\|^2$, depends
-# on $t$ through the signal-to-noise ratio alone: $x_t/\sigma_t = \sqrt{\mathrm{SNR}}\,x_0 + \varepsilon$. It falls as
-# the SNR grows, for $x_t$ can be made from the cleaner $x_{t-1}$ by adding noise, which teaches nobody anything about
-# $x_0$. So
-#
-# $$2 L_{t-1} = (\mathrm{SNR}_{t-1} - \mathrm{SNR}_t)\;\mathrm{mmse}(\mathrm{SNR}_t)$$
-#
-# is a **rectangle**: as wide as the fall of the SNR, as high as the mmse at its noisier, higher end.
-
-# %%
-vp = td.VP()  # the limit of the paper's chain for infinitely many steps: any t in [0, 1] is allowed
-
-
-def mmse(snr, law=data):
-    """E‖x_0 − E[x_0 | x_t]‖² at one signal-to-noise ratio: the mean of the posterior variance, by quadrature."""
-    alpha, sigma = np.sqrt(snr / (1 + snr)), np.sqrt(1 / (1 + snr))
-    x, weights = law.diffused(alpha, sigma).quadrature()
-    return weights @ law.x0_posterior(x, alpha, sigma)[1][:, 0, 0]
-
-
-snr = np.linspace(1e-3, 8, 100)
-curve = np.array([mmse(each) for each in snr])
-fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
-for ax, count in zip(axes, (30, 120), strict=True):
-    ts = td.grids.even_log_snr(vp, count - 1)  # T times at equal steps of λ, from −10 to 14; the last is that of L_0
-    ends = vp.at(ts).snr  # SNR_T < … < SNR_1
-    ends = ends[(ends < 20) & (ends > 1e-3)]  # those that the figure shows
-    high = np.array([mmse(each) for each in ends[:-1]])
-    ax.bar(ends[:-1], high, np.diff(ends), align="edge", color=MODEL, alpha=0.3, edgecolor=MODEL, lw=0.7)
-    ax.plot(snr, curve, color=EXACT)
-    ax.set(xlim=(0, 8), xlabel="signal-to-noise ratio", title=f"T = {count}")
-axes[0].set_ylabel("mmse (in units of $x_0^2$)")
-axes[0].text(1.1, 0.75, "rectangles: $2L_{t-1}$", color=MODEL)
-axes[0].text(2.6, 0.45, "curve: least error of a guess", color=EXACT)
-show(fig, "A falling curve, the mmse against the signal-to-noise ratio, under a staircase of rectangles: coarse for T = 30, "
-     "hugging the curve for T = 120.")  # fmt: skip
-
-# %% [markdown]
-# *What to see:* the sum of the steps is half the area of the rectangles, and it can never get below half the area under
-# the curve. With more steps the staircase closes in. The overhang is about a triangle for each step. With twice the steps
-# each is half as wide and half as high, a quarter of the area, and there are twice as many: half the gap.
-#
-# So with the best denoiser
-#
-# $$\sum_{t \ge 2} L_{t-1} \;\ge\; \frac12\int_{\mathrm{SNR}_T}^{\mathrm{SNR}_1} \mathrm{mmse}\;d\,\mathrm{SNR},$$
-#
-# with a gap that halves as $T$ doubles if every step in $\lambda$ is halved, and in the limit *the schedule does not
-# matter*: the integral only knows its ends [VDM]. At a finite $T$ it does matter: the paper's 1000 steps gave 1.21
-# nats, and 320 equal steps of $\lambda$ will give less.
-#
-# **Predict.** If $\mathrm{SNR}_1$ is huge and $\mathrm{SNR}_T$ tiny, what will $L_T$ + half the integral + $L_0$ be?
-
-# %%
-lam = np.linspace(vp.at(vp.t_max).log_snr, vp.at(vp.t_min).log_snr, 241)  # log-SNR, from noise to data
-height = np.array([np.exp(each) * mmse(np.exp(each)) for each in lam])  # times SNR, as dSNR = SNR dλ
-d_lam = lam[1] - lam[0]
-simpson = np.r_[1, np.tile([4, 2], 119), 4, 1] * d_lam / 3
-integral = 0.5 * simpson @ height
-
-counts = [20, 40, 80, 160, 320]
-sums = []
-for count in tqdm(counts):
-    prior, steps, reconstruction = all_terms(vp, td.grids.even_log_snr(vp, count - 1))
-    sums.append(steps.sum())
-sums = np.array(sums)
-limit = prior + integral + reconstruction  # L_T and L_0 are the same for each T, as the ends of the grid are
-print(f"half the integral {integral:.4f}; with L_T and L_0 {limit:.6f}; entropy of the data {entropy:.6f} nats")
-print(f"−ELBO with {counts[-1]} steps, even in λ {prior + sums[-1] + reconstruction:.4f} nats")
-
-# %%
-gaps = sums - integral
-fig, (ax, right) = plt.subplots(1, 2, figsize=(9, 3.2))
-ax.semilogx(counts, prior + sums + reconstruction, color=MODEL, marker="o")
-ax.axhline(entropy, color=EXACT)
-ax.text(counts[-1], entropy - 0.5, "entropy", color=EXACT, ha="right")
-ax.text(30, 5.2, "−ELBO, perfect denoiser", color=MODEL)
-ax.set(xlabel="number of steps T", ylabel="nats", ylim=(-0.2, 7), title="the bound")
-right.loglog(counts, gaps, color=MODEL, marker="o")
-right.loglog(counts, gaps[-1] * counts[-1] / np.array(counts), color=DATA, ls=":")
-right.text(75, 0.75, "slope −1", color=DATA, ha="right", va="top")
-right.set(xlabel="number of steps T", ylabel="nats above the limit", title="its gap", yticks=[0.2, 0.5, 1, 2, 5])
-right.set_yticklabels(["0.2", "0.5", "1", "2", "5"])
-for each in (ax, right):
-    each.set_xticks(counts, [str(count) for count in counts])
-    each.minorticks_off()
-show(fig, "Left: −ELBO falls from 6.5 nats at T = 20 towards the entropy line at 0.77. Right: the gap against T on logarithmic "
-     "axes approaches a dotted line of slope −1.")  # fmt: skip
-
-# %% [markdown]
-# *What to see:* left, the bound descends to the entropy of the data, with the same denoiser all the time. Right, the
-# gap is of **order 1** in $1/T$.
-#
-# The limit is the entropy itself, to all digits that we print. That is a theorem on its own: information is the
-# integral of the least error [Guo, Shamai & Verdú 2005, [I-MMSE](https://arxiv.org/abs/cs/0412108)], and notebook 5
-# comes back to it.
-#
-# ## Where everything is Gaussian the bound is tight
-#
-# Suppose the model's steps are the *true* ones: $p(x_{t-1} \mid x_t) = q(x_{t-1} \mid x_t)$ and $p(x_T) = q(x_T)$.
-# Then $p(x_{0:T}) = q(x_{0:T}) = q(x_0)\,q(x_{1:T} \mid x_0)$, and on *every* path
-#
-# $$\ln\frac{p(x_{0:T})}{q(x_{1:T} \mid x_0)} = \ln\frac{q(x_{0:T})}{q(x_{1:T} \mid x_0)} = \ln q(x_0).$$
-#
-# A constant! Jensen's inequality loses nothing.
-#
-# **Predict.** Take Gaussian data, $\mathcal N(m, V_0)$, and $T = 1$: one single step from $x_1$ to the data. Can its
-# bound be the exact log-likelihood?
-#
-# If the data are Gaussian, the true steps are Gaussian too, for any $T$ and any schedule. Write
-# $V_t = \alpha_t^2 V_0 + \sigma_t^2$ for the variance of $x_t$. Then $q(x_{t-1} \mid x_t)$ has the mean of the posterior
-# with $\hat x_0 = \mathbb E[x_0 \mid x_t]$, as always, and the variance $\beta_t V_{t-1}/V_t$, from precisions that
-# add:
-# $1/V_{t-1} + (1-\beta_t)/\beta_t = \big(\beta_t + (1-\beta_t) V_{t-1}\big)/(\beta_t V_{t-1}) = V_t/(\beta_t V_{t-1})$.
-
-# %%
-gaussian = td.GaussianMixture([1.0], [[0.7]], [[[0.3]]])  # m = 0.7, V_0 = 0.3
-three = np.array([[-1.0], [0.2], [1.5]])  # three points x_0
-truth = gaussian.log_density(three)
-print("   T    |ln p/q − ln q(x_0)|, the largest of 3 × 1000 paths    |ELBO − ln q(x_0)|, mean over ε on nodes")
-for count in (1, 3, 50):
-    process = td.Discrete.cosine(count) if count > 1 else td.Discrete([0.9])
-    times = np.arange(count, 0, -1) / count
-    exact = td.Oracle(gaussian, process)
-    levels = process.at([*times, 0.0])
-    V = levels.alpha**2 * 0.3 + levels.sigma**2  # V_T, …, V_0
-    options = {"variance": process.betas[::-1] * V[1:] / V[:-1], "prior": lambda x, e=exact: e.log_density(x, 1.0)}
-    rows = np.repeat(three, 1000, axis=0)
-    ratios = td.path_log_ratio(exact, td.forward_path(process, rows, times, rng), times, **options)
-    nodes = np.broadcast_to(np.tile(z, 3)[:, None], (count, 3 * len(z), 1))
-    nats = td.elbo(exact, np.repeat(three, len(z), axis=0), times, noise=nodes, **options).nats
-    by_paths = np.max(np.abs(ratios - np.repeat(truth, 1000)))
-    by_terms = np.max(np.abs(-nats.reshape(3, -1) @ gauss - truth))
-    print(f"{count:4d}    {by_paths:.1e} {by_terms:58.1e}")
-    assert max(by_paths, by_terms) < 1e-9  # rounding, and nodes that end at ±7.5
-
-# %% [markdown]
-# Fifty steps or one, the bound is the log-likelihood, at every point. What makes a bound loose is not the number of
-# steps as such, but that the true reverse kernel of *other* data is no Gaussian with the variance $\tilde\beta_t$
-# unless the steps are small on the scale of log-SNR.
-#
 # ## What everybody leaves out
 #
-# DDPM trains on the sum *without* the weights,
-#
-# $$L_\text{simple} = \mathbb E_{t, x_0, \varepsilon}\,\|\varepsilon - \hat\varepsilon(x_t, t)\|^2, \qquad t \text{ uniform on } 1, \dots, T,$$
-#
-# because the samples look better [DDPM, §3.4 and Table 2]. The best $\hat\varepsilon$ at each $t$ does not depend on
-# the weight of that $t$, so a network that could fit everything would lose nothing by it. But many lecture notes call
-# $L_\text{simple}$ "the bound". It is not. What weight does it amount to? Measure in log-SNR
-# $\lambda = \ln \mathrm{SNR}$, the clock of the bound: a step that covers $\Delta\lambda$ has
-# $w_t = \frac12(e^{\Delta\lambda} - 1) \approx \frac12 \Delta\lambda$, so the bound gives **every nat of log-SNR the
-# same weight**. $L_\text{simple}$ gives every *step* the same: per nat of log-SNR, $1/\Delta\lambda$. Here are both for
-# the paper's chain of 1000 steps, which are far from even in $\lambda$.
+# DDPM trains on $L_\text{simple}$, the mean of $\|\varepsilon - \hat\varepsilon\|^2$ over all $t$, *without* the weights.
+# Take the paper's chain of 1,000 steps and two models that are perfect, but for small errors of $\hat\varepsilon$. Model
+# A has an error of mean square 0.05 at $2 \le t \le 50$. Model B has 0.01 at all $t > 50$. Such an error adds to the
+# floor.
 
 # %%
-lam = np.log(ab[1:] / (1 - ab[1:]))  # λ_1, …, λ_T
-width = lam[:-1] - lam[1:]  # Δλ of the steps t = 2, …, T
-middle = (lam[:-1] + lam[1:]) / 2
-fig, ax = plt.subplots(figsize=(7.4, 3.1))
-ax.plot(middle, w_snr / width / np.sum(w_snr), color=EXACT)
-ax.plot(middle, 1 / width / len(width), color=MODEL, ls="--")
-ax.text(-9.9, 0.042, "the bound", color=EXACT)
-ax.text(0.6, 0.098, "$L_{simple}$", color=MODEL)
-ax.set(xlabel="log-SNR λ (nats): noise on the left, data on the right", ylabel="fraction of the weight\nper nat of log-SNR",
-       ylim=(0, 0.12), xticks=[-10, -5, 0, 5])  # fmt: skip
-show(fig, "Weight against log-SNR. The bound's is nearly flat, rising a little at the right end; that of L_simple is a broad "
-     "hump over the noisy half that is almost zero on the right.")  # fmt: skip
+lower = guess("A has the lower L_simple. Which has the lower −ELBO?", ["A", "B", "equal"])
+
+# %%
+by = credit("vlb_weight")
+paper = np.linspace(1e-4, 0.02, 1000)
+chain = td.Discrete(paper)
+lam = chain.log_snr(np.arange(1, 1001) / 1000)
+weight = np.array([mine.vlb_weight(t, paper) for t in range(2, 1001)])
+fall, middle = -np.diff(lam), (lam[1:] + lam[:-1]) / 2
+fig, ax = plt.subplots(figsize=(7.2, 2.9))
+ax.plot(middle, weight / fall / weight.sum(), color=by.color, label="the bound")
+ax.plot(middle, 1 / fall / len(fall), "--", color="black", label="$L_{simple}$")
+ax.set(xlabel="log-SNR λ (nats): noise on the left, data on the right", ylabel="share of the weight\nfor a nat of λ")
+ax.set(ylim=(0, 0.12))
+ax.legend(loc="upper right")
+fig.suptitle(by.title)
+
+floor_at = np.linspace(-10.1, 14.1, 300)
+floors = np.array([td.Oracle(data, td.VP()).floor(td.VP().time(one)) for one in floor_at])
+prior, steps, L_0 = terms(paper)
+step = np.arange(2, 1001)
+table, price = "            L_simple    −ELBO\n", {}
+for name, error in {"perfect": 0 * step, "A": 0.05 * (step <= 50), "B": 0.01 * (step > 50)}.items():
+    simple = np.sum(np.interp(lam, floor_at, floors)) + np.sum(error)
+    price[name] = prior + np.sum(steps + weight * error) + L_0
+    table += f"{name:10s} {simple / 1000:9.4f} {price[name]:9.3f}\n"
+lower.reveal(
+    "B",
+    "In the bound every nat of log-SNR has almost the same weight. L_simple hardly looks at the right, where details are "
+    "decided. A's errors are there. DDPM's authors leave the weights out because the pictures look better so. That is a "
+    "choice, and a good one for eyes. It makes L_simple no likelihood.",
+    picture=fig,
+    alt="Two curves of weight over log-SNR with one area. That of the bound is nearly flat and rises at the right end. That of "
+    "L_simple is a broad hump on the noisy side and almost zero on the right.",
+    table=table,
+)
+assert price["B"] < price["A"]
 
 # %% [markdown]
-# *What to see:* both curves have the area 1. The bound (blue) is flat, but for the first steps, which are long.
-# $L_\text{simple}$ (orange, dashed) looks hardly at the right, where details are decided, and that is a choice about *looks*:
-# in DDPM's own images more than half of the code length went into what no eye can see [DDPM, §4.3]. In other words,
-# $L_\text{simple}$ is the bound with a weight, and the weight is the orange curve: the density of $\lambda$ when $t$ is
-# drawn uniformly [Kingma & Gao 2023, [Understanding diffusion objectives](https://arxiv.org/abs/2303.00848)].
+# ## More steps
 #
-# ## Nats and bits
-#
-# $-\ln$ of a probability is measured in **nats**, $-\log_2$ in **bits**: divide nats by $\ln 2 = 0.693$. Papers on
-# images quote **bits per dimension**, nats$/(D \ln 2)$. Two cautions.
-#
-# *A density has a unit.* Stretch the data by 10 and each coordinate's density falls tenfold, so $-\ln p$ grows by
-# $\ln 10 = 2.30$ nats; it may well be negative, as $L_0$ was. Only numbers in one unit can be compared.
-#
-# *Pixels are no real numbers.* They take 256 levels, and what counts is the probability of a level. DDPM's decoder, the
-# last step, integrates $p(x_0 \mid x_1)$ over the bin of each level, $\pm 1/255$ when levels lie on $-1, \dots, 1$; the
-# outer bins reach to infinity, so that all 256 add up to 1. Then the price is a true code length. Take an image of one
-# pixel, posterised: it uses every eighth level only, distributed like our mixture. Blind guessing costs 8 bits. The
-# chain has 200 steps.
+# Place $T$ steps evenly in $\lambda$, from −10 to 14, and let the denoiser be perfect. The bound stays above the
+# entropy, by a gap.
 
 # %%
-greys = (-1 + 2 * np.arange(3, 256, 8) / 255)[:, None]  # 32 of the 256
-chance = np.exp(data.log_density(2.4 * greys))  # the mixture, squeezed into [−1, 1]
-chance /= chance.sum()
-pixels = td.GaussianMixture(chance, greys, np.zeros((32, 1, 1)))  # no width: exactly these levels
-times = td.grids.even_log_snr(vp, 199)
-parts = td.elbo(td.Oracle(pixels, vp), np.repeat(greys, 50, axis=0), times, rng, decoder="bins")
-bits = parts.bits_per_dim.reshape(32, 50)  # 50 draws for each level
-mean, error = chance @ bits.mean(axis=1), np.sqrt(chance**2 @ bits.var(axis=1, ddof=1) / 50)
-least = -chance @ np.log2(chance)
-reconstruction = chance @ parts.reconstruction.reshape(32, 50).mean(axis=1) / np.log(2)
-print(f"bits per dimension: bound {mean:.2f} ± {error:.2f}, of which L_0 {reconstruction:.4f}; entropy {least:.2f}")
-stretched = data.diffused(10, 0).entropy()[0]  # the law of 10 x_0
-print(f"entropy of the mixture stretched by 10: {stretched:.4f} nats, which is {stretched - entropy:.4f} more")
-assert least - 4 * error < mean < 5
-assert abs(stretched - entropy - np.log(10)) < 1e-6  # quadrature
+halved = guess("T doubles. By which factor does the gap change?", ...)
+
+# %%
+by = credit("betas_from_log_snr", "elbo_step", "mixture_x0")
+counts = np.array([20, 40, 80, 160, 320])
+gaps = []
+for T in counts:
+    prior_T, steps_T, L_0_T = terms(mine.betas_from_log_snr(np.linspace(14, -10, T)))
+    gaps.append(prior_T + steps_T.sum() + L_0_T - entropy)
+fig, (ax, right) = plt.subplots(1, 2, figsize=(9, 3))
+ax.semilogx(counts, np.array(gaps) + entropy, "o-", color=by.color, label="−ELBO")
+ax.axhline(entropy, color=EXACT, label="entropy of the data")
+ax.set(xlabel="number of steps T", ylabel="nats", ylim=(0, 7))
+ax.legend()
+right.loglog(counts, gaps, "o-", color=by.color, label="gap")
+right.loglog(counts, gaps[-1] * counts[-1] / counts, ":", color="black", label="slope −1")
+right.set(xlabel="number of steps T", ylabel="nats above the entropy")
+right.set_yticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
+right.legend()
+for one in (ax, right):
+    one.set_xticks(counts, [str(T) for T in counts])
+    one.minorticks_off()
+fig.suptitle(by.title)
+halved.reveal(
+    gaps[-1] / gaps[-2],
+    f"Twice the steps, half the gap: at {counts[-1]} steps it is {gaps[-1]:.3f} nats. "
+    "In the limit, with wide ends, nothing is left, and the schedule between its ends does not matter any more (Kingma et al. "
+    "2021). At each finite T it does.",
+    picture=fig,
+    alt="Left, the bound falls from 6.5 nats at 20 steps towards the line of the entropy at 0.77. Right, the gap over the "
+    "number of steps on logarithmic axes approaches a dotted line of slope −1.",
+)
+assert 0.45 < gaps[-1] / gaps[-2] < 0.55
 
 # %% [markdown]
-# The decoder knows of 256 levels, and yet the bound is below 5 bits, the price of a blind guess among the 32 that are
-# used: the denoiser says which those are. And no term is negative any more; $L_0$ is 0, for once $x_1$ is known, so is
-# the level.
-#
-# ## Break it
-#
-# **$L_\text{simple}$, reported as a likelihood.** Take two models on the paper's chain that are perfect but for a small
-# error of $\hat\varepsilon$: model A errs on the first 50 steps, B on all others. An error of mean square $\delta_t$
-# adds to the loss:
-# $\mathbb E\|\varepsilon - \hat\varepsilon\|^2 = \mathbb E\|\varepsilon - \varepsilon^*\|^2 + \delta_t$, where
-# $\varepsilon^*$ is the exact answer (notebook 5 proves it).
-#
-# **Predict.** $\delta = 0.05$ for A at $t \le 50$, and 0.01 for B at $t > 50$. Which one has the lower
-# $L_\text{simple}$? And the lower $-$ELBO?
+# Draw each step as a bar over its piece of the $\lambda$-axis, so that its area is its price. The curve is half the floor of notebook 4. It is what ever shorter steps cost, since the weight of a short step is half
+# its fall of $\lambda$ (exercise 5.1). Move the number of steps, and the log-SNR after the first and after the
+# last step. Find the place where 20 steps have the smallest gap, and look which bars stick out.
+
 
 # %%
-constant = 0.5 * np.log(2 * np.pi * (1 - ab[1]) / ab[1])  # of L_0
-floor = np.concatenate([[2 * (L_0 - constant)], L / w_snr])  # E‖ε − ε*‖² for t = 1, …, T, from L = w_t E‖ε − ε*‖²
-step = np.arange(1, T + 1)
-nll = {}
-print("model         L_simple     −ELBO (nats)")
-for name, delta in {"perfect": 0.0 * step, "A": 0.05 * (step <= 50), "B": 0.01 * (step > 50)}.items():
-    loss = floor + delta
-    nll[name] = (loss.mean(), L_T + np.sum(w_snr * loss[1:]) + constant + 0.5 * loss[0])
-    print(f"{name:10s} {nll[name][0]:10.4f} {nll[name][1]:12.4f}")
-assert nll["A"][0] < nll["B"][0]
-assert nll["A"][1] > nll["B"][1]  # the order is turned around
-assert np.isclose(nll["perfect"][1], total)
+def draw(T, start, end):
+    by = credit("elbo_step", "mixture_x0")
+    grid = np.linspace(start, end, T)
+    betas = mine.betas_from_log_snr(grid)
+    prior, steps, L_0 = terms(betas)
+    fig, ax = plt.subplots(figsize=(7.2, 3.3))
+    ax.bar(
+        grid[1:], steps / -np.diff(grid), -np.diff(grid), align="edge", color=by.color, alpha=0.4, edgecolor=by.color
+    )
+    ax.plot(floor_at, floors / 2, color=EXACT)
+    ax.set(xlabel="log-SNR λ (nats)", ylabel="nats for a nat of λ", xlim=(-10, 10), ylim=(0, 1.2))
+    gap = prior + steps.sum() + L_0 - entropy
+    ax.set_title(f"$L_T$ {prior:.3f}, steps {steps.sum():.3f}, $L_0$ {L_0:.3f}: gap {gap:.3f} nats")
+    fig.suptitle(by.title)
+    return fig
+
+
+play(
+    draw,
+    "Bars over the axis of log-SNR from −10 to 8, one for each of 20 steps, above a rising curve, half the floor. The bars "
+    "stick out most on the right, near the data. The gap is 1.84 nats.",
+    T=(4, 60, 20),
+    start=(2.0, 10.0, 8.0),
+    end=(-10.0, 2.0, -10.0),
+)
 
 # %% [markdown]
-# $L_\text{simple}$ prefers A, the likelihood prefers B. And the number itself, whatever it is, is not in nats: as a
-# "negative log-likelihood" the perfect model's $L_\text{simple}$ would lie *below the entropy of the data*, which no mean
-# of $-\ln p$ can.
+# The bars near the data stick out most. At its best the chain ends with the data half visible, where notebook 2 wanted
+# an end in pure noise. On this line a prior gap is cheap: one coordinate pays a few tenths of a nat, and all steps go
+# where the curve is steep. An image with 784 coordinates would pay each of them.
 #
-# **The step $t = 1$, treated like the others.** Give it the formula of the other steps, and
-# it is infinite, which one notices. Leave it out, or only its constant
-# $\frac D2 \ln \frac{2\pi}{\mathrm{SNR}_1}$, and nothing complains:
+# ## Five reports
+#
+# Five people report the "negative log-likelihood" of one model: the perfect denoiser on the paper's chain. The entropy of the data is the black line. `terms(paper)` gives the three parts of the right number.
 
 # %%
-with np.errstate(divide="ignore"):
-    print(f"w_1 by the formula of the others: {np.divide(betas[0], 2 * (1 - betas[0]) * (1 - ab[0]))}")
-print(f"−ELBO {total:.3f} nats; without L_0 {total - L_0:.3f}; with L_0 but without its constant "
-      f"{total - constant:.3f}; entropy {entropy:.3f}")  # fmt: skip
-print(f"L_simple of the perfect model as a 'likelihood': {nll['perfect'][0]:.3f} < {entropy:.3f}: impossible")
-assert nll["perfect"][0] < entropy < total < total - L_0
+total = prior + steps.sum() + L_0
+reports = tests.reports()
+fig, ax = plt.subplots(figsize=(7.2, 2.4))
+ax.bar(list(reports), [min(value, 6) for value in reports.values()], color="white", edgecolor="black", width=0.6)
+ax.axhline(entropy, color="black", lw=1)
+for letter, value in reports.items():
+    ax.text(letter, min(value, 6) + 0.1, f"{value:.3f}", ha="center")
+ax.set(ylabel="nats", ylim=(0, 7))
+print("entropy", f"{entropy:.3f};", ", ".join(f"{letter} {value:.3f}" for letter, value in reports.items()))
+show(
+    fig,
+    "Five bars, a to e: 4.396, 0.227, infinity, 1.209 and 4.895 nats, and a line at the entropy, 0.765. Only bar b is below "
+    "the line.",
+)
 
 # %% [markdown]
-# ## The numbers
+# *What to see:* one number is below the entropy, which no likelihood can be. One is infinite. Three look possible.
+
+# %% [markdown]
+# ### Exercise 5.3 (diagnose): who is right?
 #
-# What this notebook claims, against exact truth, and the difference that is allowed, with the reason.
+# Say what happened to each. 1: nothing, it is right. 2: $L_0$ was left out. 3: $L_0$ lost its constant. 4: the weights
+# were left out. 5: the step $t = 1$ was treated like the others. Then mend the program of 3. `loss[t - 1]` is the mean of $\|\varepsilon - \hat\varepsilon\|^2$ at step $t$, the sum over
+# the $D$ coordinates, and `weights` are those of $t \ge 2$.
 
 # %%
-snr_grid = vp.at(td.grids.even_log_snr(vp, 39)).snr
-rectangles = 0.5 * np.sum(np.diff(snr_grid) * [mmse(each) for each in snr_grid[:-1]])
-order = np.log2(gaps[-2] / gaps[-1])
-rows = [
-    ("ln of the mean of p/q = ln p(x_0)", log_mean, log_p, 4 * log_mean_error, "4 standard errors"),
-    ("telescoped = as defined, first path", as_telescoped[0], as_defined[0], 1e-10, "rounding"),
-    ("steps of td.elbo at T = 40 = rectangles", sums[1], rectangles, 1e-4, "31 nodes are not quite the mean over ε"),
-    ("L_T + half the integral + L_0 = entropy", limit, entropy, 1e-4, "SNR ends at e^14 and e^-10"),
-    ("order of the gap, T = 160 to 320, = 1", order, 1.0, 0.1, "asymptotic"),
-    ("L_T of td.elbo = its formula", L_T, 0.5 * (ab[T] * (weights0 @ x0[:, 0] ** 2 - 1) - np.log1p(-ab[T])), 1e-12, "rounding"),
-]  # fmt: skip
-print(f"{'claim':42s} {'found':>10s} {'exact':>10s}   allowed (why)")
-for name, found, exact, allowed, why in rows:
-    print(f"{name:42s} {found:10.6f} {exact:10.6f}   {allowed:.1e} ({why})")
-    assert abs(found - exact) < allowed, name
-assert np.all(gaps > 0)
-assert np.all(np.diff(gaps) < 0)  # a bound, and tighter with each doubling
+faults = ...  # five digits for a to e, such as "12345"
+
+
+def mended(loss, weights, prior, snr_1, D):
+    nats = prior  # 1: L_T
+    nats = nats + np.sum(weights * loss[1:])  # 2: all steps from t = 2 on
+    nats = nats + 0.5 * loss[0]  # 3: L_0
+    return nats  # 4
+
+
+### BEGIN SOLUTION
+faults = "24513"
+
+
+def mended(loss, weights, prior, snr_1, D):
+    nats = prior
+    nats = nats + np.sum(weights * loss[1:])
+    nats = nats + 0.5 * loss[0] + 0.5 * D * np.log(2 * np.pi / snr_1)
+    return nats
+
+
+### END SOLUTION
+
+
+keep(faults, mended, test=tests.five_reports)
+
+# %% [markdown] tags=["solution"]
+# **Solution.** b is below the entropy: it is $L_\text{simple}$, which is not in nats at all. c: with $\bar\alpha_0 = 1$ the
+# weight of $t = 1$ has a 0 below. The other three need your own sum: steps and $L_T$ alone are a, so $L_0$ is missing
+# there. e is a plus half a loss. So the squared error of $L_0$ is in it, and something negative was lost: the normal
+# density of variance $1/\mathrm{SNR}_1$ has the constant $\frac D2\ln(2\pi/\mathrm{SNR}_1)$. Most people think that a price cannot
+# be negative; that of a density can.
+
+# %% [markdown]
+# ### Exercise 5.4 (prove): a bound without a gap
+#
+# Let the data be normal, $\mathcal N(m, v)$ on a line. Start from the true law of $x_T$, and let each step have the mean
+# of the posterior with the perfect $\hat x_0$. Show that one variance for each step makes the number of *every* path
+# equal to $\ln q(x_0)$. So nothing is lost, even in a single step from noise to data. Enter the variance.
+
+
+# %%
+def tight_variance(t, v, betas):
+    """The variance of step t, from 1 to T, for data of variance v: a number."""
+    ### BEGIN SOLUTION
+    left = np.concatenate([[1.0], np.cumprod(1 - betas)])
+    total = left * v + 1 - left  # the variances of x_0, …, x_T
+    return betas[t - 1] * total[t - 1] / total[t]
+    ### END SOLUTION
+
+
+keep(tight_variance, test=tests.tight_variance, into=None)
+
+# %% [markdown] tags=["solution"]
+# **Solution.** If the model's steps are the *true* ones, $p(x_{0:T}) = q(x_{0:T}) = q(x_0)\,q(x_{1:T} \mid x_0)$, and the
+# ratio is $q(x_0)$ on every path. For normal data the true step is normal, with the right mean by construction. Its
+# variance follows from precisions that add: $1/V_{t-1} + (1-\beta_t)/\beta_t = V_t/(\beta_t V_{t-1})$, with
+# $V_t = \bar\alpha_t v + 1 - \bar\alpha_t$. At $v = 0$ it is $\tilde\beta_t$, at $v = 1$ it is $\beta_t$: DDPM's two choices. So a bound
+# is not loose because steps are few. It is loose where the true step is no normal law of the model's variance.
+
+# %% [markdown]
+# ## Your bound, term by term
+# The paper's chain once more, 1,000 steps, with your denoiser, your noising and your prices. Where does its gap come from?
+# Average over the data. The noising can be read backwards, too, by its *true* steps back:
+#
+# $$q(x_{0:T}) = q(x_T)\,\prod_{t=1}^{T} q(x_{t-1} \mid x_t) .$$
+#
+# So the gap is a sum of what each step loses against the true one:
+#
+# $$\mathbb E[-\mathrm{ELBO}] - \text{entropy} = \mathrm{KL}\big(q(x_T)\,\|\,p(x_T)\big)
+#   + \sum_{t=1}^{T} \mathbb E\,\mathrm{KL}\big(q(x_{t-1} \mid x_t)\,\|\,p(x_{t-1} \mid x_t)\big) .$$
+#
+# The denoiser is perfect, so the true step has the model's mean. It can differ in its variance and in its shape. The cell
+# counts once more, with DDPM's other variance, $\beta_t$.
+
+# %%
+by = credit("q_sample", "mixture_x0", "prior_kl", "elbo_step")
+other = terms(paper, np.concatenate([[1 / mine.snr(1, paper)], paper[1:]]))
+gap_beta = other[0] + other[1].sum() + other[2] - entropy
+print(f"L_T {prior:.5f} + steps {steps.sum():.3f} + L_0 {L_0:.3f} = {total:.3f} nats; the entropy is {entropy:.3f}")
+print(f"the gap: {total - entropy:.3f} nats with the variances of the posterior, {gap_beta:.3f} with β")
+groups = {"$L_0$": L_0, "t = 2": steps[0], "3–10": steps[1:9].sum(), "11–100": steps[9:99].sum()}
+groups |= {"101–1000": steps[99:].sum(), "$L_T$": prior}
+starts = np.concatenate([[0], np.cumsum(list(groups.values()))[:-1]])
+fig, (ax, right) = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=[1, 1.35])
+ax.loglog(np.arange(2, 1001), steps, color=by.color)
+ax.set(xlabel="step t", ylabel="price (nats)", title="each step")
+right.bar(list(groups), list(groups.values()), bottom=starts, color=by.color, alpha=0.7, width=0.75)
+for place, (start, height) in enumerate(zip(starts, groups.values(), strict=True)):
+    right.text(place, max(start, start + height) + 0.08, f"{height:+.2f}".replace("-", "−"), ha="center", fontsize=9)
+right.axhline(entropy, color=EXACT, lw=1.5)
+right.text(-0.4, entropy + 0.12, "entropy of the data", color=EXACT, fontsize=9)
+right.set(ylabel="nats", ylim=(-3.6, 2.4), title="stacked up, they are the bound")
+fig.suptitle(by.title)
+show(
+    fig,
+    "Left, the price of each step on logarithmic axes, falling from 0.6 nats at t = 2 to under a millionth at t = 1000. "
+    "Right, bars stacked from L_0 at −3.19 upwards; the last ends at 1.21, above the line of the entropy at 0.77.",
+)
+assert entropy < total
+assert abs(total - 1.209) < 1e-3
+
+# %% [markdown]
+# *What to see:* the steps near the data are dear, those in the noise cost next to nothing. $L_0$ is negative, since it is
+# the price of a narrow density. The stack ends 0.443 nats above the entropy, and nearly all of that is a wrong variance:
+# with $\beta_t$ the gap is 0.006.
+
+# %%
+mine
+
+# %% [markdown]
+# ### Exercise 5.5 (design): twenty steps
+#
+# You have 20 steps and the perfect denoiser for these data. Choose the grid `lam`, from $\lambda_1$ down to
+# $\lambda_{20}$, and the 20 variances, the first for $t = 1$. Bring −ELBO within 0.15 nats of the entropy. `terms` is
+# your judge. Which variance makes your `elbo_step` smallest on average? At $t = 1$ it is $L_0$ that counts. The ends of the grid are
+# yours too. Some first tries:
+
+
+# %%
+def gap_of(lam, own=None):
+    """−ELBO − entropy (nats) of the chain with this curve and these variances."""
+    prior, steps, L_0 = terms(mine.betas_from_log_snr(lam), own)
+    return prior + steps.sum() + L_0 - entropy
+
+
+print("20 steps                                      gap (nats)")
+for last in (14, 8, 6, 4):
+    print(f"even from {last} to −10, variances β̃ {gap_of(np.linspace(last, -10, 20)):20.3f}")
+grid = np.linspace(4, -10, 20)
+ddpm = np.concatenate([[np.exp(-4)], mine.betas_from_log_snr(grid)[1:]])
+print(f"even from 4 to −10, variances β {gap_of(grid, ddpm):22.3f}")
+
+# %%
+lam_20, own_20 = ..., ...  # the curve, and the variances
+
+### BEGIN SOLUTION
+
+
+def best_variances(lam):
+    """β̃ + c_0² E‖x_0 − x̂_0‖² of each step."""
+    betas, found = mine.betas_from_log_snr(lam), []
+    for t in range(1, len(lam) + 1):
+        x = mine.q_sample(X0, t, EPS, betas)
+        error = chance @ (X0 - mine.mixture_x0(x, weights, centres, variances, t, betas))[:, 0] ** 2
+        c_0, variance = mine.posterior(np.zeros((1, 1)), np.ones((1, 1)), t, betas)
+        found.append(variance + c_0[0, 0] ** 2 * error)
+    return np.array(found)
+
+
+lam_20 = np.linspace(4.5, -1.25, 20)
+own_20 = best_variances(lam_20)
+### END SOLUTION
+
+keep(lam_20, own_20, test=tests.twenty_steps)
+
+# %% [markdown] tags=["solution"]
+# **Solution.** Three ideas, each found by moving one thing in the play. The best variance is $\tilde\beta_t + c_0^2\,\mathbb
+# E\|x_0 - \hat x_0\|^2$, by a derivative of the mean price; at $t = 1$ it is the error itself. Alone it gives 0.15. The
+# last step to the data need not be tiny: around $\lambda = 4$ the modes are resolved. And the first need not be in pure
+# noise: on a line a prior gap at $\lambda = -1.25$ costs a tenth of a nat, and all 20 steps go where the curve is steep.
+# For independent copies of this line all prices grow alike, and the same grid is best.
+
+# %% [markdown]
+# ## Open problem
+
+# %% [markdown]
+# ### Exercise 5.6 (open): ten steps
+#
+# Now 10 steps. The grids above are even. Bend yours. No best grid is known to us.
+
+# %%
+print("10 steps                                           gap (nats)")
+print(f"even from 4 to −10, variances β̃ {gap_of(np.linspace(4, -10, 10)):25.3f}")
+print("even from 4 to −10, best variances                      0.287")
+print("ours, an even grid with other ends                      0.126")
+
+# %%
+lam_10, own_10 = ..., ...
+
+### BEGIN SOLUTION
+lam_10 = np.linspace(3.75, -1.25, 10)
+own_10 = best_variances(lam_10)
+### END SOLUTION
+
+keep(lam_10, own_10, test=tests.ten_steps)
+
+# %% [markdown] tags=["solution"]
+# **Solution.** Ours is the even grid with the best two ends. Descent on all ten $\lambda$, by `scipy.optimize.minimize`,
+# beat it by a sixth: long steps at both ends and short ones where the two modes part.
 
 # %% [markdown]
 # ## What you know now
 #
-# - $\ln p(x_0)$ is out of reach; the ELBO is below it by a KL divergence of paths, and tight where the steps are exact.
-# - $-\mathrm{ELBO} = L_T + \sum L_{t-1} + L_0$, and $L_{t-1} = \frac12(\mathrm{SNR}_{t-1} - \mathrm{SNR}_t)\,\mathbb E\|x_0 -
-#   \hat x_0\|^2 = w_t\,\mathbb E\|\varepsilon - \hat\varepsilon\|^2$.
-# - Averaged over the data, the bound exceeds the entropy by the sum of the nats that single steps, and the prior, lose.
-# - With the best denoiser the bound is a staircase over the mmse; with twice the steps, even in log-SNR between fixed ends,
-#   its gap halves. As the ends go to data and noise its limit is the entropy.
-# - $L_\text{simple}$ drops the weights. Train with it if you like; never report it as a likelihood.
+# - $\ln p(x_0)$ is out of reach. The mean of logarithms, the ELBO, lies below it and can be averaged.
+# - It is a sum of three: the prior gap, the price of each step, and the price of $x_0$ given $x_1$.
+# - Likelihood becomes a squared error because a step compares two normal laws that differ in their means.
+# - With the perfect denoiser and ever more steps the bound falls to the entropy [Guo, Shamai & Verdú 2005,
+#   [I-MMSE](https://arxiv.org/abs/cs/0412108)].
+# - $L_\text{simple}$ is the bound with other weights [Kingma & Gao 2023, [Understanding diffusion
+#   objectives](https://arxiv.org/abs/2303.00848)]. Train with it if you like. It is no likelihood.
+# - Papers on images quote *bits per dimension*: nats, divided by $D \ln 2$.
+# <details><summary>The proof of 5.4, when your test is green</summary>
 #
-# **Next:** [5. A denoiser is a score](05_denoiser_is_score.ipynb). All terms ask for the best guess of the noise.
-# What is that guess?
+# If the model's steps are the true ones, $p(x_{0:T}) = q(x_0)\,q(x_{1:T} \mid x_0)$, and the ratio is $q(x_0)$ on every path.
+# For normal data the true step back is normal. Write $V_t = \bar\alpha_t v + 1 - \bar\alpha_t$ for the variance of $x_t$. Then
+# precisions add, as in notebook 3:
+#
+# $$\frac1{V_{t-1}} + \frac{1-\beta_t}{\beta_t} = \frac{V_t}{\beta_t\,V_{t-1}}, \qquad \sigma_t^2 = \frac{\beta_t\,V_{t-1}}{V_t} .$$
+#
+# </details>
+#
+# <details><summary>The derivation of 5.1, when your check is green</summary>
+#
+# The variances are equal, and the means differ by $c_0\,(x_0 - \hat x_0)$, so the step costs
+# $c_0^2\,\|x_0 - \hat x_0\|^2 / 2\tilde\beta_t$. Put in $c_0$ and $\tilde\beta_t$, with
+# $\bar\alpha_{t-1}\beta_t = \bar\alpha_{t-1} - \bar\alpha_t$:
+#
+# $$\frac{c_0^2}{\tilde\beta_t} = \frac{\bar\alpha_{t-1} - \bar\alpha_t}{(1-\bar\alpha_{t-1})(1-\bar\alpha_t)}
+#   = \mathrm{SNR}_{t-1} - \mathrm{SNR}_t .$$
+#
+# As $\|x_0 - \hat x_0\|^2 = \|\varepsilon - \hat\varepsilon\|^2/\mathrm{SNR}_t$, the number is
+#
+# $$w_t = \tfrac12\Big(\frac{\mathrm{SNR}_{t-1}}{\mathrm{SNR}_t} - 1\Big) .$$
+#
+# For a short step, $w_t$ is half its fall of $\lambda$: each nat of log-SNR weighs the same.
+#
+# </details>
+#
+# <details><summary>The derivation of 5.2, when your check is green</summary>
+#
+# Put $m_1 - m_2 = c_0\,(x_0 - \hat x_0)$, $v_1 = \tilde\beta_t$ and the model's variance $v_2 = v$ into the KL, and add
+# the $D$ coordinates:
+#
+# $$\tfrac D2\Big(\ln\frac{v}{\tilde\beta_t} + \frac{\tilde\beta_t}{v} - 1\Big) + \frac{c_0^2\,\|x_0 - \hat x_0\|^2}{2v} .$$
+#
+# </details>
+#
+# **Next:** [6. A network of your own](06_your_network.ipynb). So far the denoiser was a formula. Now it learns.

@@ -3,7 +3,7 @@
 #
 # **How good is good?**
 #
-# *You need:* notebooks 5 and 6; of notebook 2 the log-SNR, of notebook 4 $L_\text{simple}$. *To read:* 35 minutes.
+# *You need:* notebooks 4 and 6; of notebook 2 the log-SNR, of notebook 5 $L_\text{simple}$. *To read:* 35 minutes.
 # *To work:* 50 minutes. *Papers:* Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239), Alg. 1;
 # Salimans & Ho 2022, [Progressive distillation](https://arxiv.org/abs/2202.00512) (for $v$); Xu et al. 2023, [Stable
 # target field](https://arxiv.org/abs/2302.00670).
@@ -33,8 +33,10 @@ oracle = td.Oracle(data, process)  # the perfect denoiser ε*(x, t) = E[ε | x_t
 # %% [markdown]
 # ## What the network sees
 #
-# A network $F_\theta$ gets a noisy point and the noise level. Three choices turn that into
-# $\hat\varepsilon_\theta(x_t, t)$.
+# Your network of notebook 6 gets the point and the features of its level once, at its entrance. The library's
+# `td.TimeMLP` is deeper. Each of its blocks adds a correction to the features that it gets, a **residual block**, and
+# the noise level scales and shifts them within each block. Its backward pass is written by hand as yours is. Three
+# choices turn such a network $F_\theta$ into $\hat\varepsilon_\theta(x_t, t)$.
 #
 # **The point** is divided by $\sqrt{\alpha^2 + \sigma^2}$, so that for data of variance 1 its coordinates have variance 1
 # at every $t$. Here $\alpha^2 + \sigma^2 = 1$ already, and nothing happens.
@@ -97,7 +99,7 @@ show(
 # *What to see:* the columns of the left picture are what the network is given (with the cosines beside). On the right,
 # levels a fraction of a nat apart look alike to it, and levels several nats apart do not.
 #
-# **The answer** is neither $\varepsilon$ nor $x_0$, but notebook 5's $v$, $F_\theta = \hat v$:
+# **The answer** is neither $\varepsilon$ nor $x_0$, but notebook 4's $v$, $F_\theta = \hat v$:
 #
 # $$v = \alpha\,\varepsilon - \sigma\,x_0, \qquad\text{then}\qquad x_0 = \alpha\,x_t - \sigma\,v, \quad \varepsilon = \sigma\,x_t + \alpha\,v
 #   \qquad\text{where } \alpha^2 + \sigma^2 = 1 .$$
@@ -108,7 +110,7 @@ show(
 #
 # ### Exercise 7.2: v, once more
 #
-# It is exercise 5.5's, and the target of the training below: `loss_and_grad` compares $F_\theta$ with it. Here $t$ is an
+# It is exercise 4.2's, and the target of the training below: `loss_and_grad` compares $F_\theta$ with it. Here $t$ is an
 # integer again.
 
 
@@ -303,7 +305,7 @@ model = trained(network)
 # %% [markdown]
 # ## Good at which noise level?
 #
-# The loss splits at $\varepsilon^*$, by the first box of notebook 5. At every $t$
+# The loss splits at $\varepsilon^*$, since the error of $\varepsilon^*$ has no relation to $x_t$ (notebook 4). At every $t$
 #
 # $$\tfrac1d\,\mathbb E\|\varepsilon - \hat\varepsilon\|^2 \;=\; \underbrace{\tfrac1d\,\mathbb E\|\varepsilon - \varepsilon^*\|^2}_{\text{floor}}
 #   \;+\; \underbrace{\tfrac1d\,\mathbb E\|\hat\varepsilon - \varepsilon^*\|^2}_{\text{excess}} .$$
@@ -366,7 +368,7 @@ show(
 # %% [markdown]
 # ## Good in which place?
 #
-# The perfect answer is a field of arrows, the score $\nabla\ln q_t = -\varepsilon^*/\sigma$ (notebook 5). Here it is
+# The perfect answer is a field of arrows, the score $\nabla\ln q_t = -\varepsilon^*/\sigma$ (notebook 4). Here it is
 # times $\sigma$, so that lengths are comparable at all times, with the learned one on it. (*Off by* compares root mean
 # squares over the arrows of a panel: of the difference, and of the exact field.)
 

@@ -3,7 +3,7 @@
 #
 # **How much noise does sampling need?**
 #
-# *You need:* notebook 3 (the posterior of one step) and notebook 5 (a denoiser is a score). *To read:* 35 minutes.
+# *You need:* notebook 3 (the posterior of one step) and notebook 4 (a denoiser is a score). *To read:* 35 minutes.
 # *To work:* 45 minutes. *Papers:* Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239), §3; Song, Meng & Ermon 2021,
 # [DDIM](https://arxiv.org/abs/2010.02502).
 #
@@ -138,7 +138,7 @@ check(ddim_step)
 # ## Four roads to one mean
 #
 # The mean of an ancestral step has now been written in three ways, and the score
-# $\nabla\ln q_t = -\hat\varepsilon/\sqrt{1-\bar\alpha_t}$ of notebook 5 gives a fourth, the shortest:
+# $\nabla\ln q_t = -\hat\varepsilon/\sqrt{1-\bar\alpha_t}$ of notebook 4 gives a fourth, the shortest:
 # $(x_t + \beta_t\nabla\ln q_t)/\sqrt{1-\beta_t}$. They are one. Here is the first coordinate
 # of the first of 1,000 points, and how far the four are apart over all:
 
@@ -244,7 +244,7 @@ assert abs(same_side[1.0] - 0.5) < 4 * np.sqrt(0.25 / 300)  # four standard erro
 # $$x_t = \cos\varphi\;\hat x_0 + \sin\varphi\;\hat\varepsilon, \qquad
 #   v = \cos\varphi\;\hat\varepsilon - \sin\varphi\;\hat x_0 .$$
 #
-# The second, the $v$ of notebook 5, is the derivative of the first by $\varphi$, with $\hat x_0$ and $\hat\varepsilon$
+# The second, the $v$ of notebook 4, is the derivative of the first by $\varphi$, with $\hat x_0$ and $\hat\varepsilon$
 # held fixed: the velocity of the turn. A DDIM step with $\eta = 0$ goes to
 # $\cos\varphi_s\,\hat x_0 + \sin\varphi_s\,\hat\varepsilon$ at a smaller angle $\varphi_s = \varphi - \delta$. By the
 # addition theorems
@@ -261,7 +261,7 @@ assert abs(same_side[1.0] - 0.5) < 4 * np.sqrt(0.25 / 300)  # four standard erro
 #
 # ### Exercise 8.3: the velocity of the turn
 #
-# It is the $v$ of exercise 5.5, once more: the formula for $x_t$ with the angle $\varphi + 90°$ in place of $\varphi$.
+# It is the $v$ of exercise 4.2, once more: the formula for $x_t$ with the angle $\varphi + 90°$ in place of $\varphi$.
 
 
 # %%

@@ -3,8 +3,8 @@
 #
 # **How can random and smooth paths end alike?**
 #
-# *You need:* notebook 5 (the score) and notebook 8 (DDPM and DDIM), of notebook 2 the limit of many steps, of 6 the
-# complex step; the chain rule and integration by parts. *To read:* 30 minutes. *To work:* 40 minutes. *Paper:* Song et
+# *You need:* notebook 4 (the score) and notebook 8 (DDPM and DDIM), of 6 the complex step;
+# the chain rule and integration by parts. *To read:* 30 minutes. *To work:* 40 minutes. *Paper:* Song et
 # al. 2021, [score-based SDEs](https://arxiv.org/abs/2011.13456), §3 and §4.3.
 #
 # In notebook 8 DDPM's points trembled and DDIM's glided, and both ended on the data. That was no accident of those two
@@ -48,8 +48,9 @@ process = td.VP()
 #
 # The library's `td.VP()` has $\beta(t) = 0.1 + 19.9\,t$, with signal $\alpha = e^{-\frac12\int_0^t\beta}$ and noise
 # $\sigma^2 = 1 - \alpha^2$. At a time $t$ all of these are numbers of one level, `now = process.at(t)`: `now.alpha`,
-# `now.sigma`, `now.f` and `now.g2`, which is $g^2$. Notebook 2 measured that chains tend to this process: at the end
-# $\ln\bar\alpha$ is off in proportion to $1/T$.
+# `now.sigma`, `now.f` and `now.g2`, which is $g^2$. A chain of $T$ steps with $\beta_i = \beta(i/T)/T$ tends to
+# this process: as $\ln(1-\beta_i) = -\beta_i - \frac12\beta_i^2 - \dots$, its $\ln\bar\alpha$ at the end is off in
+# proportion to $1/T$.
 #
 # ### Exercise 9.1: one step of Euler–Maruyama
 #

@@ -3,7 +3,7 @@
 #
 # **What does a step cost, and how likely is a point?**
 #
-# *You need:* DDIM (notebook 8), the probability flow (9), the ELBO (4). *To read:* 40 minutes. *To work:* 60 minutes.
+# *You need:* DDIM (notebook 8), the probability flow (9), the ELBO (5). *To read:* 40 minutes. *To work:* 60 minutes.
 # *Papers:* Lu et al. 2022, [DPM-Solver++](https://arxiv.org/abs/2211.01095); Song et al. 2021,
 # [score-based SDEs](https://arxiv.org/abs/2011.13456), §4.3.
 #
@@ -533,7 +533,7 @@ for probes in (2, 16):
 # ## Two models in one denoiser
 #
 # Now there are two numbers for "how good is it", both in nats for each point: the flow's mean $-\ln p(x_0)$, call it
-# NLL(ODE), and the bound $-\text{ELBO}$ of notebook 4. And there is a third that nobody can beat, the **entropy** of
+# NLL(ODE), and the bound $-\text{ELBO}$ of notebook 5. And there is a third that nobody can beat, the **entropy** of
 # the data, $-\mathbb E \ln q(x_0)$: any model's mean $-\ln p$ exceeds it by the Kullback–Leibler divergence from the
 # data to the model, which is never negative.
 #
@@ -549,8 +549,8 @@ for probes in (2, 16):
 #   \text{NLL(ODE)} - \text{entropy} = \tfrac12\big(e^{\kappa b} - 1 - \kappa b\big).$$
 #
 # The bound of the reverse *chain*, in the limit of short steps, exceeds the entropy by half the integral over the
-# log-SNR of $\mathbb E\,(\hat\varepsilon - \varepsilon^*)^2$ (notebook 4; that a loss is a floor and this excess,
-# notebook 5). That is $\kappa^2\sigma^2$ here. Under VP $d\lambda/dt = -\beta/\sigma^2$, so
+# log-SNR of $\mathbb E\,(\hat\varepsilon - \varepsilon^*)^2$ (notebook 5; that a loss is a floor and this excess,
+# notebook 4). That is $\kappa^2\sigma^2$ here. Under VP $d\lambda/dt = -\beta/\sigma^2$, so
 #
 # $$-\text{ELBO} - \text{entropy} = \tfrac12\,\kappa^2 b .$$
 #

@@ -3,7 +3,7 @@
 #
 # **What if training succeeds completely?**
 #
-# *You need:* the conditional mean as the best denoiser, and the floor of the loss (notebook 5), DDIM (8); `td.train`
+# *You need:* the conditional mean as the best denoiser, and the floor of the loss (notebook 4), DDIM (8); `td.train`
 # (7) helps. *To read:* 30 minutes. *To work:* 45 minutes. *Papers:* Karras et al. 2022,
 # [EDM](https://arxiv.org/abs/2206.00364), App. B.3; Gu et al. 2023, [On memorization in diffusion
 # models](https://arxiv.org/abs/2310.02664).
@@ -30,7 +30,7 @@ rng = np.random.default_rng(11)
 #
 # Let $y_1, \dots, y_N$ be the training points. Training draws one of them, each with probability $1/N$, draws
 # $\varepsilon$, and shows the network $x_t = \alpha y_i + \sigma\varepsilon$. The loss is smallest where the network
-# answers with the conditional mean of what was drawn (notebook 5). Nothing in that argument asked for a density: here
+# answers with the conditional mean of what was drawn (notebook 4). Nothing in that argument asked for a density: here
 # $x_0$ is one of $N$ points, and Bayes' rule gives the probability of each,
 #
 # $$w_i(x_t) = \frac{\mathcal N(x_t;\ \alpha y_i, \sigma^2 I)}{\sum_j \mathcal N(x_t;\ \alpha y_j, \sigma^2 I)}
@@ -69,7 +69,7 @@ check(empirical_denoiser)
 #
 # ### Exercise 11.2: the noise that goes with it
 #
-# The function of exercise 5.4. Can you still write it from memory?
+# The function of exercise 4.2. Can you still write it from memory?
 
 
 # %%
@@ -272,7 +272,7 @@ for D, (found, predicted) in collapse.items():
 # %% [markdown]
 # ## Below the floor
 #
-# Notebook 5 found a floor: no denoiser has a lower expected loss on $q$ than the exact one. **Predict.** What is the
+# Notebook 4 found a floor: no denoiser has a lower expected loss on $q$ than the exact one. **Predict.** What is the
 # loss of the empirical denoiser on the points that it was made of, and what on new ones?
 #
 # We measure $\mathbb E\,\lVert\varepsilon - \hat\varepsilon\rVert^2/D$ at each log-SNR $\lambda$, on the 60 training
@@ -331,7 +331,7 @@ assert abs(on_new[-1] / (np.exp(10) * np.mean(apart**2) / 2) - 1) < 0.02
 
 # %% [markdown]
 # One number for a whole curve: half the area between a loss and the floor, times $D$, is what the reverse chain of that
-# denoiser pays over the entropy, in nats (notebook 4). It is a bound on a Kullback–Leibler divergence, *if* the
+# denoiser pays over the entropy, in nats (notebook 5). It is a bound on a Kullback–Leibler divergence, *if* the
 # expectation in the loss is over the density $q$.
 
 

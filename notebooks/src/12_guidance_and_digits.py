@@ -3,7 +3,7 @@
 #
 # **How do we ask for a 7, and what do we pay for insisting?**
 #
-# *You need:* notebooks 5, 7, 8 and 9 (score, training, samplers, flow). *To read:* 35 minutes. *To work:* 45 minutes.
+# *You need:* notebooks 4, 7, 8 and 9 (score, training, samplers, flow). *To read:* 35 minutes. *To work:* 45 minutes.
 # *Papers:* Ho & Salimans 2022, [Classifier-free guidance](https://arxiv.org/abs/2207.12598); Lugmayr et al. 2022,
 # [RePaint](https://arxiv.org/abs/2201.09865).
 #
@@ -48,7 +48,7 @@ rng = np.random.default_rng(12)
 #   = (1+w)\,\nabla \ln q_t(x\mid y) - w\,\nabla \ln q_t(x).$$
 #
 # No classifier is left, so this is **classifier-free guidance**. The factor $-\sigma$ turns scores into noise answers,
-# $\varepsilon^* = -\sigma\,\nabla\ln q_t$ (notebook 5). With $\hat\varepsilon(x, t\mid y)$ for the answer of a denoiser
+# $\varepsilon^* = -\sigma\,\nabla\ln q_t$ (notebook 4). With $\hat\varepsilon(x, t\mid y)$ for the answer of a denoiser
 # that is given the label,
 #
 # $$\boxed{\;\hat\varepsilon_w = (1+w)\,\hat\varepsilon(x, t\mid y) - w\,\hat\varepsilon(x, t)\;}$$
@@ -268,8 +268,8 @@ print(f"D = 196; the first 50 principal axes hold {variances[:50].sum() / varian
 # %% [markdown]
 # ## What to predict through a narrow network
 #
-# Should a network predict $\varepsilon$ or $x_0$? Each gives the other (notebook 5), and with exact answers it is all
-# one. Here it decides everything. Our network is notebook 6's `td.TimeMLP`, a **multilayer
+# Should a network predict $\varepsilon$ or $x_0$? Each gives the other (notebook 4), and with exact answers it is all
+# one. Here it decides everything. Our network is notebook 7's `td.TimeMLP`, a **multilayer
 # perceptron** (MLP: linear layers with something bent between them). Its last layer is $F = A h + b$ with $h$ of $W$
 # numbers, its **width**. Whatever the network does before, all its answers lie in one affine space of at most $W$
 # dimensions.
@@ -313,7 +313,7 @@ print(f"at W = {W}: {1 - W / D:.3f} for ε, {tail[W - 1]:.5f} for x_0")
 #
 # ### Exercise 12.2: from noise to image
 #
-# You wrote it in exercise 5.3. Again, without looking; $t$ is an integer once more. Solve
+# You wrote it in exercise 3.3. Again, without looking; $t$ is an integer once more. Solve
 # $x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\varepsilon$ for $x_0$, and read off: an error $\delta$ in
 # $\hat\varepsilon$ becomes which error in $\hat x_0$?
 
@@ -731,5 +731,5 @@ assert abs(filled[10].mean() - rho) < 0.2 * abs(filled[1].mean() - rho)
 # - Inpainting replaces the known part by a draw of $q(x_s \mid x_0)$ in each step, and must go back and forth to be near the
 #   conditional law.
 #
-# **Next:** you have come to the end of the course. [The map](00_map.ipynb) shows all of it on one page. Everything here
+# **Next:** you have come to the end of the course. [Start here](00_start_here.ipynb) shows all of it on one map. Everything here
 # also runs on your own points: `tinydiff train points.csv`.

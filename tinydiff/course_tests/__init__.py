@@ -1,0 +1,1 @@
+"""The numeric tests of the exercises that no law of check judges, one page for each notebook."""
