@@ -122,8 +122,8 @@ show(
 # *What to see:* the same for points in the plane, which gather on a ring. Here the best answer is a formula, so we can
 # compare every step with the truth. In notebook 3 your own code draws this ring.
 #
-# Colour says whose code made a mark. Grey is data, blue is exact, and orange is learned by our library. Green is made by
-# your functions, and purple is broken on purpose.
+# Colour says whose code made a mark. Grey is data, blue is exact, and orange is learned by our library. Green is made
+# by your functions, and purple is broken on purpose.
 #
 # ## The way into noise
 #
@@ -147,8 +147,8 @@ changed.reveal(
 )
 
 # %% [markdown]
-# One **noising step** has a small number $\beta_t$ of its own. It shrinks what is there by the factor $\sqrt{1-\beta_t}$
-# and adds Gaussian noise of variance $\beta_t$:
+# One **noising step** has a small number $\beta_t$ of its own. It shrinks what is there by the factor
+# $\sqrt{1-\beta_t}$ and adds Gaussian noise of variance $\beta_t$:
 #
 # $$x_t = \sqrt{1-\beta_t}\;x_{t-1} + \sqrt{\beta_t}\;\varepsilon, \qquad \varepsilon \sim \mathcal N(0, I).$$
 #
@@ -176,9 +176,9 @@ def q_step(x, t, eps, betas):
 keep(q_step)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** Step $t$ has the number `betas[t - 1]`, because Python counts from 0. The usual wrong turn is `betas[t]`,
-# which fails at the last step. The next is $\beta$ in the place of $\sqrt\beta$: the noise then has variance $\beta^2$,
-# and a variance of 1 does not stay 1.
+# **Solution.** Step $t$ has the number `betas[t - 1]`, because Python counts from 0. The usual wrong turn is
+# `betas[t]`, which fails at the last step. The next is $\beta$ in the place of $\sqrt\beta$: the noise then has
+# variance $\beta^2$, and a variance of 1 does not stay 1.
 
 # %% [markdown]
 # From now on `mine.q_step` is yours. Until then the library's stands in, and figures say so. Nothing breaks if you skip
@@ -280,9 +280,9 @@ real.reveal(
 # %% [markdown]
 # ### Exercise 0.2 (diagnose): who made the others?
 #
-# The program in the next cell goes back in 100 steps. Its `denoiser` is exact: it says which $x_0$ to expect, given $x$.
-# Its `law_back` is exact too: if this guess is right, the step back is Gaussian with this mean and this variance. You
-# write both in notebook 3. One of the five lines is wrong.
+# The program in the next cell goes back in 100 steps. Its `denoiser` is exact: it says which $x_0$ to expect, given
+# $x$. Its `law_back` is exact too: if this guess is right, the step back is Gaussian with this mean and this variance.
+# You write both in notebook 3. One of the five lines is wrong.
 #
 # Three clouds are left. One is from this program, one is from the mended program, and one lacks a mode. The mended
 # program is not perfect: 100 steps are few, so its modes are a little too narrow. Enter the letters and the line, and
@@ -321,9 +321,9 @@ keep(letters, line, back, test=tests.who_made_them)
 
 # %% [markdown] tags=["solution"]
 # **Solution.** Noise of variance $V$ is $\sqrt V$ times a standard one. Line 5 adds too little, so its modes are much
-# too narrow: b. In cloud a they are a little too narrow, because 100 steps are few; notebook 3 says why. Cloud d has the
-# width and the mean of $-\ln q$ of data, and only the third number shows that a mode is lost. The usual wrong turn is to
-# call the lowest number the best.
+# too narrow: b. In cloud a they are a little too narrow, because 100 steps are few; notebook 3 says why. Cloud d has
+# the width and the mean of $-\ln q$ of data, and only the third number shows that a mode is lost. The usual wrong turn
+# is to call the lowest number the best.
 
 # %% [markdown]
 # ### Exercise 0.3 (design): half of it
@@ -341,8 +341,8 @@ beta = 1 - 2 ** (-1 / 10)
 keep(beta, test=tests.half_after_ten)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** Each step multiplies the share of the data by $1 - \beta$, so ten steps leave $(1-\beta)^{10}$. That is a
-# half for $\beta = 1 - 2^{-1/10}$. The usual wrong turn is $\beta = 1/20$, as if each step took the same amount.
+# **Solution.** Each step multiplies the share of the data by $1 - \beta$, so ten steps leave $(1-\beta)^{10}$. That is
+# a half for $\beta = 1 - 2^{-1/10}$. The usual wrong turn is $\beta = 1/20$, as if each step took the same amount.
 
 # %% [markdown]
 # ## A ring melts
@@ -371,8 +371,8 @@ show(fig, "Five panels at t = 0, 50, 150, 300 and 1000. Eight small clouds on a 
 # keeps it. Only its shape is lost.
 #
 # Take `mine.py` along: it is your model. On your own machine it stays in the folder. On Colab the first cell of each
-# notebook asks for it, and elsewhere `mine.upload()` does. `tinydiff check mine.py` judges it in a terminal. `mine.try_(f)` lets `f` draw the next figures
-# as it is, right or wrong, in purple.
+# notebook asks for it, and elsewhere `mine.upload()` does. `tinydiff check mine.py` judges it in a terminal.
+# `mine.try_(f)` lets `f` draw the next figures as it is, right or wrong, in purple.
 
 # %%
 mine

@@ -130,10 +130,10 @@ melted.reveal(
 # %% [markdown]
 # ### Exercise 1.1 (derive): the jump
 #
-# Write $\bar\alpha_t$ (in code `alpha_bar`) for the share of the variance of $x_0$ that is left after $t$ steps. With one
-# fresh $\varepsilon$, there are two numbers $a$ and $b$ for which $a\,x_0 + b\,\varepsilon$ has the law of $x_t$, given
-# $x_0$. Find them on paper, first for two steps. Then write two functions. A function may call those that you kept
-# before, by their bare names: `alpha_bar(betas)`.
+# Write $\bar\alpha_t$ (in code `alpha_bar`) for the share of the variance of $x_0$ that is left after $t$ steps. With
+# one fresh $\varepsilon$, there are two numbers $a$ and $b$ for which $a\,x_0 + b\,\varepsilon$ has the law of $x_t$,
+# given $x_0$. Find them on paper, first for two steps. Then write two functions. A function may call those that you
+# kept before, by their bare names: `alpha_bar(betas)`.
 
 
 # %%
@@ -166,8 +166,8 @@ keep(q_sample)
 # %% [markdown]
 # ## What the jump does to a density
 #
-# Now the blue curve. A mixture has $K$ components with weights $w_k$, means $m_k$ and variances $v_k$. They are round: the
-# variance is the same in all directions. A random point of it is drawn in two stages. First choose a component, by
+# Now the blue curve. A mixture has $K$ components with weights $w_k$, means $m_k$ and variances $v_k$. They are round:
+# the variance is the same in all directions. A random point of it is drawn in two stages. First choose a component, by
 # the weights; then draw from its Gaussian. Noise is added afterwards, and knows nothing of this choice.
 
 # %% [markdown]
@@ -294,7 +294,8 @@ ax.set(title=f"t = 1000: variance {x.var():.3f}", xlabel="$x$", yticks=[])
 show(fig, "A histogram of the data with two modes, and a dashed one at t = 1000 that has nearly the same two modes.")
 
 # %% [markdown]
-# *What to see:* after 1,000 steps (dashed) the data (grey) are nearly as they were. The program runs, and nothing warns.
+# *What to see:* after 1,000 steps (dashed) the data (grey) are nearly as they were. The program runs, and nothing
+# warns.
 
 # %% [markdown]
 # ### Exercise 1.3 (diagnose): where is the noise?
@@ -325,9 +326,9 @@ keep(wrong_line, snr_at_T, mended, test=tests.where_is_the_noise)
 
 # %% [markdown] tags=["solution"]
 # **Solution.** Line 1 keeps what *one* step keeps: notes write $\alpha_t = 1 - \beta_t$, and a bar was lost. The SNR is
-# $0.98/0.02 = 49$; after the chain it is 1 to 25,000. A network trained on such points never sees more than 2 percent of
-# noise. A like slip, $\beta$ where $\sqrt\beta$ belongs, makes the noise too small in the same way. One finds both by the law that
-# a variance of 1 stays 1 and by walking two steps.
+# $0.98/0.02 = 49$; after the chain it is 1 to 25,000. A network trained on such points never sees more than 2 percent
+# of noise. A like slip, $\beta$ where $\sqrt\beta$ belongs, makes the noise too small in the same way. One finds both
+# by the law that a variance of 1 stays 1 and by walking two steps.
 
 # %% [markdown]
 # ### Exercise 1.4 (prove): shuffle the steps
@@ -354,10 +355,11 @@ end_changes, path_changes = False, True
 keep(end_changes, path_changes, correlation, test=tests.shuffled)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** The law of $x_T$ depends on the product of all $1 - \beta_t$ alone, and a product has no order. Seen from
-# $x_1$, the other $T - 1$ steps are a chain of their own: $x_T = a\,x_1 + b\,\varepsilon$ with $a^2 = \prod_{t \ge 2}(1 -
-# \beta_t)$. Both variances are 1, so the correlation is $a$. It depends on which $\beta$ comes first, and so the law of
-# the path changes. The usual wrong turn is the product over all $t$, which is the correlation of $x_0$ and $x_T$.
+# **Solution.** The law of $x_T$ depends on the product of all $1 - \beta_t$ alone, and a product has no order. Seen
+# from $x_1$, the other $T - 1$ steps are a chain of their own: $x_T = a\,x_1 + b\,\varepsilon$ with $a^2 = \prod_{t \ge
+# 2}(1 - \beta_t)$. Both variances are 1, so the correlation is $a$. It depends on which $\beta$ comes first, and so the
+# law of the path changes. The usual wrong turn is the product over all $t$, which is the correlation of $x_0$ and
+# $x_T$.
 
 # %% [markdown]
 # Back to the two modes. Later you will estimate how many points come from the left one. Is it enough to count?
@@ -475,8 +477,8 @@ mine
 #
 # <details><summary>The derivation of 1.2, when your check is green</summary>
 #
-# Given its component, $x_0 = m_k + \sqrt{v_k}\,\varepsilon'$. Put this into the jump and add the two noises. The component
-# does not change, so $w_k$ stays:
+# Given its component, $x_0 = m_k + \sqrt{v_k}\,\varepsilon'$. Put this into the jump and add the two noises. The
+# component does not change, so $w_k$ stays:
 #
 # $$x_t \sim \sum_k w_k\,\mathcal N\big(\sqrt{\bar\alpha_t}\,m_k,\ (\bar\alpha_t v_k + 1 - \bar\alpha_t)\,I\big).$$
 #
@@ -490,4 +492,5 @@ mine
 #
 # </details>
 #
-# **Next:** [2. Schedules are curves](02_schedules.ipynb). If only $\bar\alpha_t$ counts, does the number of steps matter?
+# **Next:** [2. Schedules are curves](02_schedules.ipynb). If only $\bar\alpha_t$ counts, does the number of steps
+# matter?

@@ -7,7 +7,8 @@
 #
 # *Afterwards:* you read any schedule as one curve, build a schedule from a curve, and know how wrong its end is.
 #
-# *Minutes:* 70. *Paper:* Kingma et al. 2021, [Variational diffusion models](https://arxiv.org/abs/2107.00630), section 3.
+# *Minutes:* 70. *Paper:* Kingma et al. 2021, [Variational diffusion models](https://arxiv.org/abs/2107.00630), section
+# 3.
 
 # %% [markdown]
 # What you found in [notebook 1](01_one_noisy_step.ipynb), for a chain of $T$ steps $\beta_1, \dots, \beta_T$:
@@ -35,8 +36,9 @@ rng = np.random.default_rng(2)
 # ## Three clocks
 #
 # Here are three ways to noise the same ring. **VP** ("variance preserving") is the chain that you know. **VE**
-# ("variance exploding") never shrinks the data and adds ever more noise: $x_0 + \sigma\varepsilon$. The **straight** way
-# slides from the data to the noise at a constant pace: $(1 - t)\,x_0 + t\,\varepsilon$. A camera zooms out as a cloud grows.
+# ("variance exploding") never shrinks the data and adds ever more noise: $x_0 + \sigma\varepsilon$. The **straight**
+# way slides from the data to the noise at a constant pace: $(1 - t)\,x_0 + t\,\varepsilon$. A camera zooms out as a
+# cloud grows.
 
 # %%
 ring = td.toys.ring8()
@@ -134,7 +136,8 @@ best.reveal(
 # $\lambda = \ln \mathrm{SNR}$. Its unit is the **nat**, the unit of natural logarithms.
 #
 # So a schedule is a falling curve $\lambda(t)$, and $t$ is only a label on it. Between $\lambda = 5$ and $\lambda = -5$
-# a signal of variance 1 falls from 99 % of the variance to 1 %. This is the **band**: above it nothing is left to guess, below it nothing to see.
+# a signal of variance 1 falls from 99 % of the variance to 1 %. This is the **band**: above it nothing is left to
+# guess, below it nothing to see.
 #
 # ## How wrong is the end?
 #
@@ -190,10 +193,9 @@ keep(prior_kl)
 # ### Exercise 2.2 (derive): there and back
 #
 # Find the signal-to-noise ratio of your chain after $t$ steps. Then turn around. Given $\lambda_1 > \dots > \lambda_T$,
-# find the $\beta_t$ for which `np.log(snr(t, betas))` is `lam[t - 1]` at each $t$. Mind $\beta_1$: before it there is no
-# noise.
-# At $\lambda = 14$ almost nothing is noise yet, and 12 digits of each $\beta$ should be right even there: `np.expm1` may
-# help.
+# find the $\beta_t$ for which `np.log(snr(t, betas))` is `lam[t - 1]` at each $t$. Mind $\beta_1$: before it there is
+# no noise. At $\lambda = 14$ almost nothing is noise yet, and 12 digits of each $\beta$ should be right even there:
+# `np.expm1` may help.
 
 
 # %%
@@ -220,10 +222,10 @@ def betas_from_log_snr(lam):
 keep(betas_from_log_snr)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** Solve $e^\lambda = \bar\alpha/(1-\bar\alpha)$ for $\bar\alpha$, and take ratios of neighbours:
-# $\beta_t = 1 - \bar\alpha_t/\bar\alpha_{t-1}$. As it stands this subtracts two numbers near 1 and loses digits at large
-# $\lambda$. With $\bar\alpha = 1/(1 + e^{-\lambda})$ the difference can be done on paper, and one `expm1` is left.
-# Most people forget that the first $\beta$ starts from $\bar\alpha_0 = 1$, hence from $\lambda_0 = \infty$.
+# **Solution.** Solve $e^\lambda = \bar\alpha/(1-\bar\alpha)$ for $\bar\alpha$, and take ratios of neighbours: $\beta_t
+# = 1 - \bar\alpha_t/\bar\alpha_{t-1}$. As it stands this subtracts two numbers near 1 and loses digits at large
+# $\lambda$. With $\bar\alpha = 1/(1 + e^{-\lambda})$ the difference can be done on paper, and one `expm1` is left. Most
+# people forget that the first $\beta$ starts from $\bar\alpha_0 = 1$, hence from $\lambda_0 = \infty$.
 
 # %% [markdown]
 # Four schedules are in use. **Linear**: $\beta$ grows along a line. **Quadratic**: $\sqrt\beta$ does. **Sigmoid**:
@@ -295,8 +297,8 @@ assert abs(enough + 10.58) < 0.01
 # %% [markdown]
 # ## Play with a curve
 #
-# Now move the curve of a chain of 50 steps: its start, its end and its bend. The bend moves steps from the middle to the
-# ends, or back. Find the place where no step is outside of the band. What does this do to the gap?
+# Now move the curve of a chain of 50 steps: its start, its end and its bend. The bend moves steps from the middle to
+# the ends, or back. Find the place where no step is outside of the band. What does this do to the gap?
 
 
 # %%
@@ -337,9 +339,9 @@ play(
 # ## Something is grey
 #
 # Each image of this small world has one brightness, and a fine grain: pixel = brightness + 0.3 · noise, with variance 1
-# in all. This law is Gaussian, so Bayes' rule gives the way back from $x_T$ to $x_0$ exactly, in one line. Somebody wrote six lines
-# with it. Line 4 takes 28 times the mean of an image. In that number the noise has variance 1, as `bayes` wants, since
-# 28 is the root of 784. The data have variance 784 · 0.91 + 0.09 there.
+# in all. This law is Gaussian, so Bayes' rule gives the way back from $x_T$ to $x_0$ exactly, in one line. Somebody
+# wrote six lines with it. Line 4 takes 28 times the mean of an image. In that number the noise has variance 1, as
+# `bayes` wants, since 28 is the root of 784. The data have variance 784 · 0.91 + 0.09 there.
 
 
 # %%
@@ -425,16 +427,16 @@ keep(line, mended, test=tests.grey_images)
 # **Solution.** A $\beta$ is noise *for one step*. A tenth of the steps with the same $\beta$ brings a tenth of the
 # noise. So more than a third of the variance at the end should be data. Plain noise has no brightness: the mean of 784
 # pixels is nearly 0. Bayes' rule believes it, and says "medium grey" for every image. One finds it by asking which
-# number the picture depends on. The grain is right, so lines 5 and 6 work. Print `left`. Lines 3 and 4 tempt, but line 3
-# is what every sampler does. Ten times the $\beta$ mends it.
+# number the picture depends on. The grain is right, so lines 5 and 6 work. Print `left`. Lines 3 and 4 tempt, but line
+# 3 is what every sampler does. Ten times the $\beta$ mends it.
 
 # %% [markdown]
 # ### Exercise 2.4 (design): fifty steps
 #
-# Going back is easier if $\lambda$ moves little in each step, as [notebook 3](03_undoing_one_step.ipynb) will show. Design
-# 50 steps for two demands that pull against each other. The prior gap of `image` is under 0.01 nats. The longest fall of
-# $\lambda$ in a step that touches the band is under 0.25. A step goes from $\lambda_t$ to $\lambda_{t+1}$, and touches
-# the band if some $|\lambda| < 5$ lies within it. The first $\lambda$ is at least 6.
+# Going back is easier if $\lambda$ moves little in each step, as [notebook 3](03_undoing_one_step.ipynb) will show.
+# Design 50 steps for two demands that pull against each other. The prior gap of `image` is under 0.01 nats. The longest
+# fall of $\lambda$ in a step that touches the band is under 0.25. A step goes from $\lambda_t$ to $\lambda_{t+1}$, and
+# touches the band if some $|\lambda| < 5$ lies within it. The first $\lambda$ is at least 6.
 
 # %%
 known = {name: getattr(td.Discrete, name)(50).log_snr(np.arange(1, 51) / 50) for name in styles}
@@ -458,11 +460,10 @@ fifty = mine.betas_from_log_snr(np.concatenate([[6.0], np.linspace(5, -5, 48), [
 keep(fifty, test=tests.fifty_steps)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** An even curve wastes a third of its steps below the band. Cross the band in 47 equal steps, and leap from
-# −5 to −10.6 in one: the longest step is 10/47. No schedule does better. A step from 6 that touches the band is longer
-# than 1. One that touches it and ends at −10.6 is longer than 5. So at most 47 of the 49 steps share the band. Is the
-# leap allowed? The demand says so, and notebook 5 agrees: in nats a step in
-# almost pure noise is cheap.
+# **Solution.** An even curve wastes a third of its steps below the band. Cross the band in 47 equal steps, and leap
+# from −5 to −10.6 in one: the longest step is 10/47. No schedule does better. A step from 6 that touches the band is
+# longer than 1. One that touches it and ends at −10.6 is longer than 5. So at most 47 of the 49 steps share the band.
+# Is the leap allowed? The demand says so, and notebook 5 agrees: in nats a step in almost pure noise is cheap.
 
 # %% [markdown]
 # ## So, does the number of steps matter?
@@ -570,10 +571,10 @@ def which_time(x, weights, means, variances):
 keep(which_time, test=tests.which_time, into=None)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** The density after one step to any $\lambda$ is your `diffuse_mixture`, so the likelihood of a $\lambda$ is
-# a sum of logarithms. Its highest point has wild errors at $\lambda = 0$, where the likelihood is almost flat. The idea
-# more: all values between −½ and 4½ are possible beforehand. The *mean* of what the points leave possible has a smaller squared
-# error than the likeliest value. We do not know the best for a sum of three roots.
+# **Solution.** The density after one step to any $\lambda$ is your `diffuse_mixture`, so the likelihood of a $\lambda$
+# is a sum of logarithms. Its highest point has wild errors at $\lambda = 0$, where the likelihood is almost flat. The
+# idea more: all values between −½ and 4½ are possible beforehand. The *mean* of what the points leave possible has a
+# smaller squared error than the likeliest value. We do not know the best for a sum of three roots.
 
 # %% [markdown]
 # ## What you know now

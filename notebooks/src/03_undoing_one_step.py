@@ -4,21 +4,24 @@
 # **Can one go back step by step?**
 #
 # *You need:* `alpha_bar` and `diffuse_mixture` of [notebook 1](01_one_noisy_step.ipynb), and Bayes' rule.
+#
 # *Afterwards:* you draw new points with code that is all yours, and you know which part of DDPM's step is exact and
 # which is a choice.
+#
 # *Minutes:* 90. *Paper:* Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239), §2 and §3.2.
 
 # %% [markdown]
 # ## What you have so far
 #
 # $\bar\alpha_t = \prod_{i \le t} (1 - \beta_i)$, and a jump is
-# $x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1 - \bar\alpha_t}\, \varepsilon$. In the same way
-# one long step leads from step $s$ to a later step $t$. Its $\beta$ is $1 - \bar\alpha_t/\bar\alpha_s$. A Gaussian $\mathcal N(m, v)$ of a mixture is
+# $x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1 - \bar\alpha_t}\, \varepsilon$. In the same way one long step leads from
+# step $s$ to a later step $t$. Its $\beta$ is $1 - \bar\alpha_t/\bar\alpha_s$. A Gaussian $\mathcal N(m, v)$ of a mixture is
 # $\mathcal N\big(\sqrt{\bar\alpha_t}\, m,\ \bar\alpha_t v + 1 - \bar\alpha_t\big)$ at step $t$, and keeps its weight.
 #
 # Notebook 2 asked for these.
 #
-# - $\mathrm{KL}\big(\mathcal N(m_1, v_1)\,\|\,\mathcal N(m_2, v_2)\big) = \tfrac12\big[\ln\tfrac{v_2}{v_1} + \tfrac{v_1 + (m_1 - m_2)^2}{v_2} - 1\big]$ for each coordinate.
+# - For each coordinate
+#   $\mathrm{KL} = \tfrac12\big[\ln\tfrac{v_2}{v_1} + \tfrac{v_1 + (m_1 - m_2)^2}{v_2} - 1\big]$.
 # - The prior gap is $\tfrac12 \sum_d \big[\bar\alpha_T\, x_{0,d}^2 - \bar\alpha_T - \ln(1 - \bar\alpha_T)\big]$.
 # - The SNR is $e^{\lambda_t} = \bar\alpha_t/(1 - \bar\alpha_t)$.
 # - A curve gives the chain: $\bar\alpha_t = 1/(1 + e^{-\lambda_t})$, then $\beta_t = 1 - \bar\alpha_t/\bar\alpha_{t-1}$.
@@ -276,10 +279,10 @@ play(
 # %% [markdown]
 # ### Exercise 3.3 (transcribe): the step and the walk
 #
-# Three functions. `x0_from_eps` is the formula above. `ddpm_step` puts that $\hat x_0$ into your posterior, and adds
-# to its mean the noise $z$ times $\sqrt{\tilde\beta_t}$. `ancestral` walks from $x_T$ down, for $t = T, \dots, 1$. There $\hat x_0$ is
-# `x0_hat_of(x_t, t)`, so it goes into the posterior at once. The noise of step $t$ is `zs[t − 1]`. The walk goes from
-# descendant to ancestor: hence the name.
+# Three functions. `x0_from_eps` is the formula above. `ddpm_step` puts that $\hat x_0$ into your posterior, and adds to
+# its mean the noise $z$ times $\sqrt{\tilde\beta_t}$. `ancestral` walks from $x_T$ down, for $t = T, \dots, 1$. There
+# $\hat x_0$ is `x0_hat_of(x_t, t)`, so it goes into the posterior at once. The noise of step $t$ is `zs[t − 1]`. The
+# walk goes from descendant to ancestor: hence the name.
 
 
 # %%
@@ -393,8 +396,9 @@ widest.reveal(
 # %% [markdown]
 # ## How Gaussian is a small step?
 # Across a narrow bump the $\ln q$ of the points is a straight line to first order, and a parabola to second. A line
-# displaces the bump, a parabola changes its width, and the result is still Gaussian. That short steps back have the form of the steps forth
-# is the founding remark of the field [Sohl-Dickstein et al. 2015](https://arxiv.org/abs/1503.03585).
+# displaces the bump, a parabola changes its width, and the result is still Gaussian. That short steps back have the
+# form of the steps forth is the founding remark of the field [Sohl-Dickstein et al.
+# 2015](https://arxiv.org/abs/1503.03585).
 #
 # Now start at $x_t = -0.3$ at a middle time, and let the step back be ten times as short, in $\beta$. Compare the way
 # back with the Gaussian that has its mean and its variance.
@@ -443,8 +447,8 @@ falls.reveal(
 # ### Exercise 3.4 (diagnose): four programs, four pictures
 #
 # Each program below walks 100 steps on a ring of eight modes with the perfect denoiser, and each has one mistake. The
-# lines of `ancestral` around them are right. Which program drew which picture? One of them adds no noise: such a walk stays nearer to the mean of the data. Then mend
-# B and D, so that they are your step.
+# lines of `ancestral` around them are right. Which program drew which picture? One of them adds no noise: such a walk
+# stays nearer to the mean of the data. Then mend B and D, so that they are your step.
 
 
 # %%
@@ -575,10 +579,10 @@ lost.reveal(
 
 # %% [markdown]
 # Program A stands in lecture notes. They give the step back the variance $\alpha_t^2$, where $\sigma_t^2$ is meant, and
-# DDPM's $\alpha_t$ is $1 - \beta_t$. Take data from $\mathcal N(0, 1)$ and the paper's 1,000 steps. There
-# $\hat x_0 = \sqrt{\bar\alpha_t}\, x_t$. Put into your posterior, it gives the mean $\sqrt{1 - \beta_t}\, x_t$. So the
-# variance can be followed without any draw: it is $1 - \beta_t$ times the last one, plus what is added. The right $\sigma_t^2$ is $\beta_t$ here, as the dots of
-# N(0, 1) showed.
+# DDPM's $\alpha_t$ is $1 - \beta_t$. Take data from $\mathcal N(0, 1)$ and the paper's 1,000 steps. There $\hat x_0 =
+# \sqrt{\bar\alpha_t}\, x_t$. Put into your posterior, it gives the mean $\sqrt{1 - \beta_t}\, x_t$. So the variance can
+# be followed without any draw: it is $1 - \beta_t$ times the last one, plus what is added. The right $\sigma_t^2$ is
+# $\beta_t$ here, as the dots of N(0, 1) showed.
 
 # %%
 flown = guess("Which variance do the samples have at the end, where 1 is right?", ...)

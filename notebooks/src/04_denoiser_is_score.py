@@ -4,8 +4,10 @@
 # **What does the perfect network say?**
 #
 # *You need:* `mixture_x0` of [notebook 3](03_undoing_one_step.ipynb), conditional means, and gradients.
+#
 # *Afterwards:* you turn denoiser, noise, score and velocity into each other, and you know the least loss that anybody
 # can reach.
+#
 # *Minutes:* 60. *Papers:* Vincent 2011, [A connection between score matching and denoising
 # autoencoders](https://doi.org/10.1162/NECO_a_00142); Song et al. 2021, [score-based
 # SDEs](https://arxiv.org/abs/2011.13456), §2–3.
@@ -47,10 +49,10 @@ def step_at(level):
 # %% [markdown]
 # ## A field of arrows
 #
-# The data are two moons, made of 32 round Gaussians. Your `mixture_x0` looks at a hundred noisy points of the plane.
-# An arrow starts at a point $x_t$. It shows the way to $\sqrt{\bar\alpha_t}\,\hat x_0$, where the guess of its data would be
-# at step $t$ without noise. (Long arrows are shortened, to the root of their length.) Noise falls from frame
-# to frame.
+# The data are two moons, made of 32 round Gaussians. Your `mixture_x0` looks at a hundred noisy points of the plane. An
+# arrow starts at a point $x_t$. It shows the way to $\sqrt{\bar\alpha_t}\,\hat x_0$, where the guess of its data would
+# be at step $t$ without noise. (Long arrows are shortened, to the root of their length.) Noise falls from frame to
+# frame.
 
 # %%
 curve = td.toys.moons32()
@@ -119,9 +121,9 @@ show(
 # ## The best answer to a squared loss
 #
 # A denoiser that is not a formula must be fitted to examples: it is a function with many free numbers, such as a
-# **network**. Its **loss** is the mean squared error of its answers, and fitting makes the loss small. Let it be asked for
-# the noise in $x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1-\bar\alpha_t}\,\varepsilon$. It cannot
-# know it, since many pairs of data and noise make the same point. Look at one case first: the two modes on a line.
+# **network**. Its **loss** is the mean squared error of its answers, and fitting makes the loss small. Let it be asked
+# for the noise in $x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1-\bar\alpha_t}\,\varepsilon$. It cannot know it, since many
+# pairs of data and noise make the same point. Look at one case first: the two modes on a line.
 
 # %%
 data = td.GaussianMixture(weights=[0.35, 0.65], means=[[-1.5], [0.8]], covariances=[[[0.02]], [[0.15]]])
@@ -190,8 +192,8 @@ half_way.reveal(
 # $\nabla \ln q_t(x)$ in $x$ is called the **score**. It points to where points are denser. Differentiate under the
 # integral, divide by $q_t(x)$, and read what is left with Bayes' rule, as a mean given $x_t = x$.
 #
-# Two functions, which may call your `alpha_bar`. `score_from_eps` gives $\nabla \ln q_t$ if `eps` is $\varepsilon^*$. `tweedie` gives $\hat x_0$ from
-# $x_t$ and the score.
+# Two functions, which may call your `alpha_bar`. `score_from_eps` gives $\nabla \ln q_t$ if `eps` is $\varepsilon^*$.
+# `tweedie` gives $\hat x_0$ from $x_t$ and the score.
 
 
 # %%
@@ -320,7 +322,8 @@ surprise.reveal(
 
 # %% [markdown]
 # Now move a noisy point, the cross, with the sliders `x` and `y`. The slider `level` is λ. The small dots are draws of
-# the $x_0$ that it may have come from, the star is their mean, by your `mixture_x0`. Find a place where the star lies far from all data. With how little noise does that happen, and where?
+# the $x_0$ that it may have come from, the star is their mean, by your `mixture_x0`. Find a place where the star lies
+# far from all data. With how little noise does that happen, and where?
 
 # %%
 by = credit("mixture_x0")
@@ -362,8 +365,9 @@ play(
 # $\nabla_{x_t} \ln q(x_t \mid x_0)$, the score of the jump. **Denoising score matching** fits that:
 # $J_D = \mathbb E\|f(x_t) - \nabla\ln q(x_t \mid x_0)\|^2$.
 #
-# Expand both squares into three terms each. The terms $\mathbb E\|f\|^2$ are the same. In the mixed terms stands $f(x_t)$ times a target. Take the mean given $x_t$ first. There $f(x_t)$ is a constant, and
-# the mean of the jump's score is the score, as you found in exercise 4.1:
+# Expand both squares into three terms each. The terms $\mathbb E\|f\|^2$ are the same. In the mixed terms stands
+# $f(x_t)$ times a target. Take the mean given $x_t$ first. There $f(x_t)$ is a constant, and the mean of the jump's
+# score is the score, as you found in exercise 4.1:
 #
 # $$\mathbb E\,\langle f(x_t),\ \nabla\ln q(x_t \mid x_0)\rangle
 #   = \mathbb E\,\langle f(x_t),\ \mathbb E[\nabla\ln q(x_t \mid x_0) \mid x_t]\rangle
@@ -513,9 +517,9 @@ print(f"mean −ln q: {-ring.log_density(x).mean():.1f} nats, for data {-ring.lo
 show(fig, "Left the data, eight narrow modes on a ring. Right the program's points, one broad ring without any modes.")
 
 # %% [markdown]
-# *What to see:* the large shape is right, the detail is lost. Now put a number on one answer. Take noisy points of the data at $\lambda = 4$. By
-# which factor does the mean squared error of line 4's $\hat x_0$, against the true $x_0$, exceed the least possible one?
-# Measure it or derive it, to 5 %.
+# *What to see:* the large shape is right, the detail is lost. Now put a number on one answer. Take noisy points of the
+# data at $\lambda = 4$. By which factor does the mean squared error of line 4's $\hat x_0$, against the true $x_0$,
+# exceed the least possible one? Measure it or derive it, to 5 %.
 
 # %%
 line, ratio = ..., ...  # the number of the wrong line; the squared error of line 4 over the least one, at λ = 4
@@ -666,8 +670,8 @@ keep(ring_x0, test=tests.denoiser_in_six_lines, into=None)
 # %% [markdown]
 # <details><summary>The proof of 4.3 and the number of 4.4, when your checks are green</summary>
 #
-# For $\mathcal N(m, v)$ the noise and $x_t$ are jointly Gaussian. So the floor is one minus the squared covariance over the
-# variance of $x_t$:
+# For $\mathcal N(m, v)$ the noise and $x_t$ are jointly Gaussian. So the floor is one minus the squared covariance over
+# the variance of $x_t$:
 #
 # $$1 - \frac{1-\bar\alpha_t}{\bar\alpha_t v + 1-\bar\alpha_t} = \frac{v\,e^\lambda}{v\,e^\lambda + 1} .$$
 #

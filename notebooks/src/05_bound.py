@@ -3,13 +3,14 @@
 #
 # **Why does likelihood become a squared error of noise?**
 #
-# *You need:* `q_sample`, `normal_kl`, `prior_kl`, `betas_from_log_snr`, `posterior` and `mixture_x0` of your `mine.py`, and
-# the least error of notebook 4.
+# *You need:* `q_sample`, `normal_kl`, `prior_kl`, `betas_from_log_snr`, `posterior` and `mixture_x0` of your `mine.py`,
+# and the least error of notebook 4.
 #
-# *Afterwards:* you compute a bound on the likelihood in nats, see where it is loose, and know which numbers are no bound.
+# *Afterwards:* you compute a bound on the likelihood in nats, see where it is loose, and know which numbers are no
+# bound.
 #
-# *Minutes:* 80. *Papers:* Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239), sections 2 and 3; Kingma et al. 2021,
-# [Variational diffusion models](https://arxiv.org/abs/2107.00630).
+# *Minutes:* 80. *Papers:* Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239), sections 2 and 3; Kingma et al.
+# 2021, [Variational diffusion models](https://arxiv.org/abs/2107.00630).
 
 # %% [markdown]
 # What you found before. In [notebook 2](02_schedules.ipynb), between normal laws:
@@ -25,8 +26,8 @@
 # $$\nabla \ln q_t(x_t) = -\frac{\mathbb E[\varepsilon \mid x_t]}{\sqrt{1 - \bar\alpha_t}}, \qquad
 #   \mathbb E[x_0 \mid x_t] = \frac{x_t + (1 - \bar\alpha_t)\,\nabla \ln q_t(x_t)}{\sqrt{\bar\alpha_t}} .$$
 #
-# No guess $\hat\varepsilon$ has a smaller $\mathbb E\|\varepsilon - \hat\varepsilon\|^2$ than the perfect one. That least
-# error was the **floor**.
+# No guess $\hat\varepsilon$ has a smaller $\mathbb E\|\varepsilon - \hat\varepsilon\|^2$ than the perfect one. That
+# least error was the **floor**.
 
 # %%
 from itertools import pairwise
@@ -49,9 +50,9 @@ normal_kl, posterior = mine.normal_kl, mine.posterior
 #
 # A model draws noise, steps back eight times, and arrives at a point. How likely is it to arrive at $x_0 = 0.8$? It may
 # come on any path, and nobody can add up all paths. So we let it rain: we take the point and noise it, again and again.
-# Each path gets a number, $\ln(p/q)$. Here $p$ is the density of the path under the model, and $q$ its density under the
-# noising. Two averages are drawn. Dashed is the mean of the numbers. Solid is the logarithm of the mean *ratio* $p/q$,
-# which is the model's density at $x_0$, as we shall see.
+# Each path gets a number, $\ln(p/q)$. Here $p$ is the density of the path under the model, and $q$ its density under
+# the noising. Two averages are drawn. Dashed is the mean of the numbers. Solid is the logarithm of the mean *ratio*
+# $p/q$, which is the model's density at $x_0$, as we shall see.
 
 # %%
 data = td.GaussianMixture(weights=[0.35, 0.65], means=[[-1.5], [0.8]], covariances=[[[0.02]], [[0.15]]])
@@ -160,10 +161,10 @@ assert number.mean() < log_p - 0.3
 # $$\ln p(x_0) = \ln \mathbb E_q\!\left[\frac{p(x_{0:T})}{q(x_{1:T} \mid x_0)}\right]
 #   \ \ge\ \mathbb E_q\!\left[\ln\frac{p(x_{0:T})}{q(x_{1:T} \mid x_0)}\right] =: \mathrm{ELBO}(x_0).$$
 #
-# This is **Jensen's inequality**, and ELBO stands for *evidence lower bound*: evidence is an old name of $p(x_0)$. What is
-# lost is a KL, that of the noising paths and the model's paths which end in $x_0$. We speak of $-\mathrm{ELBO}$, a price in
-# nats. No KL is negative. So the mean of $-\mathrm{ELBO}$ over the data is at least that of $-\ln p(x_0)$. And this is at least the
-# **entropy**, the mean of $-\ln q(x_0)$, since the two differ by $\mathrm{KL}(q\,\|\,p)$.
+# This is **Jensen's inequality**, and ELBO stands for *evidence lower bound*: evidence is an old name of $p(x_0)$. What
+# is lost is a KL, that of the noising paths and the model's paths which end in $x_0$. We speak of $-\mathrm{ELBO}$, a
+# price in nats. No KL is negative. So the mean of $-\mathrm{ELBO}$ over the data is at least that of $-\ln p(x_0)$. And
+# this is at least the **entropy**, the mean of $-\ln q(x_0)$, since the two differ by $\mathrm{KL}(q\,\|\,p)$.
 #
 # ## The sum telescopes
 #
@@ -226,14 +227,15 @@ keep(vlb_weight)
 # **Solution.** With equal variances only the squared distance of the means is left, $c_0^2\|x_0 - \hat x_0\|^2$ over
 # $2\tilde\beta_t$. Then $x_0 - \hat x_0 = -(\varepsilon - \hat\varepsilon)\sqrt{(1-\bar\alpha_t)/\bar\alpha_t}$. What
 # remains is algebra: $\bar\alpha_{t-1}\beta_t = \bar\alpha_{t-1} - \bar\alpha_t$ turns the fraction into half of
-# $\mathrm{SNR}_{t-1}/\mathrm{SNR}_t - 1$. Most people lose an index here: `betas[t - 2]` belongs to step $t - 1$. So this
-# answers the question: likelihood becomes a squared error because each step compares two normal laws of one variance.
+# $\mathrm{SNR}_{t-1}/\mathrm{SNR}_t - 1$. Most people lose an index here: `betas[t - 2]` belongs to step $t - 1$. So
+# this answers the question: likelihood becomes a squared error because each step compares two normal laws of one
+# variance.
 
 # %% [markdown]
 # ### Exercise 5.2 (derive): any other variance
 #
-# A model may step with another variance than $\tilde\beta_t$: DDPM also tried $\beta_t$, and some networks learn it. Its
-# mean stays $c_t\,x_t + c_0\,\hat x_0$. What does this step cost?
+# A model may step with another variance than $\tilde\beta_t$: DDPM also tried $\beta_t$, and some networks learn it.
+# Its mean stays $c_t\,x_t + c_0\,\hat x_0$. What does this step cost?
 
 
 # %%
@@ -287,10 +289,10 @@ def terms(betas, own=None):
 # %% [markdown]
 # ## What everybody leaves out
 #
-# DDPM trains on $L_\text{simple}$, the mean of $\|\varepsilon - \hat\varepsilon\|^2$ over all $t$, *without* the weights.
-# Take the paper's chain of 1,000 steps and two models that are perfect, but for small errors of $\hat\varepsilon$. Model
-# A has an error of mean square 0.05 at $2 \le t \le 50$. Model B has 0.01 at all $t > 50$. Such an error adds to the
-# floor.
+# DDPM trains on $L_\text{simple}$, the mean of $\|\varepsilon - \hat\varepsilon\|^2$ over all $t$, *without* the
+# weights. Take the paper's chain of 1,000 steps and two models that are perfect, but for small errors of
+# $\hat\varepsilon$. Model A has an error of mean square 0.05 at $2 \le t \le 50$. Model B has 0.01 at all $t > 50$.
+# Such an error adds to the floor.
 
 # %%
 lower = guess("A has the lower L_simple. Which has the lower −ELBO?", ["A", "B", "equal"])
@@ -373,9 +375,10 @@ halved.reveal(
 assert 0.45 < gaps[-1] / gaps[-2] < 0.55
 
 # %% [markdown]
-# Draw each step as a bar over its piece of the $\lambda$-axis, so that its area is its price. The curve is half the floor of notebook 4. It is what ever shorter steps cost, since the weight of a short step is half
-# its fall of $\lambda$ (exercise 5.1). Move the number of steps, and the log-SNR after the first and after the
-# last step. Find the place where 20 steps have the smallest gap, and look which bars stick out.
+# Draw each step as a bar over its piece of the $\lambda$-axis, so that its area is its price. The curve is half the
+# floor of notebook 4. It is what ever shorter steps cost, since the weight of a short step is half its fall of
+# $\lambda$ (exercise 5.1). Move the number of steps, and the log-SNR after the first and after the last step. Find the
+# place where 20 steps have the smallest gap, and look which bars stick out.
 
 
 # %%
@@ -412,7 +415,8 @@ play(
 #
 # ## Five reports
 #
-# Five people report the "negative log-likelihood" of one model: the perfect denoiser on the paper's chain. The entropy of the data is the black line. `terms(paper)` gives the three parts of the right number.
+# Five people report the "negative log-likelihood" of one model: the perfect denoiser on the paper's chain. The entropy
+# of the data is the black line. `terms(paper)` gives the three parts of the right number.
 
 # %%
 total = prior + steps.sum() + L_0
@@ -437,8 +441,9 @@ show(
 # ### Exercise 5.3 (diagnose): who is right?
 #
 # Say what happened to each. 1: nothing, it is right. 2: $L_0$ was left out. 3: $L_0$ lost its constant. 4: the weights
-# were left out. 5: the step $t = 1$ was treated like the others. Then mend the program of 3. `loss[t - 1]` is the mean of $\|\varepsilon - \hat\varepsilon\|^2$ at step $t$, the sum over
-# the $D$ coordinates, and `weights` are those of $t \ge 2$.
+# were left out. 5: the step $t = 1$ was treated like the others. Then mend the program of 3. `loss[t - 1]` is the mean
+# of $\|\varepsilon - \hat\varepsilon\|^2$ at step $t$, the sum over the $D$ coordinates, and `weights` are those of $t
+# \ge 2$.
 
 # %%
 faults = ...  # five digits for a to e, such as "12345"
@@ -468,18 +473,18 @@ def mended(loss, weights, prior, snr_1, D):
 keep(faults, mended, test=tests.five_reports)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** b is below the entropy: it is $L_\text{simple}$, which is not in nats at all. c: with $\bar\alpha_0 = 1$ the
-# weight of $t = 1$ has a 0 below. The other three need your own sum: steps and $L_T$ alone are a, so $L_0$ is missing
-# there. e is a plus half a loss. So the squared error of $L_0$ is in it, and something negative was lost: the normal
-# density of variance $1/\mathrm{SNR}_1$ has the constant $\frac D2\ln(2\pi/\mathrm{SNR}_1)$. Most people think that a price cannot
-# be negative; that of a density can.
+# **Solution.** b is below the entropy: it is $L_\text{simple}$, which is not in nats at all. c: with $\bar\alpha_0 = 1$
+# the weight of $t = 1$ has a 0 below. The other three need your own sum: steps and $L_T$ alone are a, so $L_0$ is
+# missing there. e is a plus half a loss. So the squared error of $L_0$ is in it, and something negative was lost: the
+# normal density of variance $1/\mathrm{SNR}_1$ has the constant $\frac D2\ln(2\pi/\mathrm{SNR}_1)$. Most people think
+# that a price cannot be negative; that of a density can.
 
 # %% [markdown]
 # ### Exercise 5.4 (prove): a bound without a gap
 #
-# Let the data be normal, $\mathcal N(m, v)$ on a line. Start from the true law of $x_T$, and let each step have the mean
-# of the posterior with the perfect $\hat x_0$. Show that one variance for each step makes the number of *every* path
-# equal to $\ln q(x_0)$. So nothing is lost, even in a single step from noise to data. Enter the variance.
+# Let the data be normal, $\mathcal N(m, v)$ on a line. Start from the true law of $x_T$, and let each step have the
+# mean of the posterior with the perfect $\hat x_0$. Show that one variance for each step makes the number of *every*
+# path equal to $\ln q(x_0)$. So nothing is lost, even in a single step from noise to data. Enter the variance.
 
 
 # %%
@@ -495,16 +500,17 @@ def tight_variance(t, v, betas):
 keep(tight_variance, test=tests.tight_variance, into=None)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** If the model's steps are the *true* ones, $p(x_{0:T}) = q(x_{0:T}) = q(x_0)\,q(x_{1:T} \mid x_0)$, and the
-# ratio is $q(x_0)$ on every path. For normal data the true step is normal, with the right mean by construction. Its
-# variance follows from precisions that add: $1/V_{t-1} + (1-\beta_t)/\beta_t = V_t/(\beta_t V_{t-1})$, with
-# $V_t = \bar\alpha_t v + 1 - \bar\alpha_t$. At $v = 0$ it is $\tilde\beta_t$, at $v = 1$ it is $\beta_t$: DDPM's two choices. So a bound
-# is not loose because steps are few. It is loose where the true step is no normal law of the model's variance.
+# **Solution.** If the model's steps are the *true* ones, $p(x_{0:T}) = q(x_{0:T}) = q(x_0)\,q(x_{1:T} \mid x_0)$, and
+# the ratio is $q(x_0)$ on every path. For normal data the true step is normal, with the right mean by construction. Its
+# variance follows from precisions that add: $1/V_{t-1} + (1-\beta_t)/\beta_t = V_t/(\beta_t V_{t-1})$, with $V_t =
+# \bar\alpha_t v + 1 - \bar\alpha_t$. At $v = 0$ it is $\tilde\beta_t$, at $v = 1$ it is $\beta_t$: DDPM's two choices.
+# So a bound is not loose because steps are few. It is loose where the true step is no normal law of the model's
+# variance.
 
 # %% [markdown]
 # ## Your bound, term by term
-# The paper's chain once more, 1,000 steps, with your denoiser, your noising and your prices. Where does its gap come from?
-# Average over the data. The noising can be read backwards, too, by its *true* steps back:
+# The paper's chain once more, 1,000 steps, with your denoiser, your noising and your prices. Where does its gap come
+# from? Average over the data. The noising can be read backwards, too, by its *true* steps back:
 #
 # $$q(x_{0:T}) = q(x_T)\,\prod_{t=1}^{T} q(x_{t-1} \mid x_t) .$$
 #
@@ -513,8 +519,8 @@ keep(tight_variance, test=tests.tight_variance, into=None)
 # $$\mathbb E[-\mathrm{ELBO}] - \text{entropy} = \mathrm{KL}\big(q(x_T)\,\|\,p(x_T)\big)
 #   + \sum_{t=1}^{T} \mathbb E\,\mathrm{KL}\big(q(x_{t-1} \mid x_t)\,\|\,p(x_{t-1} \mid x_t)\big) .$$
 #
-# The denoiser is perfect, so the true step has the model's mean. It can differ in its variance and in its shape. The cell
-# counts once more, with DDPM's other variance, $\beta_t$.
+# The denoiser is perfect, so the true step has the model's mean. It can differ in its variance and in its shape. The
+# cell counts once more, with DDPM's other variance, $\beta_t$.
 
 # %%
 by = credit("q_sample", "mixture_x0", "prior_kl", "elbo_step")
@@ -544,9 +550,9 @@ assert entropy < total
 assert abs(total - 1.209) < 1e-3
 
 # %% [markdown]
-# *What to see:* the steps near the data are dear, those in the noise cost next to nothing. $L_0$ is negative, since it is
-# the price of a narrow density. The stack ends 0.443 nats above the entropy, and nearly all of that is a wrong variance:
-# with $\beta_t$ the gap is 0.006.
+# *What to see:* the steps near the data are dear, those in the noise cost next to nothing. $L_0$ is negative, since it
+# is the price of a narrow density. The stack ends 0.443 nats above the entropy, and nearly all of that is a wrong
+# variance: with $\beta_t$ the gap is 0.006.
 
 # %%
 mine
@@ -556,8 +562,8 @@ mine
 #
 # You have 20 steps and the perfect denoiser for these data. Choose the grid `lam`, from $\lambda_1$ down to
 # $\lambda_{20}$, and the 20 variances, the first for $t = 1$. Bring −ELBO within 0.15 nats of the entropy. `terms` is
-# your judge. Which variance makes your `elbo_step` smallest on average? At $t = 1$ it is $L_0$ that counts. The ends of the grid are
-# yours too. Some first tries:
+# your judge. Which variance makes your `elbo_step` smallest on average? At $t = 1$ it is $L_0$ that counts. The ends of
+# the grid are yours too. Some first tries:
 
 
 # %%
@@ -598,11 +604,11 @@ own_20 = best_variances(lam_20)
 keep(lam_20, own_20, test=tests.twenty_steps)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** Three ideas, each found by moving one thing in the play. The best variance is $\tilde\beta_t + c_0^2\,\mathbb
-# E\|x_0 - \hat x_0\|^2$, by a derivative of the mean price; at $t = 1$ it is the error itself. Alone it gives 0.15. The
-# last step to the data need not be tiny: around $\lambda = 4$ the modes are resolved. And the first need not be in pure
-# noise: on a line a prior gap at $\lambda = -1.25$ costs a tenth of a nat, and all 20 steps go where the curve is steep.
-# For independent copies of this line all prices grow alike, and the same grid is best.
+# **Solution.** Three ideas, each found by moving one thing in the play. The best variance is $\tilde\beta_t +
+# c_0^2\,\mathbb E\|x_0 - \hat x_0\|^2$, by a derivative of the mean price; at $t = 1$ it is the error itself. Alone it
+# gives 0.15. The last step to the data need not be tiny: around $\lambda = 4$ the modes are resolved. And the first
+# need not be in pure noise: on a line a prior gap at $\lambda = -1.25$ costs a tenth of a nat, and all 20 steps go
+# where the curve is steep. For independent copies of this line all prices grow alike, and the same grid is best.
 
 # %% [markdown]
 # ## Open problem
@@ -629,8 +635,8 @@ own_10 = best_variances(lam_10)
 keep(lam_10, own_10, test=tests.ten_steps)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** Ours is the even grid with the best two ends. Descent on all ten $\lambda$, by `scipy.optimize.minimize`,
-# beat it by a sixth: long steps at both ends and short ones where the two modes part.
+# **Solution.** Ours is the even grid with the best two ends. Descent on all ten $\lambda$, by
+# `scipy.optimize.minimize`, beat it by a sixth: long steps at both ends and short ones where the two modes part.
 
 # %% [markdown]
 # ## What you know now
@@ -645,9 +651,9 @@ keep(lam_10, own_10, test=tests.ten_steps)
 # - Papers on images quote *bits per dimension*: nats, divided by $D \ln 2$.
 # <details><summary>The proof of 5.4, when your test is green</summary>
 #
-# If the model's steps are the true ones, $p(x_{0:T}) = q(x_0)\,q(x_{1:T} \mid x_0)$, and the ratio is $q(x_0)$ on every path.
-# For normal data the true step back is normal. Write $V_t = \bar\alpha_t v + 1 - \bar\alpha_t$ for the variance of $x_t$. Then
-# precisions add, as in notebook 3:
+# If the model's steps are the true ones, $p(x_{0:T}) = q(x_0)\,q(x_{1:T} \mid x_0)$, and the ratio is $q(x_0)$ on every
+# path. For normal data the true step back is normal. Write $V_t = \bar\alpha_t v + 1 - \bar\alpha_t$ for the variance
+# of $x_t$. Then precisions add, as in notebook 3:
 #
 # $$\frac1{V_{t-1}} + \frac{1-\beta_t}{\beta_t} = \frac{V_t}{\beta_t\,V_{t-1}}, \qquad \sigma_t^2 = \frac{\beta_t\,V_{t-1}}{V_t} .$$
 #

@@ -4,7 +4,9 @@
 # **Can I trust my gradient?**
 #
 # *You need:* `snr`, `q_sample`, `v_from_x0_eps` and `ancestral` of `mine.py`, the chain rule and complex numbers.
+#
 # *Afterwards:* you own a network, its gradient, Adam and the loop that trains it, and you can prove a gradient.
+#
 # *Minutes:* 100. *Papers:* Rumelhart, Hinton & Williams 1986, [Learning representations by back-propagating
 # errors](https://doi.org/10.1038/323533a0); Squire & Trapp 1998, [complex
 # steps](https://doi.org/10.1137/S003614459631241X).
@@ -37,8 +39,8 @@ ring = td.toys.ring8()
 # %% [markdown]
 # ## Two trainings
 # A **network** is a function with some thousand free numbers, its **parameters**. **Training** computes the loss of its
-# answers for a few fresh points, a **batch**. Then it moves the parameters a little against the gradient of this loss, and
-# does so again, some thousand times.
+# answers for a few fresh points, a **batch**. Then it moves the parameters a little against the gradient of this loss,
+# and does so again, some thousand times.
 #
 # Two networks learn the ring. They begin with the same parameters and see the same points. But one follows a *wrong*
 # gradient: a part of its formula is not the derivative that it should be.
@@ -75,8 +77,8 @@ show(
 )
 
 # %% [markdown]
-# *What to see:* both losses come below 1, which is the loss of always answering 0. They do so unevenly, since each step has
-# other points. Network 2 is faster, and draws the better ring.
+# *What to see:* both losses come below 1, which is the loss of always answering 0. They do so unevenly, since each step
+# has other points. Network 2 is faster, and draws the better ring.
 
 # %%
 which = guess("Which network has the wrong gradient?", ["network 1", "network 2", "one cannot tell"])
@@ -165,10 +167,10 @@ def silu_backward(x, dy):
 keep(silu_backward)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** $\langle dy, uw\rangle = \langle dy\,w^\top, u\rangle$ and $\langle dy, xU\rangle = \langle x^\top dy, U\rangle$,
-# since factors of a trace turn in a circle. The movement of $b$ is repeated in every row, so its gradient is a sum. The
-# usual wrong turn is a mean: but $L$ has its mean already, in $dy$. For SiLU,
-# $e^{700}$ is still a number, and $\tfrac12(1 + \tanh\tfrac x2)$ is another way to write $1/(1+e^{-x})$.
+# **Solution.** $\langle dy, uw\rangle = \langle dy\,w^\top, u\rangle$ and $\langle dy, xU\rangle = \langle x^\top dy,
+# U\rangle$, since factors of a trace turn in a circle. The movement of $b$ is repeated in every row, so its gradient is
+# a sum. The usual wrong turn is a mean: but $L$ has its mean already, in $dy$. For SiLU, $e^{700}$ is still a number,
+# and $\tfrac12(1 + \tanh\tfrac x2)$ is another way to write $1/(1+e^{-x})$.
 
 # %% [markdown]
 # ### Exercise 6.2 (derive): a network
@@ -220,10 +222,10 @@ def mlp(params, x):
 keep(mlp)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** $(x_t, v)$ is $(x_0, \varepsilon)$ turned by an angle, so the inverse turns back. For the network,
-# $(J_2 J_1)^\top = J_1^\top J_2^\top$: the pullbacks come in reverse. Each needs the *input* of its layer, so the forward
-# pass keeps the inputs. The usual wrong turn is to hand the layer's output to `silu_backward`, or to give the last layer a
-# SiLU.
+# **Solution.** $(x_t, v)$ is $(x_0, \varepsilon)$ turned by an angle, so the inverse turns back. For the network, $(J_2
+# J_1)^\top = J_1^\top J_2^\top$: the pullbacks come in reverse. Each needs the *input* of its layer, so the forward
+# pass keeps the inputs. The usual wrong turn is to hand the layer's output to `silu_backward`, or to give the last
+# layer a SiLU.
 
 # %% [markdown]
 # ☆ An extra, not for `mine.py`: layer normalisation makes the mean of each row 0 and its variance 1. Its $J$ is
@@ -246,9 +248,10 @@ check(layer_norm_backward)
 # %% [markdown]
 # ## Is it right?
 #
-# A gradient $g$ of thousands of numbers claims one thing for every direction $z$: that $\langle g, z\rangle$ is the slope
-# of $L(\theta + hz)$ at $h = 0$. (All parameters together are $\theta$.) Take one random $z$. A wrong $g$ agrees only if
-# its error is at a right angle to $z$, which has probability 0. So **one slope tests all parameters**. Three ways to get it from the loss alone, in NumPy numbers of 16 digits:
+# A gradient $g$ of thousands of numbers claims one thing for every direction $z$: that $\langle g, z\rangle$ is the
+# slope of $L(\theta + hz)$ at $h = 0$. (All parameters together are $\theta$.) Take one random $z$. A wrong $g$ agrees
+# only if its error is at a right angle to $z$, which has probability 0. So **one slope tests all parameters**. Three
+# ways to get it from the loss alone, in NumPy numbers of 16 digits:
 #
 # - the one-sided difference $\big(L(\theta + hz) - L(\theta)\big)/h$;
 # - the central difference $\big(L(\theta + hz) - L(\theta - hz)\big)/2h$;
@@ -358,9 +361,9 @@ for (name, f), slope in zip(cases.items(), true, strict=True):
 
 # %% [markdown]
 # ## Down the hill
-# The plain way down is $\theta_k = \theta_{k-1} - \text{rate}\cdot g_k$ with the gradient $g_k$ of step $k$. One rate for all
-# parameters fails where the loss is steep along one and flat along another. **Adam** divides by the usual size of each
-# number's gradient [Kingma & Ba 2015, [Adam](https://arxiv.org/abs/1412.6980)]. It keeps two averages, from
+# The plain way down is $\theta_k = \theta_{k-1} - \text{rate}\cdot g_k$ with the gradient $g_k$ of step $k$. One rate
+# for all parameters fails where the loss is steep along one and flat along another. **Adam** divides by the usual size
+# of each number's gradient [Kingma & Ba 2015, [Adam](https://arxiv.org/abs/1412.6980)]. It keeps two averages, from
 # $\mu_0 = \nu_0 = 0$:
 #
 # $$\mu_k = b_1\mu_{k-1} + (1 - b_1)\,g_k, \qquad \nu_k = b_2\nu_{k-1} + (1 - b_2)\,g_k^2 .$$
@@ -417,8 +420,8 @@ keep(fourier_features)
 
 # %% [markdown] tags=["solution"]
 # **Solution.** All three stand above. There are four usual slips. `count` starts from 0, which divides by 0. $\epsilon$
-# stands inside the root. The corrected averages are returned in the place of the plain ones. `decay` and its complement are
-# exchanged.
+# stands inside the root. The corrected averages are returned in the place of the plain ones. `decay` and its complement
+# are exchanged.
 
 # %% [markdown]
 # A loss that is a hundred times steeper across than along:
@@ -455,8 +458,8 @@ show(
 # %% [markdown]
 # ### Exercise 6.4 (diagnose): four suspects
 #
-# Each of `tests.suspects["A"]` to `["D"]` is called as `mlp` is, and has one fault in its pullback. Their forward pass is
-# right. Three trainings of each, and of the right network:
+# Each of `tests.suspects["A"]` to `["D"]` is called as `mlp` is, and has one fault in its pullback. Their forward pass
+# is right. Three trainings of each, and of the right network:
 
 # %%
 runs = {"right": losses["network 1"], "C": losses["network 2"]}
@@ -484,9 +487,11 @@ for name in ("the answer 0", "right", *"ABCD"):
     print(f"{name:25s} {'   '.join(f'{one:.4f}' for one in runs[name][-100:].mean(axis=0))}")
 
 # %% [markdown]
-# Write the detective. `culprits` says which gradients are wrong, by one complex step for each *array* of `params`. Twelve hidden networks try it. Right numbers agree to about 13 digits, and an error may be very small: be as strict as
-# $10^{-12}$. Then use it, for instance on `params` and `x` from above, with any `dy` of the shape (32, 2). In which suspect are only the gradients of biases wrong? Which one
-# would you have noticed, since its loss stays beside that of the answer 0?
+# Write the detective. `culprits` says which gradients are wrong, by one complex step for each *array* of `params`.
+# Twelve hidden networks try it. Right numbers agree to about 13 digits, and an error may be very small: be as strict as
+# $10^{-12}$. Then use it, for instance on `params` and `x` from above, with any `dy` of the shape (32, 2). In which
+# suspect are only the gradients of biases wrong? Which one would you have noticed, since its loss stays beside that of
+# the answer 0?
 
 
 # %%
@@ -512,15 +517,16 @@ only_biases, noticed = "B", "D"
 keep(culprits, only_biases, noticed, test=tests.suspicion)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** In A, $w_1$ and $b_1$ are wrong: the square weight of layer 2 is not transposed. In B, $b_1$, $b_2$ and $b_3$
-# are wrong: they take a mean. Adam divides by the size of a gradient, so four digits of the loss agree. In C and D, all of
-# layers 1 and 2 is wrong. C has the slope of max(x, 0) for that of SiLU, and D has a sign turned in that slope. A and C
-# learn, B learns exactly as the right one does, and only D never does. The usual wrong turn is one step for all parameters at once, which says *that* but not *where*.
+# **Solution.** In A, $w_1$ and $b_1$ are wrong: the square weight of layer 2 is not transposed. In B, $b_1$, $b_2$ and
+# $b_3$ are wrong: they take a mean. Adam divides by the size of a gradient, so four digits of the loss agree. In C and
+# D, all of layers 1 and 2 is wrong. C has the slope of max(x, 0) for that of SiLU, and D has a sign turned in that
+# slope. A and C learn, B learns exactly as the right one does, and only D never does. The usual wrong turn is one step
+# for all parameters at once, which says *that* but not *where*.
 
 # %% [markdown]
-# A wrong pullback costs more than a slow training. A likelihood (notebook 10) needs $dx$, at which your detective has not
-# looked. Take network 1 of the beginning, which was trained *rightly*. Its KL(data ‖ model) in nats is computed once
-# through its own pullback, and once through that of suspect C, which trains so well.
+# A wrong pullback costs more than a slow training. A likelihood (notebook 10) needs $dx$, at which your detective has
+# not looked. Take network 1 of the beginning, which was trained *rightly*. Its KL(data ‖ model) in nats is computed
+# once through its own pullback, and once through that of suspect C, which trains so well.
 
 # %%
 through = guess(
@@ -554,8 +560,8 @@ snr, q_sample, v_from_x0_eps, mlp, adam_step, ema_update, fourier_features = (ge
 # %% [markdown]
 # ### Exercise 6.5 (design): the loop
 # Each step draws a few values of $t$ and some points for each, 256 in all. It jumps with them, and moves the network's
-# answer towards $v$. The loss is the mean square of all numbers of $\hat v - v$, and `dy` is its derivative by $\hat v$. So the
-# order is: draw, jump, answer, loss, pullback, Adam, average. Every choice is free. Ours:
+# answer towards $v$. The loss is the mean square of all numbers of $\hat v - v$, and `dy` is its derivative by $\hat
+# v$. So the order is: draw, jump, answer, loss, pullback, Adam, average. Every choice is free. Ours:
 #
 # - 8 values of $t$, 32 points for each;
 # - beside $x_t$, 16 features of $\lambda_t$, the logarithm of `snr`, with $\omega = 2^{-4}, 2^{-3}, \dots, 2^3$;
@@ -603,12 +609,12 @@ keep(fit, test=tests.fit)
 # %% [markdown] tags=["solution"]
 # **Solution.** The gradient of the mean square is twice the error over the *number* of numbers. The usual wrong turn is
 # $t$ from 0, where $\lambda$ is infinite. An average with decay 0.99 from the start remembers the random weights for
-# hundreds of steps. One $t$ for all 256 points is simpler and a little worse. With weights of variance $1/\text{inputs}$
-# some trainings stay on the plateau of the hook.
+# hundreds of steps. One $t$ for all 256 points is simpler and a little worse. With weights of variance
+# $1/\text{inputs}$ some trainings stay on the plateau of the hook.
 
 # %% [markdown]
-# Now your file draws the ring with a network that it trained itself. Apart from ten thousand points of the ring, the next
-# cell needs only NumPy and `mine.py`.
+# Now your file draws the ring with a network that it trained itself. Apart from ten thousand points of the ring, the
+# next cell needs only NumPy and `mine.py`.
 
 # %%
 rng = np.random.default_rng(6)
@@ -638,8 +644,9 @@ show(
 )
 
 # %% [markdown]
-# *What to see:* a ring. Its eight modes are smeared into each other: the network has learned the circle, and not yet what
-# lies on it. Once your functions are kept, everything but the data is yours: network, gradient, Adam and the walk from noise.
+# *What to see:* a ring. Its eight modes are smeared into each other: the network has learned the circle, and not yet
+# what lies on it. Once your functions are kept, everything but the data is yours: network, gradient, Adam and the walk
+# from noise.
 
 # %%
 mine
@@ -660,9 +667,9 @@ assert np.mean(distance > 4) < 0.5
 #
 # ### Exercise 6.6 (open): a better network
 #
-# The *excess* is the mean square of $\hat\varepsilon - \varepsilon^*$ over all $t$, where $\varepsilon^*$ is the perfect
-# answer. At most 6,000 parameters and 1,200 steps of 256 points are allowed. Change sizes, rates, features, times or what
-# is predicted. No best answer is known to us.
+# The *excess* is the mean square of $\hat\varepsilon - \varepsilon^*$ over all $t$, where $\varepsilon^*$ is the
+# perfect answer. At most 6,000 parameters and 1,200 steps of 256 points are allowed. Change sizes, rates, features,
+# times or what is predicted. No best answer is known to us.
 
 # %%
 print(f"the answer 0             {tests.excess(lambda x_t, t: (0 * x_t, None), ring):.4f}")
@@ -692,9 +699,9 @@ keep(better, test=tests.better_network, into=None)
 # - A network, Adam and an average, in a short loop of yours, learn a ring.
 # <details><summary>What 6.4 shows, when your test is green</summary>
 #
-# In B the gradients of biases are a mean over the batch in the place of a sum. They are too small by one factor, and Adam
-# divides by their size. So B trains exactly as the right network does, and no loss can show its fault. C has the slope of
-# max(x, 0), A lacks a transpose, and D has a wrong sign.
+# In B the gradients of biases are a mean over the batch in the place of a sum. They are too small by one factor, and
+# Adam divides by their size. So B trains exactly as the right network does, and no loss can show its fault. C has the
+# slope of max(x, 0), A lacks a transpose, and D has a wrong sign.
 #
 # </details>
 #
@@ -716,8 +723,8 @@ keep(better, test=tests.better_network, into=None)
 #
 # $$x_0 = a x_t - \sigma v, \qquad \varepsilon = \sigma x_t + a v .$$
 #
-# For the network, $\langle dy, J_2 J_1 u\rangle = \langle J_2^\top dy, J_1 u\rangle = \langle J_1^\top J_2^\top dy, u\rangle$: the
-# last layer's pullback comes first.
+# For the network, $\langle dy, J_2 J_1 u\rangle = \langle J_2^\top dy, J_1 u\rangle = \langle J_1^\top J_2^\top dy,
+# u\rangle$: the last layer's pullback comes first.
 #
 # </details>
 #
