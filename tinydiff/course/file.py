@@ -47,7 +47,7 @@ class Mine:
     def __init__(self, path: str = "mine.py", answers: ModuleType | None = course_answers):
         self.path, self.answers = Path(path), answers
         self._tried: dict[str, Callable] = {}
-        self._read, self._found = "", dict[str, Any]()
+        self._read, self._found, self._source = "", dict[str, Any](), dict[str, str]()
         self._judged: dict[str, bool] = {}  # whether a function of this source obeys its laws
 
     @property
@@ -62,16 +62,16 @@ class Mine:
 
     def own(self, name: str) -> Callable | None:
         """The function of the file, if it has one, and that obeys its laws."""
-        if self.text != self._read:
-            self._read, self._found = self.text, {}
+        if (text := self.text) != self._read:
+            self._read, self._found, self._source = text, {}, {}
             try:
-                self._found = vars(run(self._read, self.path))
+                self._found, self._source = vars(run(text, self.path)), written(text)
             except Exception as error:
                 print(f"The library stands in for all of {self.path}: {said(error)}.")
         function = self._found.get(name)
         if not inspect.isfunction(function):
             return None
-        source = written(self._read)[name]
+        source = self._source.get(name, name)
         if name in specs() and source not in self._judged:
             report = check(function, name)
             self._judged[source] = report.passed

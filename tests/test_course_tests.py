@@ -1,0 +1,237 @@
+"""The judges of exercises that no law judges: each refuses what students get wrong, and says which part it is."""
+
+import numpy as np
+import pytest
+
+import tinydiff as td
+from tinydiff import course_answers
+from tinydiff.course_tests import (
+    bound,
+    denoiser_is_score,
+    network,
+    one_noisy_step,
+    schedules,
+    start_here,
+    undoing_one_step,
+)
+
+MODES = np.array([0.35, 0.65]), np.array([[-1.5], [0.8]]), np.array([0.02, 0.15])
+
+
+def right(marks):
+    return [bool(mark) for mark, _ in marks]
+
+
+# ---- 0
+
+
+@pytest.mark.parametrize(("beta", "holds"), [(1 - 2**-0.1, True), (1 / 20, False), (0.06697, True), (0.0672, False)])
+def test_half_is_left_after_ten_steps(beta, holds):
+    assert all(right(start_here.half_after_ten(beta))) is holds
+
+
+def test_a_beta_beyond_its_range_is_said_and_not_tried():
+    assert right(start_here.half_after_ten(2.0)) == [False]
+
+
+def test_the_sharpest_cloud_is_not_the_mended_one():
+    def back(root):
+        def program(denoiser, law_back, rng):
+            x = rng.standard_normal((2000, 2))
+            for t in range(100, 0, -1):
+                mean, variance = law_back(x, denoiser(x, t), t)
+                x = mean + variance**root * rng.standard_normal(x.shape)
+            return x
+
+        return program
+
+    assert right(start_here.who_made_them("abd", 5, back(0.5))) == [True] * 5
+    assert right(start_here.who_made_them("bad", 4, back(1.0))) == [False, False, True, False, False]
+    assert right(start_here.who_made_them("ab", 5, back(0.5))) == [True, True, False, True, True]
+
+
+# ---- 1
+
+
+def test_a_lost_bar_is_found_in_line_1_and_leaves_a_ratio_of_49():
+    def jump(of):
+        return lambda x0, t, eps, betas: np.sqrt(of(betas, t)) * x0 + np.sqrt(1 - of(betas, t)) * eps
+
+    whole, one = jump(lambda betas, t: np.prod(1 - betas[:t])), jump(lambda betas, t: 1 - betas[t - 1])
+    assert all(right(one_noisy_step.where_is_the_noise(1, 49, whole)))
+    assert right(one_noisy_step.where_is_the_noise(2, 4e-5, one)) == [False] * 4
+
+
+def test_a_shuffled_chain_changes_its_path_and_not_its_end():
+    def correlation(first):
+        return lambda betas: np.sqrt(np.prod(1 - betas[first:]))
+
+    assert all(right(one_noisy_step.shuffled(False, True, correlation(1))))
+    found = right(one_noisy_step.shuffled(True, False, correlation(0)))
+    assert not any(found)
+
+
+def test_a_constant_is_no_estimate_of_a_share():
+    assert not any(right(one_noisy_step.left_share(lambda x, means, variances: 0.5)))
+
+
+# ---- 2
+
+
+def test_images_need_their_brightness_and_their_grain():
+    def images(bright, grain):
+        return lambda rng, n: bright * rng.standard_normal((n, 1)) + grain * rng.standard_normal((n, 784))
+
+    assert all(right(schedules.grey_images(1, images(np.sqrt(0.91), 0.3))))
+    assert right(schedules.grey_images(3, images(0.077, 0.3))) == [False, False, True]
+    assert right(schedules.grey_images(1, images(np.sqrt(0.91), 0.4)))[-1] is False
+
+
+def test_fifty_steps_are_judged_by_both_demands():
+    def chain(*lam):
+        return course_answers.betas_from_log_snr(np.concatenate(lam))
+
+    assert all(right(schedules.fifty_steps(chain([6.0], np.linspace(5, -5, 48), [-10.6]))))
+    assert right(schedules.fifty_steps(chain(np.linspace(6, -10.6, 50)))) == [True, True, True, False]
+    assert right(schedules.fifty_steps(chain([6.0], np.linspace(5, -5.2, 49)))) == [True, True, False, True]
+    assert right(schedules.fifty_steps(np.full(49, 0.1))) == [False]
+
+
+def test_the_middle_is_no_estimate_of_a_time():
+    assert not any(right(schedules.which_time(lambda x, weights, means, variances: 2.0)))
+
+
+# ---- 3
+
+
+def test_pictures_and_mended_steps_are_judged_apart():
+    def step(of):
+        def mended(x, x0_hat, t, z, betas):
+            mean, variance = course_answers.posterior(x, x0_hat, t, betas)
+            return mean + of(variance) * z
+
+        return mended
+
+    good, bad = step(np.sqrt), step(lambda variance: variance)
+    assert all(right(undoing_one_step.four_pictures(3, 2, 4, 1, good, good)))
+    assert right(undoing_one_step.four_pictures(3, 4, 2, 1, bad, good)) == [True, False, False, True, False, True]
+
+
+def test_a_variance_is_better_by_both_numbers_or_not_at_all():
+    known = undoing_one_step.known()
+    assert known["ours"] == pytest.approx(undoing_one_step.OURS * np.array([1, -1]), rel=1e-3)
+    for choice in (lambda betas: betas, lambda betas: 0 * betas + 0.01):
+        assert not all(right(undoing_one_step.better_variances(choice)))
+    assert right(undoing_one_step.better_variances(lambda betas: betas[1:])) == [False]
+    assert right(undoing_one_step.better_variances(lambda betas: -betas)) == [False]
+
+
+# ---- 4
+
+
+@pytest.mark.parametrize(
+    ("floor", "holds"),
+    [
+        (lambda lam, v: v / (v + np.exp(-lam)), True),
+        (lambda lam, v: 1 / (1 + np.exp(-lam)), False),
+        (lambda lam, v: 1 / (1 + v * np.exp(lam)), False),
+    ],
+)
+def test_the_floor_of_a_gaussian(floor, holds):
+    assert all(right(denoiser_is_score.floor_of_a_gaussian(floor))) is holds
+
+
+def test_line_ratio_and_step_of_the_broad_ring():
+    def mended(x, t, z, betas):
+        ring = td.toys.ring8()
+        x0_hat = course_answers.mixture_x0(x, ring.weights, ring.means, ring.covariances[:, 0, 0], t, betas)
+        mean, variance = course_answers.posterior(x, x0_hat, t, betas)
+        return mean + np.sqrt(variance) * z
+
+    assert all(right(denoiser_is_score.broad_ring(3, 2.0, mended)))
+    found = right(denoiser_is_score.broad_ring(4, 1.41, lambda x, t, z, betas: x))
+    assert not any(found)
+
+
+def test_a_guess_of_0_does_not_beat_the_circle():
+    def nothing(x_t, t, betas):
+        return 0 * x_t
+
+    def long(x_t, t, betas):
+        a = 1
+        b = a
+        c = b
+        d = c
+        e = d
+        f = e
+        return f * nothing(x_t, t, betas)
+
+    assert right(denoiser_is_score.denoiser_in_six_lines(nothing)) == [True, False]
+    assert right(denoiser_is_score.denoiser_in_six_lines(long)) == [False, False]
+    with pytest.raises(ValueError, match="def"):
+        list(denoiser_is_score.denoiser_in_six_lines(lambda x_t, t, betas: 0 * x_t))
+
+
+# ---- 5
+
+
+def test_five_reports_and_the_constant():
+    def program(constant):
+        def mended(loss, weights, prior, snr_1, D):
+            return prior + weights @ loss[1:] + 0.5 * loss[0] + constant * np.log(2 * np.pi / snr_1)
+
+        return mended
+
+    assert right(bound.five_reports("24513", program(1.5))) == [True, True]
+    assert right(bound.five_reports("24531", program(0.5))) == [False, False]
+    values = bound.reports()
+    assert values["b"] < bound.LINE.entropy()[0] < values["d"] < values["a"] < values["e"] < values["c"]
+
+
+def test_the_posteriors_variance_is_tight_for_a_point_alone():
+    def true(t, v, betas):
+        total = lambda k: np.prod(1 - betas[:k]) * v + 1 - np.prod(1 - betas[:k])  # noqa: E731
+        return betas[t - 1] * total(t - 1) / total(t)
+
+    assert all(right(bound.tight_variance(true)))
+    assert not any(right(bound.tight_variance(lambda t, v, betas: betas[t - 1])))
+    assert not any(right(bound.tight_variance(lambda t, v, betas: 0.0)))
+
+
+def test_a_gap_needs_falling_levels_and_positive_variances():
+    grid = np.linspace(4, -10, 20)
+    assert right(bound.twenty_steps(grid, np.full(20, 0.1))) == [False]
+    assert right(bound.twenty_steps(grid[::-1], np.full(20, 0.1)))[0] is False
+    assert right(bound.twenty_steps(grid[:19], np.full(19, 0.1)))[0] is False
+    assert right(bound.ten_steps(np.linspace(4, -10, 10), np.full(10, 0.1))) == [False]
+
+
+# ---- 6
+
+
+def test_a_detective_neither_accuses_the_right_nor_passes_the_wrong():
+    for verdict in (True, False):
+        found = right(network.suspicion(lambda net, params, x, dy, v=verdict: [v] * len(params), "B", "D"))
+        assert found == [False, True, True]
+    found = right(network.suspicion(lambda net, params, x, dy: [True], "A", "C"))
+    assert found == [False]
+
+
+def test_suspects_have_one_forward_pass_and_pullbacks_that_differ():
+    rng = np.random.default_rng(0)
+    params, x, dy = network.init(rng), rng.standard_normal((5, 18)), rng.standard_normal((5, 2))
+    y, pullback = network.right(params, x)
+    whole, _ = course_answers.mlp([p[0] if i % 2 else p for i, p in enumerate(params)], x)
+    assert np.allclose(y, whole, rtol=0, atol=1e-12)
+    for suspect in network.suspects.values():
+        other, pull = suspect(params, x)
+        assert np.array_equal(other, y)
+        assert any(not np.allclose(a, b) for a, b in zip(pull(dy)[0], pullback(dy)[0], strict=True))
+
+
+def test_a_network_that_answers_0_has_learned_nothing():
+    def fit(data, betas, steps, rng):
+        return lambda x_t, t: (0 * x_t, None), np.ones(steps)
+
+    assert right(network.fit(fit)) == [True, False, False]
+    assert right(network.better_network(lambda x_t, t: (0 * x_t, None))) == [False]
