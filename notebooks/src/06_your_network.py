@@ -306,7 +306,7 @@ def draw(minus_log10_h, way):
         xlabel="$-\\log_{10} h$",
         ylabel="relative error",
     )
-    ax.set_title(f"{names[way - 1]}: {slopes[way - 1][at]:.15f}, your mlp says {claim:.15f}")
+    ax.set_title(f"{names[way - 1]}: {slopes[way - 1][at]:.15f}, the pullback says {claim:.15f}")
     return fig
 
 

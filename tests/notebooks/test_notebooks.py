@@ -144,7 +144,7 @@ def test_it_runs_in_a_kernel_and_checks_pass_with_the_solutions_alone(source, ki
 
 def test_one_of_them_runs_in_a_kernel():
     """Its exercises are unsolved, and so fail."""
-    runs_in_a_kernel(SOURCES[2], "student")
+    runs_in_a_kernel(SOURCES[4], "student")
 
 
 def runs_in_a_kernel(source, kind):

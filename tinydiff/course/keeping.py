@@ -175,7 +175,7 @@ def credit(*names: str, library: str = EXACT, of: Mine = mine) -> Credit:
         color, title = library, f"by the library: your {listed(absent)} {verb} not there yet"
     else:
         color, title = YOURS, f"by your {listed(names)}"
-    return Credit(color, textwrap.fill(title, 64))
+    return Credit(color, textwrap.fill(title, 72))
 
 
 def listed(names: Sequence[str]) -> str:
