@@ -31,7 +31,7 @@ demo: .venv/.installed  ## train on an exact toy, sample and measure against the
 mnist: .venv/.installed  ## train on MNIST (9 minutes on two cores), draw digits and judge them; a run that was stopped goes on
 	$(BIN)/python -m tinydiff train mnist $(if $(wildcard runs/mnist/config.json),--resume)
 
-test: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## the tests, on two cores (five minutes)
+test: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## the tests, on two cores (five to ten minutes)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 test-all: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## nightly: the slow tests too, more examples, every line and branch

@@ -71,7 +71,7 @@ def test_the_file_imports_numpy_alone_and_works_without_tinydiff(mine):
     keep(cell(Q_STEP).q_step, into=mine)
     code = "import mine, sys; print(mine.q_step(1.0, 1, 0.0, [0.75]), 'tinydiff' in sys.modules)"
     said = subprocess.run(
-        [sys.executable, "-c", code], cwd=mine.path.parent, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=mine.path.parent, capture_output=True, encoding="utf-8", check=True
     )
     assert said.stdout.split() == ["0.5", "False"]
 

@@ -340,5 +340,7 @@ print(abs(r.mean() - 1.4) < .02, .05 < r.std() < .15, np.ptp(np.histogram(np.arc
 
 def test_mine_py_draws_a_ring_without_the_library(tmp_path):
     build.solve(tmp_path / "mine.py", SOURCES[:4])
-    said = subprocess.run([sys.executable, "-c", RING], cwd=tmp_path, capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        [sys.executable, "-c", RING], cwd=tmp_path, capture_output=True, encoding="utf-8", check=False
+    )
     assert (said.stdout.split(), said.stderr) == (["True"] * 3, "")
