@@ -209,6 +209,21 @@ def test_a_file_with_a_slip_is_left_as_it_is_and_the_line_named(mine, capsys):
     assert "has 1 function" in repr(mine)
 
 
+def test_a_file_in_another_encoding_spoils_no_figure_and_stays(mine, capsys):
+    content = HEADER.encode() + "# für mich\n".encode("cp1252")
+    mine.path.write_bytes(content)
+    assert mine.q_step is course_answers.q_step
+    assert "The library stands in" in capsys.readouterr().out
+    assert not keep(cell(Q_STEP).q_step, into=mine)
+    assert mine.path.read_bytes() == content
+    assert base64.b64encode(content).decode() in mine._repr_html_()
+
+
+def test_a_mark_at_the_beginning_of_the_file_as_editors_of_windows_leave_it_is_no_part_of_it(mine):
+    mine.path.write_text(HEADER + Q_STEP, encoding="utf-8-sig")
+    assert mine.q_step is not course_answers.q_step
+
+
 def test_a_function_that_was_made_wrong_in_the_file_draws_nothing(mine, capsys):
     mine.path.write_text(HEADER + WRONG, encoding="utf-8")
     assert mine.q_step is course_answers.q_step
@@ -257,6 +272,15 @@ def test_one_function_is_needed_where_no_test_is():
     for answers in ((1.0,), (np.sin, np.cos), ()):
         with pytest.raises(TypeError, match="keep takes one function"):
             keep(*answers)
+
+
+def test_what_is_no_function_and_no_name_is_an_error(mine):
+    with pytest.raises(TypeError, match="test must be a function"):
+        keep(1, test="x")
+    with pytest.raises(TypeError, match="try_ takes functions"):
+        mine.try_(None)
+    with pytest.raises(ValueError, match="got none"):
+        credit(of=mine)
 
 
 def test_a_verdict_nobody_takes_is_printed(capsys):
@@ -355,7 +379,7 @@ def test_choices_are_right_or_not():
         which.reveal("c")
 
 
-@pytest.mark.parametrize("yours", ["much", None, True])
+@pytest.mark.parametrize("yours", ["much", None, True, float("nan"), [1, 2], np.array([])])
 def test_a_guess_is_a_number(yours):
     with pytest.raises(TypeError, match="a guess is a number"):
         guess("How much?", yours)

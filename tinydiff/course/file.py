@@ -52,8 +52,8 @@ class Mine:
 
     @property
     def text(self) -> str:
-        """What the file says, or how it begins where there is none."""
-        return self.path.read_text(encoding="utf-8") if self.path.is_file() else HEADER
+        """What the file says, or how it begins where there is none. Bytes that are no UTF-8 stay as they are."""
+        return self.path.read_text(encoding="utf-8-sig", errors="surrogateescape") if self.path.is_file() else HEADER
 
     def __getattr__(self, name: str) -> Callable:
         if function := self._tried.get(name) or self.own(name) or getattr(self.answers, name, None):
@@ -90,7 +90,13 @@ class Mine:
         self._tried.pop(name, None)
 
     def try_(self, *functions: Callable) -> None:
-        """Let these functions draw the next figures as they are, right or wrong, in purple; without one, end that."""
+        """Let these functions draw the next figures as they are, right or wrong, in purple; without one, end that.
+
+        Raises TypeError for what is no function.
+        """
+        for function in functions:
+            if not inspect.isfunction(function):
+                raise TypeError(f"try_ takes functions, not called, such as try_(q_sample); got {function!r:.60}.")
         self._tried = {function.__name__: function for function in functions}
 
     def tries(self, name: str) -> bool:
@@ -101,7 +107,7 @@ class Mine:
         """Ask for the file, as a notebook in a browser needs it: by Colab's dialog, or by a button."""
 
         def take(content: bytes) -> None:
-            run(text := content.decode("utf-8"), self.path)
+            run(text := content.decode("utf-8-sig"), self.path)
             put(self.path, text)
             print(self)
 
@@ -121,7 +127,7 @@ class Mine:
         return f"{self.path} has {count} function{'s' * (count != 1)}, {len(self.text.splitlines())} lines."
 
     def _repr_html_(self) -> str:
-        data = base64.b64encode(self.text.encode()).decode()
+        data = base64.b64encode(self.text.encode(errors="surrogateescape")).decode()
         return (
             f'{escape(repr(self))} <a download="{self.path.name}" href="data:text/x-python;base64,{data}">Download</a>'
         )

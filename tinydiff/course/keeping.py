@@ -78,7 +78,7 @@ def keep(
     Raises
     ------
     TypeError
-        For several answers or for one that is no function, without a test.
+        For several answers or for one that is no function, without a test; for a test that cannot be called.
 
     Examples
     --------
@@ -93,6 +93,8 @@ def keep(
         lend(answer, into or mine)
     is_function = len(answers) == 1 and callable(answers[0])
     found: Report | Verdict
+    if test is not None and not callable(test):
+        raise TypeError(f"test must be a function of the answers; got {test!r:.60}.")
     if test is not None:
         found = _tested(answers[0].__name__ if is_function else test.__name__.replace("_", " "), test, answers)
     elif is_function:
@@ -160,12 +162,19 @@ def credit(*names: str, library: str = EXACT, of: Mine = mine) -> Credit:
     Credit
         Green where all are the reader's, purple where one is tried as it is, and the library's colour otherwise.
 
+    Raises
+    ------
+    ValueError
+        Where no function is named.
+
     Examples
     --------
     >>> from tinydiff.course import Mine, credit
     >>> credit("q_step", of=Mine("no_such_file.py"))
     Credit(color='#0072B2', title='by the library: your q_step is not there yet')
     """
+    if not names:
+        raise ValueError("credit takes the names of functions, such as credit('q_step'); got none.")
     tried = [name for name in names if of.tries(name)]
     absent = [name for name in names if name not in tried and not of.own(name)]
     if tried:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import sys
 from collections.abc import Callable
 from html import escape
@@ -117,8 +118,9 @@ def guess(question: str, yours: Any = ..., unit: str = "") -> Guess:
     'You guessed 0.5: off by 0.5. It is 1.'
     """
     made = Guess(question, yours, unit)
-    if not (made.choices or yours is ... or (isinstance(yours, Real) and not isinstance(yours, bool))):
-        raise TypeError(f"a guess is a number in the place of `...`; got {yours!r}.")
+    number = isinstance(yours, Real) and not isinstance(yours, bool) and math.isfinite(yours)
+    if not (number or yours is ... or (made.choices and all(isinstance(choice, str) for choice in made.choices))):
+        raise TypeError(f"a guess is a number in the place of `...`, or a choice of texts; got {yours!r}.")
     if made.choices:
         todo = f"Choose: {' / '.join(made.choices)}."
     elif made.made is None:

@@ -125,7 +125,7 @@ def better_variances(variances: Callable) -> Marks:
     """Variances (16,) of the 16 steps, as a function of betas."""
     found = np.asarray(variances(LINE_BETAS), dtype=float)
     if found.shape != (16,) or not np.all(np.isfinite(found)) or np.any(found < 0):
-        yield False, f"16 numbers that are not negative are wanted; got an array of shape {found.shape}"
+        yield False, f"16 finite numbers that are not negative are wanted; got an array of shape {found.shape}"
         return
     distance, off = scores(found)
     yield (
