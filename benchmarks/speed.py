@@ -54,7 +54,7 @@ from tqdm import tqdm  # noqa: E402
 import tinydiff as td  # noqa: E402
 from tinydiff.backend import in_chunks, keep_freed_memory  # noqa: E402
 from tinydiff.files import atomic  # noqa: E402
-from tinydiff.learned.network import network_inputs  # noqa: E402
+from tinydiff.learned.denoiser import network_inputs  # noqa: E402
 
 torch.set_num_threads(OPTIONS.threads)
 

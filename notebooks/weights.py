@@ -1,81 +1,81 @@
-"""Write notebooks/digits.npz: the weights of a run on MNIST, small enough for a repository.
+"""Write what the notebooks know of digits into files beside them; print their sums, for tinydiff/course/digits.py.
 
-    python notebooks/weights.py runs/mnist
+    python notebooks/weights.py network runs/mnist    # digits.npz: the network that `make mnist` trained
+    python notebooks/weights.py judge                 # judge.npz: a small classifier, trained here in some minutes
+    python notebooks/weights.py digits                # test-digits.npz: a hundred test digits of each class
 
-The averaged parameters are rounded to float16, and there to 9 of the 10 bits of mantissa, so that they compress; the
-high and the low bytes lie apart, which compress better so. Beside them lies what makes the network again. No pickles.
+No pickles; the parameters are rounded to half precision.
 """
 
 import argparse
-import os
+import hashlib
 from pathlib import Path
 
 import numpy as np
 
-from tinydiff.app import checkpoint
-from tinydiff.app.config import read_config
-from tinydiff.checks import check_theta
-from tinydiff.files import atomic
-from tinydiff.learned.network import TimeMLP
+import tinydiff as td
+from tinydiff.app.directory import Run
+from tinydiff.app.parallel import cores, in_parts
+from tinydiff.files import atomic, in_memory
+from tinydiff.learned.classifier import cross_entropy
+from tinydiff.progress import watched
 
 HERE = Path(__file__).parent
-BITS = 1
-"""Of the mantissa that are rounded away."""
-LIMIT = 8_000_000
-"""Bytes of the file, at most."""
+STEPS = 4000
 
 
-def rounded(theta: np.ndarray, bits: int = BITS) -> np.ndarray:
-    """The nearest float16 whose last `bits` bits of the mantissa are 0; ties go up in size."""
-    half = np.asarray(theta, np.float16).view(np.uint16)
-    up = (half + np.uint16(1 << bits >> 1)) & np.uint16(0xFFFF << bits & 0xFFFF)  # a carry moves into the exponent
-    return up.view(np.float16)
+def network(run: Path) -> Path:
+    """The weights of a run on MNIST."""
+    run = Run.open(run)
+    if run.config.name != "mnist":
+        raise ValueError(f"{run.path} is a run on {run.config.name}, not on mnist.")
+    return save("digits.npz", run.load().model)
 
 
-def pack(theta: np.ndarray, network: TimeMLP, bits: int = BITS) -> dict[str, np.ndarray]:
-    """The arrays of the file."""
-    check_theta(network.size, theta)
-    with np.errstate(over="ignore"):
-        number = rounded(theta, bits)
-    if not np.all(np.isfinite(number)):
-        raise ValueError("a parameter is beyond float16.")
-    word = number.view(np.uint16)
-    fields = {
-        name: np.array(getattr(network, name)) for name in ("dim", "width", "blocks", "classes", "prediction", "norm")
-    }
-    return {"high": (word >> 8).astype(np.uint8), "low": (word & 0xFF).astype(np.uint8), **fields}
+def judge(steps: int = STEPS) -> Path:
+    """A mixer that reads digits under little noise, and its accuracy on all test digits."""
+    data, test, process = td.load_mnist("train"), td.load_mnist("test"), td.Cosine()
+    network = td.Mixer((28, 28), width=32, blocks=3, outputs=10)
+    states = td.train_classifier(
+        network, process, data, steps=steps, batch=128, optimizer="muon", lr=0.02, ema=0.999, rng=0,
+        times=clean_times, objective=in_parts(cores(), cross_entropy),
+    )  # fmt: skip
+    classifier = td.Classifier(network, td.last(watched(states, steps)).ema, process)
+    path = save("judge.npz", classifier)
+    log_p = td.weights.load(path).log_p(test.x, process.t_min)
+    print(f"right on {np.mean(np.argmax(log_p, axis=1) == test.labels):.2%} of the test digits")
+    return path
 
 
-def unpack(arrays: dict[str, np.ndarray]) -> tuple[TimeMLP, np.ndarray]:
-    """The network and its parameters, float32."""
-    network = TimeMLP(**{name: arrays[name].item() for name in arrays if name not in ("high", "low")})
-    word = arrays["high"].astype(np.uint16) << 8 | arrays["low"]
-    return network, word.view(np.float16).astype(np.float32)
+def clean_times(process: td.Process, rng: np.random.Generator, n: int) -> np.ndarray:
+    """Times of log-SNR 0 and more, where a digit can be read: uniform in the log-SNR."""
+    return process.time(14 * rng.random(n))
 
 
-def write(run: str | os.PathLike[str], path: Path, bits: int = BITS) -> int:
-    """Write the weights of a run to `path`, whole or not at all, and return the bytes that they take."""
-    run = Path(run)
-    config, (state, _) = read_config(run / "config.json"), checkpoint.load(run / "checkpoint.npz")
-    if config.name != "mnist":
-        raise ValueError(f"{run} is a run on {config.name}, not on mnist.")
-    network = TimeMLP(784, config.width, config.blocks, 10, config.prediction, config.norm)
-    with atomic(path) as part:
-        with part.open("wb") as file:
-            np.savez_compressed(file, **pack(state.ema, network, bits))
-        if (size := part.stat().st_size) > LIMIT:
-            raise ValueError(f"{path.name} would take {size} bytes, more than {LIMIT}: round away more bits.")
-    print(f"{path}: step {state.step} of {config.steps}, {network.size} numbers, {size} bytes")
-    return size
+def digits() -> Path:
+    """A hundred test digits of each class, drawn at random, in the order 0, 1, …, 9, 0, 1, …"""
+    test, rng = td.load_mnist("test"), np.random.default_rng(0)
+    rows = np.stack([rng.permutation(np.flatnonzero(test.labels == k))[:100] for k in range(10)], axis=1).ravel()
+    images = np.rint(test.restore(test.x[rows])).astype(np.uint8).reshape(-1, 28, 28)
+    with atomic(HERE / "test-digits.npz") as part:
+        part.write_bytes(in_memory(np.savez_compressed, images=images, labels=test.labels[rows].astype(np.uint8)))
+    return HERE / "test-digits.npz"
+
+
+def save(name: str, model: td.NetworkDenoiser | td.Classifier) -> Path:
+    """Write a model; the path."""
+    td.weights.save(HERE / name, model)
+    return HERE / name
 
 
 def main() -> None:
     """What the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", metavar="RUN", type=Path, help="the folder of the run")
-    parser.add_argument("--bits", type=int, default=BITS, choices=range(5), help="of the mantissa to round away")
+    parser.add_argument("what", choices=("network", "judge", "digits"))
+    parser.add_argument("run", metavar="RUN", type=Path, nargs="?", default=Path("runs/mnist"), help="of the network")
     options = parser.parse_args()
-    write(options.run, HERE / "digits.npz", options.bits)
+    path = network(options.run) if options.what == "network" else {"judge": judge, "digits": digits}[options.what]()
+    print(f'    "{path.name}": "{hashlib.sha256(path.read_bytes()).hexdigest()}",  # {path.stat().st_size:,} bytes')
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Ten thousand broken files: each is read as what it is, or is one clear error. Nothing else ever comes out.
+"""Fourteen thousand broken files: each is read as what it is, or is one clear error. Nothing else ever comes out.
 
 A file is broken by cutting it, flipping bits, inserting, removing and doubling pieces, or by being any bytes at all.
-Where a checksum or a syntax covers all of it, what is read must be what was written. Ten thousand are tried nightly, a
-sixth of them in `make test`.
+Where a checksum or a syntax covers all of it, what is read must be what was written. Fourteen thousand are tried
+nightly, a sixth of them in `make test`.
 """
 
 import gzip
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import tinydiff as td
 from tinydiff.app import checkpoint
 from tinydiff.app.config import FORMAT, Config, read_config
+from tinydiff.app.read import is_pictures
 from tinydiff.datasets.mnist import read_idx
 
 many = settings(max_examples=settings().max_examples ** 2 // 5, suppress_health_check=list(HealthCheck))
@@ -80,15 +81,15 @@ def test_idx(folder, raw):
         assert inside == b"\0\0\x08" + bytes([a.ndim]) + np.array(a.shape, ">u4").tobytes() + a.tobytes()
 
 
-def npy_file():
+def npy_file(array):
     file = io.BytesIO()
-    np.save(file, np.arange(8.0).reshape(4, 2) ** 2)
+    np.save(file, array)
     return file.getvalue()
 
 
 POINTS = {
     "points.csv": [b"x,y,label\n1,2,0\n3.5,-4e3,1\n0,7,1\n", b"1,2\r\n3,4\r\n5,6.25\r\n", "\ufeffa\n1\n2\n".encode()],
-    "points.npy": [npy_file()],
+    "points.npy": [npy_file(np.arange(8.0).reshape(4, 2) ** 2)],
 }
 
 
@@ -107,6 +108,38 @@ def test_points(folder, name, data):
         np.testing.assert_allclose(points.x.mean(axis=0), 0, atol=1e-6)
         np.testing.assert_allclose(points.x.std(axis=0), 1, rtol=1e-6)
         assert points.labels is None or points.labels.shape == (n,)
+
+
+ARRAY = np.arange(24.0).reshape(4, 3, 2)
+PICTURES = {
+    "pictures.npy": [npy_file(ARRAY**2), npy_file(ARRAY.astype(np.uint8))],
+    "pictures-ubyte": [IDX, gzip.compress(IDX, mtime=0)],
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@many
+@given(data=st.data())
+def test_pictures(folder, name, data):
+    """Whatever is read goes from −1 to 1; whether it may be pictures is known without an error."""
+    found = outcome(td.load_pictures, folder / name, data.draw(broken(PICTURES[name])))
+    assert is_pictures(folder / name) in ([True] if found or name == "pictures-ubyte" else [True, False])
+    if found is not None:
+        assert len(found.x) >= 2
+        assert found.x.shape[1] == found.picture[0] * found.picture[1]
+        assert (found.x.min(), found.x.max()) == (-1, 1)
+
+
+@settings(suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_labels_of_pictures(folder, data):
+    """Whatever is read is a label for each picture, without gaps."""
+    pictures, raw = folder / "whole.npy", npy_file(np.array([2.0, 0, 1, 1]))
+    pictures.write_bytes(PICTURES["pictures.npy"][0])
+    found = outcome(lambda path: td.load_pictures(pictures, path), folder / "labels.npy", data.draw(broken([raw])))
+    if found is not None:
+        assert len(found.labels) == 4
+        assert set(found.labels) == set(range(max(found.labels) + 1))
 
 
 @pytest.fixture(scope="module")

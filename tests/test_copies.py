@@ -16,6 +16,8 @@ POINTS, LABELS = MIXTURE.sample(0, 40, labels=True)
 X, T = np.random.default_rng(1).standard_normal((5, 2)), np.array([0.2, 0.3, 0.5, 0.7, 0.9])
 NETWORK = td.TimeMLP(2, 8, 1, classes=2)
 THETA = 0.4 * np.random.default_rng(2).standard_normal(NETWORK.size)
+MIXER = td.Mixer((1, 2), 1, 4, 1, classes=2)
+MIXED = td.NetworkDenoiser(MIXER, np.linspace(-1, 1, MIXER.size), td.VP())
 LOGITS = td.TimeMLP(2, 8, 1, outputs=2)
 EXACT, LEARNED = td.Oracle(MIXTURE, td.VP()), td.NetworkDenoiser(NETWORK, THETA, td.VP())
 CLASSIFIER = td.Classifier(LOGITS, np.linspace(-1, 1, LOGITS.size), td.VP())
@@ -51,6 +53,7 @@ DENOISERS = {
     "oracle on a process of one's own": td.Oracle(MIXTURE, Mine()),
     "learned": LEARNED,
     "network of classes": LEARNED.given([0, 1, -1, 0, 1]),
+    "mixer": MIXED.given([0, 1, -1, 0, 1]),
     "function": td.as_denoiser(own_function, td.VE(), dim=2, pull=own_pull),
     "counted": td.Counting(LEARNED),
     "classifier-free guidance": td.ClassifierFreeGuidance(LEARNED.given(1), LEARNED, 2.0),
@@ -89,6 +92,7 @@ ASK = {
     "levels of rows": (td.VP().at(T, like=X), of_level),
     "mixtures for each row": (MIXTURE.posterior(X, 0.8, 0.6), lambda rows: rows.moments()),
     "network": (NETWORK, lambda network: (repr(network), network(THETA, X, T)[0])),
+    "network of pictures": (MIXER, lambda network: (repr(network), network.dim, network(MIXED.theta, X, T)[0])),
     "classifier": (CLASSIFIER, lambda learned: (learned.log_p(X, T), learned.grad_log_p(1)(X, T))),
     "dataset": (td.Dataset.standardised(3 * POINTS, LABELS), lambda data: (*data, data.restore(X))),
     "terms of the bound": (td.elbo(EXACT, X, [0.9, 0.4], 0), lambda terms: terms.nats),
@@ -119,6 +123,7 @@ def test_a_copy_gives_the_same_numbers(name, again):
 def test_copies_of_processes_and_networks_are_equal_to_them(again):
     assert all(td.same_process(again(process), process) for process in PROCESSES)
     assert again(NETWORK) == NETWORK
+    assert again(MIXER) == MIXER
 
 
 @every_way

@@ -86,7 +86,7 @@ def test_what_is_computed_in_chunks_is_what_is_computed_at_once(times, labels, r
 
     at_once = list(all_of_it())
     for size in (3, 49):
-        monkeypatch.setattr("tinydiff.learned.network.ROWS", size)
+        monkeypatch.setattr("tinydiff.learned.network.NUMBERS", 8 * size)
         monkeypatch.setattr(td.Denoiser, "chunk", size)
         monkeypatch.setattr(Points, "chunk", size)
         monkeypatch.setattr(Points, "block", size)

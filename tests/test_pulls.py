@@ -23,9 +23,17 @@ ROWS = np.array([0.2, 0.5, 0.75, 0.8])
 
 def network(process, prediction, dtype):
     """The denoiser of an untrained network: its Jacobian is not symmetric."""
-    mlp = td.TimeMLP(2, 8, 2, classes=2, prediction=prediction)
-    theta = 0.4 * np.random.default_rng(1).standard_normal(mlp.size)
-    return td.NetworkDenoiser(mlp, theta.astype(dtype), process)
+    return untrained(td.TimeMLP(2, 8, 2, classes=2, prediction=prediction), process, dtype)
+
+
+def mixer(process, prediction, dtype):
+    """The same of pictures with a pixel beside the other."""
+    return untrained(td.Mixer((1, 2), 1, 4, 1, classes=2, prediction=prediction), process, dtype)
+
+
+def untrained(network, process, dtype):
+    theta = 0.4 * np.random.default_rng(1).standard_normal(network.size)
+    return td.NetworkDenoiser(network, theta.astype(dtype), process)
 
 
 def own_function(process, prediction):
@@ -50,6 +58,7 @@ NATIVE = {
     "points": lambda process, dtype: td.Oracle(POINTS, process, LABELS).given(1),
     "x0 network": lambda process, dtype: network(process, "x0", dtype),
     "v network": lambda process, dtype: network(process, "v", dtype).given([0, 1, -1, 1]),
+    "x0 mixer": lambda process, dtype: mixer(process, "x0", dtype).given([0, 1, -1, 1]),
     "v function": lambda process, dtype: own_function(process, "v"),
     "counted": lambda process, dtype: td.Counting(td.Oracle(MIXTURE, process).given([1, 1, 0, 0])),
     "classifier-free": lambda process, dtype: td.ClassifierFreeGuidance(
@@ -68,6 +77,7 @@ PUSHED = {
 FROM_NOISE = PUSHED | {
     "eps network": lambda process, dtype: network(process, "eps", dtype),
     "score network": lambda process, dtype: network(process, "score", dtype),
+    "eps mixer": lambda process, dtype: mixer(process, "eps", dtype),
     "eps function": lambda process, dtype: own_function(process, "eps"),
 }
 DENOISERS = NATIVE | FROM_NOISE

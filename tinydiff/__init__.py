@@ -14,9 +14,9 @@ Importing this needs NumPy and array-api-compat alone; matplotlib is imported wh
 """
 
 from tinydiff import backend, denoisers, grids, plotting, predictions
-from tinydiff.app import checkpoint, parallel
+from tinydiff.app import checkpoint, parallel, weights
 from tinydiff.app.parallel import data_parallel
-from tinydiff.app.read import load_points
+from tinydiff.app.read import load_pictures, load_points
 from tinydiff.datasets import mnist, toys
 from tinydiff.datasets.mnist import load_mnist
 from tinydiff.datasets.points import Dataset
@@ -41,7 +41,9 @@ from tinydiff.guidance import ClassifierFreeGuidance, ClassifierGuidance
 from tinydiff.inverse import inpaint
 from tinydiff.learned import objective
 from tinydiff.learned.classifier import Classifier, train_classifier
-from tinydiff.learned.network import NetworkDenoiser, TimeMLP
+from tinydiff.learned.denoiser import NetworkDenoiser
+from tinydiff.learned.mixer import Mixer
+from tinydiff.learned.network import Network, TimeMLP
 from tinydiff.learned.optim import Adam, Muon, clip, ema_update, linear_decay
 from tinydiff.learned.train import TrainState, fit, last, train
 from tinydiff.processes import (
@@ -84,7 +86,9 @@ __all__ = [
     "ElboTerms",
     "GaussianMixture",
     "Level",
+    "Mixer",
     "Muon",
+    "Network",
     "NetworkDenoiser",
     "Oracle",
     "Process",
@@ -128,6 +132,7 @@ __all__ = [
     "last",
     "linear_decay",
     "load_mnist",
+    "load_pictures",
     "load_points",
     "log_likelihood",
     "memorisation",
@@ -153,4 +158,5 @@ __all__ = [
     "train_classifier",
     "trajectory",
     "transition",
+    "weights",
 ]

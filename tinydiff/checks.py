@@ -1,6 +1,6 @@
 """Checks of arguments, where users meet the library: which argument it is, what was given and what is allowed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any
 
@@ -395,6 +395,13 @@ def as_count(name: str, value: Any, least: int = 1) -> int:
         raise ValueError(f"{name} must be a whole number; got {value!r}.")
     check_range(name, value, least)
     return int(value)
+
+
+def as_pair(name: str, value: Any) -> tuple[Any, Any]:
+    """Two values, such as the rows and columns of a picture; ValueError for anything else."""
+    if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 2:
+        raise ValueError(f"{name} must be two numbers, rows and columns; got {value!r}.")
+    return value[0], value[1]
 
 
 def _every(holds: Any) -> bool:

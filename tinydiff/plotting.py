@@ -400,13 +400,15 @@ def error_against_evaluations(rows: Sequence[dict[str, Any]], baseline: float) -
     return fig
 
 
-def digit_grid(images: Array, columns: int = 10) -> Figure:
-    """Draw digits in rows, dark on white.
+def pictures(images: Array, size: tuple[int, int] = (28, 28), columns: int = 10) -> Figure:
+    """Draw grey pictures in rows, dark on white.
 
     Parameters
     ----------
-    images : (N, 784)
-        Images of 28 × 28 pixels, row by row, with values in [−1, 1].
+    images : (N, H·W)
+        Pictures row by row, with values in [−1, 1]; beyond them they are drawn as −1 and 1.
+    size : (int, int)
+        Rows H and columns W of each, in pixels; those of MNIST unless given.
     columns : int
         How many stand in a row.
 
@@ -418,16 +420,16 @@ def digit_grid(images: Array, columns: int = 10) -> Figure:
     Examples
     --------
     >>> import numpy as np, tinydiff as td
-    >>> figure = td.plotting.digit_grid(np.full((7, 784), -1.0), columns=3)
+    >>> figure = td.plotting.pictures(np.full((7, 784), -1.0), columns=3)
     >>> figure.axes[0].images[0].get_array().shape
     (84, 84)
     """
-    images = to_numpy(images)
+    images, (height, width) = to_numpy(images), size
     rows = -(-len(images) // columns)
-    tiles = np.full((rows * columns, 28, 28), -1.0)
-    tiles[: len(images)] = images.reshape(-1, 28, 28)
-    sheet = tiles.reshape(rows, columns, 28, 28).swapaxes(1, 2).reshape(rows * 28, columns * 28)
-    fig, axes = _figure(0.5 * columns, 0.5 * rows)
+    tiles = np.full((rows * columns, height, width), -1.0)
+    tiles[: len(images)] = images.reshape(-1, height, width)
+    sheet = tiles.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
+    fig, axes = _figure(0.5 * columns, 0.5 * rows * height / width)
     axes[0, 0].imshow(-sheet, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
     axes[0, 0].set_axis_off()
     return fig

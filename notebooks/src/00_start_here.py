@@ -23,14 +23,12 @@
 # </details>
 
 # %%
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.animation import FuncAnimation
 
 import tinydiff as td
-from tinydiff.course import credit, guess, keep, mine, play
+from tinydiff.course import credit, digits_model, guess, keep, mine, play
 from tinydiff.course_tests import start_here as tests
 from tinydiff.plotting import DATA, EXACT, show
 
@@ -42,25 +40,8 @@ rng = np.random.default_rng(0)
 #
 # A trained network lies beside this notebook. Let it draw. (You need not read the code above a picture.)
 
+
 # %%
-URL = "https://raw.githubusercontent.com/tinydiff/tinydiff/main/notebooks/digits.npz"
-SHA256 = "3684e8d069d33e6078c036f56b391e050d72e9cbe6595367e9c3d3f4606bcb26"
-
-
-def load_digits():
-    """The network of 28 × 28 digits, from the file here, one folder up, or on the web."""
-    near = [path for path in (Path("digits.npz"), Path("../digits.npz")) if path.is_file()]
-    if not near:
-        import pooch
-
-        near = [pooch.retrieve(URL, known_hash=SHA256)]
-    with np.load(near[0], allow_pickle=False) as file:
-        arrays = dict(file)
-    word = arrays.pop("high").astype(np.uint16) << 8 | arrays.pop("low")  # two bytes make a float16
-    network = td.TimeMLP(**{name: value.item() for name, value in arrays.items()})
-    return td.NetworkDenoiser(network, word.view(np.float16).astype(np.float32), td.Cosine())
-
-
 def way(seed):
     """Ten digits after 0, 1, …, 20 steps out of noise: (21, 10, 784)."""
     path = td.trajectory(model, 10, sampler=td.ddim, steps=20, grid=grid, eta=1.0, rng=seed)
@@ -77,7 +58,7 @@ def sheet(images):
     return images.reshape(2, 5, 28, 28).swapaxes(1, 2).reshape(56, 140)
 
 
-digits = load_digits()
+digits = digits_model()
 model = td.ClassifierFreeGuidance(digits.given(np.arange(10)), digits, 0.5)  # the digits 0 to 9
 ways = [way(seed) for seed in (7, 0, 1, 3)]
 

@@ -14,7 +14,6 @@
 # %%
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -23,6 +22,7 @@ from tqdm.auto import tqdm
 
 import tinydiff as td
 from tinydiff.check import check
+from tinydiff.course import digits_model
 from tinydiff.plotting import DATA, EXACT, MODEL, show
 
 plt.style.use("tinydiff.course")
@@ -437,31 +437,14 @@ print(f"root mean square of a pixel: {np.sqrt(np.mean(small**2)):.2f} of digits;
 # The same recipe for $x_0$ at 28 × 28, with width 512 and 4.7 million parameters, takes nine minutes on two quiet
 # cores: `make mnist` (or `tinydiff train mnist`). Its averaged weights lie beside this notebook, in half precision.
 
+
 # %%
-URL = "https://raw.githubusercontent.com/tinydiff/tinydiff/main/notebooks/digits.npz"
-SHA256 = "3684e8d069d33e6078c036f56b391e050d72e9cbe6595367e9c3d3f4606bcb26"
-
-
-def load_digits():
-    """The denoiser of 28 × 28 digits, from the file here, one folder up, or on the web."""
-    near = [path for path in (Path("digits.npz"), Path("../digits.npz")) if path.is_file()]
-    if not near:
-        import pooch
-
-        near = [pooch.retrieve(URL, known_hash=SHA256)]
-    with np.load(near[0], allow_pickle=False) as file:
-        arrays = dict(file)
-    word = arrays.pop("high").astype(np.uint16) << 8 | arrays.pop("low")  # two bytes make a float16
-    network = td.TimeMLP(**{name: value.item() for name, value in arrays.items()})
-    return td.NetworkDenoiser(network, word.view(np.float16).astype(np.float32), process)
-
-
 def read(x):
     """What a plain judge reads in 14 × 14 images, (N,): the label of the nearest of 5,000 training digits."""
     return mnist.labels[td.nearest(x, small[:5000])[0]]
 
 
-model = load_digits()
+model = digits_model()
 labels = np.tile(np.arange(10), 4)
 full = {}
 for w in tqdm((0.0, 0.5, 1.5), desc="w"):

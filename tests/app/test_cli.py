@@ -12,7 +12,7 @@ import pytest
 import tinydiff as td
 from tinydiff import __main__, plotting
 from tinydiff.app import checkpoint, cli, report, runs, table
-from tinydiff.app.config import RECIPES, recipe
+from tinydiff.app.config import Config, recipe
 from tinydiff.app.directory import Run
 from tinydiff.app.sampling import Draw
 
@@ -78,7 +78,7 @@ def test_samples_of_your_points_are_in_their_units(tmp_path, rng):
 
 
 def test_the_demo_reports_draws_and_may_be_repeated(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(RECIPES, "ring8", {"width": 8, "blocks": 1, "batch": 32})
+    monkeypatch.setattr(runs, "recipe", lambda name: Config(name, width=8, blocks=1, batch=32))
     monkeypatch.setattr(plotting, "save_gif", lambda frames, path: path)
     with monkeypatch.context() as patch:
         patch.setattr(runs, "measure", report.measure)
@@ -131,7 +131,7 @@ def test_help_names_the_commands_and_the_defaults_of_a_name(capsys):
     for word in ("train", "sample", "evaluate", "compare", "demo"):
         assert word in commands
         assert "--" in shown(word, "--help")
-    assert "(default: 512)" in shown("train", "mnist", "--help")
+    assert "(default: mixer)" in shown("train", "mnist", "--help")
     assert "(default: 64)" in shown("train", "--help")
     assert shown("--version") == f"tinydiff {td.__version__}\n"
 
@@ -152,7 +152,7 @@ def test_control_c_while_the_command_is_imported_is_an_exit_code(monkeypatch):
         (2, "demo --stps 3", "--stps"),
         (2, "demo --steps 0", "--steps: Expected int >= 1; got 0"),
         (2, "train", "NAME"),
-        (2, "train ring9", r"NAME must be one of ring8, .*mnist, or a \.csv or \.npy file; got 'ring9'"),
+        (2, "train ring9", r"NAME must be one of ring8, .*mnist, or a \.csv, \.npy or IDX file; got 'ring9'"),
         (2, "train ring8 --stps 3", "--stps"),
         (2, "train ring8 --ema 1.5", "--ema: Expected float <= 1.0; got 1.5"),
         (2, "train ring8 --process vq", "--process: Expected vp, .*, or module:Class for your own; got 'vq'"),

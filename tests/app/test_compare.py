@@ -98,11 +98,11 @@ def test_the_same_seed_makes_the_same_comparison(model):
 
 def test_true_points_are_two_samples(rng):
     data = td.toys.moons32()
-    x, y = true_points(data, "moons32", 30, rng)
+    x, y = true_points(data, 30, rng)
     assert x.shape == y.shape == (30, 2)
     assert not np.any(x == y)
     few = td.Dataset(np.arange(14.0).reshape(7, 2), None, np.zeros(2), np.ones(2))
-    x, y = true_points(few, "few.csv", 30, rng)
+    x, y = true_points(few, 30, rng)
     assert x.shape == y.shape == (3, 2)
     assert len(np.unique(np.concatenate([x, y]), axis=0)) == 6
 

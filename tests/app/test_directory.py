@@ -93,8 +93,8 @@ def test_every_option_reaches_training_and_the_model_is_the_average(tmp_path, tr
         "targets": "single", "ema": 0.3, "label_dropout": 0.6,
     }  # fmt: skip
     of_network = {"prediction": "eps", "norm": True}
-    config = Config("moons32", True, "cosine", width=6, blocks=2, seed=7, **options, **of_network)
-    assert len(differing(config, Config("moons32"))) == 16  # all but the name, and save_every
+    config = Config("moons32", conditional=True, process="cosine", width=6, blocks=2, seed=7, **options, **of_network)
+    assert len(differing(config, Config("moons32"))) == 16  # all but the name, what is of pictures, and save_every
     trained = train_run(tmp_path, config).load()
     network = td.TimeMLP(2, 6, 2, classes=2, **of_network)
     last = td.last(td.train(network, td.Cosine(), td.toys.moons32(), rng=7, **options))
@@ -138,10 +138,11 @@ def test_a_checkpoint_of_another_configuration_is_said(run):
     path.write_text(json.dumps(content | {"width": 9}), encoding="utf-8")
     with pytest.raises(ValueError, match=r"checkpoint\.npz does not fit .*config\.json: theta must be"):
         Run.open(run.path).load()
-    state, _ = checkpoint.load(run.checkpoint)
-    checkpoint.save(run.checkpoint, state, dim=np.array(2))
-    with pytest.raises(ValueError, match=r"checkpoint\.npz does not fit .*classes"):
-        run.load()
+    state, more = checkpoint.load(run.checkpoint)
+    for name in ("dim", "classes", "picture", "shift"):
+        checkpoint.save(run.checkpoint, state, **{key: value for key, value in more.items() if key != name})
+        with pytest.raises(ValueError, match=rf"checkpoint\.npz does not fit .*{name}"):
+            run.load()
 
 
 def test_points_that_changed_since_the_run_began_are_said(tmp_path, rng, train_run):

@@ -93,6 +93,7 @@ def batch(rng, n, network, dtype=np.float64):
 OBJECTIVES = {
     "plain": (td.TimeMLP(2, 6, 1), loss_and_grad),
     "of classes": (td.TimeMLP(2, 6, 1, 3), loss_and_grad),
+    "of pictures": (td.Mixer((2, 3), 2, 4, 1, 3), loss_and_grad),
     "classifier": (td.TimeMLP(2, 6, 1, outputs=3), lambda *batch: td.learned.classifier.cross_entropy(*batch[:6])),
 }
 

@@ -94,6 +94,7 @@ REFUSED = {
     ],
     "decoder must be one of 'gaussian', 'bins'; got 'pixels'": ["bound(decoder='pixels')"],
     "pixels on the 256 levels": ["bound(decoder='bins')"],
+    "bins must be": ["bound(bins=1)", "bound(bins=2.5)"],
     # the likelihood
     "f and g²": ["td.log_likelihood(CHAIN, X)", "td.hutchinson_log_likelihood(CHAIN, X, rng=0)"],
     "x must be an array of shape (B, 2); got shape (4, 3)": [

@@ -97,6 +97,22 @@ def test_the_bins_are_where_ddpm_puts_them():
     assert_allclose(log_bins(x[None, :], np.full((1, 5), mean), std**2), [np.sum(expected)], rtol=1e-12)
 
 
+@pytest.mark.parametrize("bins", [2, 17, 256])
+def test_the_levels_of_a_pixel_are_all_that_it_can_be(bins, network, rng):
+    """Σ P(level) = 1 over as many as there are, and the bound of each is that of the bins asked for."""
+    x, mean = np.linspace(-1, 1, bins)[:, None], rng.uniform(-1.5, 1.5)
+    for std in (0.01, 0.7, 30.0):
+        log_p = log_bins(x, np.full((bins, 1), mean), std**2, bins)
+        assert_allclose(np.sum(np.exp(log_p)), 1, rtol=1e-12)
+    process, noise, last = td.VP(), rng.standard_normal((3, bins, 1)), td.VP().at(TS[-1])
+    model = network(process, 1, prediction="x0")
+    found = td.elbo(model, x, TS, noise=noise, decoder="bins", bins=bins)
+    x0_hat = model.x0(last.perturb(x, noise[-1]), last)
+    assert_allclose(found.reconstruction, -log_bins(x, x0_hat, (last.sigma / last.alpha) ** 2, bins), rtol=1e-12)
+    with pytest.raises(ValueError, match=f"pixels on the {bins} levels"):
+        td.elbo(model, 0.7 * x, TS, noise=noise, decoder="bins", bins=bins)
+
+
 @pytest.mark.parametrize("level", [7.5, 7.02, 6.98, -0.02, -1.0, 255.02, 256.0, math.nan])
 def test_a_pixel_a_fiftieth_off_its_level_is_refused(level):
     x = LEVELS.copy()

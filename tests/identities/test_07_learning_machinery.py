@@ -1,5 +1,7 @@
 """Learning machinery: gradients by hand, Adam, the moving average, and how a network learns what time it is."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,14 +11,21 @@ from identities.catalogue import identity
 from identities.draws import generators, processes, times
 from identities.tools import complex_step
 from tinydiff.learned import layers
+from tinydiff.learned.denoiser import network_inputs
+from tinydiff.learned.network import Network
 from tinydiff.learned.objective import loss_and_grad
 
 
 @st.composite
-def lessons(draw) -> tuple[td.TimeMLP, np.ndarray | None, td.Process, np.ndarray]:
+def lessons(draw) -> tuple[Network, np.ndarray | None, td.Process, np.ndarray]:
     """A small network of any kind, labels if it has classes, a process, and a time for each of four rows."""
     prediction, classes = draw(st.sampled_from(["eps", "x0", "v", "score"])), draw(st.sampled_from([0, 1, 3]))
-    network = td.TimeMLP(draw(st.integers(1, 3)), 4, draw(st.integers(0, 2)), classes, prediction, draw(st.booleans()))
+    blocks, of_pictures = draw(st.integers(0, 2)), draw(st.booleans())
+    if of_pictures:  # which its patches divide or not
+        picture, patch = (draw(st.integers(1, 4)), draw(st.integers(1, 3))), draw(st.integers(1, 2))
+        network = td.Mixer(picture, patch, 4, blocks, classes, prediction)
+    else:
+        network = td.TimeMLP(draw(st.integers(1, 3)), 4, blocks, classes, prediction, draw(st.booleans()))
     process = draw(processes)
     t = np.array([draw(times(process))[0] for _ in range(4)])
     return network, np.minimum([0, 2, -1, 1], classes - 1) if classes else None, process, t
@@ -30,9 +39,11 @@ def test_backpropagation_is_the_transposed_derivative(hold, lesson, rng):
     The gradient of the loss, and the product with a Jacobian that likelihoods need, are written by hand, by layers;
     complex steps judge them. What is pulled back enters linearly; the gradient of a batch is the average of its parts',
     so that it may be gathered in parts; and rows keep to themselves, so that a permuted batch gives permuted answers.
+    So it is for networks of points and of pictures, and for outputs that are no noise, such as a classifier's logits.
 
     Source: Squire & Trapp 1998 (complex step); Griewank & Walther 2008, §3.2 (the reverse mode is the transpose).
-    Catches: a factor 2 or 1/B, a term left out of a layer's backward pass, a broadcast over rows.
+    Catches: a factor 2 or 1/B, a term left out of a layer's backward pass, a broadcast over rows, a patch
+    pulled back to another place.
     """
     network, labels, process, t = lesson
     theta, a = hold.cast(*rng.standard_normal((2, network.size)) / 2)
@@ -58,9 +69,25 @@ def test_backpropagation_is_the_transposed_derivative(hold, lesson, rng):
     output, pull = model.linearize(x, t)
     exact = complex_step(lambda x: model(x, t), np.float64(x), np.float64(b))
     size = (1 + 1 / sigma) * (1 + np.max(np.abs(x)))
-    hold(np.sum(pull(u) * b, axis=1, keepdims=True), np.sum(u * exact, axis=1, keepdims=True), scale=size)
+    product, expected = (np.sum(each, axis=1, keepdims=True) for each in (pull(u) * b, u * exact))
+    hold(product, expected, scale=network.dim * size)
     hold(pull(2 * b - u), 2 * pull(b) - pull(u), scale=size)
     hold(model.rows(order)(x[order], t[order]), output[order], scale=size[order])
+
+    # both of other outputs
+    logits = replace(network, outputs=2)
+    theta, a = hold.cast(*rng.standard_normal((2, logits.size)) / 2)
+    (x, lam), g, u = network_inputs(x, now), np.empty_like(theta), hold.cast(rng.standard_normal((4, 2)))
+    dx = logits(theta, x, lam, labels)[1](u, g)
+
+    def answer(theta, x):
+        return np.sum(u * logits(theta, x, np.float64(lam), labels)[0])
+
+    theta, x = np.float64(theta), np.float64(x)
+    by_theta = complex_step(lambda theta: answer(theta, x), theta, np.float64(a))
+    by_x = complex_step(lambda x: answer(theta + 0j, x), x, np.float64(b))
+    hold(g @ a, by_theta, scale=np.linalg.norm(g) * np.linalg.norm(a))
+    hold(np.sum(dx * b), by_x, scale=np.linalg.norm(dx) * np.linalg.norm(b) + 1)
 
 
 @identity(69, td.Adam.update, float64=1e-12, float32=3e-6)

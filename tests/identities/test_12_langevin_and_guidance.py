@@ -10,7 +10,7 @@ import tinydiff as td
 from identities.catalogue import identity
 from identities.draws import generators, mixtures, processes, sdes, times
 from identities.tools import complex_step, gradient, log_density, trapezoid
-from tinydiff.learned.network import network_inputs
+from tinydiff.learned.denoiser import network_inputs
 from tinydiff.learned.objective import loss_and_grad
 from tinydiff.predictions import target, to_x0
 from tinydiff.sampling.predictor_corrector import langevin_step

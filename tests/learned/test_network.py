@@ -5,7 +5,7 @@ import pytest
 
 import tinydiff as td
 from tinydiff.backend import to_numpy
-from tinydiff.learned.network import network_inputs
+from tinydiff.learned.denoiser import network_inputs
 
 PREDICTIONS = ("eps", "x0", "v", "score")
 PROCESSES = (td.VP(), td.VE(), td.Cosine(), td.Straight(), td.Discrete.linear(40))
@@ -151,7 +151,7 @@ def test_many_rows_are_answered_some_at_a_time(rng, monkeypatch):
     (network, theta), x = make(rng, 3), rng.standard_normal((4, 3))
     model = td.NetworkDenoiser(network, theta, td.VP(), LABELS)
     whole = model(x, T)
-    monkeypatch.setattr("tinydiff.learned.network.ROWS", 3)
+    monkeypatch.setattr("tinydiff.learned.network.NUMBERS", 3 * 8)
     np.testing.assert_allclose(model(x, T), whole, rtol=1e-12)
 
 

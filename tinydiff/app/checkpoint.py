@@ -88,7 +88,7 @@ def load(path: str | os.PathLike[str]) -> tuple[TrainState, dict[str, np.ndarray
         Where the file is broken, of another format, or holds parameters that are not finite.
     """
     path = Path(path)
-    content = _read(path)
+    content = read(path)
     if (found := content.pop("format", None)) is None or found.shape != () or found != FORMAT:
         number = " ".join(str(found).split())
         raise ValueError(f"{path} is of format {number}; this version of tinydiff reads format {FORMAT}.")
@@ -112,7 +112,7 @@ def load(path: str | os.PathLike[str]) -> tuple[TrainState, dict[str, np.ndarray
     return state, content
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def read(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an .npz file, after a look at its checksums: NumPy alone would believe a broken header."""
     try:
         with zipfile.ZipFile(path) as archive:

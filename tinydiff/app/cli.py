@@ -151,7 +151,9 @@ def parse_train(arguments: Sequence[str]) -> Train:
     base = Run.open(out).config if first.resume else default.config
     with usage():
         options = cli(default=Train(base, out))
-        config = checked(replace(options.config, name=data_name(options.config.name)), "--")
+        config = options.config
+        labels = config.labels and str(Path(config.labels).resolve())
+        config = checked(replace(config, name=data_name(config.name), labels=labels), "--")
         if not options.resume:
             make_process(config.process)
         if options.resume and config.name != base.name:

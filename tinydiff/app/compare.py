@@ -20,11 +20,10 @@ from tqdm import tqdm
 from tinydiff import grids
 from tinydiff.app.config import Data, Seed
 from tinydiff.app.sampling import SAMPLERS
-from tinydiff.datasets.mnist import load_mnist
 from tinydiff.datasets.points import Dataset
 from tinydiff.denoisers import Counting
 from tinydiff.evaluation.metrics import energy_distance
-from tinydiff.learned.network import NetworkDenoiser
+from tinydiff.learned.denoiser import NetworkDenoiser
 from tinydiff.learned.train import last
 from tinydiff.sampling.sample import sample
 
@@ -127,13 +126,12 @@ def _median_distance(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.median(np.linalg.norm(x - y, axis=1)))
 
 
-def true_points(data: Data, name: str, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def true_points(data: Data, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Two samples (n, D) of the truth as the model sees it: fresh, or parts of the points or of the test digits."""
     if isinstance(data, Dataset):
-        x = load_mnist("test").x if name == "mnist" else data.x
-        n = min(n, len(x) // 2)
-        rows = rng.permutation(len(x))
-        return x[rows[:n]], x[rows[n : 2 * n]]
+        n = min(n, len(data.x) // 2)
+        rows = rng.permutation(len(data.x))
+        return data.x[rows[:n]], data.x[rows[n : 2 * n]]
     return data.sample(rng, n), data.sample(rng, n)
 
 

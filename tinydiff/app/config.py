@@ -1,26 +1,28 @@
 """What a run is: one dataclass, which the command line shows as options and config.json holds as it is."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 import numpy as np
 import tyro
 
 from tinydiff.app.process import PROCESSES, is_process_name
-from tinydiff.app.read import load_points
+from tinydiff.app.read import is_idx, is_pictures, labels_beside, load_pictures, load_points
 from tinydiff.datasets.mnist import load_mnist
 from tinydiff.datasets.points import Dataset
 from tinydiff.datasets.toys import SHAPES, TOYS, Shape
 from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.files import atomic
-from tinydiff.learned.network import TimeMLP
+from tinydiff.learned.mixer import Mixer
+from tinydiff.learned.network import Network, TimeMLP
 from tinydiff.predictions import Prediction
 
-FORMAT = 4
+FORMAT = 5
 
 NAMES = (*TOYS, *SHAPES, "mnist")
 
@@ -43,13 +45,23 @@ class Config:
     """All that decides the numbers of a run."""
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """A toy, mnist, or the path of a .csv or .npy file of points."""
+    """A toy, mnist, or the path of a .csv or .npy file of points, or of a .npy or IDX file of pictures."""
+    labels: Annotated[str | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: beside an IDX file)")] = (
+        None
+    )
+    """A .npy or IDX file with the label of each picture."""
     conditional: bool = False
     """Learn each point's label too, so as to sample class by class and with guidance."""
     process: Annotated[str, tyro.conf.arg(metavar="{vp,subvp,ve,cosine,straight,MODULE:CLASS}")] = "vp"
     """How data become noise: one of ours, or a class of your own."""
     prediction: Prediction = "v"
     """What the network predicts."""
+    network: Literal["mlp", "mixer"] = "mlp"
+    """A multilayer perceptron or, for pictures, a mixer, which shares its weights over the picture."""
+    patch: Annotated[
+        Count | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: an eighth of the picture)")
+    ] = None
+    """Rows and columns of a patch of the mixer."""
     width: Count = 64
     """Width of the network."""
     blocks: Annotated[int, msgspec.Meta(ge=0)] = 8
@@ -83,26 +95,27 @@ class Config:
     """Seed of everything random."""
 
 
-RECIPES: Mapping[str, Mapping[str, Any]] = {
-    "mnist": {
-        "conditional": True, "process": "cosine", "prediction": "x0", "width": 512, "blocks": 7, "norm": True,
-        "steps": 9000, "batch": 256, "optimizer": "adam", "lr": 2e-3, "ema": 0.999, "weight": "x0", "times": "uniform",
-        "targets": "single",
-    }
+PICTURES: Mapping[str, Any] = {
+    "network": "mixer", "process": "cosine", "prediction": "x0", "blocks": 6, "steps": 3000, "batch": 128,
+    "ema": 0.999, "weight": "x0", "times": "uniform", "targets": "single",
 }  # fmt: skip
-"""What differs from the defaults, by name of the data.
+"""What differs from the defaults where the data are pictures.
 
-The digits are predicted as x_0, under the plain loss ‖x_0 − x̂_0‖². Asked for ε or v, an MLP narrower than the image
-would have to carry 784 dimensions of noise through its bottleneck to the output, and what it drops comes out as grain;
-asked for x_0 it carries only what a digit is. And the ε-loss is SNR times the x_0-loss: on images it spends the network
-on the last traces of noise, which no eye sees, at the cost of the middle times, where a stroke becomes a 3 or an 8.
-LayerNorm helps a little. The README has the measurements. The cosine process stays long in the middle times.
+They are predicted as x_0, under the plain loss ‖x_0 − x̂_0‖². Asked for ε or v, a network narrower than the picture
+would have to carry all its dimensions of noise through its bottleneck to the output, and what it drops comes out as
+grain; asked for x_0 it carries only what a picture is. And the ε-loss is SNR times the x_0-loss: on pictures it spends
+the network on the last traces of noise, which no eye sees, at the cost of the middle times, where a stroke becomes a 3
+or an 8. The page on learning has the measurements. The cosine process stays long in the middle times.
 """
 
 
 def recipe(name: str) -> Config:
     """The configuration that `tinydiff train NAME` starts from."""
-    return replace(Config(name), **RECIPES.get(name, {}))
+    if name == "mnist":
+        return replace(Config(name), **PICTURES, conditional=True)
+    if name not in NAMES and is_pictures(name):
+        return replace(Config(name), **PICTURES, conditional=labels_beside(name) is not None)
+    return Config(name)
 
 
 def checked(options: T, prefix: str = "") -> T:
@@ -151,16 +164,18 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def data_name(name: str) -> str:
-    """The name of data, a path made absolute. Raises UsageError for what is neither a name nor a .csv or .npy file."""
+    """The name of data, a path made absolute. Raises UsageError for what is neither a name nor a file that we read."""
     if name in NAMES:
         return name
-    if Path(name).suffix.lower() in (".csv", ".npy"):
+    if Path(name).suffix.lower() in (".csv", ".npy") or is_idx(name):
         return str(Path(name).resolve())
-    raise UsageError(f"NAME must be one of {', '.join(NAMES)}, or a .csv or .npy file; got {name!r}.")
+    raise UsageError(f"NAME must be one of {', '.join(NAMES)}, or a .csv, .npy or IDX file; got {name!r}.")
 
 
-def open_data(name: str) -> Data:
-    """The data of this name or path."""
+def open_data(name: str, labels: str | None = None) -> Data:
+    """The data of this name or path, with the labels of a file of theirs: what a run is trained on."""
+    if labels is not None and name in NAMES:
+        raise UsageError(f"--labels is for a file of pictures; got {name}.")
     if name in TOYS:
         return TOYS[name]()
     if name in SHAPES:
@@ -168,21 +183,65 @@ def open_data(name: str) -> Data:
     if name == "mnist":
         load_mnist("test")  # the report needs it: better found missing now than after training
         return load_mnist("train")
-    return load_points(data_name(name))
+    if is_pictures(name):
+        data = load_pictures(data_name(name), labels)
+        if len(data.x) < 20:
+            raise ValueError(f"{name} has {len(data.x)} pictures: a run needs 20, as it is judged by a tenth of them.")
+        return parted(data)[0]
+    data = load_points(data_name(name))
+    if labels is not None:
+        raise UsageError("--labels is for pictures: points have theirs in a column named label.")
+    return data
 
 
-def extent(data: Data) -> tuple[int, int]:
-    """The numbers of coordinates and of classes, 0 without labels."""
-    dim = data.x.shape[1] if isinstance(data, Dataset) else data.dim
-    return dim, 0 if data.labels is None else int(np.max(data.labels)) + 1
+def open_unseen(name: str, labels: str | None = None) -> Dataset:
+    """Pictures that a run of this name or path is not trained on: MNIST's test digits, or a tenth of the file's."""
+    return load_mnist("test") if name == "mnist" else parted(load_pictures(name, labels))[1]
 
 
-def make_network(config: Config, dim: int, classes: int) -> TimeMLP:
-    """The network of this configuration, for points of `dim` coordinates; classes count only where conditional."""
+def parted(data: Dataset) -> tuple[Dataset, Dataset]:
+    """Nine tenths of the pictures, and the last tenth of a shuffled deck, one at least; always the same.
+
+    Where all pictures of a label lie in the last tenth, one of them goes to the others.
+    """
+    deck, few = np.random.default_rng(0).permutation(len(data.x)), max(1, len(data.x) // 10)
+    if data.labels is not None:
+        first = np.unique(data.labels[deck], return_index=True)[1]
+        late = first[first >= len(deck) - few]
+        deck = np.concatenate([deck[late], np.delete(deck, late)])
+    return data.rows(deck[:-few]), data.rows(deck[-few:])
+
+
+class Extent(NamedTuple):
+    """What a network must know of the data: the numbers of coordinates and of classes, 0 without labels, and the
+    rows and columns of a picture.
+    """
+
+    dim: int
+    classes: int
+    picture: tuple[int, int] | None = None
+
+
+def extent(data: Data) -> Extent:
+    """The extent of the data."""
+    dim, picture = (data.x.shape[1], data.picture) if isinstance(data, Dataset) else (data.dim, None)
+    return Extent(dim, 0 if data.labels is None else int(np.max(data.labels)) + 1, picture)
+
+
+def make_network(config: Config, dim: int, classes: int, picture: tuple[int, int] | None = None) -> Network:
+    """The network of this configuration, for data of this extent; classes count only where conditional."""
     if config.conditional and not classes:
         raise UsageError(f"{config.name} has no labels: leave out --conditional.")
     if config.conditional and not config.label_dropout:
         raise UsageError("--conditional needs a --label-dropout above 0: guidance wants a model without labels too.")
-    return TimeMLP(
-        dim, config.width, config.blocks, classes if config.conditional else 0, config.prediction, config.norm
-    )
+    classes = classes if config.conditional else 0
+    if config.network == "mlp":
+        if config.patch is not None:
+            raise UsageError("--patch is for --network mixer.")
+        return TimeMLP(dim, config.width, config.blocks, classes, config.prediction, config.norm)
+    if picture is None:
+        raise UsageError("--network mixer is for pictures: an array (N, H, W), an IDX file or mnist.")
+    if config.norm:
+        raise UsageError("--norm is for --network mlp: the mixer always normalises.")
+    patch = config.patch or max(2, math.ceil(math.sqrt(dim) / 8))
+    return Mixer(picture, patch, config.width, config.blocks, classes, config.prediction)

@@ -18,13 +18,12 @@ import numpy as np
 
 from tinydiff.app import checkpoint
 from tinydiff.app.config import Config, Data, extent, make_network, read_config, write_config
-from tinydiff.app.parallel import Comm, data_parallel, leads
+from tinydiff.app.parallel import Comm, cores, data_parallel, in_parts, leads
 from tinydiff.app.process import coefficients, make_process
 from tinydiff.backend import Array, to_numpy
 from tinydiff.datasets.points import Dataset
 from tinydiff.files import atomic
-from tinydiff.learned.network import NetworkDenoiser
-from tinydiff.learned.objective import loss_and_grad
+from tinydiff.learned.denoiser import NetworkDenoiser
 from tinydiff.learned.train import TrainState, last, train
 from tinydiff.progress import watched
 
@@ -40,6 +39,7 @@ class Trained:
     shift: np.ndarray
     scale: np.ndarray
     fingerprint: str
+    picture: tuple[int, int] | None = None
 
     def restore(self, x: np.ndarray) -> np.ndarray:
         """Points as the model sees them (n, D), in the units of the data."""
@@ -92,11 +92,12 @@ class Run:
         state, more = checkpoint.load(self.checkpoint)
         process = make_process(self.config.process)
         try:
-            network = make_network(self.config, int(more["dim"]), int(more["classes"]))
+            picture = tuple(more["picture"].tolist()) or None
+            network = make_network(self.config, int(more["dim"]), int(more["classes"]), picture)
             if not np.allclose(coefficients(process), more["coefficients"], rtol=1e-9, atol=1e-12):
                 raise ValueError(f"the process {self.config.process} is not what it was when this run was trained.")
-            model = NetworkDenoiser(network, state.ema, process)
-            return Trained(model, state, more["shift"], more["scale"], str(more["fingerprint"]))
+            model = NetworkDenoiser(network, state.ema, process, threads=cores())
+            return Trained(model, state, more["shift"], more["scale"], str(more["fingerprint"]), picture)
         except (KeyError, ValueError, TypeError) as error:
             raise ValueError(f"{self.checkpoint} does not fit {self.path / 'config.json'}: {error}") from error
 
@@ -112,8 +113,8 @@ class Run:
         comm: ranks among which each batch is divided. Rank 0 alone saves, logs and shows; the others train along.
         like: an array of the library and on the device to train with; the model comes back in NumPy's.
         """
-        config, (dim, classes) = self.config, extent(data)
-        network, process = make_network(config, dim, classes), make_process(config.process)
+        config, (dim, classes, picture) = self.config, extent(data)
+        network, process = make_network(config, dim, classes, picture), make_process(config.process)
         shift, scale = (data.shift, data.scale) if isinstance(data, Dataset) else (np.zeros(dim), np.ones(dim))
         fingerprint, state, rng = fingerprint_of(data), None, np.random.default_rng(config.seed)
         if self.checkpoint.is_file():
@@ -125,18 +126,18 @@ class Run:
             network, process, data, steps=config.steps, batch=config.batch, optimizer=config.optimizer, lr=config.lr,
             weight=config.weight, times=config.times, targets=config.targets, ema=config.ema,
             label_dropout=config.label_dropout, rng=rng, state=state,
-            objective=loss_and_grad if comm is None else data_parallel(comm), like=like,
+            objective=in_parts(cores()) if comm is None else data_parallel(comm, in_parts()), like=like,
         )  # fmt: skip
         more = {
-            "dim": dim, "classes": classes, "coefficients": coefficients(process),
+            "dim": dim, "classes": classes, "picture": picture or (), "coefficients": coefficients(process),
             "shift": shift, "scale": scale, "fingerprint": fingerprint,
         }  # fmt: skip
         done = 0 if state is None else state.step
         shown = watched(states, config.steps, lambda s: watch(NetworkDenoiser(network, s.ema, process)), done)
         with closing(shown), np.errstate(over="ignore", invalid="ignore"):  # train itself stops at what is not finite
             state = self._saving(shown, state, more) if leads(comm) else last(chain(filter(None, [state]), states))
-        model = NetworkDenoiser(network, to_numpy(state.ema), process)
-        return Trained(model, state, shift, scale, fingerprint)
+        model = NetworkDenoiser(network, to_numpy(state.ema), process, threads=cores())
+        return Trained(model, state, shift, scale, fingerprint, picture)
 
     def check(self, data: Data, trained: Trained) -> None:
         """Raise a ValueError unless the data are those that the model was trained on."""

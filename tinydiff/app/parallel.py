@@ -1,6 +1,9 @@
-"""Data parallelism with MPI: every rank has the whole model and some rows of each batch, and gradients are added up.
+"""Data parallelism: each batch is divided among threads, or among MPI's ranks, and gradients are added up.
 
-    L = Σ_r (B_r/B) L_r,    ∂L/∂θ = Σ_r (B_r/B) ∂L_r/∂θ,    with L_r the mean over the B_r of B rows that rank r has
+    L = Σ_r (B_r/B) L_r,    ∂L/∂θ = Σ_r (B_r/B) ∂L_r/∂θ,    with L_r the mean over B_r of the B rows
+
+Threads take parts of a batch that do not depend on their number, and their gradients are added in the parts' order, so
+that the number of threads changes no bit. Of ranks every one has the whole model.
 
 Every rank draws the whole batch, from a generator in the same state, and then works on its own rows. So noise belongs
 to a row and not to a rank, and what comes out does not depend on the number of ranks, but for the order of the sums. As
@@ -9,14 +12,16 @@ all ranks take the same step along the same sum, their parameters stay the same 
 A communicator is mpi4py's, or anything with its rank, size and upper-case methods, which send buffers without pickles.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tinydiff.backend import Array, namespace
-from tinydiff.learned.network import TimeMLP
+from tinydiff.backend import Array, namespace, on_host
+from tinydiff.learned.network import Network
 from tinydiff.learned.objective import Weight, loss_and_grad, simple_weight
+from tinydiff.learned.parts import each, even_parts
 from tinydiff.processes import Level
 
 Comm = Any
@@ -45,6 +50,43 @@ def rows_of_rank(comm: Comm, n: int) -> slice:
     if n < comm.size:
         raise ValueError(f"each rank needs a row: start at most {n} ranks for {n} rows; got {comm.size} ranks.")
     return slice(n * comm.rank // comm.size, n * (comm.rank + 1) // comm.size)
+
+
+def cores() -> int:
+    """The number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_parts(threads: int = 1, objective: Callable = loss_and_grad) -> Callable:
+    """Divide each batch into parts, which threads share: an objective that is called as the one given is.
+
+    A batch that is small enough, and one on another device than the host, stays whole.
+    """
+
+    def loss_and_grad_of_parts(
+        network: Network,
+        theta: Array,
+        now: Level,
+        x0: Array,
+        eps: Array,
+        labels: Array | None = None,
+        weight: Weight = simple_weight,
+    ) -> tuple[float, Array]:
+        n = x0.shape[0]
+        parts = even_parts(n, network.rows)
+        if len(parts) == 1 or not on_host(theta):
+            return objective(network, theta, now, x0, eps, labels, weight)
+
+        def of_part(rows: slice) -> tuple[float, Array]:
+            own = None if labels is None else labels[rows]
+            loss, grad = objective(network, theta, now[rows], x0[rows, :], eps[rows, :], own, weight)
+            share = (rows.stop - rows.start) / n
+            return share * loss, share * grad
+
+        losses, grads = zip(*each(of_part, parts, threads), strict=True)
+        return sum(losses), sum(grads[1:], start=grads[0])
+
+    return loss_and_grad_of_parts
 
 
 def data_parallel(comm: Comm, objective: Callable = loss_and_grad) -> Callable:
@@ -84,7 +126,7 @@ def data_parallel(comm: Comm, objective: Callable = loss_and_grad) -> Callable:
     """
 
     def loss_and_grad_of_all(
-        network: TimeMLP,
+        network: Network,
         theta: Array,
         now: Level,
         x0: Array,

@@ -1,4 +1,4 @@
-"""Your own points, from a .csv or .npy file, standardised."""
+"""Your own points, from a .csv or .npy file, standardised; your own pictures, from a .npy or IDX file."""
 
 import csv
 import math
@@ -7,7 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tinydiff.datasets.mnist import read_idx
 from tinydiff.datasets.points import Dataset
+
+IDX = ("-ubyte", "-ubyte.gz", ".idx", ".idx.gz")
+"""How the names of IDX files end."""
 
 
 def load_points(path: str | os.PathLike[str]) -> Dataset:
@@ -57,12 +61,110 @@ def load_points(path: str | os.PathLike[str]) -> Dataset:
     if not np.all(apart):
         at = int(np.argmin(apart))
         raise ValueError(f"coordinate {at} of {path} is constant, or beyond float64: its deviation is {scale[at]:.3g}.")
-    if labels is not None and (missing := set(range(labels.max() + 1)) - set(labels.tolist())):
-        raise ValueError(f"{path}: labels must be 0, 1, … without gaps; no point has the label {min(missing)}.")
+    if labels is not None:
+        _check_gaps(path, labels)
     return Dataset.standardised(points, labels)
 
 
+def is_idx(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is named as IDX files are."""
+    return Path(path).name.lower().endswith(IDX)
+
+
+def is_pictures(path: str | os.PathLike[str]) -> bool:
+    """Whether a file holds pictures: an IDX file by its name, or a .npy file of three axes."""
+    path = Path(path)
+    try:
+        return is_idx(path) or (path.suffix.lower() == ".npy" and _open_npy(path).ndim == 3)
+    except (OSError, ValueError):
+        return False
+
+
+def labels_beside(path: str | os.PathLike[str]) -> Path | None:
+    """The labels that lie beside an IDX file of pictures under MNIST's name for them, if they do."""
+    path = Path(path)
+    beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
+    return beside if is_idx(path) and beside != path and beside.is_file() else None
+
+
+def load_pictures(path: str | os.PathLike[str], labels: str | os.PathLike[str] | None = None) -> Dataset:
+    """Read grey pictures of one size, scaled so that the least value of all pixels is −1 and the greatest 1.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A .npy file of numbers (N, H, W), or an IDX file of bytes, gzipped or not, whose name ends in "-ubyte" or
+        ".idx", before any ".gz".
+    labels : str or path-like, optional
+        A .npy or IDX file of the classes 0, 1, …, (N,). Without it, the IDX file beside the pictures that is named as
+        MNIST names it, "labels-idx1" for "images-idx3", if it is there.
+
+    Returns
+    -------
+    Dataset
+        Pictures (N, H·W) in float32, row by row, and labels (N,) or None; ``restore`` leads back to the file's values.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no such file.
+    ValueError
+        Where it does not hold pictures, or the labels are not theirs, naming the file.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, numpy as np, tinydiff as td
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "mine.npy"
+    >>> np.save(path, np.array([[[0, 16], [8, 0]], [[0, 0], [16, 4]]]))
+    >>> data = td.load_pictures(path)
+    >>> data.x.tolist(), data.picture
+    ([[-1.0, 1.0, 0.0, -1.0], [-1.0, -1.0, 1.0, -0.5]], (2, 2))
+    """
+    path = Path(path)
+    array = _read_array(path)
+    if array.ndim != 3 or len(array) < 2 or 0 in array.shape:
+        raise ValueError(f"{path} must hold two pictures or more, (N, H, W); its shape is {array.shape}.")
+    for at in np.argwhere(~np.isfinite(array))[:1].tolist():
+        raise ValueError(f"{path} must hold finite numbers; pixel {at[1:]} of picture {at[0]} is {array[tuple(at)]}.")
+    low, high = float(array.min()), float(array.max())
+    if not 1e-150 < high - low < 1e150:
+        raise ValueError(f"the pixels of {path} go from {low:g} to {high:g}: that cannot be scaled to −1 and 1.")
+    shift, scale = (high + low) / 2, (high - low) / 2
+    of = labels_beside(path) if labels is None else Path(labels)
+    x = (np.subtract(array.reshape(len(array), -1), shift, dtype=np.float64) / scale).astype(np.float32)
+    return Dataset(x, None if of is None else _read_labels(of, path, len(x)), shift, scale, array.shape[1:])
+
+
+def _read_array(path: Path) -> np.ndarray:
+    """The array of a .npy or IDX file."""
+    if is_idx(path):
+        return read_idx(path)
+    if path.suffix.lower() != ".npy":
+        raise ValueError(f"pictures and labels come from a .npy file or an IDX file (…-ubyte, .idx, .gz); got {path}.")
+    return np.asarray(_open_npy(path))
+
+
+def _read_labels(path: Path, pictures: Path, n: int) -> np.ndarray:
+    labels = _read_array(path)
+    if labels.shape != (n,):
+        raise ValueError(f"{path} must hold a label for each of the {n} pictures of {pictures}; got {labels.shape}.")
+    if not np.all((labels == np.rint(labels)) & (labels >= 0) & (labels < 1000)):
+        raise ValueError(f"{path}: labels must be the integers 0, 1, …, below 1000.")
+    _check_gaps(path, labels.astype(np.int64))
+    return labels.astype(np.int64)
+
+
+def _check_gaps(path: Path, labels: np.ndarray) -> None:
+    if missing := set(range(labels.max() + 1)) - set(labels.tolist()):
+        raise ValueError(f"{path}: labels must be 0, 1, … without gaps; no point has the label {min(missing)}.")
+
+
 def _read_npy(path: Path) -> tuple[np.ndarray, None]:
+    return np.asarray(_open_npy(path), float), None
+
+
+def _open_npy(path: Path) -> np.ndarray:
+    """The array of numbers in a file, of which nothing is read yet."""
     try:
         with np.errstate(over="raise"):  # a size beyond 64 bits
             array = np.lib.format.open_memmap(path, mode="r")  # which checks the file's size before it takes memory
@@ -72,7 +174,7 @@ def _read_npy(path: Path) -> tuple[np.ndarray, None]:
         raise ValueError(f"{path} is not a .npy file of numbers: {' '.join(str(error).split())}") from error
     if array.dtype.kind not in "iufb":
         raise ValueError(f"{path} must hold real numbers; got {array.dtype}.")
-    return np.asarray(array, float), None
+    return array
 
 
 def _read_csv(path: Path) -> tuple[np.ndarray, np.ndarray | None]:

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from tinydiff import grids, plotting
-from tinydiff.app.config import Data, write_json
-from tinydiff.app.digits import digits_report
+from tinydiff.app.config import Data, open_unseen, write_json
 from tinydiff.app.directory import Run, Trained
 from tinydiff.app.nats import in_nats
+from tinydiff.app.pictures import pictures_report
 from tinydiff.app.sampling import WEIGHTS, under_guidance
 from tinydiff.backend import cast
 from tinydiff.datasets.points import Dataset
@@ -25,7 +25,7 @@ from tinydiff.evaluation.metrics import (
 )
 from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.exact.oracle import Oracle
-from tinydiff.learned.network import NetworkDenoiser
+from tinydiff.learned.denoiser import NetworkDenoiser
 from tinydiff.sampling.sample import sample
 from tinydiff.sampling.sample import trajectory as trajectory_of
 
@@ -42,8 +42,9 @@ def measure(run: Run, trained: Trained, data: Data) -> dict[str, Any]:
     }  # fmt: skip
     if isinstance(data, GaussianMixture):
         measured, figures = exact_report(trained, data, rng)
-    elif isinstance(data, Dataset) and run.config.name == "mnist":
-        measured, figures = digits_report(trained, data, rng)
+    elif isinstance(data, Dataset) and data.picture is not None:
+        unseen = open_unseen(run.config.name, run.config.labels)
+        measured, figures = pictures_report(trained, data, unseen, rng)
     else:
         measured, figures = cloud_report(trained, data, rng)
     if len(log) > 1:

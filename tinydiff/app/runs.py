@@ -23,6 +23,7 @@ from tinydiff.app.config import (
     extent,
     make_network,
     open_data,
+    open_unseen,
     recipe,
     write_json,
 )
@@ -36,7 +37,7 @@ from tinydiff.datasets.toys import TOYS
 from tinydiff.evaluation.metrics import denoising
 from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.exact.oracle import Oracle
-from tinydiff.learned.network import NetworkDenoiser
+from tinydiff.learned.denoiser import NetworkDenoiser
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def train(
     """
     like = device_like(device, comm)
     config = Run.open(out).config if resume else config
-    data = open_data(config.name)
+    data = open_data(config.name, config.labels)
     make_network(config, *extent(data))  # what does not fit is said before anything is written
     make_process(config.process)
     run = Run(out, config) if resume or not leads(comm) else Run.create(out, config)
@@ -87,7 +88,7 @@ def demo(options: Demo) -> dict[str, Any]:
 def evaluate(path: Path) -> dict[str, Any]:
     """Measure the run in this directory, as it stands; the report."""
     run = Run.open(path)
-    return _finish(run, run.load(), open_data(run.config.name))
+    return _finish(run, run.load(), open_data(run.config.name, run.config.labels))
 
 
 def sample(options: Draw, comm: Comm | None = None) -> np.ndarray:
@@ -103,10 +104,13 @@ def sample(options: Draw, comm: Comm | None = None) -> np.ndarray:
     x, labels = draw(trained, options, comm)
     if not leads(comm):
         return trained.restore(x)
-    write_points(out, trained.restore(x), labels)
+    units = trained.restore(x)
+    if trained.picture is not None and out.suffix.lower() == ".npy":
+        units = units.reshape(-1, *trained.picture)
+    write_points(out, units, labels)
     figure = None
-    if run.config.name == "mnist":
-        figure = plotting.digit_grid(x[:100])
+    if trained.picture is not None:
+        figure = plotting.pictures(x[:100], trained.picture)
     elif trained.model.dim == 2:
         figure = plotting.points(x) if labels is None else plotting.guidance({"samples": [x]}, [options.w], labels)
     written = [out, *([plotting.save(figure, out.with_suffix(".png"))] if figure else [])]
@@ -117,10 +121,11 @@ def sample(options: Draw, comm: Comm | None = None) -> np.ndarray:
 def compare(options: Compare) -> dict[str, Any]:
     """Compare all samplers on a run, and write compare.json and compare.png; the comparison."""
     run = Run.open(options.run)
-    trained, data = run.load(), open_data(run.config.name)
+    trained, data = run.load(), open_data(run.config.name, run.config.labels)
     run.check(data, trained)
-    n = options.n or (100 if run.config.name == "mnist" else 1000)
-    true, again = true_points(data, run.config.name, n, np.random.default_rng(options.seed))
+    n = options.n or (1000 if trained.picture is None else 100)
+    of = open_unseen(run.config.name, run.config.labels) if trained.picture else data
+    true, again = true_points(of, n, np.random.default_rng(options.seed))
     report = compared(trained.model, true, again, options.most, options.seed)
     write_json(run.path / "compare.json", report)
     figure = plotting.error_against_evaluations(report["rows"], report["energy_distance_true"])

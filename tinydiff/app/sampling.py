@@ -19,7 +19,7 @@ from tinydiff.backend import Array, cast, to_numpy
 from tinydiff.denoisers import Denoiser
 from tinydiff.files import atomic, in_memory
 from tinydiff.guidance import ClassifierFreeGuidance
-from tinydiff.learned.network import NetworkDenoiser
+from tinydiff.learned.denoiser import NetworkDenoiser
 from tinydiff.learned.train import last
 from tinydiff.sampling.adams_bashforth import adams_bashforth
 from tinydiff.sampling.ddim import ddim

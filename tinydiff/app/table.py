@@ -18,7 +18,7 @@ def table(report: dict[str, Any]) -> Table:
     table.add_column("value", justify="right")
     table.add_column("a perfect model", justify="right")
     if "loss_test" in report:
-        sections = [digits_rows(report)]
+        sections = [pictures_rows(report)]
     else:
         sections = [exact_rows(report) if "floor" in report else iter(()), nats_rows(report), distance_rows(report)]
         sections.append(guidance_rows(report))
@@ -70,24 +70,25 @@ def guidance_rows(report: dict[str, Any]) -> Iterator[Row]:
         yield "  distance to the exact sample", f"{report['guidance_distance'][i]:.3f}", "0"
 
 
-def digits_rows(report: dict[str, Any]) -> Iterator[Row]:
-    """Losses, bits, and distances to test digits beside those of training digits."""
+def pictures_rows(report: dict[str, Any]) -> Iterator[Row]:
+    """Losses, bits, and distances to test pictures beside those of training pictures."""
     yield "loss ‖x₀ − x̂₀‖²/d, training", f"{report['loss_train']:.4f}", ""
     yield "loss ‖x₀ − x̂₀‖²/d, test", f"{report['loss_test']:.4f}", ""
-    part = report["elbo_parts"]
-    hidden = ", labels hidden" if "agreement" in report else ""
-    bits = f"{report['bits_per_dim']:.3f} ± {report['bits_standard_error']:.3f}"
-    yield f"−ELBO of {report['elbo_steps']} steps, bits/dim{hidden}", bits, ""
-    yield "  L_T + Σ L_{t−1} + L_0", " ".join(f"{part[name]:+.3f}" for name in part), ""
+    if part := report.get("elbo_parts"):
+        hidden = ", labels hidden" if "agreement" in report else ""
+        bits = f"{report['bits_per_dim']:.3f} ± {report['bits_standard_error']:.3f}"
+        yield f"−ELBO of {report['elbo_steps']} steps, bits/dim{hidden}", bits, ""
+        yield "  L_T + Σ L_{t−1} + L_0", " ".join(f"{part[name]:+.3f}" for name in part), ""
     for i, w in enumerate(report["guidance_w"]):
         at = f" at w = {w:g}" if "agreement" in report else ""
         if at:
             yield (f"of their class{at}", f"{report['agreement'][i]:.3f}", f"{report['judge_accuracy']:.3f} (test)")
         for name, label in (("frechet", "Fréchet distance"), ("energy_distance", "energy distance")):
-            yield f"  {label}", f"{report[name][i]:.3f}", f"{report[f'{name}_true']:.3f} (training)"
+            if name in report:
+                yield f"  {label}", f"{report[name][i]:.3f}", f"{report[f'{name}_true']:.3f} (training)"
     memorised = f"{report['memorised']:.3f} ± {report['memorised_standard_error']:.3f}"
     yield "nearer to training than to test", memorised, "0.5"
-    yield "distance to the nearest training digit", f"{report['nearest']:.2f}", f"{report['nearest_true']:.2f} (test)"
+    yield "distance to the nearest training picture", f"{report['nearest']:.2f}", f"{report['nearest_true']:.2f} (test)"
 
 
 def pm(report: dict[str, Any], name: str) -> str:

@@ -73,7 +73,7 @@ def load_mnist(split: str = "train") -> Dataset:
     if images.shape[1:] != (28, 28) or labels.shape != images.shape[:1]:
         raise ValueError(f"{split} of MNIST has images {images.shape}, labels {labels.shape}; not (N, 28, 28), (N,).")
     x = images.reshape(-1, 784).astype(np.float32) / 127.5 - 1
-    return Dataset(x, labels.astype(np.int64), np.float32(127.5), np.float32(127.5))
+    return Dataset(x, labels.astype(np.int64), np.float32(127.5), np.float32(127.5), (28, 28))
 
 
 def _from_folder(folder: Path, name: str) -> np.ndarray:

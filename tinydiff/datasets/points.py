@@ -30,6 +30,8 @@ class Dataset(NamedTuple):
         What was taken away from the points, in their own units.
     scale : (D,) or float
         What the points were divided by then, in their own units.
+    picture : (int, int), optional
+        Rows and columns, where each point is a picture, row by row.
 
     Examples
     --------
@@ -44,6 +46,7 @@ class Dataset(NamedTuple):
     labels: Array | None
     shift: Array
     scale: Array
+    picture: tuple[int, int] | None = None
 
     @classmethod
     def standardised(cls, x: Any, labels: Any = None) -> Dataset:
@@ -106,6 +109,10 @@ class Dataset(NamedTuple):
             shift=unit * (mean + rest),
             scale=np.where(constant, 1.0, unit * std),
         )
+
+    def rows(self, rows: Any) -> Dataset:
+        """Some of the points, such as those of an array of indices, with their labels."""
+        return self._replace(x=self.x[rows], labels=None if self.labels is None else self.labels[rows])
 
     def restore(self, x: Array) -> Array:
         """Bring points of the model's space back to the units of the data, as x · scale + shift.

@@ -18,6 +18,7 @@ Shapes: B points, D coordinates, N times ts (N,); x0 (B, D). All values are in n
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -32,8 +33,6 @@ from tinydiff.sampling import walk
 
 Variances = Literal["beta_tilde", "beta"] | Array
 Decoder = Literal["gaussian", "bins"]
-BINS = 256
-"""The levels of an image, from −1 to 1."""
 
 
 class ElboTerms(NamedTuple):
@@ -70,7 +69,8 @@ class ElboTerms(NamedTuple):
 
 def elbo(
     model: Denoiser, x0: Array, ts: grids.Times, rng: Any = None, *, variance: Variances = "beta_tilde",
-    decoder: Decoder = "gaussian", prior: Callable[[Array], Array] | None = None, noise: Array | None = None,
+    decoder: Decoder = "gaussian", bins: int = 256, prior: Callable[[Array], Array] | None = None,
+    noise: Array | None = None,
 ) -> ElboTerms:  # fmt: skip
     """−ELBO of each point, term by term, each from one draw of its x_t; one evaluation for each time.
 
@@ -87,7 +87,9 @@ def elbo(
     variance : {"beta_tilde", "beta"} or (N,)
         The variance of each reverse step, and last of the reconstruction.
     decoder : {"gaussian", "bins"}
-        "gaussian" is a density; "bins" the probability of each pixel's level, of 256 from −1 to 1.
+        "gaussian" is a density; "bins" the probability of each pixel's level.
+    bins : int
+        For "bins": the number of even levels from −1 to 1 on which the pixels lie, at least 2.
     prior : callable, optional
         A log-density for p(x_T), (B, D) → (B,), at ts[0], in the place of the process's own N(0, prior_std² I).
     noise : (N, B, D), optional
@@ -117,6 +119,7 @@ def elbo(
     True
     """
     checks.check_choice("decoder", decoder, ("gaussian", "bins"))
+    checks.as_count("bins", bins, 2)
     levels = walk.levels(model, x0, ts, "x0")
     variances = reverse_variances(levels, variance)
     if noise is None:
@@ -141,7 +144,7 @@ def elbo(
         x = then.perturb(x0, next(draws))
 
     x0_hat = model.x0(x, levels[-1])
-    log_p = log_bins if decoder == "bins" else log_normal
+    log_p = partial(log_bins, bins=bins) if decoder == "bins" else log_normal
     return ElboTerms(l_prior, beside(diffusion, x0), -log_p(x0, x0_hat, variances[-1]), model.dim)
 
 
@@ -315,14 +318,14 @@ def log_normal(x: Array, mean: Array, var: float) -> Array:
     return -0.5 * (squared_norm(x - mean) / var + x.shape[1] * (LOG_2PI + math.log(var)))
 
 
-def log_bins(x: Array, mean: Array, var: float) -> Array:
+def log_bins(x: Array, mean: Array, var: float, bins: int = 256) -> Array:
     """ln of the probability that N(mean, var I) gives to the bins of x, (B, D) → (B,) in nats [DDPM 13].
 
-    x lies on the 256 levels −1, −1 + 2/255, …, 1; each bin reaches 1/255 to both sides, the first to −∞ and the last
-    to ∞. ValueError for x off the levels.
+    x lies on even levels from −1 to 1, such as −1, −1 + 2/255, …, 1 where there are 256; each bin reaches half a level
+    to both sides, the first to −∞ and the last to ∞. ValueError for x off the levels.
     """
-    levels, guess = checks.as_pixels(x, BINS), to_numpy(mean).astype(np.float64)
-    std, half = math.sqrt(var), 1 / (BINS - 1)
+    levels, guess = checks.as_pixels(x, bins), to_numpy(mean).astype(np.float64)
+    std, half = math.sqrt(var), 1 / (bins - 1)
     low = np.where(levels < -1 + half, -np.inf, (levels - half - guess) / std)
     high = np.where(levels > 1 - half, np.inf, (levels + half - guess) / std)
     return cast(np.sum(log_normal_mass(low, high), axis=1), x)

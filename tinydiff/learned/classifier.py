@@ -1,4 +1,4 @@
-"""A classifier of noisy points, to guide by and to judge by: an MLP on x_t that knows the noise level.
+"""A classifier of noisy points, to guide by and to judge by: a network on x_t that knows the noise level.
 
     ln p(y | x_t) = F_y − ln Σ_k exp F_k,    loss = −ln p(label | x_t),    ∂loss/∂F = p − one-hot(label)
 
@@ -17,7 +17,8 @@ import numpy as np
 
 from tinydiff.backend import Array, cast, log_softmax, namespace
 from tinydiff.checks import as_labels, check_classifier, check_library, check_process, check_theta
-from tinydiff.learned.network import TimeMLP, input_scale, network_inputs
+from tinydiff.learned.denoiser import input_scale, network_inputs
+from tinydiff.learned.network import Network
 from tinydiff.learned.objective import Weight, simple_weight, weigh
 from tinydiff.learned.optim import Optimizer
 from tinydiff.learned.train import TrainState, train
@@ -25,7 +26,7 @@ from tinydiff.processes import Level, Process
 
 
 def cross_entropy(
-    network: TimeMLP, theta: Array, now: Level, x0: Array, eps: Array, labels: Array, weight: Weight = simple_weight
+    network: Network, theta: Array, now: Level, x0: Array, eps: Array, labels: Array, weight: Weight = simple_weight
 ) -> tuple[float, Array]:
     """−mean w(t) ln p(label | x_t) on one batch, and its gradient (size,): the objective of a classifier."""
     now = now.for_each(x0)
@@ -45,20 +46,21 @@ def _one_hot(labels: Any, like: Array) -> Array:
 
 
 def train_classifier(
-    network: TimeMLP, process: Process, data: Any, *, steps: int = 2000, batch: int = 256,
-    optimizer: str | Optimizer = "adam", lr: float | None = 2e-3, rng: Any, **options: Any,
+    network: Network, process: Process, data: Any, *, steps: int = 2000, batch: int = 256,
+    optimizer: str | Optimizer = "adam", lr: float | None = 2e-3, objective: Callable = cross_entropy, rng: Any,
+    **options: Any,
 ) -> Iterator[TrainState]:  # fmt: skip
     """Train a classifier of x_t, and iterate over its TrainState as `train` does.
 
     Parameters
     ----------
-    network : TimeMLP
-        TimeMLP(dim, outputs=classes).
+    network : TimeMLP or Mixer
+        One with outputs, such as TimeMLP(dim, outputs=classes).
     process : Process
         The process whose x_t it classifies.
     data : GaussianMixture, Dataset or (x, labels)
         Points with labels.
-    steps, batch, optimizer, lr, rng, options
+    steps, batch, optimizer, lr, objective, rng, options
         As for `train`.
 
     Returns
@@ -86,7 +88,7 @@ def train_classifier(
     check_classifier(network)
     return train(
         network, process, data, steps=steps, batch=batch, optimizer=optimizer, lr=lr, rng=rng, label_dropout=0.0,
-        targets="single", objective=cross_entropy, **options,
+        targets="single", objective=objective, **options,
     )  # fmt: skip
 
 
@@ -95,7 +97,7 @@ class Classifier:
 
     Parameters
     ----------
-    network : TimeMLP
+    network : TimeMLP or Mixer
         A network with an output for each class.
     theta : (size,)
         Its parameters.
@@ -120,7 +122,7 @@ class Classifier:
     array([[0.333, 0.333, 0.333]], dtype=float32)
     """
 
-    def __init__(self, network: TimeMLP, theta: Array, process: Process) -> None:
+    def __init__(self, network: Network, theta: Array, process: Process) -> None:
         check_classifier(network)
         check_process(process)
         check_theta(network.size, theta)

@@ -7,13 +7,14 @@ condition of a network without classes, `linear` can skip the product for it. `t
 vector for the whole network, seen as matrices but never copied, so the optimizer works on a single array.
 Layers without parameters leave `theta` out. Forward passes are complex-safe, for complex-step checks.
 
-Shapes: B rows, n inputs, m outputs; x (B, n), y and dy (B, m).
+Shapes: B rows, n inputs, m outputs; x (B, ..., n), y and dy (B, ..., m).
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from array_api_compat import device
 
 from tinydiff.backend import Array, cast, matmul, namespace
 from tinydiff.checks import as_labels
@@ -23,18 +24,20 @@ Pullback = Callable[..., Array]
 
 def linear(theta: Array, x: Array) -> tuple[Array, Pullback]:
     """y = x W + b; theta holds W (n, m), then b (m,). pullback(dy, grad, dx=False) gives None."""
-    xp, n = namespace(x), x.shape[1]
+    xp, n = namespace(x), x.shape[-1]
     m = theta.shape[0] // (n + 1)
-    y = x @ matrix(theta[: n * m], n, m)
+    rows = xp.reshape(x, (-1, n))  # of one product, however many axes there are
+    y = rows @ matrix(theta[: n * m], n, m)
     y += theta[n * m :]
 
     def pullback(dy: Array, grad: Array | None = None, dx: bool = True) -> Array | None:
+        dy = xp.reshape(dy, (-1, m))
         if grad is not None:
-            matmul(x.T, dy, out=matrix(grad[: n * m], n, m))
+            matmul(rows.T, dy, out=matrix(grad[: n * m], n, m))
             grad[n * m :] = xp.ones_like(dy[:, 0]) @ dy  # faster than a sum along columns
-        return dy @ matrix(theta[: n * m], n, m).T if dx else None
+        return xp.reshape(dy @ matrix(theta[: n * m], n, m).T, x.shape) if dx else None
 
-    return y, pullback
+    return xp.reshape(y, (*x.shape[:-1], m)), pullback
 
 
 def matrix(theta: Array, n: int, m: int) -> Array:
@@ -52,7 +55,8 @@ def embedding(theta: Array, labels: Array, classes: int) -> tuple[Array, Pullbac
     one_hot = cast(labels[:, None] % (classes + 1) == np.arange(classes + 1), theta)  # (B, classes + 1)
 
     def pullback(dy: Array, grad: Array) -> None:
-        matmul(one_hot.T, dy, out=matrix(grad, classes + 1, m))
+        rows = namespace(dy).broadcast_to(one_hot, (dy.shape[0], classes + 1))  # one label may be that of all rows
+        matmul(rows.T, dy, out=matrix(grad, classes + 1, m))
 
     return one_hot @ matrix(theta, classes + 1, m), pullback
 
@@ -69,8 +73,10 @@ def layer_norm(x: Array, eps: float = 1e-5) -> tuple[Array, Pullback]:
     """y = (x − mean)/√(variance + eps) in each row [Ba et al. 2016]; dx = (dy − mean dy − y mean(y dy))/std."""
     xp = namespace(x)
 
+    shares = xp.ones(x.shape[-1], dtype=x.dtype, device=device(x)) / x.shape[-1]
+
     def mean(a: Array) -> Array:
-        return xp.mean(a, axis=1, keepdims=True)
+        return (a @ shares)[..., None]  # five times as fast as a mean along the last axis
 
     centred = x - mean(x)
     rstd = (mean(centred * centred) + eps) ** -0.5
@@ -79,23 +85,27 @@ def layer_norm(x: Array, eps: float = 1e-5) -> tuple[Array, Pullback]:
 
 
 def modulate(theta: Array, x: Array, c: Array) -> tuple[Array, Callable[..., tuple[Array, Array]]]:
-    """y = x (1 + γ) + δ, with γ and δ linear in the condition c (B, k) [Perez et al. 2018, FiLM].
+    """y = x (1 + γ) + δ, with γ and δ linear in the condition c (B, k) of a row [Perez et al. 2018, FiLM].
 
     theta holds γ's weights, then δ's. c may be (1, k), shared by all rows, where no gradient is asked for: the pullback
     gives (dx, dc), and dc is None without grad, or with dc=False.
     """
-    half = theta.shape[0] // 2
+    xp, half = namespace(x), theta.shape[0] // 2
     gamma, pull_gamma = linear(theta[:half], c)
     delta, pull_delta = linear(theta[half:], c)
-    gain = 1 + gamma
+    each = (c.shape[0], *(1 for _ in x.shape[1:-1]), x.shape[-1])  # one γ and δ for all that a row holds
+    gain = xp.reshape(1 + gamma, each)
+
+    def by_row(d: Array) -> Array:
+        return d if d.ndim == 2 else xp.sum(xp.reshape(d, (d.shape[0], -1, d.shape[-1])), axis=1)
 
     def pullback(dy: Array, grad: Array | None = None, dc: bool = True) -> tuple[Array, Array | None]:
         if grad is None:
             return dy * gain, None
-        by_gamma, by_delta = pull_gamma(dy * x, grad[:half], dc), pull_delta(dy, grad[half:], dc)
+        by_gamma, by_delta = pull_gamma(by_row(dy * x), grad[:half], dc), pull_delta(by_row(dy), grad[half:], dc)
         return dy * gain, by_gamma + by_delta if dc else None
 
-    return x * gain + delta, pullback
+    return x * gain + xp.reshape(delta, each), pullback
 
 
 def folded(theta: Array, after: Array, c: Array) -> Array:
@@ -109,6 +119,11 @@ def folded(theta: Array, after: Array, c: Array) -> Array:
     m = after.shape[0] // (n + 1)
     w = matrix(after[: n * m], n, m)
     return xp.concat([xp.reshape(gain.T * w, (-1,)), (delta @ w)[0, :] + after[n * m :]])
+
+
+def swap(x: Array) -> tuple[Array, Pullback]:
+    """y = xᵀ of each row: the tokens and the channels of (B, T, C) change places."""
+    return namespace(x).matrix_transpose(x), namespace(x).matrix_transpose
 
 
 def fourier_features(t: Array, frequencies: Any) -> Array:

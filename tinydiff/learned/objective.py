@@ -19,7 +19,8 @@ from numpy.random import Generator
 from tinydiff import grids
 from tinydiff.backend import Array, namespace
 from tinydiff.checks import check_outputs_noise, check_weight
-from tinydiff.learned.network import TimeMLP, network_inputs
+from tinydiff.learned.denoiser import network_inputs
+from tinydiff.learned.network import Network
 from tinydiff.predictions import target, to_eps
 from tinydiff.processes import Discrete, Level, Process
 from tinydiff.processes.base import strata
@@ -85,7 +86,7 @@ TIMES: dict[str, DrawTimes] = {"uniform": uniform_times, "log_snr": log_snr_time
 
 
 def loss_and_grad(
-    network: TimeMLP, theta: Array, now: Level, x0: Array, eps: Array, labels: Array | None = None,
+    network: Network, theta: Array, now: Level, x0: Array, eps: Array, labels: Array | None = None,
     weight: Weight = simple_weight,
 ) -> tuple[float, Array]:  # fmt: skip
     """L on one batch and ∂L/∂θ (size,), with the labels (B,) of the rows, if any."""

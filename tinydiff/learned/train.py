@@ -12,7 +12,8 @@ from array_api_compat import device
 
 from tinydiff import checks
 from tinydiff.backend import Array, cast, keep_freed_memory, namespace, normal_like
-from tinydiff.learned.network import NetworkDenoiser, TimeMLP
+from tinydiff.learned.denoiser import NetworkDenoiser
+from tinydiff.learned.network import Network, TimeMLP
 from tinydiff.learned.objective import TIMES, WEIGHTS, DrawTimes, Weight, loss_and_grad
 from tinydiff.learned.optim import Adam, Muon, Optimizer, OptimizerState, clip, ema_update, linear_decay
 from tinydiff.learned.targets import batch_means
@@ -54,7 +55,7 @@ class TrainState(NamedTuple):
 
 
 def fit(
-    data: Any, process: Process = VP(), *, network: TimeMLP | None = None, rng: Any, progress: bool = True,
+    data: Any, process: Process = VP(), *, network: Network | None = None, rng: Any, progress: bool = True,
     **options: Any,
 ) -> NetworkDenoiser:  # fmt: skip
     """Train a network on data: the short way to a denoiser.
@@ -65,7 +66,7 @@ def fit(
         What to learn, of about unit scale: `Dataset.standardised(x)` makes it so, and its `restore` maps samples back.
     process : Process
         How data become noise.
-    network : TimeMLP, optional
+    network : TimeMLP or another Network, optional
         The network, of the data's dim; TimeMLP(dim) unless given. One with classes learns the labels too.
     rng : Generator or int
         The source of the first parameters and of all draws, or a seed.
@@ -105,7 +106,7 @@ def fit(
 
 
 def train(
-    network: TimeMLP, process: Process, data: Any, *, steps: int = STEPS, batch: int = 1024,
+    network: Network, process: Process, data: Any, *, steps: int = STEPS, batch: int = 1024,
     optimizer: str | Optimizer = "muon", lr: float | None = None, weight: str | Weight = "simple",
     times: str | DrawTimes = "logistic", ema: float = 0.99, label_dropout: float = 0.1, targets: str = "batch",
     max_norm: float = 1.0, objective: Callable = loss_and_grad, rng: Any, state: TrainState | None = None,
@@ -115,7 +116,7 @@ def train(
 
     Parameters
     ----------
-    network : TimeMLP
+    network : TimeMLP, Mixer or another Network
         The network; with classes it learns labels too.
     process : Process
         How data become noise.
@@ -217,7 +218,7 @@ def train(
     return states(state)
 
 
-def chosen_optimizer(optimizer: str | Optimizer, network: TimeMLP, lr: float | None) -> Optimizer:
+def chosen_optimizer(optimizer: str | Optimizer, network: Network, lr: float | None) -> Optimizer:
     """The optimizer of a name, at this learning rate or its own, or the one given."""
     if lr is not None:
         checks.check_range("lr", lr, 0, open_low=True)

@@ -66,7 +66,7 @@ BUGS = {
     29: [
         edit(log_bins, "np.where(levels < -1 + half, -np.inf, _)", "_"),
         edit(log_bins, "np.where(levels > 1 - half, np.inf, _)", "_"),
-        edit(log_bins, "1 / (BINS - 1)", "1 / BINS"),
+        edit(log_bins, "1 / (bins - 1)", "1 / bins"),
     ],
     30: [
         edit(td.elbo, "normal_kl(_, beta_tilde, __, var)", "normal_kl(_, beta_tilde, __, beta_tilde)"),

@@ -3,7 +3,7 @@
 import tinydiff as td
 from identities.bugs import edit, exchanged, without
 from tinydiff.exact.oracle import ClassGradient
-from tinydiff.learned.network import network_inputs
+from tinydiff.learned.denoiser import network_inputs
 from tinydiff.predictions import target, to_eps, to_x0
 from tinydiff.sampling.predictor_corrector import langevin_step
 

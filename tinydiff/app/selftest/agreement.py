@@ -16,6 +16,7 @@ SUITE: tuple[Callable[[To], Entries], ...] = (
     core.denoisers,
     core.exact,
     core.learned,
+    core.pictures,
     core.classifiers,
     walks.samplers,
     walks.steps,

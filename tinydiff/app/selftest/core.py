@@ -1,13 +1,14 @@
-"""The core suite, its first half: processes, denoisers, exact laws, networks, training, classifiers.
+"""The core suite, its first half: processes, denoisers, exact laws, networks, training, pictures, classifiers.
 
 A piece takes `to`, a function from a NumPy array to one of some library, dtype and device, and yields (name, call). The
 call gives an array there, a tuple of such, or a number. With NumPy's own `to` a piece gives the numbers that any other
 is held to. The points are few and the networks small: what is judged is which functions are called, and how.
 
-Shapes: 5 rows, 2 coordinates.
+Shapes: 5 rows, 2 coordinates; pictures of 3 × 5 pixels.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from typing import Any, get_args
@@ -17,6 +18,7 @@ import numpy as np
 import tinydiff as td
 from tinydiff.backend import Array
 from tinydiff.learned.classifier import cross_entropy
+from tinydiff.learned.network import Network
 from tinydiff.learned.optim import Optimizer
 from tinydiff.learned.targets import batch_means
 from tinydiff.predictions import Prediction, eps_from_x0, target, to_eps, to_x0, v_from_x0_eps, x0_from_eps
@@ -42,6 +44,9 @@ NETWORK = td.TimeMLP(2, 8, 2, classes=2, norm=True)
 CLASSIFIER = td.TimeMLP(2, 8, 2, outputs=3)
 THETA = 0.3 * np.random.default_rng(3).standard_normal(NETWORK.size)
 THETA_OF_CLASSIFIER = 0.3 * np.random.default_rng(4).standard_normal(CLASSIFIER.size)
+PICTURES, NOISE = np.random.default_rng(5).standard_normal((2, 5, 15))
+MIXER = td.Mixer((3, 5), patch=2, width=8, blocks=1, classes=2)
+THETA_OF_MIXER = 0.3 * np.random.default_rng(6).standard_normal(MIXER.size)
 
 
 def seeded(seed: int = 2) -> np.random.Generator:
@@ -196,13 +201,41 @@ def learned(to: To) -> Entries:
     yield "points, trained", partial(after_training, NETWORK, THETA, points, like, targets="single")
 
 
+def pictures(to: To) -> Entries:
+    """Mixers, with classes and without, of pictures that their patches do not divide."""
+    x, y, like = to(PICTURES), to(NOISE), to(np.empty(0))
+    now = PROCESS.at(T, like=x)
+    for name, classes, labels in (("mixer", 0, None), ("mixer of classes", 2, LABELS)):
+        network = replace(MIXER, classes=classes)
+        theta = to(THETA_OF_MIXER[: network.size])
+        model = td.NetworkDenoiser(network, theta, PROCESS, labels)
+        yield f"{name} gradient", partial(td.objective.loss_and_grad, network, theta, now, x, y, labels)
+        yield f"{name} eps", partial(model, x, T)
+        yield f"{name} x0", partial(model.x0, x, 0.3)
+        yield f"{name} linearize", linearized(model.linearize, x, T, y)
+        yield f"{name} linearize_x0", linearized(model.linearize_x0, x, 0.3, y)
+    yield "mixer of one class", partial(model.given(1), x, T)
+    yield "mixer, Muon.update", partial(second_update, td.Muon(MIXER.matrices), to(THETA_OF_MIXER))
+    # what the tokens' last bias adds to all channels is normalised away: its gradient is rounding, which ε must hide
+    options = {"targets": "single", "optimizer": td.Adam(eps=1e-3)}
+    yield "mixer, trained", partial(after_training, MIXER, THETA_OF_MIXER, (x, CLASSES), like, **options)
+    network = replace(MIXER, classes=0, outputs=3)
+    theta = to(THETA_OF_MIXER[: network.size])
+    yield "mixer cross_entropy", partial(cross_entropy, network, theta, now, x, y, CLASSES)
+    learned = td.Classifier(network, theta, PROCESS)
+    yield "mixer log_p", partial(learned.log_p, x, T)
+    yield "mixer features", partial(learned.features, x, 0.3)
+    guided = td.ClassifierGuidance(td.NetworkDenoiser(MIXER, to(THETA_OF_MIXER), PROCESS), learned.grad_log_p(1), 2.0)
+    yield "mixer guided by a mixer, linearize", linearized(guided.linearize, x, T, y)
+
+
 def second_update(optimizer: Optimizer, theta: Array) -> Array:
     """The step of an optimizer where its averages are no longer 0."""
     _, state = optimizer.update(theta, optimizer.init(theta))
     return optimizer.update(theta**2, state)[0]
 
 
-def after_training(network: td.TimeMLP, theta: np.ndarray, data: Any, like: Array, **options: Any) -> tuple[Any, ...]:
+def after_training(network: Network, theta: np.ndarray, data: Any, like: Array, **options: Any) -> tuple[Any, ...]:
     """θ, its average, loss and gradient norm after four steps from this θ, which moves to the kind of `like`.
 
     It is not `network.init`'s, where most of the gradient is 0 or rounding, of which an optimizer makes whole steps.

@@ -38,7 +38,7 @@ def tasks(to: To) -> Iterator[Task]:
     x = to(rng.standard_normal((100_000, 2), np.float32))
     yield Task("the oracle's ε̂, 100,000 points × 60 components", partial(td.Oracle(mixture, process), x, 0.3), 3)
     digits = recipe("mnist")
-    process, network = make_process(digits.process), make_network(digits, 784, 10)
+    process, network = make_process(digits.process), make_network(digits, 784, 10, (28, 28))
     pixels = to(rng.uniform(-1, 1, (8192, 784)).astype(np.float32)), rng.integers(0, 10, 8192)
     for batch, repeats in ((digits.batch, 5), (4096, 2)):
         states = td.train(

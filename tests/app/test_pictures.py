@@ -1,13 +1,13 @@
-"""The report on MNIST, on small made-up images: each figure against what it claims."""
+"""The report on pictures, on small made-up digits: each figure against what it claims."""
 
 import numpy as np
 import pytest
 
 import tinydiff as td
-from tinydiff.app import digits
+from tinydiff.app import pictures, report
 from tinydiff.app.config import Config
-from tinydiff.app.digits import bits, x0_loss
 from tinydiff.app.directory import Run, Trained
+from tinydiff.app.pictures import bits, levels, x0_loss
 from tinydiff.app.report import measure
 from tinydiff.app.sampling import WEIGHTS
 from tinydiff.app.table import table
@@ -20,33 +20,26 @@ def made_up(rng, n=60):
     labels = np.arange(n) % 10
     pixels = np.random.default_rng(7).integers(0, 256, (10, 784))[labels]
     pixels = np.where(rng.random((n, 784)) < 0.1, rng.integers(0, 256, (n, 784)), pixels)
-    return td.Dataset((pixels / 127.5 - 1).astype(np.float32), labels, np.float32(127.5), np.float32(127.5))
+    return td.Dataset((pixels / 127.5 - 1).astype(np.float32), labels, np.float32(127.5), np.float32(127.5), (28, 28))
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, undrawn):
     sizes = {"COUNT": 50, "SHOWN": 20, "CHUNK": 25, "STEPS": 20, "JUDGE_STEPS": 40, "ENDS": (-1.0, 2.0, 6.0)}
     for name, value in sizes.items():
-        monkeypatch.setattr(digits, name, value)
+        monkeypatch.setattr(pictures, name, value)
 
 
 @pytest.mark.parametrize("conditional", [True, False])
 def test_a_report_on_digits(tmp_path, monkeypatch, rng, conditional):
     """Both splits are looked at, the judge has learned, and there is a sheet for each weight, or one without labels."""
-    seen = []
-
-    def load(split):
-        seen.append(split)
-        return made_up(rng)
-
-    monkeypatch.setattr(digits, "load_mnist", load)
+    monkeypatch.setattr(report, "open_unseen", lambda name, labels: made_up(rng))
     data = made_up(rng)
     run = Run.create(tmp_path, Config("mnist", conditional=conditional, prediction="x0", **SHORT))
     written = measure(run, run.train(data), data)
-    assert seen == ["test"]
-    sheets = {f"digits-w{w:g}.png" for w in WEIGHTS} if conditional else {"digits.png"}
-    sheets.add("digits-nearest.png")
-    assert {name for name in written["figures"] if name.startswith("digits")} == sheets
+    sheets = {f"pictures-w{w:g}.png" for w in WEIGHTS} if conditional else {"pictures.png"}
+    sheets.add("pictures-nearest.png")
+    assert {name for name in written["figures"] if name.startswith("pictures")} == sheets
     for name in ("loss_train", "loss_test"):
         assert 0.1 < written[name] < 2
     assert written["judge_accuracy"] > 0.9
@@ -70,7 +63,7 @@ def test_the_bound_is_on_the_levels_of_an_image(rng):
     found = bits(wide, noise, noise, rng)
     assert 8 < found["bits_per_dim"] < 8.5
     assert sum(found["elbo_parts"].values()) == pytest.approx(found["bits_per_dim"])
-    assert found["elbo_end_log_snr"] in digits.ENDS
+    assert found["elbo_end_log_snr"] in pictures.ENDS
 
 
 def test_a_chain_ends_where_the_model_is_still_of_use(rng):
@@ -87,12 +80,11 @@ def test_a_chain_ends_where_the_model_is_still_of_use(rng):
 def test_a_model_that_copies_its_data_is_found_out(rng, monkeypatch):
     """Its samples are training digits: of the class asked for, and nearest to the half that is looked at, if in it."""
     data = made_up(rng)
-    monkeypatch.setattr(digits, "load_mnist", lambda split: made_up(np.random.default_rng(5)))
     oracle = td.Oracle(data.x, td.Cosine(), data.labels)
     oracle.network = td.TimeMLP(784, 1, 0, classes=10)
     trained = Trained(oracle, None, np.zeros(784), np.ones(784), "")
-    monkeypatch.setattr(digits, "bits", lambda *arguments: {})
-    report, _ = digits.digits_report(trained, data, rng)
+    monkeypatch.setattr(pictures, "bits", lambda *arguments: {})
+    report, _ = pictures.pictures_report(trained, data, made_up(np.random.default_rng(5)), rng)
     assert report["memorised"] > 0.6
     assert report["loss_train"] < 0.5 * report["loss_test"]
     assert report["nearest"] < 0.5 * report["nearest_true"]
@@ -116,3 +108,24 @@ def test_the_x0_loss_asks_for_each_digit_by_its_own_label(rng):
     labels = rng.integers(0, 10, 40)
     data = td.Dataset(images[labels], labels, np.float32(0), np.float32(1))
     assert x0_loss(Answers(), data, rng, n=30) == pytest.approx(0.25, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("low", "step", "high", "expected"),
+    [
+        (0, 1, 255, 256),
+        (0, 1, 1, 2),
+        (-3, 1, 13, 17),
+        (0, 1, 2**16 - 1, 2**16),
+        (1000, 1, 1016, 17),
+        (0, 51, 255, 256),
+        (0, 1, 2**16, None),
+        (0.0, 0.5, 8.0, None),
+        (0.25, 1.0, 8.25, None),
+    ],
+)
+def test_levels_are_the_whole_numbers_that_a_pixel_can_be(tmp_path, low, step, high, expected):
+    """Those that no picture has are counted; what is between whole numbers has none."""
+    values = np.arange(low, high + step, step)
+    np.save(tmp_path / "mine.npy", np.stack([values, values[::-1]])[:, None, :])
+    assert levels(td.load_pictures(tmp_path / "mine.npy")) == expected
