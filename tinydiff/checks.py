@@ -534,7 +534,7 @@ def check_theta(size: int, theta: Any) -> None:
 def check_classifier(network: Any) -> None:
     """Raise a ValueError unless a network outputs classes, and is told none."""
     if not network.outputs or network.classes:
-        raise ValueError("a classifier is told no class, it outputs them: TimeMLP(dim, outputs=classes).")
+        raise ValueError("a classifier is told no class, it outputs them: make the network with outputs= alone.")
 
 
 def check_outputs_noise(network: Any) -> None:
@@ -554,7 +554,7 @@ def as_conditions(labels: Any, classes: int) -> np.ndarray | None:
     if labels is None:
         return None
     if not classes:
-        raise ValueError("this network was made without classes: TimeMLP(..., classes=).")
+        raise ValueError("this network was made without classes: make it with classes=.")
     return as_labels(labels, np.arange(classes))
 
 

@@ -209,15 +209,15 @@ def test_labels_are_for_files_of_pictures(tmp_path):
 @pytest.mark.parametrize(
     ("picture", "patch", "expected"),
     [
-        ((28, 28), None, 4),
-        ((14, 14), None, 2),
+        ((28, 28), None, 7),
+        ((14, 14), None, 4),
         ((8, 8), None, 2),
         ((3, 3), None, 2),
-        ((10, 40), None, 3),
+        ((10, 40), None, 5),
         ((8, 8), 5, 5),
     ],
 )
-def test_a_patch_of_the_mixer_is_an_eighth_of_the_picture(picture, patch, expected):
+def test_a_patch_of_the_mixer_is_a_quarter_of_the_picture(picture, patch, expected):
     dim = picture[0] * picture[1]
     config = replace(MNIST, patch=patch, width=5, blocks=2)
     assert make_network(config, dim, 10, picture) == td.Mixer(picture, expected, 5, 2, 10, "x0")

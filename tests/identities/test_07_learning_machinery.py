@@ -31,7 +31,7 @@ def lessons(draw) -> tuple[Network, np.ndarray | None, td.Process, np.ndarray]:
     return network, np.minimum([0, 2, -1, 1], classes - 1) if classes else None, process, t
 
 
-@identity(68, loss_and_grad, float64=1e-12, float32=2e-5)
+@identity(68, loss_and_grad, float64=1e-12, float32=1e-4)
 @given(lesson=lessons(), rng=generators)
 def test_backpropagation_is_the_transposed_derivative(hold, lesson, rng):
     r"""$\langle g,a\rangle = \frac{d}{dh} L(\theta+ha)$ and $\langle u, Jb\rangle = \langle J^\top u, b\rangle$

@@ -129,7 +129,7 @@ def test_float32_stays_float32(rng):
 
 @pytest.mark.parametrize("network", [td.TimeMLP(2, 8), td.TimeMLP(2, 8, 1, classes=2, outputs=2)], ids=["v", "told"])
 def test_a_classifier_has_outputs_and_no_class_goes_in(network, rng):
-    message = re.escape("a classifier is told no class, it outputs them: TimeMLP(dim, outputs=classes).")
+    message = re.escape("a classifier is told no class, it outputs them: make the network with outputs= alone.")
     with pytest.raises(ValueError, match=message):
         td.Classifier(network, np.zeros(network.size), td.VP())
     with pytest.raises(ValueError, match=message):

@@ -158,7 +158,7 @@ def test_the_matrices_are_the_weights_up_and_down_of_tokens_and_channels(rng):
     network, theta = make(rng, classes=3)
     weights = pieces(network, theta)
     names = [f"{way}_{kind}{i}" for i in range(2) for kind in ("tokens", "channels") for way in ("up", "down")]
-    assert [(n, m) for _, n, m in network.matrices] == 2 * [(6, 6), (6, 6), (6, 12), (12, 6)]
+    assert [(n, m) for _, n, m in network.matrices] == 2 * [(6, 3), (3, 6), (6, 12), (12, 6)]
     for (start, n, m), name in zip(network.matrices, names, strict=True):
         np.testing.assert_array_equal(theta[start : start + n * m].reshape(n, m), weights[name][:-1])
 

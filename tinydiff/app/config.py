@@ -59,7 +59,7 @@ class Config:
     network: Literal["mlp", "mixer"] = "mlp"
     """A multilayer perceptron or, for pictures, a mixer, which shares its weights over the picture."""
     patch: Annotated[
-        Count | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: an eighth of the picture)")
+        Count | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: a quarter of the picture)")
     ] = None
     """Rows and columns of a patch of the mixer."""
     width: Count = 64
@@ -96,8 +96,8 @@ class Config:
 
 
 PICTURES: Mapping[str, Any] = {
-    "network": "mixer", "process": "cosine", "prediction": "x0", "blocks": 6, "steps": 3000, "batch": 128,
-    "ema": 0.999, "weight": "x0", "times": "uniform", "targets": "single",
+    "network": "mixer", "process": "cosine", "prediction": "x0", "width": 112, "blocks": 6, "steps": 3500, "batch": 128,
+    "ema": 0.999, "weight": "x0", "times": "uniform",
 }  # fmt: skip
 """What differs from the defaults where the data are pictures.
 
@@ -243,5 +243,5 @@ def make_network(config: Config, dim: int, classes: int, picture: tuple[int, int
         raise UsageError("--network mixer is for pictures: an array (N, H, W), an IDX file or mnist.")
     if config.norm:
         raise UsageError("--norm is for --network mlp: the mixer always normalises.")
-    patch = config.patch or max(2, math.ceil(math.sqrt(dim) / 8))
+    patch = config.patch or max(2, math.ceil(math.sqrt(dim) / 4))
     return Mixer(picture, patch, config.width, config.blocks, classes, config.prediction)

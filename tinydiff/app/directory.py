@@ -8,7 +8,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, fields
 from itertools import chain
 from pathlib import Path
@@ -24,6 +24,7 @@ from tinydiff.backend import Array, to_numpy
 from tinydiff.datasets.points import Dataset
 from tinydiff.files import atomic
 from tinydiff.learned.denoiser import NetworkDenoiser
+from tinydiff.learned.parts import even_parts, one_blas_thread
 from tinydiff.learned.train import TrainState, last, train
 from tinydiff.progress import watched
 
@@ -134,7 +135,9 @@ class Run:
         }  # fmt: skip
         done = 0 if state is None else state.step
         shown = watched(states, config.steps, lambda s: watch(NetworkDenoiser(network, s.ema, process)), done)
-        with closing(shown), np.errstate(over="ignore", invalid="ignore"):  # train itself stops at what is not finite
+        shared = len(even_parts(config.batch, network.rows)) > 1  # by threads: then BLAS takes one, for Muon too
+        blas = one_blas_thread() if shared else nullcontext()
+        with blas, closing(shown), np.errstate(over="ignore", invalid="ignore"):  # train stops at what is not finite
             state = self._saving(shown, state, more) if leads(comm) else last(chain(filter(None, [state]), states))
         model = NetworkDenoiser(network, to_numpy(state.ema), process, threads=cores())
         return Trained(model, state, shift, scale, fingerprint, picture)

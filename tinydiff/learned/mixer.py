@@ -38,7 +38,7 @@ class Mixer(Network):
     patch : int
         Rows and columns of a patch. Where they do not divide the picture's, zeros are added below and at the right.
     width : int
-        The number W of channels of a token, and of what mixes tokens; what mixes channels has 2 W.
+        The number W of channels of a token. What mixes channels has 2 W of its own, what mixes tokens W/2, rounded up.
     blocks : int
         How often tokens and channels are mixed.
     classes : int
@@ -101,14 +101,14 @@ class Mixer(Network):
         shapes = {"label": (self.classes + 1, c)} if self.classes else {}
         shapes |= {"place": (self.classes + 1, t * w), "in": (pixels + 1, w)}
         for i in range(self.blocks):
-            for name, n, m in ((f"_tokens{i}", t, w), (f"_channels{i}", w, 2 * w)):
+            for name, n, m in ((f"_tokens{i}", t, -(-w // 2)), (f"_channels{i}", w, 2 * w)):
                 shapes |= {f"modulate{name}": (2 * (c + 1), w), f"up{name}": (n + 1, m), f"down{name}": (m + 1, n)}
         return shapes | {"out": (w + 1, self.outputs or pixels)}
 
     @property
     def widest(self) -> int:
         """The numbers that the widest layer has for a row."""
-        return max(self.dim, self.width * max(2 * self.tokens, self.width))
+        return max(self.tokens * self.patch**2, 2 * self.tokens * self.width, self.width * -(-self.width // 2))
 
     def patches(self, x: Array) -> Array:
         """The patches (B, T, P²) of pictures (B, D), row by row."""

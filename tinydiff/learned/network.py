@@ -23,7 +23,7 @@ from tinydiff.backend import Array
 from tinydiff.learned.layers import embedding, folded, fourier_features, layer_norm, linear, modulate, silu
 from tinydiff.predictions import Prediction, check_prediction
 
-NUMBERS = 2**18
+NUMBERS = 2**19
 """Numbers that the widest layer has for the rows which are computed at a time."""
 
 Pieces = dict[str, Any]
@@ -148,7 +148,7 @@ class Network:
         checks.check_library(theta, x)
         p = self.split(theta)
         c = fourier_features(lam, self.frequencies)
-        labels = np.array([-1]) if labels is None else labels
+        labels = np.array([-1]) if labels is None or not self.classes else labels
         if self.classes:
             e, pull_label = embedding(p["label"], labels, self.classes)
             c = c + e
