@@ -21,7 +21,7 @@ from tinydiff.learned.classifier import cross_entropy
 from tinydiff.progress import watched
 
 HERE = Path(__file__).parent
-STEPS = 4000
+STEPS = 3000
 
 
 def network(run: Path) -> Path:

@@ -96,7 +96,7 @@ class Config:
 
 
 PICTURES: Mapping[str, Any] = {
-    "network": "mixer", "process": "cosine", "prediction": "x0", "width": 112, "blocks": 6, "steps": 3500, "batch": 128,
+    "network": "mixer", "process": "cosine", "prediction": "x0", "width": 128, "blocks": 5, "steps": 3000, "batch": 128,
     "ema": 0.999, "weight": "x0", "times": "uniform",
 }  # fmt: skip
 """What differs from the defaults where the data are pictures.

@@ -38,7 +38,7 @@ STEPS = 100
 """Steps of the chain whose bound is reported."""
 SAMPLER: dict[str, Any] = {"grid": partial(grids.even_log_snr, end=3.0), "eta": 1.0}
 """Pictures are drawn by the reverse chain, which leaves the last traces of noise to the network's one answer."""
-TESTED = 2500
+TESTED = 1000
 """Test pictures whose bound is reported, at most."""
 CHUNK = 500
 """Pictures at a time."""
