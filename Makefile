@@ -28,7 +28,7 @@ help:  ## this list
 demo: .venv/.installed  ## train on an exact toy, sample and measure against the truth (a minute or two); figures in runs/demo
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tinydiff demo
 
-mnist: .venv/.installed  ## train on MNIST (9 minutes on two cores), draw digits and judge them; a run that was stopped goes on
+mnist: .venv/.installed  ## train on MNIST (9 minutes on two cores), then draw digits and judge them; a run that was stopped goes on
 	$(BIN)/python -m tinydiff train mnist $(if $(wildcard runs/mnist/config.json),--resume)
 
 test: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## the tests, on two cores (five to ten minutes)

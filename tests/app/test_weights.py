@@ -15,7 +15,10 @@ NETWORKS = [
 ]
 
 
-def made(network, process=td.Cosine(), scale=1.0):
+COSINE = td.Cosine()
+
+
+def made(network, process=COSINE, scale=1.0):
     theta = (scale * np.random.default_rng(0).standard_normal(network.size)).astype(np.float32)
     return (td.Classifier if network.outputs else td.NetworkDenoiser)(network, theta, process)
 
@@ -48,7 +51,7 @@ class OwnProcess(td.VP):
     [
         (made(NETWORKS[0], scale=1e6), "beyond float16"),
         (made(Own(2, width=2, blocks=0)), "weights are saved of TimeMLP, Mixer; got"),
-        (made(NETWORKS[0], td.VP(beta_max=5.0)), "weights are saved under vp, subvp, ve, cosine, straight as they come"),
+        (made(NETWORKS[0], td.VP(beta_max=5.0)), "weights are saved under vp, subvp, ve, cosine, straight as"),
     ],
 )
 def test_what_cannot_be_saved_is_said_and_nothing_is_written(tmp_path, model, says):

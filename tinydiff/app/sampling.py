@@ -62,7 +62,7 @@ Few = Annotated[int, msgspec.Meta(ge=0, le=1000)]
 
 @dataclass(frozen=True)
 class Draw:
-    """Draw samples from a trained run and write them, in the units of its data, with a figure of points and digits."""
+    """Draw samples from a trained run and write them, in the units of its data, with a figure of points or pictures."""
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run's directory."""
@@ -92,7 +92,7 @@ class Draw:
     end: Annotated[
         float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: that of the process)")
     ] = None
-    """Log-SNR at which the model is asked for x̂_0, on the grid even_log_snr; digits are best with 3."""
+    """Log-SNR at which the model is asked for x̂_0, on the grid even_log_snr; pictures are best with 3."""
     eta: Annotated[Strength | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: ddim 0, else 1)")] = (
         None
     )
