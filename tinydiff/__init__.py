@@ -43,7 +43,7 @@ from tinydiff.learned import objective
 from tinydiff.learned.classifier import Classifier, train_classifier
 from tinydiff.learned.denoiser import NetworkDenoiser
 from tinydiff.learned.mixer import Mixer
-from tinydiff.learned.network import Network, TimeMLP
+from tinydiff.learned.network import TimeMLP
 from tinydiff.learned.optim import Adam, Muon, clip, ema_update, linear_decay
 from tinydiff.learned.train import TrainState, fit, last, train
 from tinydiff.processes import (
@@ -88,7 +88,6 @@ __all__ = [
     "Level",
     "Mixer",
     "Muon",
-    "Network",
     "NetworkDenoiser",
     "Oracle",
     "Process",
