@@ -147,11 +147,14 @@ def test_pictures_puts_image_k_in_row_k_over_columns():
     images = np.full((7, 784), -1.0)
     images[5] = 1.0
     sheet = -plotting.pictures(images, columns=3).axes[0].images[0].get_array()
-    assert sheet.shape == (3 * 28, 3 * 28)
-    assert np.all(sheet[28:56, 56:] == 1)
+    assert sheet.shape == (3 * 29, 3 * 29)
+    assert np.all(sheet[29:57, 58:86] == 1)
     assert np.sum(sheet == 1) == 784
     tall = -plotting.pictures(np.arange(12.0).reshape(2, 6) / 12, (3, 2), columns=2).axes[0].images[0].get_array()
-    np.testing.assert_array_equal(12 * tall, [[0, 1, 6, 7], [2, 3, 8, 9], [4, 5, 10, 11]])
+    white = [-12] * 6
+    np.testing.assert_array_equal(
+        12 * tall, [[0, 1, -12, 6, 7, -12], [2, 3, -12, 8, 9, -12], [4, 5, -12, 10, 11, -12], white]
+    )
 
 
 def test_saved_files_are_images_and_what_cannot_be_written_leaves_the_old_one(tmp_path, rng):

@@ -415,20 +415,20 @@ def pictures(images: Array, size: tuple[int, int] = (28, 28), columns: int = 10)
     Returns
     -------
     matplotlib.figure.Figure
-        One panel; a last row that is not full is white at its end.
+        One panel, a white pixel after each picture; a last row that is not full is white at its end.
 
     Examples
     --------
     >>> import numpy as np, tinydiff as td
     >>> figure = td.plotting.pictures(np.full((7, 784), -1.0), columns=3)
     >>> figure.axes[0].images[0].get_array().shape
-    (84, 84)
+    (87, 87)
     """
     images, (height, width) = to_numpy(images), size
     rows = -(-len(images) // columns)
-    tiles = np.full((rows * columns, height, width), -1.0)
-    tiles[: len(images)] = images.reshape(-1, height, width)
-    sheet = tiles.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
+    tiles = np.full((rows * columns, height + 1, width + 1), -1.0)
+    tiles[: len(images), :height, :width] = images.reshape(-1, height, width)
+    sheet = np.concatenate(np.concatenate(tiles.reshape(rows, columns, height + 1, width + 1), axis=1), axis=1)
     fig, axes = _figure(0.5 * columns, 0.5 * rows * height / width)
     axes[0, 0].imshow(-sheet, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
     axes[0, 0].set_axis_off()
