@@ -140,7 +140,7 @@ def test_the_self_test_shows_what_disagrees(to, code, says, monkeypatch, capsys)
 def test_the_timings_of_the_recipes_are_a_table(monkeypatch):
     tasks = list(selftest.timing.tasks(np.asarray))
     assert tasks[0].name == "training step, toy 64×8, batch 1,024"
-    assert [task.name for task in tasks[3:5]] == [f"training step, digits 112×6, batch {n}" for n in ("128", "4,096")]
+    assert [task.name for task in tasks[3:5]] == [f"training step, digits 128×5, batch {n}" for n in ("128", "4,096")]
     monkeypatch.setattr(selftest.timing, "tasks", lambda to: [tasks[0]._replace(repeats=1)])
     table = selftest.timing_table("numpy", np.asarray)
     assert [column.header for column in table.columns][1:] == ["NumPy, ms", "numpy, ms", "times as fast"]
