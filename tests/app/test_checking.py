@@ -91,7 +91,9 @@ def test_a_file_that_is_watched_is_checked_again_where_it_has_changed(file, monk
 
 
 def test_a_change_of_the_file_is_seen(file):
-    seen = []
+    """Written at once: a file that is seen half written has changed twice."""
+    seen, beside = [], file.with_name("beside")
+    beside.write_text("longer than before" * 99, encoding="utf-8")
 
     def watch():
         for _ in checking.changes(file):
@@ -101,7 +103,7 @@ def test_a_change_of_the_file_is_seen(file):
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
-    for act in (lambda: file.write_text("longer than before" * 99, encoding="utf-8"), file.unlink):
+    for act in (lambda: beside.replace(file), file.unlink):
         time.sleep(0.4)
         act()
     thread.join(10)
