@@ -26,8 +26,8 @@ from tinydiff.predictions import Prediction, check_prediction
 NUMBERS = 2**19
 """Numbers that the widest layer has for the rows which are computed at a time."""
 
+# A piece of θ, or of its gradient, for each layer by name; None where no gradient is asked for.
 Pieces = dict[str, Any]
-"""A piece of θ, or of its gradient, for each layer by name; None where no gradient is asked for."""
 
 
 class Network:
