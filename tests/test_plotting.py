@@ -151,6 +151,8 @@ def test_pictures_puts_image_k_in_row_k_over_columns():
     assert np.all(sheet[29:57, 58:86] == 1)
     assert np.sum(sheet == 1) == 784
     tall = -plotting.pictures(np.arange(12.0).reshape(2, 6) / 12, (3, 2), columns=2).axes[0].images[0].get_array()
+    with pytest.raises(ValueError, match=r"images must be \(N, 784\), pictures of 28 × 28; got \(2, 6\)"):
+        plotting.pictures(np.zeros((2, 6)))
     white = [-12] * 6
     np.testing.assert_array_equal(
         12 * tall, [[0, 1, -12, 6, 7, -12], [2, 3, -12, 8, 9, -12], [4, 5, -12, 10, 11, -12], white]

@@ -417,6 +417,11 @@ def pictures(images: Array, size: tuple[int, int] = (28, 28), columns: int = 10)
     matplotlib.figure.Figure
         One panel, a white pixel after each picture; a last row that is not full is white at its end.
 
+    Raises
+    ------
+    ValueError
+        For pictures of another size.
+
     Examples
     --------
     >>> import numpy as np, tinydiff as td
@@ -425,6 +430,8 @@ def pictures(images: Array, size: tuple[int, int] = (28, 28), columns: int = 10)
     (87, 87)
     """
     images, (height, width) = to_numpy(images), size
+    if images.ndim != 2 or images.shape[1] != height * width:
+        raise ValueError(f"images must be (N, {height * width}), pictures of {height} × {width}; got {images.shape}.")
     rows = -(-len(images) // columns)
     tiles = np.full((rows * columns, height + 1, width + 1), -1.0)
     tiles[: len(images), :height, :width] = images.reshape(-1, height, width)

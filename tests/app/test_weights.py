@@ -81,6 +81,11 @@ def test_other_files_are_refused_by_name(tmp_path, changes, says):
         td.weights.load(path)
 
 
+def test_another_model_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="model must be a NetworkDenoiser or a Classifier"):
+        td.weights.save(tmp_path / "weights.npz", td.Oracle(td.toys.ring8(), td.VP()))
+
+
 def test_a_broken_file_is_found_by_its_checksum(tmp_path):
     path = tmp_path / "weights.npz"
     td.weights.save(path, made(NETWORKS[2]))

@@ -57,6 +57,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def share_of_rows(
+    objective: Callable, rows: slice, network: Network, theta: Array, now: Level, x0: Array, eps: Array,
+    labels: Array | None, weight: Weight,
+) -> tuple[float, Array]:  # fmt: skip
+    """(B_r/B) L_r and (B_r/B) ∂L_r/∂θ (size,), what some rows add to the loss of their batch and its gradient."""
+    own, share = None if labels is None else labels[rows], (rows.stop - rows.start) / x0.shape[0]
+    loss, grad = objective(network, theta, now[rows], x0[rows, :], eps[rows, :], own, weight)
+    grad *= share  # it is ours: no need of another vector
+    return share * loss, grad
+
+
 def in_parts(threads: int = 1, objective: Callable = loss_and_grad) -> Callable:
     """Divide each batch into parts, which threads share: an objective that is called as the one given is.
 
@@ -72,16 +83,12 @@ def in_parts(threads: int = 1, objective: Callable = loss_and_grad) -> Callable:
         labels: Array | None = None,
         weight: Weight = simple_weight,
     ) -> tuple[float, Array]:
-        n = x0.shape[0]
-        parts = even_parts(n, network.rows)
+        parts = even_parts(x0.shape[0], network.rows)
         if len(parts) == 1 or not on_host(theta):
             return objective(network, theta, now, x0, eps, labels, weight)
 
         def of_part(rows: slice) -> tuple[float, Array]:
-            own = None if labels is None else labels[rows]
-            loss, grad = objective(network, theta, now[rows], x0[rows, :], eps[rows, :], own, weight)
-            share = (rows.stop - rows.start) / n
-            return share * loss, share * grad
+            return share_of_rows(objective, rows, network, theta, now, x0, eps, labels, weight)
 
         losses, grads = zip(*each(of_part, parts, threads), strict=True)
         return sum(losses), sum(grads[1:], start=grads[0])
@@ -134,16 +141,13 @@ def data_parallel(comm: Comm, objective: Callable = loss_and_grad) -> Callable:
         labels: Array | None = None,
         weight: Weight = simple_weight,
     ) -> tuple[float, Array]:
-        rows, n = rows_of_rank(comm, x0.shape[0]), x0.shape[0]
-        own = None if labels is None else labels[rows]
-        loss, grad = objective(network, theta, now[rows], x0[rows, :], eps[rows, :], own, weight)
-        fraction = (rows.stop - rows.start) / n
+        rows = rows_of_rank(comm, x0.shape[0])
+        loss, grad = share_of_rows(objective, rows, network, theta, now, x0, eps, labels, weight)
         batch = float(namespace(x0).sum(x0 * eps))  # one number that tells batches apart
         of_ranks, total = np.empty((comm.size, 2)), namespace(grad).empty_like(grad)
-        comm.Allgather(np.array([fraction * loss, batch]), of_ranks)
+        comm.Allgather(np.array([loss, batch]), of_ranks)
         if not np.allclose(of_ranks[:, 1], of_ranks[0, 1], rtol=1e-3, equal_nan=True):
             raise ValueError("the ranks drew different batches: give all the same data, the same seed and state.")
-        grad *= fraction  # it is ours: no need of another vector
         comm.Allreduce(grad, total)
         return float(np.sum(of_ranks[:, 0])), total
 

@@ -11,6 +11,7 @@ import numpy as np
 from tinydiff.app import checkpoint
 from tinydiff.app.process import PROCESSES, coefficients, make_process
 from tinydiff.backend import to_numpy
+from tinydiff.checks import check_kind
 from tinydiff.files import atomic, in_memory
 from tinydiff.learned.classifier import Classifier
 from tinydiff.learned.denoiser import NetworkDenoiser
@@ -38,6 +39,8 @@ def save(path: str | os.PathLike[str], model: NetworkDenoiser | Classifier) -> i
 
     Raises
     ------
+    TypeError
+        For a model of another kind, such as an oracle.
     ValueError
         For another network or process, and a parameter that float16 cannot hold.
 
@@ -52,6 +55,7 @@ def save(path: str | os.PathLike[str], model: NetworkDenoiser | Classifier) -> i
     >>> same.network == network, same.process, bool(np.all(np.abs(same.theta - model.theta) < 2e-3))
     (True, Cosine(), True)
     """
+    check_kind("model", model, NetworkDenoiser | Classifier, "a NetworkDenoiser or a Classifier")
     network, process = model.network, coefficients(model.process)
     if type(network) is not NETWORKS.get(type(network).__name__):
         raise ValueError(f"weights are saved of {', '.join(NETWORKS)}; got {network!r}.")

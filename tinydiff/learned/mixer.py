@@ -10,7 +10,8 @@
 
 An MLP learns each place of the picture anew; here the weights of a patch, and those between channels, serve every
 place. What lies where is known to the weights between tokens, and to place(label): a vector for each token under each
-label, from which the network knows at once where a 7 has its strokes.
+label, from which the network knows at once where a 7 has its strokes. The last bias between tokens has no effect: it is
+the same for all channels of a token, and each later norm takes that away.
 Shapes: B pictures of D = H·V pixels in T patches of P·P, W channels; x (B, D), lam (B,) log-SNR, labels (B,).
 """
 
