@@ -23,6 +23,7 @@ from tinydiff import grids
 from tinydiff.app.directory import Run
 from tinydiff.app.pictures import SAMPLER
 from tinydiff.app.sampling import WEIGHTS, guided, under_guidance
+from tinydiff.backend import keep_freed_memory
 
 COUNT = 4000
 EPOCHS = 4
@@ -88,6 +89,7 @@ def seconds_of(model: td.NetworkDenoiser, labels: np.ndarray, w: float, steps: i
 
 def main(run: str = "runs/mnist") -> None:
     """Train the judge and print the tables."""
+    keep_freed_memory()
     model = Run.open(run).load().model
     digits, test = td.load_mnist("train"), td.load_mnist("test")
     judge, rng = train_judge(digits), np.random.default_rng(NOISE_SEED)
