@@ -233,3 +233,42 @@ def test_a_weight_that_is_no_number_is_refused(w):
     for guidance, other in ((td.ClassifierGuidance, PLANE.grad_log_p(1)), (td.ClassifierFreeGuidance, PLANE)):
         with pytest.raises((TypeError, ValueError), match=r"\bw\b"):
             guidance(PLANE, other, w)
+
+
+# An interval of log-SNRs
+
+
+def test_guidance_may_be_for_an_interval_of_log_snrs(rng):
+    """In it the answers are those of guidance, outside the conditional model's, row by row too; its ends are in it."""
+    process, x = PLANE.process, rng.standard_normal((6, 2))
+    low, high = (float(process.log_snr(t)) for t in (TIMES[3], TIMES[1]))
+    full, some = (td.ClassifierFreeGuidance(PLANE.given(LABELS), PLANE, 1.5, *more) for more in ((), ((low, high),)))
+    inside = np.array([False, True, True, True, False, False])
+    for ask in (lambda model, t: model(x, t), lambda model, t: model.x0(x, t)):
+        guided, conditional = ask(full, TIMES), ask(PLANE.given(LABELS), TIMES)
+        assert_allclose(ask(some, TIMES), np.where(inside[:, None], guided, conditional), rtol=1e-13)
+        assert_array_equal(ask(some, TIMES[0]), ask(PLANE.given(LABELS), TIMES[0]))
+    for rows in (slice(1, 3), slice(0, 1)):
+        assert_allclose(some.rows(rows)(x[rows], TIMES[rows]), some(x, TIMES)[rows], rtol=1e-13)
+    other = np.array([2, 0, 1, 0, 1, 2])
+    assert_allclose(some.given(other)(x, 0.95), PLANE.given(other)(x, 0.95), rtol=1e-13)
+    for linearize in ("linearize", "linearize_x0"):
+        answer, pull = getattr(some, linearize)(x, TIMES)
+        assert_allclose(answer, {"linearize": some, "linearize_x0": some.x0}[linearize](x, TIMES), rtol=1e-12)
+        pulled = [getattr(each, linearize)(x, TIMES)[1](x) for each in (full, PLANE.given(LABELS))]
+        assert_allclose(pull(x), np.where(inside[:, None], *pulled), rtol=1e-12)
+
+
+def test_outside_its_interval_guidance_asks_one_model():
+    conditional, unconditional = td.Counting(PLANE.given(1)), td.Counting(PLANE)
+    guided = td.ClassifierFreeGuidance(conditional, unconditional, 1.0, (-1.0, 1.0))
+    td.sample(guided, 3, sampler=td.ddim, grid=td.grids.even_log_snr, steps=29, rng=0)
+    assert conditional.nfe == 29
+    lam = PLANE.process.log_snr(td.grids.even_log_snr(PLANE.process, 28))
+    assert unconditional.nfe == np.sum(np.abs(lam) <= 1) == 2
+
+
+@pytest.mark.parametrize("interval", [(1.0, 1.0), (2.0, 1.0), (np.nan, 1.0), 3.0, "ab", (1.0, 2.0, 3.0)])
+def test_an_interval_has_a_lower_end_and_a_higher(interval):
+    with pytest.raises(ValueError, match="interval must be two numbers, the lower first"):
+        td.ClassifierFreeGuidance(PLANE.given(1), PLANE, 1.0, interval)

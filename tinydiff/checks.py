@@ -404,6 +404,14 @@ def as_pair(name: str, value: Any) -> tuple[Any, Any]:
     return value[0], value[1]
 
 
+def as_interval(name: str, value: Any) -> tuple[float, float]:
+    """(low, high), the first below the second; either may be infinite. ValueError for anything else."""
+    low, high = value if isinstance(value, Sequence) and len(value) == 2 else (np.nan, np.nan)
+    if not (isinstance(low, Real) and isinstance(high, Real) and low < high):
+        raise ValueError(f"{name} must be two numbers, the lower first; got {value!r}.")
+    return float(low), float(high)
+
+
 def _every(holds: Any) -> bool:
     """Whether it holds for all of the numbers that were compared, or for the one."""
     return holds if isinstance(holds, bool) else bool(holds.all())

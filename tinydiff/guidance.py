@@ -6,11 +6,12 @@ not the diffusion of any one law of x_0. So samples follow none that can be name
 N(1, .3) guided against N(0, 1) by w = 2, that has mean 1.25 and variance .125, and the flow ends at 1.60 and .027.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, Self
 
 from tinydiff.backend import Array, along
-from tinydiff.checks import as_finite, check_signal
+from tinydiff.checks import as_finite, as_interval, check_signal
 from tinydiff.denoisers import Denoiser, Pull, Wrapper, check_denoiser, check_same_process
 
 
@@ -25,15 +26,18 @@ class ClassifierFreeGuidance(Wrapper):
         One that is not, such as model itself, a network trained with label_dropout.
     w : float
         The strength: 0 is the conditional model, −1 the unconditional one. Some call 1 + w the guidance scale.
+    interval : (float, float)
+        The log-SNRs between which it guides; outside the conditional model speaks alone, and the other is not asked. In
+        the middle classes part; at much noise guidance takes variety and gives no certainty.
 
     Raises
     ------
     ValueError
-        Where the two are of different processes or dimensions; both are named.
+        Where the two are of different processes or dimensions; both are named. For an interval without length.
 
     References
     ----------
-    Ho & Salimans 2022 (CFG), eq. 6.
+    Ho & Salimans 2022 (CFG), eq. 6; Kynkäänniemi et al. 2024 (a limited interval).
 
     Examples
     --------
@@ -44,42 +48,62 @@ class ClassifierFreeGuidance(Wrapper):
     (3, 2)
     """
 
-    def __init__(self, conditional: Denoiser, unconditional: Denoiser, w: float) -> None:
+    def __init__(
+        self,
+        conditional: Denoiser,
+        unconditional: Denoiser,
+        w: float,
+        interval: tuple[float, float] = (-math.inf, math.inf),
+    ) -> None:
         check_denoiser(unconditional)
         super().__init__(conditional)
         check_same_process(conditional=conditional, unconditional=unconditional)
         self.conditional, self.unconditional, self.w = conditional, unconditional, as_finite("w", w)
+        self.interval = as_interval("interval", interval)
 
     def given(self, labels: Any) -> Self:
         """The same guidance towards labels: (B,), or one for all rows."""
-        return type(self)(self.conditional.given(labels), self.unconditional, self.w)
+        return type(self)(self.conditional.given(labels), self.unconditional, self.w, self.interval)
 
     def rows(self, rows: slice) -> Self:
         """The same for some rows of a batch."""
-        return type(self)(self.conditional.rows(rows), self.unconditional.rows(rows), self.w)
+        return type(self)(self.conditional.rows(rows), self.unconditional.rows(rows), self.w, self.interval)
 
-    def _guided(self, conditional: Array, unconditional: Array) -> Array:
-        return (1 + self.w) * conditional - self.w * unconditional
+    def _weight(self, x: Array, t: Any) -> Any:
+        """w, or 0 where the log-SNR is not in the interval: a number, or columns."""
+        now, (low, high) = self.process.at(t, like=x), self.interval
+        inside = (now.host.log_snr >= low) & (now.host.log_snr <= high)
+        return now.shaped(self.w * inside)
+
+    def _guided(self, w: Any, conditional: Array, unconditional: Array) -> Array:
+        return (1 + w) * conditional - w * unconditional
+
+    def _answer(self, x: Array, t: Any, ask: Callable[[Denoiser], Array]) -> Array:
+        w = self._weight(x, t)
+        if isinstance(w, float) and w == 0:
+            return ask(self.conditional)
+        return self._guided(w, ask(self.conditional), ask(self.unconditional))
 
     def __call__(self, x: Array, t: Any) -> Array:
         """ε̂, (B, D)."""
-        return self._guided(self.conditional(x, t), self.unconditional(x, t))
+        return self._answer(x, t, lambda model: model(x, t))
 
     def x0(self, x: Array, t: Any) -> Array:
         """x̂_0, (B, D)."""
-        return self._guided(self.conditional.x0(x, t), self.unconditional.x0(x, t))
+        return self._answer(x, t, lambda model: model.x0(x, t))
 
     def linearize(self, x: Array, t: Any) -> tuple[Array, Pull]:
         """(ε̂, pull) with pull(u) = uᵀ ∂ε̂/∂x."""
-        return self._both(self.conditional.linearize(x, t), self.unconditional.linearize(x, t))
+        return self._both(self._weight(x, t), self.conditional.linearize(x, t), self.unconditional.linearize(x, t))
 
     def linearize_x0(self, x: Array, t: Any) -> tuple[Array, Pull]:
         """(x̂_0, pull) with pull(u) = uᵀ ∂x̂_0/∂x."""
-        return self._both(self.conditional.linearize_x0(x, t), self.unconditional.linearize_x0(x, t))
+        of_both = self.conditional.linearize_x0(x, t), self.unconditional.linearize_x0(x, t)
+        return self._both(self._weight(x, t), *of_both)
 
-    def _both(self, conditional: tuple[Array, Pull], unconditional: tuple[Array, Pull]) -> tuple[Array, Pull]:
+    def _both(self, w: Any, conditional: tuple[Array, Pull], unconditional: tuple[Array, Pull]) -> tuple[Array, Pull]:
         (one, pull), (other, other_pull) = conditional, unconditional
-        return self._guided(one, other), lambda u: self._guided(pull(u), other_pull(u))
+        return self._guided(w, one, other), lambda u: self._guided(w, pull(u), other_pull(u))
 
 
 class ClassifierGuidance(Wrapper):

@@ -21,7 +21,7 @@ BUGS = {
         without(td.GaussianMixture.given, "log_sum_exp(log_weights)"),
     ],
     66: [
-        edit(td.ClassifierFreeGuidance._guided, "1 + self.w", "self.w"),
+        edit(td.ClassifierFreeGuidance._guided, "1 + w", "w"),
         edit(td.ClassifierFreeGuidance._guided, "_ - __", "_ + __"),
         (td.ClassifierFreeGuidance._guided, exchanged("conditional", "unconditional")),
         without(td.ClassifierGuidance.__call__, "now.sigma"),
