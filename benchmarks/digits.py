@@ -21,7 +21,7 @@ from tqdm import trange
 import tinydiff as td
 from tinydiff import grids
 from tinydiff.app.directory import Run
-from tinydiff.app.pictures import SAMPLER
+from tinydiff.app.pictures import INTERVAL, SAMPLER
 from tinydiff.app.sampling import WEIGHTS, guided, under_guidance
 from tinydiff.backend import keep_freed_memory
 
@@ -80,7 +80,7 @@ def recall(of_samples: np.ndarray, labels: np.ndarray, of_true: np.ndarray, true
 
 def seconds_of(model: td.NetworkDenoiser, labels: np.ndarray, w: float, steps: int) -> float:
     """What it costs to draw the labels on one core, the second time."""
-    towards = guided(td.NetworkDenoiser(model.network, model.theta, model.process), labels, w)
+    towards = guided(td.NetworkDenoiser(model.network, model.theta, model.process), labels, w, INTERVAL)
     for _ in range(2):
         start = time.process_time()
         td.sample(towards, len(labels), sampler=td.ddim, steps=steps, rng=0, **SAMPLER)
@@ -103,7 +103,8 @@ def main(run: str = "runs/mnist") -> None:
     print(f"right on {np.mean(reads(judge, test.x) == test.labels):.2%} of the test digits; {COUNT} samples each\n")
     print(f"{'':20}{'of their class':>18}{'Fréchet':>10}{'of real ones':>14}{'recall':>9}{'of the worst class':>20}")
     print(f"{'training digits':20}{'':>18}{real[0]:>10.2f}{1:>14.2f}{real[1].mean():>9.3f}{real[1].min():>20.3f}")
-    chains: dict[str, tuple[float, dict]] = {f"w = {w:g}": (w, SAMPLER) for w in WEIGHTS}
+    chains: dict[str, tuple[float, dict]] = {f"w = {w:g}": (w, SAMPLER | {"interval": INTERVAL}) for w in WEIGHTS}
+    chains["w = 0.5, everywhere"] = 0.5, SAMPLER
     chains["w = 0, uniform times"] = 0.0, {"grid": grids.even_time, "eta": 1.0}
     chains["w = 0, the flow"] = 0.0, {"grid": grids.even_time}
     for name, (w, sampler) in chains.items():

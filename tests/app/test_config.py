@@ -207,20 +207,24 @@ def test_labels_are_for_files_of_pictures(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("picture", "patch", "expected"),
+    ("picture", "options", "patch", "overlap"),
     [
-        ((28, 28), None, 7),
-        ((14, 14), None, 4),
-        ((8, 8), None, 2),
-        ((3, 3), None, 2),
-        ((10, 40), None, 5),
-        ((8, 8), 5, 5),
+        ((28, 28), {}, 7, 2),
+        ((14, 14), {}, 4, 1),
+        ((8, 8), {}, 2, 0),
+        ((3, 3), {}, 2, 0),
+        ((10, 40), {}, 5, 1),
+        ((8, 8), {"patch": 5}, 5, 1),
+        ((8, 8), {"overlap": 3}, 2, 3),
+        ((28, 28), {"overlap": 0}, 7, 0),
     ],
 )
-def test_a_patch_of_the_mixer_is_a_quarter_of_the_picture(picture, patch, expected):
+def test_a_patch_of_the_mixer_is_a_quarter_of_the_picture_and_a_third_more_on_each_side(
+    picture, options, patch, overlap
+):
     dim = picture[0] * picture[1]
-    config = replace(MNIST, patch=patch, width=5, blocks=2)
-    assert make_network(config, dim, 10, picture) == td.Mixer(picture, expected, 5, 2, 10, "x0")
+    config = replace(MNIST, width=5, blocks=2, **options)
+    assert make_network(config, dim, 10, picture) == td.Mixer(picture, patch, 5, 2, 10, "x0", overlap=overlap)
     assert make_network(Config("mnist", blocks=1), dim, 10, picture) == td.TimeMLP(dim, 64, 1)
 
 
@@ -230,6 +234,7 @@ def test_a_patch_of_the_mixer_is_a_quarter_of_the_picture(picture, patch, expect
         ({"network": "mixer"}, None, "--network mixer is for pictures"),
         ({"network": "mixer", "norm": True}, (6, 6), "--norm is for --network mlp: the mixer always normalises"),
         ({"patch": 2}, (6, 6), "--patch is for --network mixer"),
+        ({"overlap": 0}, (6, 6), "--overlap is for --network mixer"),
         ({"network": "mixer", "conditional": True}, (6, 6), "mine.npy has no labels: leave out --conditional"),
     ],
 )

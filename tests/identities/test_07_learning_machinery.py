@@ -21,9 +21,9 @@ def lessons(draw) -> tuple[Network, np.ndarray | None, td.Process, np.ndarray]:
     """A small network of any kind, labels if it has classes, a process, and a time for each of four rows."""
     prediction, classes = draw(st.sampled_from(["eps", "x0", "v", "score"])), draw(st.sampled_from([0, 1, 3]))
     blocks, of_pictures = draw(st.integers(0, 2)), draw(st.booleans())
-    if of_pictures:  # which its patches divide or not
+    if of_pictures:  # which its patches divide or not, and may overlap in
         picture, patch = (draw(st.integers(1, 4)), draw(st.integers(1, 3))), draw(st.integers(1, 2))
-        network = td.Mixer(picture, patch, 4, blocks, classes, prediction)
+        network = td.Mixer(picture, patch, 4, blocks, classes, prediction, overlap=draw(st.integers(0, 1)))
     else:
         network = td.TimeMLP(draw(st.integers(1, 3)), 4, blocks, classes, prediction, draw(st.booleans()))
     process = draw(processes)

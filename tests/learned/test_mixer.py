@@ -8,17 +8,17 @@ import pytest
 import tinydiff as td
 from tinydiff.learned import layers
 
-SIZES = [((5, 3), 2), ((4, 6), 2), ((3, 3), 1), ((2, 5), 7)]
-"""Pictures with patches that divide them or not, of one pixel, and larger than the picture."""
+SIZES = [((5, 3), 2, 0), ((4, 6), 2, 0), ((3, 3), 1, 0), ((2, 5), 7, 0), ((5, 3), 2, 1), ((4, 6), 2, 3)]
+"""Pictures, patches that divide them or not, of one pixel and larger than the picture, and how far they overlap."""
 T = np.array([0.05, 0.4, 0.75, 0.95])
 LABELS = np.array([0, 1, -1, 2])
 STEP = 1e-30  # of complex steps
 
-every_size = pytest.mark.parametrize(("picture", "patch"), SIZES, ids=str)
+every_size = pytest.mark.parametrize(("picture", "patch", "overlap"), SIZES, ids=str)
 
 
-def make(rng, picture=(5, 3), patch=2, classes=0, outputs=0, **options):
-    network = td.Mixer(picture, patch, width=6, blocks=2, classes=classes, outputs=outputs, **options)
+def make(rng, picture=(5, 3), patch=2, overlap=0, classes=0, outputs=0):
+    network = td.Mixer(picture, patch, width=6, blocks=2, classes=classes, outputs=outputs, overlap=overlap)
     return network, 0.4 * rng.standard_normal(network.size)
 
 
@@ -29,8 +29,8 @@ def pieces(network, theta):
 
 def written_out(network, theta, x, lam, labels):
     """F by its formulas, a picture and a patch at a time; t counts tokens, w channels, k what is between."""
-    (rows, columns), p, weights = network.picture, network.patch, pieces(network, theta)
-    corners = [(i, j) for i in range(0, rows, p) for j in range(0, columns, p)]
+    (rows, columns), p, o, weights = network.picture, network.patch, network.overlap, pieces(network, theta)
+    side, corners = p + 2 * o, [(i, j) for i in range(0, rows, p) for j in range(0, columns, p)]  # of a framed picture
 
     def linear(h, name):
         return np.einsum("tw,wk->tk", h, weights[name][:-1]) + weights[name][-1]
@@ -47,11 +47,11 @@ def written_out(network, theta, x, lam, labels):
         return h + layer(u / (1 + np.exp(-u)), "down" + name)
 
     def answer(x, lam, label):
-        image = np.zeros((rows + p, columns + p))
-        image[:rows, :columns] = x.reshape(rows, columns)
+        image, answer = np.zeros((2, rows + p + 2 * o, columns + p + 2 * o))
+        image[o : o + rows, o : o + columns] = x.reshape(rows, columns)
         c = np.array([f(2.0**e * lam) for e in np.linspace(-4, 2, 16) for f in (np.sin, np.cos)])
         c = c + (weights["label"][label] if network.classes else 0)
-        h = linear([image[i : i + p, j : j + p].ravel() for i, j in corners], "in")
+        h = linear([image[i : i + side, j : j + side].ravel() for i, j in corners], "in")
         h = h + weights["place"][label].reshape(len(corners), -1)
         for i in range(network.blocks):
             h = mixed(h, c, f"_tokens{i}", linear_of_tokens)
@@ -59,8 +59,8 @@ def written_out(network, theta, x, lam, labels):
         if network.outputs:
             return linear(norm(h).mean(axis=0)[None], "out")[0]
         for (i, j), token in zip(corners, linear(norm(h), "out"), strict=True):
-            image[i : i + p, j : j + p] = token.reshape(p, p)[: rows + p - i, : columns + p - j]
-        return image[:rows, :columns].ravel()
+            answer[i : i + side, j : j + side] += token.reshape(side, side)
+        return answer[o : o + rows, o : o + columns].ravel()
 
     return np.array([answer(*row) for row in zip(x, lam, labels, strict=True)])
 
@@ -68,20 +68,23 @@ def written_out(network, theta, x, lam, labels):
 @pytest.mark.parametrize("outputs", [0, 3])
 @pytest.mark.parametrize("classes", [0, 3])
 @every_size
-def test_the_network_is_its_formula(picture, patch, classes, outputs, rng):
+def test_the_network_is_its_formula(picture, patch, overlap, classes, outputs, rng):
     """Patches, tokens mixed and channels mixed, under the level and the label; F is a picture, or linear in a mean."""
-    network, theta = make(rng, picture, patch, classes, outputs)
+    network, theta = make(rng, picture, patch, overlap, classes, outputs)
     x, lam, labels = rng.standard_normal((4, network.dim)), rng.uniform(-9, 9, 4), LABELS if classes else [-1] * 4
     found = network(theta, x, lam, LABELS if classes else None)[0]
     np.testing.assert_allclose(found, written_out(network, theta, x, lam, labels), rtol=1e-10, atol=1e-11)
 
 
 @every_size
-def test_patches_put_together_are_the_picture_and_both_ways_are_transposes(picture, patch, rng):
-    """assembled(patches(x)) = x, and ⟨patches(x), y⟩ = ⟨x, assembled(y)⟩ where patches reach over the edge too."""
-    network, _ = make(rng, picture, patch)
-    x, y = rng.standard_normal((2, network.dim)), rng.standard_normal((2, network.tokens, patch**2))
-    np.testing.assert_array_equal(network.assembled(network.patches(x)), x)
+def test_patches_put_together_are_the_picture_and_both_ways_are_transposes(picture, patch, overlap, rng):
+    """assembled(patches(x)) = x, as often as patches have a pixel; ⟨patches(x), y⟩ = ⟨x, assembled(y)⟩."""
+    network, _ = make(rng, picture, patch, overlap)
+    x, y = rng.standard_normal((2, network.dim)), rng.standard_normal((2, network.tokens, (patch + 2 * overlap) ** 2))
+    again, times = (network.assembled(network.patches(each)) for each in (x, np.ones_like(x)))
+    np.testing.assert_allclose(again, times * x, rtol=1e-14)
+    assert np.all(times >= 1)
+    assert overlap or np.all(times == 1)
     np.testing.assert_allclose(np.vdot(network.patches(x), y), np.vdot(x, network.assembled(y)), rtol=1e-12)
 
 

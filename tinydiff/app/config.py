@@ -22,7 +22,7 @@ from tinydiff.learned.mixer import Mixer
 from tinydiff.learned.network import Network, TimeMLP
 from tinydiff.predictions import Prediction
 
-FORMAT = 5
+FORMAT = 6
 
 NAMES = (*TOYS, *SHAPES, "mnist")
 
@@ -62,6 +62,11 @@ class Config:
         Count | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: a quarter of the picture)")
     ] = None
     """Rows and columns of a patch of the mixer."""
+    overlap: Annotated[
+        Annotated[int, msgspec.Meta(ge=0)] | None,
+        tyro.conf.arg(metavar="INT", help_behavior_hint="(default: a third of the patch)"),
+    ] = None
+    """Rows and columns that a patch has of its neighbours on each side."""
     width: Count = 64
     """Width of the network."""
     blocks: Annotated[int, msgspec.Meta(ge=0)] = 8
@@ -97,7 +102,7 @@ class Config:
 
 PICTURES: Mapping[str, Any] = {
     "network": "mixer", "process": "cosine", "prediction": "x0", "width": 128, "blocks": 5, "steps": 3000, "batch": 128,
-    "ema": 0.999, "weight": "x0", "times": "uniform",
+    "ema": 0.999, "weight": "x0", "times": "uniform", "label_dropout": 0.05,
 }  # fmt: skip
 """What differs from the defaults where the data are pictures.
 
@@ -236,12 +241,14 @@ def make_network(config: Config, dim: int, classes: int, picture: tuple[int, int
         raise UsageError("--conditional needs a --label-dropout above 0: guidance wants a model without labels too.")
     classes = classes if config.conditional else 0
     if config.network == "mlp":
-        if config.patch is not None:
-            raise UsageError("--patch is for --network mixer.")
+        for name in ("patch", "overlap"):
+            if getattr(config, name) is not None:
+                raise UsageError(f"--{name} is for --network mixer.")
         return TimeMLP(dim, config.width, config.blocks, classes, config.prediction, config.norm)
     if picture is None:
         raise UsageError("--network mixer is for pictures: an array (N, H, W), an IDX file or mnist.")
     if config.norm:
         raise UsageError("--norm is for --network mlp: the mixer always normalises.")
     patch = config.patch or max(2, math.ceil(math.sqrt(dim) / 4))
-    return Mixer(picture, patch, config.width, config.blocks, classes, config.prediction)
+    overlap = patch // 3 if config.overlap is None else config.overlap
+    return Mixer(picture, patch, config.width, config.blocks, classes, config.prediction, overlap=overlap)

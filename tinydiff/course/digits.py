@@ -16,7 +16,7 @@ from tinydiff.learned.denoiser import NetworkDenoiser
 
 URL = "https://raw.githubusercontent.com/tinydiff/tinydiff/main/notebooks/"
 SHA256 = {
-    "digits.npz": "6b6bc23e86e1144250934930040ddb798c727af1a798ac9a8a23bbff272afb64",
+    "digits.npz": "b291b1333b3ae3f38f15043158b1051a32778cce063649cb910c4019dee6144a",
     "judge.npz": "7f17d625feef701f222dee704b5ba1f78a0e72e55229f8e2ba8ca57d69794942",
     "test-digits.npz": "eb039164a97d7d7d69fc109bbf4082301ea16a0c93ed7b3a03e8bdd8e2978977",
 }

@@ -12,7 +12,9 @@ An MLP learns each place of the picture anew; here the weights of a patch, and t
 place. What lies where is known to the weights between tokens, and to place(label): a vector for each token under each
 label, from which the network knows at once where a 7 has its strokes. The last bias between tokens has no effect: it is
 the same for all channels of a token, and each later norm takes that away.
-Shapes: B pictures of D = H·V pixels in T patches of P·P, W channels; x (B, D), lam (B,) log-SNR, labels (B,).
+Patches may overlap: what a token says beyond its own patch is added to what the neighbours say there, so that a stroke
+crosses the border unbroken.
+Shapes: B pictures of D = H·V pixels in T patches of S·S, W channels; x (B, D), lam (B,) log-SNR, labels (B,).
 """
 
 from collections.abc import Callable
@@ -48,6 +50,8 @@ class Mixer(Network):
         What its output F is. For pictures x_0, with its own loss: noise does not fit through a narrow network.
     outputs : int
         Over 0, F is that many numbers, such as a classifier's logits, made of the mean over the tokens.
+    overlap : int
+        How many rows and columns of its neighbours a patch has on each side, in what it sees and in what it says.
 
     Raises
     ------
@@ -75,6 +79,7 @@ class Mixer(Network):
     classes: int = 0
     prediction: Prediction = "x0"
     outputs: int = 0
+    overlap: int = 0
     dim: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -82,6 +87,7 @@ class Mixer(Network):
         object.__setattr__(self, "picture", (rows, columns))
         object.__setattr__(self, "dim", rows * columns)
         checks.as_count("patch", self.patch)
+        checks.as_count("overlap", self.overlap, 0)
         super().__post_init__()
 
     @property
@@ -95,10 +101,15 @@ class Mixer(Network):
         """The number T of patches."""
         return self.grid[0] * self.grid[1]
 
+    @property
+    def side(self) -> int:
+        """The rows S, and columns, of a patch with what it has of its neighbours."""
+        return self.patch + 2 * self.overlap
+
     @cached_property
     def shapes(self) -> dict[str, tuple[int, int]]:
         """(inputs, outputs) of each layer in the order of θ; a linear layer has one input more, for its bias."""
-        t, w, pixels, c = self.tokens, self.width, self.patch**2, 2 * len(self.frequencies)
+        t, w, pixels, c = self.tokens, self.width, self.side**2, 2 * len(self.frequencies)
         shapes = {"label": (self.classes + 1, c)} if self.classes else {}
         shapes |= {"place": (self.classes + 1, t * w), "in": (pixels + 1, w)}
         for i in range(self.blocks):
@@ -109,25 +120,33 @@ class Mixer(Network):
     @property
     def widest(self) -> int:
         """The numbers that the widest layer has for a row."""
-        return max(self.tokens * self.patch**2, 2 * self.tokens * self.width, self.width * -(-self.width // 2))
+        return max(self.tokens * self.side**2, 2 * self.tokens * self.width, self.width * -(-self.width // 2))
+
+    @cached_property
+    def windows(self) -> list[tuple[slice, slice]]:
+        """The rows and columns of each patch in a picture with its frame."""
+        (down, right), p, side = self.grid, self.patch, self.side
+        return [(slice(i * p, i * p + side), slice(j * p, j * p + side)) for i in range(down) for j in range(right)]
+
+    def framed(self, like: Array, n: int) -> Array:
+        """n pictures of zeros, with a frame as wide as the outer patches reach."""
+        down, right = (count * self.patch + 2 * self.overlap for count in self.grid)
+        return namespace(like).zeros((n, down, right), dtype=like.dtype, device=device(like))
 
     def patches(self, x: Array) -> Array:
-        """The patches (B, T, P²) of pictures (B, D), row by row."""
-        xp, (rows, columns), (down, right), p = namespace(x), self.picture, self.grid, self.patch
-        x = xp.reshape(x, (-1, rows, columns))
-        for axis, more in ((1, down * p - rows), (2, right * p - columns)):
-            if more:
-                shape = (x.shape[0], *(more if i == axis else x.shape[i] for i in (1, 2)))
-                x = xp.concat([x, xp.zeros(shape, dtype=x.dtype, device=device(x))], axis=axis)
-        x = xp.permute_dims(xp.reshape(x, (-1, down, p, right, p)), (0, 1, 3, 2, 4))
-        return xp.reshape(x, (-1, self.tokens, p * p))
+        """The patches (B, T, S²) of pictures (B, D), row by row."""
+        xp, (rows, columns), o = namespace(x), self.picture, self.overlap
+        framed = self.framed(x, x.shape[0])
+        framed[:, o : o + rows, o : o + columns] = xp.reshape(x, (-1, rows, columns))
+        return xp.stack([xp.reshape(framed[:, i, j], (-1, self.side**2)) for i, j in self.windows], axis=1)
 
     def assembled(self, y: Array) -> Array:
-        """The pictures (B, D) of patches (B, T, P²): what undoes `patches`, and its transpose."""
-        xp, (rows, columns), (down, right), p = namespace(y), self.picture, self.grid, self.patch
-        y = xp.permute_dims(xp.reshape(y, (-1, down, right, p, p)), (0, 1, 3, 2, 4))
-        y = xp.reshape(y, (-1, down * p, right * p))
-        return xp.reshape(y[:, :rows, :columns], (-1, self.dim))
+        """The pictures (B, D) of patches (B, T, S²), added up where they overlap: the transpose of `patches`."""
+        xp, (rows, columns), o = namespace(y), self.picture, self.overlap
+        framed = self.framed(y, y.shape[0])
+        for t, (i, j) in enumerate(self.windows):
+            framed[:, i, j] += xp.reshape(y[:, t, :], (-1, self.side, self.side))
+        return xp.reshape(framed[:, o : o + rows, o : o + columns], (-1, self.dim))
 
     def enter(self, p: Pieces, x: Array, labels: Array) -> tuple[Array, Callable]:
         """linear(patches(x)) + place(label), and its pullback (dh, g, dx) -> dx, or None with dx=False."""

@@ -45,7 +45,7 @@ CLASSIFIER = td.TimeMLP(2, 8, 2, outputs=3)
 THETA = 0.3 * np.random.default_rng(3).standard_normal(NETWORK.size)
 THETA_OF_CLASSIFIER = 0.3 * np.random.default_rng(4).standard_normal(CLASSIFIER.size)
 PICTURES, NOISE = np.random.default_rng(5).standard_normal((2, 5, 15))
-MIXER = td.Mixer((3, 5), patch=2, width=8, blocks=1, classes=2)
+MIXER = td.Mixer((3, 5), patch=2, width=8, blocks=1, classes=2, overlap=1)
 THETA_OF_MIXER = 0.3 * np.random.default_rng(6).standard_normal(MIXER.size)
 
 
