@@ -1,4 +1,4 @@
-"""Tables of the page on what is drawn by default, from the measurements in benchmarks/sampling.json."""
+"""Tables of the page on what is drawn by default, from benchmarks/sampling.json and benchmarks/race.json."""
 
 import json
 from collections.abc import Iterable
@@ -10,6 +10,7 @@ from catalogue_pages import put
 from learning_figures import by, table
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "sampling.json"
+RACE = RESULTS.with_name("race.json")
 EXACT = "the flow itself"
 DEFAULT = ("adams_bashforth", "logistic")
 
@@ -24,6 +25,7 @@ def write(folder: Path) -> None:
     for budget in (50, 20):
         put(folder / f"{budget}.md", ranges(exact, [each for each in results if each["evaluations"] == budget]))
     put(folder / "toys.md", toys(results))
+    put(folder / "race.md", race(json.loads(RACE.read_text(encoding="utf-8"))))
 
 
 def ranges(exact: list[Result], results: Iterable[Result]) -> str:
@@ -71,3 +73,15 @@ def toys(results: list[Result]) -> str:
         off = (f"{each[n]['nats'] - exact[toy]:+.4f}" for n in (50, 20))
         rows.append([toy, *(f"{each[n]['rms']:.1e}" for n in (50, 20)), *off])
     return table(["toy", "rms at 50", "at 20", "log-density less the flow's, nats, at 50", "at 20"], rows)
+
+
+def race(found: dict[str, Any]) -> str:
+    """A row for each solver: the mean rms distance over the toys by evaluations, the nearest in bold."""
+    means = {name: np.mean(rms, axis=1) for name, rms in found["rms"].items()}
+    least = np.min(list(means.values()), axis=0)
+
+    def cells(mean: np.ndarray) -> list[str]:
+        return [f"**{each:.2g}**" if each == best else f"{each:.2g}" for each, best in zip(mean, least, strict=True)]
+
+    rows = ([code(name), *cells(mean)] for name, mean in sorted(means.items(), key=lambda item: item[1][2]))
+    return table(["solver", *map(str, found["evaluations"])], rows)

@@ -35,13 +35,15 @@ from tinydiff.evaluation.metrics import (
     nearest,
     sliced_w2,
 )
+from tinydiff.evaluation.race import race
 from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.exact.oracle import Oracle
 from tinydiff.guidance import ClassifierFreeGuidance, ClassifierGuidance
 from tinydiff.inverse import inpaint
-from tinydiff.learned import objective
+from tinydiff.learned import couplings, objective
 from tinydiff.learned.classifier import Classifier, train_classifier
 from tinydiff.learned.denoiser import NetworkDenoiser
+from tinydiff.learned.flow_matching import Velocity, flow_matching
 from tinydiff.learned.mixer import Mixer
 from tinydiff.learned.network import TimeMLP
 from tinydiff.learned.optim import Adam, Muon, clip, ema_update, linear_decay
@@ -62,12 +64,16 @@ from tinydiff.processes import (
 from tinydiff.sampling.adams_bashforth import adams_bashforth
 from tinydiff.sampling.ddim import ddim, ddim_step
 from tinydiff.sampling.ddpm import ddpm, ddpm_step
-from tinydiff.sampling.dpm_solver import dpm_solver_2m, dpm_solver_2m_step
+from tinydiff.sampling.dpm_solver import dpm_solver_2m, dpm_solver_2m_step, dpm_solver_3m
 from tinydiff.sampling.edm import edm_heun
+from tinydiff.sampling.exponential_euler import exponential_euler
+from tinydiff.sampling.flow import flow
 from tinydiff.sampling.predictor_corrector import predictor_corrector
 from tinydiff.sampling.probability_flow import decode, encode, interpolate, probability_flow
 from tinydiff.sampling.reverse_sde import brownian_path, euler_maruyama, euler_maruyama_step
 from tinydiff.sampling.sample import sample, trajectory
+from tinydiff.sampling.sde_dpm_solver import sde_dpm_solver_2m
+from tinydiff.sampling.unipc import unipc
 
 __version__ = "0.1.0"
 
@@ -95,6 +101,7 @@ __all__ = [
     "SubVP",
     "TimeMLP",
     "TrainState",
+    "Velocity",
     "adams_bashforth",
     "against_truth",
     "as_denoiser",
@@ -103,6 +110,7 @@ __all__ = [
     "checkpoint",
     "class_agreement",
     "clip",
+    "couplings",
     "data_parallel",
     "ddim",
     "ddim_step",
@@ -113,6 +121,7 @@ __all__ = [
     "denoising",
     "dpm_solver_2m",
     "dpm_solver_2m_step",
+    "dpm_solver_3m",
     "edm_heun",
     "elbo",
     "ema_update",
@@ -120,7 +129,10 @@ __all__ = [
     "energy_distance",
     "euler_maruyama",
     "euler_maruyama_step",
+    "exponential_euler",
     "fit",
+    "flow",
+    "flow_matching",
     "forward_path",
     "frechet_distance",
     "grids",
@@ -148,14 +160,17 @@ __all__ = [
     "predictions",
     "predictor_corrector",
     "probability_flow",
+    "race",
     "same_process",
     "sample",
     "score",
+    "sde_dpm_solver_2m",
     "sliced_w2",
     "toys",
     "train",
     "train_classifier",
     "trajectory",
     "transition",
+    "unipc",
     "weights",
 ]

@@ -23,7 +23,10 @@ from tinydiff.files import atomic
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from tinydiff.evaluation.race import Race
+
 DATA, MODEL, EXACT, YOURS, BUG = "#6b6b6b", "#D55E00", "#0072B2", "#009E73", "#CC79A7"
+OTHERS = ("#0072B2", "#56B4E9", "#000000", "#D55E00", "#CC79A7", "#E69F00", "#999999", "#F0E442")
 CYCLE = ("#0072B2", "#56B4E9", "#009E73", "#000000", "#D55E00", "#CC79A7", "#E69F00")
 
 
@@ -397,6 +400,48 @@ def error_against_evaluations(rows: Sequence[dict[str, Any]], baseline: float) -
     axes[0, 1].set_title("energy distance to true points", fontsize=9)
     axes[0, 1].axhline(baseline, color=DATA, lw=3, alpha=0.4, label="other true points")
     fig.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
+    return fig
+
+
+def race(found: Race) -> Figure:
+    """Draw a race: on each toy the rms distance to the exact map over the evaluations, the one that entered in green.
+
+    Parameters
+    ----------
+    found : Race
+        What `tinydiff.race` returned.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel for each toy. A sampler has no point where it diverges, or where a step costs more.
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> found = td.race(td.ddim, toys=["ring8"], evaluations=[6, 12], n=50, progress=False)
+    >>> td.plotting.race(found).axes[0].get_title()
+    'ring8'
+    """
+    columns = min(3, len(found.toys))
+    rows = -(-len(found.toys) // columns)
+    fig, axes = _figure(2.9 * columns + 1.9, 2.7 * rows, rows, columns)
+    others = [name for name in found.rms if name != found.name]
+    for ax, toy, j in zip(axes.flat, found.toys, range(len(found.toys)), strict=False):
+        for i, name in enumerate([*others, found.name]):
+            own = name == found.name
+            style = {"color": YOURS, "lw": 2.5, "zorder": 3} if own else {"color": OTHERS[i % len(OTHERS)], "lw": 1}
+            ax.loglog(found.evaluations, found.rms[name][:, j], label=name, marker="osD^vP*X"[i % 8], ms=4, **style)
+        ax.set_title(toy, fontsize=9)
+        ax.set_xticks(found.evaluations, found.evaluations)
+        ax.minorticks_off()
+        ax.grid(alpha=0.2, lw=0.5)
+        ax.spines[["top", "right"]].set_visible(False)
+    for ax in axes.flat[len(found.toys) :]:
+        ax.set_axis_off()
+    fig.supxlabel("evaluations", fontsize=9)
+    fig.supylabel("rms distance to the exact map", fontsize=9)
+    fig.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
     return fig
 
 

@@ -105,9 +105,9 @@ def test_train_starts_from_the_recipe_of_its_name_wherever_the_name_stands(words
 
 
 def test_sample_takes_its_options():
-    words = "sample there --n 5 --label -1 --w 2 --sampler ddim --steps 9 --grid even_time --eta 1 --seed 4"
-    options = cli.parse(words.split())
-    assert options == Draw(Path("there"), None, 5, -1, 2.0, "ddim", 9, "even_time", eta=1.0, seed=4)
+    words = "sample there --n 5 --label -1 --w 2 --interval -2 2.5 --sampler ddim --steps 9 --grid even_time --eta 1"
+    options = cli.parse([*words.split(), "--seed", "4"])
+    assert options == Draw(Path("there"), None, 5, -1, 2.0, (-2.0, 2.5), "ddim", 9, "even_time", eta=1.0, seed=4)
 
 
 def test_resume_goes_on_with_the_runs_own_configuration(run, tmp_path, capsys, assert_same):
@@ -128,7 +128,7 @@ def test_help_names_the_commands_and_the_defaults_of_a_name(capsys):
         return capsys.readouterr().out
 
     commands = shown("--help")
-    for word in ("train", "sample", "evaluate", "compare", "demo"):
+    for word in ("train", "sample", "evaluate", "compare", "race", "demo", "check"):
         assert word in commands
         assert "--" in shown(word, "--help")
     assert "(default: mixer)" in shown("train", "mnist", "--help")

@@ -83,7 +83,7 @@ def test_samples_that_are_not_finite_are_said(random_model):
         draw(t, Draw("run", n=5))
 
 
-VALUES = {"variance": "beta", "eta": 0.5, "churn": 9.0, "method": "euler", "corrections": 3}
+VALUES = {"variance": "beta", "eta": 0.5, "churn": 9.0, "method": "euler", "corrections": 3, "order": 2}
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -104,3 +104,16 @@ def test_rk45_takes_its_own_steps(random_model):
     fine = draw(t, Draw("run", n=5, sampler="probability_flow", steps=100))[0]
     free = draw(t, Draw("run", n=5, **RK45))[0]
     np.testing.assert_allclose(free, fine, atol=1e-3)
+
+
+def test_guidance_may_be_for_an_interval(random_model):
+    t = random_model(classes=3)
+    label = np.arange(6) % 3
+    model = td.ClassifierFreeGuidance(t.model.given(label), t.model.given(-1), 1.5, (-2.0, 2.0))
+    expected = td.sample(model, 6, steps=20, rng=0)
+    np.testing.assert_array_equal(draw(t, Draw("run", n=6, w=1.5, interval=(-2.0, 2.0), steps=20))[0], expected)
+    assert np.any(draw(t, Draw("run", n=6, w=1.5, steps=20))[0] != expected)
+    with pytest.raises(UsageError, match="--interval is for guidance: give --w too"):
+        draw(t, Draw("run", n=6, interval=(-2.0, 2.0)))
+    with pytest.raises(UsageError, match="--interval is two log-SNRs, the lower first; got 2 -2"):
+        draw(t, Draw("run", n=6, w=1.0, interval=(2.0, -2.0)))

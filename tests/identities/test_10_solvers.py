@@ -36,11 +36,14 @@ def equal_steps(process, start, end, n):
         pytest.param(partial(td.probability_flow, method="rk4"), 4, 50, td.VP, id="rk4"),
         pytest.param(td.ddim, 1, 25, td.VP, id="ddim"),
         pytest.param(td.dpm_solver_2m, 2, 50, td.VP, id="dpm_solver_2m"),
+        pytest.param(td.dpm_solver_3m, 3, 100, td.VP, id="dpm_solver_3m"),
+        pytest.param(partial(td.unipc, order=2), 3, 100, td.VP, id="unipc, 2"),
+        pytest.param(td.adams_bashforth, 4, 400, td.VP, id="adams_bashforth"),
         pytest.param(td.edm_heun, 2, 40, td.VE, id="edm_heun"),
     ],
 )
 def test_every_solver_has_its_order(hold, sampler, order, steps, kind):
-    r"""$\lVert x^{(n)} - x \rVert = O(n^{-p})$: $p = 1$ for Euler, DDIM; 2 for Heun, EDM, DPM-Solver++(2M); 4 for RK4
+    r"""$\lVert x^{(n)} - x \rVert = O(n^{-p})$: $p = 1$ for Euler, DDIM; 2 for Heun, EDM, 2M; 3 for 3M; 4 for RK4
 
     When the steps double, twice over, the distance from the exact flow falls by $2^p$. A wrong coefficient seldom shows
     in samples; here it lowers the order.

@@ -39,12 +39,12 @@ def test_a_cubic_is_integrated_exactly(gaps):
 
 
 def test_the_shares_are_those_of_adams_and_bashforth_where_steps_are_short():
-    assert_allclose(24 * np.array(shares([-0.003, -0.006, -0.009, -0.012], 0.0)), [55, -59, 37, -9], rtol=0.01)
+    assert_allclose(24 * np.array(shares([-0.003, -0.006, -0.009, -0.012], -0.003, 0.0)), [55, -59, 37, -9], rtol=0.01)
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
 def test_the_shares_add_up_to_one(order):
-    assert_allclose(sum(shares([1.0, 0.7, 0.1, -0.5][:order], 1.8)), 1, rtol=1e-12)
+    assert_allclose(sum(shares([1.0, 0.7, 0.1, -0.5][:order], 1.0, 1.8)), 1, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

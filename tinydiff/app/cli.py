@@ -1,4 +1,4 @@
-"""The command line: `tinydiff train`, `sample`, `evaluate`, `compare`, `demo`, `check`; each says more by `--help`.
+"""The command line: `tinydiff train`, `sample`, `evaluate`, `compare`, `race`, `demo`, `check`, each with `--help`.
 
 Exit codes: 0 for success, 1 for a failure, which is one line, 2 for wrong usage, 130 when interrupted.
 """
@@ -26,6 +26,7 @@ from tinydiff.app.config import NAMES, Config, Device, UsageError, checked, data
 from tinydiff.app.directory import Run, differing
 from tinydiff.app.parallel import Comm, rows_of_rank, world
 from tinydiff.app.process import make_process
+from tinydiff.app.racing import Enter, enter
 from tinydiff.app.sampling import Draw
 from tinydiff.backend import keep_freed_memory
 
@@ -76,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 runs.evaluate(run)
             case Compare() as options:
                 runs.compare(options)
+            case Enter() as options:
+                enter(options)
             case runs.Demo() as options:
                 runs.demo(options)
             case Check() as options:
@@ -128,6 +131,7 @@ def parse(arguments: Sequence[str]) -> Any:
         "sample": Draw,
         "evaluate": Evaluate,
         "compare": Compare,
+        "race": Enter,
         "demo": runs.Demo,
         "check": Check,
     }

@@ -47,10 +47,14 @@ ENTRIES = {
     "DDIM": Entry("ddim", {}, 1, True),
     "Adams": Entry("adams_bashforth", {}, 1, True),
     "DPM-Solver++(2M)": Entry("dpm_solver_2m", {}, 1, True),
+    "DPM-Solver++(3M)": Entry("dpm_solver_3m", {}, 1, True),
+    "UniPC": Entry("unipc", {}, 1, True),
     "EDM Heun": Entry("edm_heun", {}, 2, True),
     "EDM Heun, churn 40": Entry("edm_heun", {"churn": 40.0}, 2, False),
     "DDPM": Entry("ddpm", {}, 1, False),
     "Euler–Maruyama": Entry("euler_maruyama", {}, 1, False),
+    "exponential Euler": Entry("exponential_euler", {}, 1, False),
+    "SDE-DPM-Solver++(2M)": Entry("sde_dpm_solver_2m", {}, 1, False),
     "predictor–corrector": Entry("predictor_corrector", {}, 2, False),
 }
 BUDGETS = (8, 12, 20, 32, 48, 100, 200, 500, 1000)

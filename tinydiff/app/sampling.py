@@ -1,6 +1,7 @@
 """Samples from a run, class by class and guided, in the units of its data."""
 
 import csv
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,30 +25,40 @@ from tinydiff.learned.train import last
 from tinydiff.sampling.adams_bashforth import adams_bashforth
 from tinydiff.sampling.ddim import ddim
 from tinydiff.sampling.ddpm import ddpm
-from tinydiff.sampling.dpm_solver import dpm_solver_2m
+from tinydiff.sampling.dpm_solver import dpm_solver_2m, dpm_solver_3m
 from tinydiff.sampling.edm import edm_heun
+from tinydiff.sampling.exponential_euler import exponential_euler
 from tinydiff.sampling.predictor_corrector import predictor_corrector
 from tinydiff.sampling.probability_flow import probability_flow
 from tinydiff.sampling.reverse_sde import euler_maruyama
 from tinydiff.sampling.sample import sample
+from tinydiff.sampling.sde_dpm_solver import sde_dpm_solver_2m
+from tinydiff.sampling.unipc import unipc
 
 SAMPLERS: dict[str, Callable] = {
     "adams_bashforth": adams_bashforth,
     "ddim": ddim,
     "ddpm": ddpm,
     "dpm_solver_2m": dpm_solver_2m,
+    "dpm_solver_3m": dpm_solver_3m,
+    "unipc": unipc,
     "edm_heun": edm_heun,
     "probability_flow": probability_flow,
     "euler_maruyama": euler_maruyama,
+    "exponential_euler": exponential_euler,
+    "sde_dpm_solver_2m": sde_dpm_solver_2m,
     "predictor_corrector": predictor_corrector,
 }
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "eta": ("ddim", "euler_maruyama"), "variance": ("ddpm",), "churn": ("edm_heun",), "method": ("probability_flow",),
+    "eta": ("ddim", "euler_maruyama", "exponential_euler", "sde_dpm_solver_2m"), "order": ("adams_bashforth", "unipc"),
+    "variance": ("ddpm",), "churn": ("edm_heun",), "method": ("probability_flow",),
     "corrections": ("predictor_corrector",),
 }  # fmt: skip
 """The options that some samplers alone take, and which do."""
 WEIGHTS = (0.0, 0.5, 1.5)
 """The guidance weights that reports show side by side."""
+EVERYWHERE = (-math.inf, math.inf)
+"""The log-SNRs between which guidance guides, unless told otherwise."""
 GRIDS = {
     "logistic": grids.logistic,
     "even_log_snr": grids.even_log_snr,
@@ -74,9 +85,13 @@ class Draw:
     """Draw this class alone, -1 for no class, of a conditional run."""
     w: Strength = 0.0
     """Strength of classifier-free guidance: 0 for none; some call 1 + w the guidance scale."""
+    interval: Annotated[
+        tuple[float, float] | None, tyro.conf.arg(metavar="LOW HIGH", help_behavior_hint="(default: everywhere)")
+    ] = None
+    """The log-SNRs between which --w guides; pictures are best with -3 2."""
     sampler: Literal[
-        "adams_bashforth", "ddim", "ddpm", "dpm_solver_2m", "edm_heun", "probability_flow", "euler_maruyama",
-        "predictor_corrector",
+        "adams_bashforth", "ddim", "ddpm", "dpm_solver_2m", "dpm_solver_3m", "unipc", "edm_heun", "probability_flow",
+        "euler_maruyama", "exponential_euler", "sde_dpm_solver_2m", "predictor_corrector",
     ] = "adams_bashforth"  # fmt: skip
     """How to get from noise to data."""
     steps: Annotated[Count | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 50)")] = None
@@ -96,7 +111,12 @@ class Draw:
     eta: Annotated[Strength | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: ddim 0, else 1)")] = (
         None
     )
-    """Share of noise. ddim: from 0 to 1, DDPM's. euler_maruyama: 0 for the ODE, 1 for the reverse SDE, or more."""
+    """Share of noise. ddim: from 0 to 1, DDPM's. The SDE's solvers: 0 for the ODE, 1 for the reverse SDE, or more."""
+    order: Annotated[
+        Literal[1, 2, 3, 4] | None,
+        tyro.conf.arg(metavar="{1,2,3,4}", help_behavior_hint="(default: adams_bashforth 4, unipc 3)"),
+    ] = None
+    """adams_bashforth, unipc: the evaluations that a step looks back to; unipc's are at most 3."""
     variance: Annotated[
         Literal["beta_tilde", "beta"] | None,
         tyro.conf.arg(metavar="{beta_tilde,beta}", help_behavior_hint="(default: beta_tilde)"),
@@ -133,6 +153,11 @@ def draw(trained: Trained, options: Draw, comm: Comm | None = None) -> tuple[np.
         raise UsageError("this run was trained without labels: leave out --label and --w, or train with --conditional.")
     if options.label is not None and not -1 <= options.label < classes:
         raise UsageError(f"--label must be a class from 0 to {classes - 1}, or -1 for none; got {options.label}.")
+    if options.interval is not None:
+        if not options.w:
+            raise UsageError("--interval is for guidance: give --w too.")
+        if not options.interval[0] < options.interval[1]:
+            raise UsageError("--interval is two log-SNRs, the lower first; got {:g} {:g}.".format(*options.interval))
     if options.label == -1 and options.w:
         raise UsageError("--label -1 asks for no class, so there is none to guide to: leave out --w.")
     if options.method == "rk45" and comm is not None:
@@ -149,7 +174,7 @@ def draw(trained: Trained, options: Draw, comm: Comm | None = None) -> tuple[np.
         rng = RowsOf(rng, rows, options.n)
     with np.errstate(all="ignore"):
         drawn = sample(
-            guided(model, None if labels is None else labels[rows], options.w),
+            guided(model, None if labels is None else labels[rows], options.w, options.interval or EVERYWHERE),
             len(range(options.n)[rows]),
             sampler=SAMPLERS[options.sampler],
             steps=2 if options.method == "rk45" else options.steps or 50,  # rk45 takes its own between two
@@ -173,6 +198,8 @@ def sampler_options(options: Draw) -> dict[str, Any]:
             raise UsageError(f"--{name} is for the sampler {' or '.join(OPTIONS[name])}; got {options.sampler}.")
     if options.sampler == "ddim" and given.get("eta", 0) > 1:
         raise UsageError(f"--eta of the sampler ddim is at most 1; got {options.eta}.")
+    if options.sampler == "unipc" and options.order == 4:
+        raise UsageError("--order of the sampler unipc is at most 3; got 4.")
     if options.end is not None and options.grid not in (None, "even_log_snr"):
         raise UsageError(f"--end is for the grid even_log_snr; got {options.grid}.")
     if options.method == "rk45" and (options.steps is not None or options.grid is not None):
@@ -189,11 +216,13 @@ def device_like(device: Device, comm: Comm | None = None) -> Array | None:
     return backend.device_like(device)
 
 
-def guided(model: NetworkDenoiser, labels: np.ndarray | None, w: float) -> Denoiser:
-    """The model conditioned on labels, if any, and pushed towards them with weight w."""
+def guided(
+    model: NetworkDenoiser, labels: np.ndarray | None, w: float, interval: tuple[float, float] = EVERYWHERE
+) -> Denoiser:
+    """The model conditioned on labels, if any, and pushed towards them with weight w between these log-SNRs."""
     if labels is None:
         return model
-    return ClassifierFreeGuidance(model.given(labels), model, w) if w else model.given(labels)
+    return ClassifierFreeGuidance(model.given(labels), model, w, interval) if w else model.given(labels)
 
 
 def under_guidance(
@@ -203,6 +232,7 @@ def under_guidance(
     weights: Sequence[float] = WEIGHTS,
     grid: grids.Grid = grids.even_log_snr,
     eta: float = 0.0,
+    interval: tuple[float, float] = EVERYWHERE,
 ) -> list[np.ndarray]:
     """What DDIM makes of the noise (n, D) under each weight of guidance towards the labels (n,), if any.
 
@@ -210,7 +240,7 @@ def under_guidance(
     """
     ts, answers = grid(model.process, 49), []
     for w in weights:
-        towards = guided(model, labels, w)
+        towards = guided(model, labels, w, interval)
         answers.append(towards.x0(last(ddim(towards, noise, ts, eta=eta, rng=0))[1], ts[-1]))
     return answers
 

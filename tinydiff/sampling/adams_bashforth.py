@@ -20,6 +20,7 @@ import numpy as np
 from tinydiff.backend import Array
 from tinydiff.checks import as_count, check_choice
 from tinydiff.denoisers import Denoiser
+from tinydiff.processes import Level
 from tinydiff.sampling import walk
 from tinydiff.sampling.ddim import ddim_step
 
@@ -27,6 +28,9 @@ REACH = 4.0
 """How far in λ, from the end of a step back, x̂_0 is taken for a polynomial."""
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
 """Gauss's rule of 8 points on [−1, 1], exact to rounding for a cubic times e^{λ/2} over `REACH`."""
+
+Answer = tuple[float, Array]
+"""A log-SNR, and the x̂_0 of the model there."""
 
 
 def adams_bashforth(model: Denoiser, x: Array, ts: walk.Times, *, rng: Any = None, order: int = 4) -> walk.Walk:
@@ -67,22 +71,27 @@ def adams_bashforth(model: Denoiser, x: Array, ts: walk.Times, *, rng: Any = Non
     """
     check_choice("order", as_count("order", order), (1, 2, 3, 4))
     levels = walk.levels(model, x, ts)
-    seen: list[tuple[float, Array]] = []
+    seen: list[Answer] = []
     yield levels[0].t, x
     for now, then in pairwise(levels):
         seen = [(now.log_snr, model.x0(x, now)), *seen[: order - 1]]
-        near = [(lam, x0_hat) for lam, x0_hat in seen if then.log_snr - lam <= REACH] or seen[:1]
-        w = shares([lam for lam, _ in near], then.log_snr)
-        x_bar = sum(share * x0_hat for share, (_, x0_hat) in zip(w, near, strict=True))
-        x = ddim_step(x, x_bar, now, then, 0.0)
+        x = polynomial_step(x, seen, now, then)
         yield then.t, x
 
 
-def shares(seen: list[float], end: float) -> list[float]:
-    """The share of each evaluation in x̄: ∫ e^{λ/2} L_j dλ / ∫ e^{λ/2} dλ from seen[0] to end, L_j Lagrange's."""
+def polynomial_step(x: Array, answers: list[Answer], now: Level, then: Level) -> Array:
+    """The step from t to s with x̂_0 the polynomial through the answers near s, or through the first alone."""
+    near = [(lam, x0_hat) for lam, x0_hat in answers if then.log_snr - lam <= REACH] or answers[:1]
+    w = shares([lam for lam, _ in near], now.log_snr, then.log_snr)
+    x_bar = sum(share * x0_hat for share, (_, x0_hat) in zip(w, near, strict=True))
+    return ddim_step(x, x_bar, now, then, 0.0)
+
+
+def shares(seen: list[float], start: float, end: float) -> list[float]:
+    """The share of each answer in x̄: ∫ e^{λ/2} L_j dλ / ∫ e^{λ/2} dλ from start to end, L_j Lagrange's polynomial."""
     if len(seen) == 1:
         return [1.0]  # also where no signal is left, λ = −∞
-    lam = (end + seen[0] + (end - seen[0]) * NODES) / 2
+    lam = (end + start + (end - start) * NODES) / 2
     w = WEIGHTS * np.exp((lam - end) / 2)
     basis = (np.prod([(lam - other) / (at - other) for other in seen if other != at], axis=0) for at in seen)
     return [float(np.sum(w * each) / np.sum(w)) for each in basis]

@@ -3,7 +3,7 @@
 import tinydiff as td
 from identities.bugs import edit
 from tinydiff.sampling import solvers
-from tinydiff.sampling.dpm_solver import dpm_solver_2m_step
+from tinydiff.sampling.dpm_solver import dpm_solver_3m_step, in_the_middle
 from tinydiff.sampling.reverse_sde import euler_maruyama_step
 
 BUGS = {
@@ -11,7 +11,9 @@ BUGS = {
         edit(td.probability_flow, "STEPS[method]", "STEPS['euler']"),
         edit(solvers.heun_step, "f(x + h * k1, s)", "f(x + h * k1, t)"),
         edit(solvers.rk4_step, "_ + 2 * k3 + k4", "_ + 3 * k3"),
-        edit(dpm_solver_2m_step, "2 * r", "r"),
+        edit(in_the_middle, "2 * r", "r"),
+        edit(dpm_solver_3m_step, "2 * (1 - phi)", "(1 - phi)"),
+        edit(td.unipc, "[answer, *seen]", "seen"),
         edit(td.edm_heun, "model.x0(then.alpha * ahead, then)", "model.x0(now.alpha * ahead, now)"),
     ],
     62: [
