@@ -1,6 +1,6 @@
 """Every solver of the flow at 6 to 50 evaluations, against the exact map: race.json, from which the site has its table.
 
-    python benchmarks/race.py                  # two minutes of a core
+python benchmarks/race.py                  # two minutes of a core
 """
 
 import json

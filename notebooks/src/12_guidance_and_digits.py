@@ -464,7 +464,7 @@ for (above, below), (w, x) in zip(axes.T, full.items(), strict=True):
     draw(above, x[:20], 5, f"w = {w:g}")
     draw(below, x[doubtful], 3)
 show(fig, "Twenty digits of 28 by 28 pixels for each of w = 0, 0.5 and 1.5, from the same noise. They look handwritten. Below, "
-     "larger, a 3, a 2 and a 4 that are misread at w = 0: each becomes clear with larger w.")  # fmt: skip
+     "larger, two 3s and a 2 that are misread at w = 0: each becomes clear with larger w.")  # fmt: skip
 
 # %% [markdown]
 # *What to see:* a digit has the same noise in all three sheets. Enlarged below are the three that the judge misreads at

@@ -130,7 +130,7 @@ def test_reflow_makes_ways_straight_and_not_longer_and_keeps_the_ends():
         return u, end, straightness(u, walk), transport_cost(end, x1), np.sqrt(np.mean((once - end) ** 2))
 
     u, end, bent, cost, error = measured(td.couplings.independent(spiral, ring))
-    pairs = td.couplings.reflowed(lambda x: td.last(td.flow(u, x, ts))[1], lambda rng, n: ring.sample(rng, n))
+    pairs = td.couplings.reflowed(lambda x: td.last(td.flow(u, x, ts))[1], ring.sample(6, 5000))
     _, again, straight, cost_again, error_again = measured(pairs)
     assert straight < 0.1 * bent
     assert cost_again < 1.02 * cost
@@ -178,6 +178,10 @@ ONE = td.couplings.independent(td.toys.ring8())
         (lambda: td.flow_matching(ONE, ema=2.0, rng=0), "ema must be"),
         (lambda: td.flow_matching(ONE, rng=None), "rng"),
         (lambda: td.couplings.optimal(ONE, group=0), "group must be"),
+        (
+            lambda: td.couplings.reflowed(lambda x: x[:1], np.ones((3, 2))),
+            r"a point for each of \(3, 2\); got \(1, 2\)",
+        ),
         (lambda: td.couplings.independent(td.toys.ring8(), np.ones((9, 3))), "2|3"),
         (lambda: flow_matching_loss(U.network, U.theta, np.ones((3, 2)), np.ones((2, 2)), np.ones(3)), "of one shape"),
     ],

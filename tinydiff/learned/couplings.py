@@ -104,20 +104,27 @@ def optimal(pairs: Pairs, group: int = 64) -> Pairs:
     return paired
 
 
-def reflowed(carry: Callable[[Array], Array], source: Callable[[np.random.Generator, int], Array]) -> Pairs:
-    """Each point of the source with where a flow carries it: pairs for another, straighter velocity.
+def reflowed(carry: Callable[[Array], Array], x1: Array) -> Pairs:
+    """Points of the source with where a flow carries them: pairs for another, straighter velocity.
+
+    They are carried once, here; then pairs are drawn from them.
 
     Parameters
     ----------
     carry : callable
         x_1 ↦ x_0 = Φ(x_1), such as ``lambda x: td.last(td.flow(u, x, np.linspace(1, 0, 51)))[1]``.
-    source : callable
-        (rng, n) ↦ x_1, such as ``lambda rng, n: toy.sample(rng, n)``.
+    x1 : (N, D)
+        Points of the source, some thousands.
 
     Returns
     -------
     callable
         (rng, n) ↦ (x_0, x_1).
+
+    Raises
+    ------
+    ValueError
+        Where what is carried has another shape.
 
     References
     ----------
@@ -126,15 +133,18 @@ def reflowed(carry: Callable[[Array], Array], source: Callable[[np.random.Genera
     Examples
     --------
     >>> import numpy as np, tinydiff as td
-    >>> pairs = td.couplings.reflowed(lambda x: -x, lambda rng, n: rng.standard_normal((n, 2)))
+    >>> pairs = td.couplings.reflowed(lambda x: -x, td.toys.ring8().sample(0, 100))
     >>> x0, x1 = pairs(np.random.default_rng(0), 3)
     >>> bool(np.all(x0 == -x1))
     True
     """
+    x0 = carry(x1)
+    if np.shape(x0) != np.shape(x1):
+        raise ValueError(f"carry must give a point for each of {np.shape(x1)}; got {np.shape(x0)}.")
 
     def pairs(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
-        x1 = source(rng, n)
-        return carry(x1), x1
+        rows = rng.integers(0, len(x1), n)
+        return x0[rows], x1[rows]
 
     return pairs
 

@@ -27,8 +27,8 @@ from tinydiff.learned.train import chosen_optimizer
 from tinydiff.processes import LOG_SNR_END
 from tinydiff.processes.base import strata
 
+# (rng, n) ↦ n points of the data and of the source, (n, D) each, row by row a pair
 Pairs = Callable[[np.random.Generator, int], tuple[Array, Array]]
-"""(rng, n) ↦ n points of the data and of the source, (n, D) each, row by row a pair."""
 
 
 def flow_matching(

@@ -29,8 +29,7 @@ REACH = 4.0
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
 """Gauss's rule of 8 points on [−1, 1], exact to rounding for a cubic times e^{λ/2} over `REACH`."""
 
-Answer = tuple[float, Array]
-"""A log-SNR, and the x̂_0 of the model there."""
+Answer = tuple[float, Array]  # a log-SNR, and the x̂_0 of the model there
 
 
 def adams_bashforth(model: Denoiser, x: Array, ts: walk.Times, *, rng: Any = None, order: int = 4) -> walk.Walk:

@@ -29,8 +29,7 @@ from tinydiff.processes import Level
 from tinydiff.processes.base import check_order
 from tinydiff.sampling import walk
 
-Seen = tuple[Array, Level]
-"""An answer x̂_0, and the level that it was given at."""
+Seen = tuple[Array, Level]  # an answer x̂_0, and the level that it was given at
 
 
 def dpm_solver_2m_step(
