@@ -61,6 +61,7 @@ from tinydiff.processes import (
     same_process,
     transition,
 )
+from tinydiff.sampling import few_steps
 from tinydiff.sampling.adams_bashforth import adams_bashforth
 from tinydiff.sampling.ddim import ddim, ddim_step
 from tinydiff.sampling.ddpm import ddpm, ddpm_step
@@ -130,6 +131,7 @@ __all__ = [
     "euler_maruyama",
     "euler_maruyama_step",
     "exponential_euler",
+    "few_steps",
     "fit",
     "flow",
     "flow_matching",
