@@ -18,6 +18,7 @@ import numpy as np
 import tinydiff as td
 from tinydiff.backend import Array
 from tinydiff.learned.classifier import cross_entropy
+from tinydiff.learned.flow_matching import flow_matching_loss
 from tinydiff.learned.network import Network
 from tinydiff.learned.optim import Optimizer
 from tinydiff.learned.targets import batch_means
@@ -189,6 +190,14 @@ def learned(to: To) -> Entries:
         yield f"gradient under {name} on a chain", partial(objective, on_chain, x, y, LABELS)
     yield "gradient at times there", partial(objective, PROCESS.at(to(T), like=x), x, y, to(LABELS))
     yield "batch_means", partial(batch_means, now, x, y, LABELS)
+    velocity = td.Velocity(td.TimeMLP(2, 8, 2), to(THETA[: td.TimeMLP(2, 8, 2).size]))
+    yield "flow_matching_loss", partial(flow_matching_loss, velocity.network, velocity.theta, x, y, T)
+    yield "flow of a velocity", last(td.flow, velocity, x, [1.0, 0.5, 0.0])
+    ts, teacher = [0.9, 0.6, 0.3, 0.1], td.NetworkDenoiser(NETWORK, theta, PROCESS)
+    on_grid = PROCESS.at(np.resize(ts[::2], len(T)), like=x), x, y, LABELS
+    yield "progressive", partial(td.few_steps.progressive(teacher, ts), NETWORK, theta, *on_grid)
+    yield "consistency", partial(td.few_steps.consistency(ts[::2], teacher), NETWORK, theta, *on_grid)
+    yield "consistency from nothing", partial(td.few_steps.consistency(ts[::2]), NETWORK, theta, *on_grid)
     yield "Adam.update", partial(second_update, td.Adam(), theta)
     yield "Muon.update", partial(second_update, td.Muon(NETWORK.matrices), theta)
     yield "clip", partial(td.clip, theta, 0.1)
