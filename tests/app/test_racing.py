@@ -7,6 +7,7 @@ from tinydiff.app.cli import main
 
 MINE = """
 import tinydiff as td
+from itertools import pairwise
 
 NOT = 3
 

@@ -74,7 +74,8 @@ def found(spelled: str) -> Callable:
         raise ValueError(f"{where} cannot be run: {first_line(error)}.") from error
     sampler = getattr(module, name, None)
     if not callable(sampler):
-        defined = ", ".join(key for key, each in vars(module).items() if callable(each) and key[0] != "_")
+        own = {key: each for key, each in vars(module).items() if getattr(each, "__module__", "") == module.__name__}
+        defined = ", ".join(key for key, each in own.items() if callable(each))
         raise ValueError(f"{where} has no function {name}; it has {defined or 'none'}.")
     return sampler
 
