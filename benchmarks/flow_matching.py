@@ -5,13 +5,15 @@
 Each row is a velocity of one network and one number of steps. Straightness is ∫ E ‖(x_1 − x_0) − u‖²/D dt along its own
 flow; cost is E ‖x_1 − x_0‖²/D between the ends of that flow. At 1, 2, 4 Euler steps: the rms distance to the end of its
 own flow, and the energy distance to true points, beside that of other true points. A reflow whose pairs were shuffled
-is a control: what straightens is the pairing, not the second training.
+is a control: what straightens is the pairing, not the second training. The figure of the docs is made at the end.
 """
 
 import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import tinydiff as td
@@ -50,6 +52,23 @@ def measured(name: str, u: td.Velocity, seconds: float) -> None:
     print(row + f"{td.energy_distance(end, true):9.4f}{seconds:8.0f}", flush=True)
 
 
+def figure(bent: td.Velocity, straight: td.Velocity) -> Path:
+    """Eighty ways from the ring to the spiral, before reflow and after, and where one Euler step leads."""
+    x1 = RING.sample(21, 1000)
+    fig = Figure(figsize=(8.4, 4.2), dpi=110, layout="constrained")
+    for ax, u, title in zip(fig.subplots(1, 2), (bent, straight), ("independent pairs", "after a reflow"), strict=True):
+        ways = np.stack([x for _, x in td.flow(u, x1, TS)])
+        once = td.last(td.flow(u, x1, [1.0, 0.0], method="euler"))[1]
+        ax.plot(*ways[:, :80].transpose(2, 0, 1), color=td.plotting.DATA, lw=0.6, alpha=0.6)
+        ax.scatter(*x1.T, s=2, color=td.plotting.DATA, label="the ring", rasterized=True)
+        ax.scatter(*ways[-1].T, s=2, color=td.plotting.EXACT, label="where the flow leads", rasterized=True)
+        ax.scatter(*once.T, s=2, color=td.plotting.MODEL, label="one Euler step", rasterized=True)
+        ax.set(xlim=(-2.1, 2.1), ylim=(-2.1, 2.1), aspect="equal", xticks=[], yticks=[])
+        ax.set_title(title, fontsize=10)
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, markerscale=5)
+    return td.plotting.save(fig, Path(__file__).parent.parent / "docs" / "figures" / "reflow.png")
+
+
 def main() -> None:
     """Train and print, row by row."""
     independent = td.couplings.independent(SPIRAL, RING)
@@ -71,6 +90,7 @@ def main() -> None:
         start = time.process_time()
         found[name] = learn(pairs())
         measured(name, found[name], time.process_time() - start)
+    print("Wrote", figure(found["independent"], found["reflow of independent"]))
 
 
 if __name__ == "__main__":
