@@ -266,6 +266,9 @@ def test_outside_its_interval_guidance_asks_one_model():
     assert conditional.nfe == 29
     lam = PLANE.process.log_snr(td.grids.even_log_snr(PLANE.process, 28))
     assert unconditional.nfe == np.sum(np.abs(lam) <= 1) == 2
+    guided.linearize(np.ones((2, 2)), 0.99)
+    guided.linearize_x0(np.ones((2, 2)), 0.99)
+    assert unconditional.nfe == 2
 
 
 @pytest.mark.parametrize("interval", [(1.0, 1.0), (2.0, 1.0), (np.nan, 1.0), 3.0, "ab", (1.0, 2.0, 3.0)])

@@ -78,32 +78,32 @@ class ClassifierFreeGuidance(Wrapper):
     def _guided(self, w: Any, conditional: Array, unconditional: Array) -> Array:
         return (1 + w) * conditional - w * unconditional
 
-    def _answer(self, x: Array, t: Any, ask: Callable[[Denoiser], Array]) -> Array:
+    def _pulled(self, w: Any, conditional: tuple[Array, Pull], unconditional: tuple[Array, Pull]) -> tuple[Array, Pull]:
+        (one, pull), (other, other_pull) = conditional, unconditional
+        return self._guided(w, one, other), lambda u: self._guided(w, pull(u), other_pull(u))
+
+    def _asked(self, x: Array, t: Any, ask: Callable[[Denoiser], Any], combine: Callable) -> Any:
+        """What both models answer, combined; where w is 0 for all rows what the conditional one answers."""
         w = self._weight(x, t)
         if isinstance(w, float) and w == 0:
             return ask(self.conditional)
-        return self._guided(w, ask(self.conditional), ask(self.unconditional))
+        return combine(w, ask(self.conditional), ask(self.unconditional))
 
     def __call__(self, x: Array, t: Any) -> Array:
         """ε̂, (B, D)."""
-        return self._answer(x, t, lambda model: model(x, t))
+        return self._asked(x, t, lambda model: model(x, t), self._guided)
 
     def x0(self, x: Array, t: Any) -> Array:
         """x̂_0, (B, D)."""
-        return self._answer(x, t, lambda model: model.x0(x, t))
+        return self._asked(x, t, lambda model: model.x0(x, t), self._guided)
 
     def linearize(self, x: Array, t: Any) -> tuple[Array, Pull]:
         """(ε̂, pull) with pull(u) = uᵀ ∂ε̂/∂x."""
-        return self._both(self._weight(x, t), self.conditional.linearize(x, t), self.unconditional.linearize(x, t))
+        return self._asked(x, t, lambda model: model.linearize(x, t), self._pulled)
 
     def linearize_x0(self, x: Array, t: Any) -> tuple[Array, Pull]:
         """(x̂_0, pull) with pull(u) = uᵀ ∂x̂_0/∂x."""
-        of_both = self.conditional.linearize_x0(x, t), self.unconditional.linearize_x0(x, t)
-        return self._both(self._weight(x, t), *of_both)
-
-    def _both(self, w: Any, conditional: tuple[Array, Pull], unconditional: tuple[Array, Pull]) -> tuple[Array, Pull]:
-        (one, pull), (other, other_pull) = conditional, unconditional
-        return self._guided(w, one, other), lambda u: self._guided(w, pull(u), other_pull(u))
+        return self._asked(x, t, lambda model: model.linearize_x0(x, t), self._pulled)
 
 
 class ClassifierGuidance(Wrapper):

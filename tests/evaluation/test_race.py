@@ -113,9 +113,12 @@ def half(model, x, ts, *, rng=None):
         (midpoint, {"evaluations": [1]}, "each of evaluations must be 2 or more; got 1"),
         (midpoint, {"process": td.Discrete.linear(100)}, "continuous time"),
         (midpoint, {"rng": None}, "rng"),
+        (midpoint, {"toys": []}, "one toy or more, and one budget or more"),
+        (midpoint, {"evaluations": []}, "one toy or more, and one budget or more"),
+        (midpoint, {"n": 0}, "n must be"),
         (half, {}, r"\(3, 2\)|\(B, 2\)|of shape|must yield"),
     ],
-    ids=["noise", "a name", "toys", "evaluations", "a chain", "rng", "half a point"],
+    ids=["noise", "a name", "toys", "evaluations", "a chain", "rng", "no toys", "no evaluations", "n", "half a point"],
 )
 def test_what_cannot_race_is_refused(sampler, options, says):
     with pytest.raises((TypeError, ValueError), match=says):

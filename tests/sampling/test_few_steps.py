@@ -128,7 +128,7 @@ def test_times_are_those_of_the_grid_each_as_likely(rng):
     assert_array_equal(few_steps.times_of([0.7])(VP, rng, 3), [0.7] * 3)
 
 
-ORACLE = td.Oracle(RING, VP)
+ORACLE, RNG = td.Oracle(RING, VP), np.random.default_rng(0)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +139,11 @@ ORACLE = td.Oracle(RING, VP)
         (lambda: few_steps.progressive("teacher", [0.9, 0.5]), "model must be a Denoiser"),
         (lambda: few_steps.consistency([0.9, 0.5], "teacher"), "model must be a Denoiser"),
         (lambda: few_steps.consistency([0.5, 0.9]), "fall strictly"),
+        (lambda: few_steps.times_of([]), "fall strictly"),
+        (
+            lambda: few_steps.progressive(ORACLE, [0.9, 0.5])(NETWORK, None, *batch(td.Cosine(), [0.9], RNG)),
+            r"Cosine\(.*VP\(",
+        ),
         (
             lambda: td.fit(RING, rng=0, steps=1, progress=False, objective=few_steps.consistency([0.9, 0.5])),
             r"train on the times of the grid, times=times_of\(ts\)",

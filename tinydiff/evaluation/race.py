@@ -32,7 +32,7 @@ from tinydiff.sampling.probability_flow import probability_flow
 from tinydiff.sampling.sample import Sampler, sample
 from tinydiff.sampling.unipc import unipc
 
-COURSES = ("ring8", "grid25", "moons32", "pinwheel40", "spiral60")
+DEFAULT_TOYS = ("ring8", "grid25", "moons32", "pinwheel40", "spiral60")
 EVALUATIONS = (6, 8, 12, 20, 50)
 RIVALS: Mapping[str, tuple[Sampler, grids.Grid]] = {
     "ddim": (ddim, grids.logistic),
@@ -99,7 +99,7 @@ class Race:
 
 
 def race(
-    sampler: Sampler, *, name: str | None = None, grid: grids.Grid = grids.logistic, toys: Sequence[str] = COURSES,
+    sampler: Sampler, *, name: str | None = None, grid: grids.Grid = grids.logistic, toys: Sequence[str] = DEFAULT_TOYS,
     evaluations: Sequence[int] = EVALUATIONS, process: Process = VP(), n: int = 400, rng: Any = 0,
     progress: bool = True,
 ) -> Race:  # fmt: skip
@@ -154,6 +154,9 @@ def race(
     if not callable(sampler):
         raise TypeError(f"sampler must be callable, sampler(model, x, ts, rng=rng); got {sampler!r}.")
     grids.check_continuous(process)
+    if not len(toys) or not len(evaluations):
+        raise ValueError(f"a race needs one toy or more, and one budget or more; got {toys} and {evaluations}.")
+    checks.as_count("n", n)
     for toy in toys:
         checks.check_choice("each of toys", toy, tuple(TOYS))
     for budget in evaluations:

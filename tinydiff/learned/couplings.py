@@ -17,7 +17,7 @@ import numpy as np
 from tinydiff import checks
 from tinydiff.backend import Array
 from tinydiff.exact.mixture import GaussianMixture
-from tinydiff.learned.flow_matching import Pairs
+from tinydiff.learned.flow_matching import Pairs, dim_of_pairs
 from tinydiff.learned.train import batches
 
 
@@ -73,7 +73,7 @@ def optimal(pairs: Pairs, group: int = 64) -> Pairs:
     Raises
     ------
     TypeError, ValueError
-        For a group that is not a whole number from 1 up.
+        For what is no coupling, and a group that is not a whole number from 1 up.
 
     References
     ----------
@@ -92,6 +92,7 @@ def optimal(pairs: Pairs, group: int = 64) -> Pairs:
     from scipy.spatial.distance import cdist
 
     checks.as_count("group", group)
+    dim_of_pairs(pairs)
 
     def paired(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
         x0, x1 = pairs(rng, n)
@@ -123,8 +124,8 @@ def reflowed(carry: Callable[[Array], Array], x1: Array) -> Pairs:
 
     Raises
     ------
-    ValueError
-        Where what is carried has another shape.
+    TypeError, ValueError
+        For what is no function, what are no points, and where what is carried has another shape.
 
     References
     ----------
@@ -138,6 +139,10 @@ def reflowed(carry: Callable[[Array], Array], x1: Array) -> Pairs:
     >>> bool(np.all(x0 == -x1))
     True
     """
+    if not callable(carry):
+        raise TypeError(f"carry must be a function x_1 ↦ x_0; got {carry!r}.")
+    if not hasattr(x1, "ndim") or x1.ndim != 2 or not len(x1):
+        raise ValueError(f"x1 must be an array of points (N, D), one or more; got {type(x1).__name__}.")
     x0 = carry(x1)
     if np.shape(x0) != np.shape(x1):
         raise ValueError(f"carry must give a point for each of {np.shape(x1)}; got {np.shape(x0)}.")

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from tinydiff import checks
-from tinydiff.backend import Array, cast, keep_freed_memory, namespace
+from tinydiff.backend import Array, cast, keep_freed_memory, namespace, to_numpy
 from tinydiff.learned.network import Network, TimeMLP
 from tinydiff.learned.optim import clip, ema_update, linear_decay
 from tinydiff.learned.train import chosen_optimizer
@@ -62,7 +62,8 @@ def flow_matching(
     Raises
     ------
     TypeError, ValueError
-        For numbers out of range, pairs that are not of one shape, and an rng that is neither a generator nor a seed.
+        For numbers out of range, pairs that are not finite and of one shape, a network without an output for each
+        coordinate, and an rng that is neither a generator nor a seed.
     FloatingPointError
         At a step whose loss or gradient is not finite.
 
@@ -85,7 +86,9 @@ def flow_matching(
     checks.as_count("steps", steps)
     checks.as_count("batch", batch)
     checks.check_range("ema", ema, 0, 1)
-    network = TimeMLP(np.shape(pairs(rng, 1)[0])[1]) if network is None else network
+    dim = dim_of_pairs(pairs)
+    network = TimeMLP(dim) if network is None else network
+    checks.check_denoising(network)
     method, rate = chosen_optimizer("muon", network, lr), linear_decay(1.0, steps, warmup=steps // 50)
     theta = average = network.init(rng)
     averages = method.init(theta)
@@ -102,6 +105,18 @@ def flow_matching(
             average = ema_update(average, theta, min(ema, step / (step + 9)))
             bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
     return Velocity(network, average)
+
+
+def dim_of_pairs(pairs: Pairs) -> int:
+    """The number D of coordinates; TypeError or ValueError unless two pairs are two finite arrays (2, D)."""
+    if not callable(pairs):
+        raise TypeError(f"pairs must be a function (rng, n) ↦ (x_0, x_1), such as couplings gives; got {pairs!r}.")
+    both = pairs(np.random.default_rng(0), 2)
+    if not isinstance(both, tuple) or len(both) != 2 or any(np.ndim(x) != 2 or len(x) != 2 for x in both):
+        raise ValueError(f"pairs(rng, 2) must give two arrays (2, D); got {type(both).__name__}.")
+    if np.shape(both[0]) != np.shape(both[1]) or not all(np.all(np.isfinite(to_numpy(x))) for x in both):
+        raise ValueError(f"pairs must be finite and of one shape; got {np.shape(both[0])} and {np.shape(both[1])}.")
+    return int(both[0].shape[1])
 
 
 def flow_matching_loss(network: Network, theta: Array, x0: Array, x1: Array, t: np.ndarray) -> tuple[float, Array]:
@@ -163,9 +178,12 @@ class Velocity:
 
     def __call__(self, x: Array, t: Any) -> Array:
         """u, (B, D), at one time in [0, 1] or one for each row."""
-        if np.any((np.asarray(t) < 0) | (np.asarray(t) > 1)):
+        checks.check_points(x, self.network.dim)
+        times = np.atleast_1d(np.asarray(t, dtype=float))
+        if not np.all((times >= 0) & (times <= 1)):
             raise ValueError(f"t must be from 0, the data, to 1, the source; got {t}.")
-        return self.network(self.theta, cast(x, self.theta), clock(t, self.theta))[0]
+        checks.check_rows("t", len(times), x.shape[0])
+        return self.network(self.theta, cast(x, self.theta), clock(times, self.theta))[0]
 
     def __getattr__(self, name: str) -> Any:
         if name in ("process", "prior", "x0", "score", "log_likelihood"):

@@ -6,7 +6,7 @@ For the family of processes of `reverse_sde`, with ε̂ held for a step and all 
 
 It knows α and σ alone, where Euler–Maruyama needs f and g² and has an error from them besides. η = 0 is DDIM. With
 noise it makes a difference what is held: ε̂ here [Zhang et al. 2023, gDDIM; Lu et al. 2022, DPM-Solver++,
-SDE-DPM-Solver-1], x̂_0 in DDPM's step and in `sde_dpm_solver_2m`, which damps where this overshoots.
+SDE-DPM-Solver-1], x̂_0 in DDPM's step and in `sde_dpm_solver_2m`.
 
 Pitfalls: along one Brownian path the order is 1, as Euler–Maruyama's. Where α_t = 0 there is no ρ: a chain that begins
 there is a ValueError.

@@ -31,8 +31,11 @@ from tinydiff.sampling.ddim import ddim_step
 
 
 def times_of(ts: Any) -> DrawTimes:
-    """Times of a grid, or the one there is, each as likely as any other: for ``train(..., times=times_of(ts))``."""
-    known = as_falling(ts) if np.size(ts) > 1 else np.array(ts, dtype=float)
+    """Times of a grid, or the one there is, each as likely as any other: for ``train(..., times=times_of(ts))``.
+
+    Raises ValueError for times that do not fall, and for none.
+    """
+    known = as_falling(ts) if np.size(ts) != 1 else np.array(ts, dtype=float).reshape(1)
 
     def draw(process: Process, rng: np.random.Generator, n: int) -> np.ndarray:
         return rng.choice(known, n)
@@ -61,8 +64,8 @@ def progressive(teacher: Denoiser, ts: Any) -> Callable:
     Raises
     ------
     TypeError, ValueError
-        For what is no denoiser, and for times that do not fall or are odd in number; from the objective, for times of
-        a batch that are not among the student's.
+        For what is no denoiser, and for times that do not fall or are odd in number; from the objective, for a student
+        of another process, and times of a batch that are not among the student's.
 
     References
     ----------
@@ -89,8 +92,8 @@ def progressive(teacher: Denoiser, ts: Any) -> Callable:
         weight: Weight = simple_weight,
     ) -> tuple[float, Array]:  # fmt: skip
         x, model = now.for_each(x0).perturb(x0, eps), teacher if labels is None else teacher.given(labels)
-        i = indices(ts[::2], now)
-        start, middle, end = (model.process.at(times, like=x) for times in (now.host.t, between[i], after[i]))
+        i, process = indices(ts[::2], now), now.process
+        start, middle, end = (process.at(times, like=x) for times in (now.host.t, between[i], after[i]))
         halfway = ddim_step(x, model.x0(x, start), start, middle, 0.0)
         x_s = ddim_step(halfway, model.x0(halfway, middle), middle, end, 0.0)
         ratio = end.sigma / start.sigma

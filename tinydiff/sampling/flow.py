@@ -4,6 +4,7 @@ It is for velocities that are no denoiser's, such as `flow_matching` learns betw
 `probability_flow`.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any, Literal, get_args
@@ -38,7 +39,7 @@ def flow(u: Callable[[Array, Any], Array], x: Array, ts: Iterable[float], *, met
     Raises
     ------
     TypeError, ValueError
-        For another method, and as u does.
+        For what is no function, times that are not finite or none at all, another method, and as u does.
 
     References
     ----------
@@ -51,8 +52,12 @@ def flow(u: Callable[[Array, Any], Array], x: Array, ts: Iterable[float], *, met
     >>> bool(np.isclose(end[0, 0], np.e, rtol=1e-5))
     True
     """
+    if not callable(u):
+        raise TypeError(f"u must be a function (x, t) ↦ dx/dt, such as a Velocity; got {u!r}.")
     check_choice("method", method, get_args(Method))
     times = [float(t) for t in ts]
+    if not times or not all(map(math.isfinite, times)):
+        raise ValueError(f"ts must hold one or more finite times; got {times[:4]}.")
     yield times[0], x
     for t, s in pairwise(times):
         x = STEPS[method](u, x, t, s)

@@ -8,9 +8,9 @@ where x̄ is x̂_0 in the middle of the step, extrapolated as in `dpm_solver_2m`
 SDE whatever the step: where x̂_0 is a constant so is the law of x_s. η = 1 is the reverse SDE; with x̄ = x̂_0, the first
 order, it is DDPM's step, and so DDIM's with η = 1.
 
-Pitfalls: the order 2 is in law, on points of data that are smooth in ℓ; along one Brownian path it is 1, since x̂_0 in
-the middle of a step depends on the noise of that step. η is that of dx = … + η g dw̄, of which the paper has η = 1
-alone, and other codes write the square.
+Pitfalls: order 2 is that of the law of x, and measured on Gaussian data; along one Brownian path the order is 1, since
+x̂_0 in the middle of a step depends on the noise of that step. η is that of dx = … + η g dw̄, of which the paper has
+η = 1 alone, and other codes write the square.
 """
 
 from itertools import pairwise
