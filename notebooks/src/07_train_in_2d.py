@@ -279,7 +279,7 @@ for t in t_fixed:
 # %% [markdown]
 # No bias beyond the standard errors, and a variance that is twenty to five hundred times less. (In the limit of a
 # batch of *all* data there would be no noise at all, but also a cost of $B^2$; and with a *finite* data set that
-# limit is the denoiser of notebook 11, which memorises.)
+# limit is the denoiser of notebook 14, which memorises.)
 #
 # ## The real training
 #

@@ -732,5 +732,5 @@ assert measured[-1.0][0] < measured[-1.0][1]
 # - A denoiser makes two models, flow and chain. Both cost at least the entropy, and their numbers have no order.
 # - A round trip does not measure an order.
 #
-# **Next:** [11. The perfect model memorises](11_memorisation.ipynb). So far the data were a density. What is the exact
+# **Next:** [14. The perfect model memorises](14_memorisation.ipynb). So far the data were a density. What is the exact
 # denoiser of a finite set of training points?

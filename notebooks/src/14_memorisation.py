@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 11. The perfect model memorises
+# # 14. The perfect model memorises
 #
 # **What if training succeeds completely?**
 #
@@ -43,7 +43,7 @@ rng = np.random.default_rng(11)
 # This is the **empirical denoiser**: a softmax average of the training points. Under much noise it averages many; under
 # little, the nearest training point takes all.
 #
-# ### Exercise 11.1: the empirical denoiser
+# ### Exercise 14.1: the empirical denoiser
 #
 # In DDPM's notation, with an integer $t$ from 1 to $T$. Far from all points every exponential is 0 in float64 and $0/0$
 # is not a number: subtract the largest exponent of each row first, which cancels in the fraction.
@@ -67,7 +67,7 @@ check(empirical_denoiser)
 # A sampler also needs the noise that goes with it. Any denoiser says the same thing twice, once as data and once as
 # noise.
 #
-# ### Exercise 11.2: the noise that goes with it
+# ### Exercise 14.2: the noise that goes with it
 #
 # The function of exercise 4.2. Can you still write it from memory?
 
@@ -96,7 +96,7 @@ chain = td.Discrete(np.linspace(1e-4, 0.02, 1000))
 x_t = rng.standard_normal((5, 2))
 answer = empirical_denoiser(x_t, seen, 300, chain.betas)
 if answer is None:
-    print("not yet: fill in exercise 11.1, and this cell compares it with the library.")
+    print("not yet: fill in exercise 14.1, and this cell compares it with the library.")
 else:
     print(f"largest difference from td.Oracle: {np.max(np.abs(answer - td.Oracle(seen, chain).x0(x_t, 0.3))):.0e}")
 
@@ -181,7 +181,7 @@ show(FuncAnimation(fig, draw, frames=len(frames) + 4, interval=150), "120 sample
 # the **effective number of neighbours**. It lies between 1, one point takes all, and $N$. (And $1/n_\text{eff}$ is the
 # probability that two draws by these weights are the same point.)
 #
-# ### Exercise 11.3: effective neighbours
+# ### Exercise 14.3: effective neighbours
 
 
 # %%
@@ -567,5 +567,5 @@ print(f"\nfor λ > 3 at all {inside.sum()} of {inside.sum()} times: training los
 # - A trained network generalises only where it does not reach the minimiser, and stays away from it in the right way.
 #   Which way that is, we did not decide.
 #
-# **Next:** [12. Guidance, then digits](12_guidance_and_digits.ipynb). Two denoisers can be combined into a third. What
+# **Next:** [15. Guidance, then digits](15_guidance_and_digits.ipynb). Two denoisers can be combined into a third. What
 # does that sample?

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 12. Guidance, then digits
+# # 15. Guidance, then digits
 #
 # **How do we ask for a 7, and what do we pay for insisting?**
 #
@@ -56,7 +56,7 @@ rng = np.random.default_rng(12)
 # [Ho & Salimans 2022, eq. 6]. At $w = 0$ the conditional model speaks alone, at $w = -1$ the unconditional one. (Other
 # texts call $1 + w$ the scale.) One network can give both answers: in training its label is hidden now and then.
 #
-# ### Exercise 12.1: guidance
+# ### Exercise 15.1: guidance
 #
 # `c` is what the conditional model says, `u` the unconditional one.
 
@@ -76,7 +76,7 @@ check(cfg)
 #
 # Three overlapping classes in the plane, each a pair of Gaussians. The oracle gives both exact answers,
 # `oracle.given(labels)` and `oracle`; `td.ClassifierFreeGuidance` is the denoiser that combines them as in the box, and
-# DPM-Solver++ (notebook 10) follows the flow closely in 50 steps. So whatever happens below is guidance itself, not the error of a network or a
+# DPM-Solver++ (notebook 11) follows the flow closely in 50 steps. So whatever happens below is guidance itself, not the error of a network or a
 # sampler.
 #
 # From here on we use the library, where $t$ is a float in $[0, 1]$ and $\alpha$, $\sigma$ are those of a process at $t$.
@@ -311,7 +311,7 @@ print(f"at W = {W}: {1 - W / D:.3f} for ε, {tail[W - 1]:.5f} for x_0")
 #
 # And a lost piece of noise does not vanish. It stays in the picture, enlarged.
 #
-# ### Exercise 12.2: from noise to image
+# ### Exercise 15.2: from noise to image
 #
 # You wrote it in exercise 3.3. Again, without looking; $t$ is an integer once more. Solve
 # $x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\varepsilon$ for $x_0$, and read off: an error $\delta$ in
@@ -488,7 +488,7 @@ show(fig, "Twenty digits of 28 by 28 pixels for each of w = 0, 0.5 and 1.5, from
 # [Lugmayr et al. 2022, eq. 8]. The network sees a picture that is everywhere as noisy as it expects, and draws a lower
 # half to match.
 #
-# ### Exercise 12.3: what is known
+# ### Exercise 15.3: what is known
 #
 # `s` is an integer from 0 to $T$; at 0 no noise is left.
 
