@@ -1,6 +1,6 @@
 """One evaluation in the place of fifty: distillation, consistency and average velocities beside the exact map.
 
-    python benchmarks/few_steps.py             # twelve minutes of a core
+    python benchmarks/few_steps.py             # thirteen minutes of a core
 
 Distillation and consistency begin from one trained network, average velocities from nothing; all draw from the same
 noise. rms is the distance to where the exact flow carries it; beside it is the energy distance to true points, of which
