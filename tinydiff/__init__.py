@@ -44,6 +44,7 @@ from tinydiff.learned import couplings, objective
 from tinydiff.learned.classifier import Classifier, train_classifier
 from tinydiff.learned.denoiser import NetworkDenoiser
 from tinydiff.learned.flow_matching import Velocity, flow_matching
+from tinydiff.learned.mean_flow import MeanVelocity, mean_flow
 from tinydiff.learned.mixer import Mixer
 from tinydiff.learned.network import TimeMLP
 from tinydiff.learned.optim import Adam, Muon, clip, ema_update, linear_decay
@@ -93,6 +94,7 @@ __all__ = [
     "ElboTerms",
     "GaussianMixture",
     "Level",
+    "MeanVelocity",
     "Mixer",
     "Muon",
     "NetworkDenoiser",
@@ -148,6 +150,7 @@ __all__ = [
     "load_pictures",
     "load_points",
     "log_likelihood",
+    "mean_flow",
     "memorisation",
     "mmd",
     "mnist",

@@ -557,6 +557,16 @@ def check_denoising(network: Any) -> None:
         raise ValueError(f"a denoiser has an output for each coordinate; this network has {network.outputs}.")
 
 
+def check_average(network: Any) -> None:
+    """Raise a ValueError unless a network sees one coordinate more than it outputs, the step, and is told no class."""
+    if network.outputs != network.dim - 1 or network.outputs < 1 or network.classes:
+        outputs = network.outputs or network.dim
+        raise ValueError(
+            "an average velocity sees D coordinates and the step and has D outputs, as TimeMLP(D + 1, outputs=D) does; "
+            f"this network sees {network.dim} and has {outputs}{', and takes classes' * (network.classes > 0)}."
+        )
+
+
 def as_conditions(labels: Any, classes: int) -> np.ndarray | None:
     """The labels that a network of so many classes is told, or None; ValueError for labels that it cannot be told."""
     if labels is None:

@@ -80,31 +80,43 @@ def flow_matching(
     >>> td.last(td.flow(u, x1, [1.0, 0.5, 0.0]))[1].shape
     (3, 2)
     """
+    network = TimeMLP(dim_of_pairs(pairs)) if network is None else network
+    checks.check_denoising(network)
+
+    def loss(theta: Array, x0: Array, x1: Array, rng: np.random.Generator) -> tuple[float, Array]:
+        return flow_matching_loss(network, theta, x0, x1, strata(rng, batch))
+
+    return Velocity(network, descend(loss, network, pairs, "flow matching", steps, batch, lr, ema, rng, progress))
+
+
+def descend(
+    loss: Callable[[Array, Array, Array, np.random.Generator], tuple[float, Array]], network: Network, pairs: Pairs,
+    name: str, steps: int, batch: int, lr: float | None, ema: float, rng: Any, progress: bool,
+) -> Array:  # fmt: skip
+    """The average θ of so many steps of Muon down loss(θ, x_0, x_1, rng) ↦ (L, ∂L/∂θ), each on new pairs."""
     from tqdm.auto import trange  # nobody else waits for its import
 
     rng = checks.as_generator(rng)
     checks.as_count("steps", steps)
     checks.as_count("batch", batch)
     checks.check_range("ema", ema, 0, 1)
-    dim = dim_of_pairs(pairs)
-    network = TimeMLP(dim) if network is None else network
-    checks.check_denoising(network)
+    dim_of_pairs(pairs)
     method, rate = chosen_optimizer("muon", network, lr), linear_decay(1.0, steps, warmup=steps // 50)
     theta = average = network.init(rng)
     averages = method.init(theta)
     keep_freed_memory()
-    with trange(1, steps + 1, desc="flow matching", unit="step", disable=not progress) as bar:
+    with trange(1, steps + 1, desc=name, unit="step", disable=not progress) as bar:
         for step in bar:
             x0, x1 = (cast(x, theta) for x in pairs(rng, batch))
-            loss, grad = flow_matching_loss(network, theta, x0, x1, strata(rng, batch))
+            value, grad = loss(theta, x0, x1, rng)
             grad, norm = clip(grad, 1.0)
-            if not np.isfinite(loss + norm):
-                raise FloatingPointError(f"loss {loss}, gradient norm {norm} at step {step}: try a lower lr.")
+            if not np.isfinite(value + norm):
+                raise FloatingPointError(f"loss {value}, gradient norm {norm} at step {step}: try a lower lr.")
             move, averages = method.update(grad, averages)
             theta = theta + rate(step - 1) * move
             average = ema_update(average, theta, min(ema, step / (step + 9)))
-            bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
-    return Velocity(network, average)
+            bar.set_postfix_str(f"loss {value:.4f}", refresh=False)
+    return average
 
 
 def dim_of_pairs(pairs: Pairs) -> int:

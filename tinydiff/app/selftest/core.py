@@ -7,6 +7,7 @@ is held to. The points are few and the networks small: what is judged is which f
 Shapes: 5 rows, 2 coordinates; pictures of 3 × 5 pixels.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -19,6 +20,7 @@ import tinydiff as td
 from tinydiff.backend import Array
 from tinydiff.learned.classifier import cross_entropy
 from tinydiff.learned.flow_matching import flow_matching_loss
+from tinydiff.learned.mean_flow import By, mean_flow_loss
 from tinydiff.learned.network import Network
 from tinydiff.learned.optim import Optimizer
 from tinydiff.learned.targets import batch_means
@@ -193,6 +195,12 @@ def learned(to: To) -> Entries:
     velocity = td.Velocity(td.TimeMLP(2, 8, 2), to(THETA[: td.TimeMLP(2, 8, 2).size]))
     yield "flow_matching_loss", partial(flow_matching_loss, velocity.network, velocity.theta, x, y, T)
     yield "flow of a velocity", last(td.flow, velocity, x, [1.0, 0.5, 0.0])
+    averaging = td.TimeMLP(3, 8, 2, outputs=2)
+    average = td.MeanVelocity(averaging, to(THETA[: averaging.size]))
+    for by, guide in itertools.product(get_args(By), (None, velocity)):
+        loss = partial(mean_flow_loss, averaging, average.theta, x, y, np.minimum(S, T), T, by, guide)
+        yield f"mean_flow_loss by {by}{', taught' * (guide is not None)}", loss
+    yield "steps of an average velocity", last(average.walk, x, [1.0, 0.5, 0.0])
     ts, teacher = [0.9, 0.6, 0.3, 0.1], td.NetworkDenoiser(NETWORK, theta, PROCESS)
     on_grid = PROCESS.at(np.resize(ts[::2], len(T)), like=x), x, y, LABELS
     yield "progressive", partial(td.few_steps.progressive(teacher, ts), NETWORK, theta, *on_grid)
