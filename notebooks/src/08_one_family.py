@@ -64,10 +64,15 @@ def walk(x, eta, rng):
     return np.array([*path, oracle.x0(path[-1], hundred[-1])])
 
 
-def backdrop(ax, title="", reach=3.0):
+def bare(ax, title="", reach=2.6):
+    """A square without axes."""
+    ax.set(title=title, xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[], frame_on=False)
+
+
+def backdrop(ax, title=""):
     """The data's density in two greys."""
     ax.contourf(side, side, density, levels=[0.05, 0.4, 9], cmap="Greys", vmin=-0.7, vmax=12, zorder=0)
-    ax.set(title=title, xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
+    bare(ax, title)
 
 
 ways = {"glide": 0.0, "tremble": 0.5, "wander": 1.0}
@@ -76,7 +81,7 @@ fig, axes = plt.subplots(1, 3, figsize=(8, 2.9))
 lines, dots = {}, {}
 for ax, name in zip(axes, ways, strict=True):
     backdrop(ax, name)
-    lines[name] = [ax.plot([], [], color=EXACT, lw=1)[0] for _ in starts]
+    lines[name] = [ax.plot([], [], color=EXACT, lw=0.9)[0] for _ in starts]
     dots[name] = [ax.plot([], [], marker, color=EXACT, ms=7, mec="white")[0] for marker in "os^D"]
     for start, marker in zip(starts, "os^D", strict=True):
         ax.plot(*start, marker, color="white", mec=EXACT, ms=6)
@@ -85,15 +90,15 @@ fig.set_layout_engine("none")
 
 
 def frame(i):
-    """All walkers after i strides."""
+    """All walkers after i strides, with the last forty."""
     for name, path in paths.items():
         for k, (line, dot) in enumerate(zip(lines[name], dots[name], strict=True)):
-            line.set_data(*path[: i + 1, k].T)
+            line.set_data(*path[max(0, i - 40) : i + 1, k].T)
             dot.set_data(*path[i : i + 1, k].T)
 
 
 show(
-    FuncAnimation(fig, frame, frames=[*range(0, 101, 4), *[100] * 5], interval=180),
+    FuncAnimation(fig, frame, frames=[*range(0, 101, 4), *[100] * 4], interval=180),
     "Three panels, each with four open marks of noise over a ring of eight grey modes. In the first panel the marks glide "
     "to the ring on short smooth curves, in the second they tremble, in the third they wander all over the plane. All end "
     "on the ring.",
@@ -299,26 +304,26 @@ show(
 print("twice the steps, the KL falls by the factor (25 to 50, …, 800 to 1,600 steps)")
 for (name, eta), row in factors.items():
     print(f"{name:22s} η = {eta:g}: " + "  ".join(f"{factor:.2f}" for factor in row))
-assert all(abs(factors["N(0, 1), equal angles", eta][-1] - 4) < 0.02 for eta in (0.0, 0.5, 1.0))
+assert all(abs(factors["N(0, 1), equal angles", eta][-1] - 4) < 0.05 for eta in (0.0, 0.5, 1.0))
 assert all(factors["N(0, 0.04), even t", eta].max() < 3.85 for eta in (0.0, 0.5, 1.0))
 
 # %% [markdown]
-# *What to see:* more noise is worse on both sides. On the left all three KL fall as $1/N^2$: twice the steps, a
-# fourth. On the right none does, and $\eta = 1$ least. Near the data the noise of this curve is about
-# $\sqrt t$. So the last stride always removes all of it, and the one before about a third. Such steps stay long,
-# however large $N$ is, and their shares add up as $\tfrac1N \ln N$.
+# *What to see:* more noise is worse on both sides. On the left all three KL fall as $1/N^2$ in the end: twice the steps, a
+# fourth. On the right none does, and $\eta = 1$ least. Near the data the noise of this curve goes as $\sqrt t$. So the
+# last stride removes all of it, and the one before nearly a third, however many there are. Such strides never become
+# short. The $i$-th from the end misses a share that goes as $\tfrac{1}{iN}$. The sum goes as $\tfrac{\ln N}{N}$.
 
 # %% [markdown]
 # ## A start is a name
 #
-# Next, 400 starts walk by your `ddim` with the perfect denoiser of the ring. Each is drawn as the number of the mode in
+# Next, 300 starts walk by your `ddim` with the perfect denoiser of the ring. Each is drawn as the number of the mode in
 # which it ends.
 #
 # Find out what the seed changes at $\eta = 0$. Then find the $\eta$ at which half of the neighbours part.
 
 # %%
-cloud = np.random.default_rng(80).standard_normal((400, 2))
-apart = np.linalg.norm(cloud[:, None] - cloud, axis=2) + 9 * np.eye(400)
+cloud = np.random.default_rng(80).standard_normal((300, 2))
+apart = np.linalg.norm(cloud[:, None] - cloud, axis=2) + 9 * np.eye(300)
 by = credit("ddim_step", "ddim", "mixture_x0", "eps_from_x0")
 
 
@@ -329,14 +334,14 @@ def perfect(x_t, t):
 
 def draw(eta, steps, seed):
     """Starts and ends, each as the number of its mode."""
-    zs = np.random.default_rng(seed).standard_normal((steps, 400, 2))
+    zs = np.random.default_rng(seed).standard_normal((steps, 300, 2))
     ends = mine.ddim(perfect, cloud, tests.even(steps), zs, betas, eta)
     mode = np.argmin(np.linalg.norm(ends[:, None] - ring.means, axis=2), axis=1)
     fig, axes = plt.subplots(1, 2, figsize=(7.2, 3.7))
     for ax, x, name in zip(axes, (cloud, ends), ("starts", "ends"), strict=True):
         for k in range(8):
             ax.plot(*x[mode == k].T, ls="", marker=f"${k + 1}$", ms=6, color=by.color, mew=0.4)
-        ax.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", xticks=[], yticks=[], title=name)
+        bare(ax, name, reach=3)
     share = np.mean(mode == mode[np.argmin(apart, axis=1)])
     axes[1].set_title(f"ends; {100 * share:.0f} % beside their neighbour")
     fig.suptitle(by.title)
@@ -471,6 +476,7 @@ for name, share in tests.tried().items():
     print(f"{name:35s} {share:.3f}")
 even_t, with_noise = (variance_after(family(eta), tests.even(20), betas, 0.04) / 0.04 for eta in (0.0, 1.0))
 print(f"even in t, with η = 1               {with_noise:.3f}")
+print("wanted                              0.88")
 assert with_noise < even_t
 
 # %%
@@ -518,16 +524,15 @@ for row, (name, (answers, by)) in zip(axes, rows.items(), strict=True):
     for ax, N in zip(row, few, strict=True):
         x_0 = mine.ddim(answers, x_T, tests.even(N), np.zeros((N, 2000, 2)), betas, 0.0)
         distance[name, N] = td.energy_distance(x_0, true)
-        ax.plot(*x_0.T, ".", color=by.color, ms=1.5, rasterized=True)
-        ax.set(xlim=(-2.3, 2.3), ylim=(-2.3, 2.3), aspect="equal", xticks=[], yticks=[])
-        ax.set_title(f"{N} steps: {distance[name, N]:.4f}")
+        ax.plot(*x_0[:1000].T, ".", color=by.color, ms=2)
+        bare(ax, f"{N} steps: {distance[name, N]:.4f}", reach=2)
     row[0].set_ylabel(name)
 fig.suptitle(rows["network"][1].title)
 show(
     fig,
-    "Eight clouds of 2,000 points, above by the network, below by the perfect denoiser, for 5, 10, 20 and 50 steps. With 5 "
-    "steps both are smeared inside the ring. From 10 on the perfect one has eight modes, and the network's modes have "
-    "some points between them.",
+    "Eight clouds of points, above by the network, below by the perfect denoiser, for 5, 10, 20 and 50 steps. With 5 steps "
+    "both fill the ring like a disc. With 10 they form an octagon, with 20 eight modes and points between them, and with "
+    "50 eight modes.",
 )
 
 # %%
@@ -535,11 +540,10 @@ print("energy distance to data     " + "  ".join(f"{N:3d} steps" for N in few))
 for name in rows:
     print(f"{name:27s} " + "  ".join(f"{distance[name, N]:9.4f}" for N in few))
 print(f"other data, by luck         {by_luck:9.4f}")
-assert distance["network", 5] < 2 * distance["perfect", 5]
-assert distance["network", 50] > 2 * distance["perfect", 50]
+assert distance["perfect", 5] > 20 * distance["perfect", 50]
 
 # %% [markdown]
-# *What to see:* with 5 steps both rows are alike, so the sampler is to blame. With 20 or more the lower row is as good as
+# *What to see:* with 5 steps both rows are alike, so the sampler is to blame. With 50 the lower row is about as good as
 # data. What is wrong above is then the *network*, and more steps cannot mend it.
 
 # %%
@@ -563,8 +567,7 @@ for name, score in tests.known(eps_of).items():
 def ten(eps_of, x, betas, rng):
     """Points (B, 2) from the noise x (B, 2); eps_of(x_t, t) may be called ten times, with t from 1 to 1000."""
     ### BEGIN SOLUTION
-    angle = np.arccos(np.sqrt(mine.alpha_bar(betas)))
-    visited = [int(np.argmin(np.abs(angle - at))) for at in np.linspace(angle[-1], 0, 11)]
+    visited = np.rint(1000 * np.linspace(1, 0, 11) ** 1.5).astype(int)
     return mine.ddim(eps_of, x, visited, np.zeros((10, *x.shape)), betas, 0.0)
     ### END SOLUTION
 
@@ -572,9 +575,9 @@ def ten(eps_of, x, betas, rng):
 keep(ten, eps_of, test=tests.ten_evaluations, into=None)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** Ours is equal angles again, those of data of variance 1, which the ring has as a whole. Angles for the
-# variance of a single mode are worse: they spend their steps after the modes have parted. Notebook 11 looks for better
-# rules.
+# **Solution.** Ours has times in proportion to $(1 - i/10)^{1.5}$, somewhat denser near the data than even ones. Equal
+# angles are best for one Gaussian. Here their first stride is too long, since the network is not sure at high noise. An
+# answer that also looks at the one before gets below ours: notebook 11 looks for such rules.
 
 # %% [markdown]
 # ## What you know now
