@@ -204,19 +204,29 @@ def fourier_features(t, frequencies):
     return layers.fourier_features(t, frequencies)
 
 
-def fit(data, betas, steps, rng, hidden=(64, 64)):
-    """An mlp that learns v, from 256 points a step: network(x_t, t) -> (v_hat, pullback), and the loss of each step."""
-    signal = alpha_bar(betas)[1:]
-    log_snr = np.log(signal / (1 - signal))
-    sizes = [data.shape[1] + 16, *hidden, data.shape[1]]
+def seen(betas):
+    """What the networks see: inputs(x_t, t) is x_t with 16 waves of the log-SNR; t is a number, or one for each row."""
+    log_snr = np.log(alpha_bar(betas)[1:]) - np.log1p(-alpha_bar(betas)[1:])
 
     def inputs(x_t, t):
         lam = np.broadcast_to(log_snr[t - 1], len(x_t))
         return np.concatenate([x_t, fourier_features(lam, 2.0 ** np.arange(-4, 4))], axis=1)
 
+    return inputs
+
+
+def begun(sizes, rng):
+    """The first parameters of an mlp."""
     params = []
     for n, m in pairwise(sizes):
         params += [rng.standard_normal((n, m)) * np.sqrt(2 / n), np.zeros(m)]
+    return params
+
+
+def fit(data, betas, steps, rng, hidden=(64, 64)):
+    """An mlp that learns v, from 256 points a step: network(x_t, t) -> (v_hat, pullback), and the loss of each step."""
+    inputs, signal = seen(betas), alpha_bar(betas)[1:]
+    params = begun([data.shape[1] + 16, *hidden, data.shape[1]], rng)
     mu, nu, average, losses = [0 * param for param in params], [0 * param for param in params], [*params], []
     for k in range(1, steps + 1):
         t = np.repeat(rng.integers(1, len(betas) + 1, 8), 32)
@@ -228,6 +238,60 @@ def fit(data, betas, steps, rng, hidden=(64, 64)):
         for i, grad in enumerate(pullback(2 * error / error.size)[0]):
             rate = 0.01 * (1 - k / steps)
             params[i], mu[i], nu[i] = adam_step(params[i], grad, mu[i], nu[i], k, rate, 0.9, 0.99, 1e-8)
+            average[i] = ema_update(average[i], params[i], min(0.99, k / (k + 9)))
+
+    def network(x_t, t):
+        return mlp(average, inputs(x_t, t))
+
+    return network, np.array(losses)
+
+
+# ---- learning well: notebook 7
+
+
+def empirical_denoiser(x_t, points, t, betas):
+    """E[x_0|x_t] where the data are these points."""
+    signal = np.prod(1 - betas[:t])
+    log_w = (x_t @ (np.sqrt(signal) * points).T - signal / 2 * np.sum(points**2, axis=1)) / (1 - signal)
+    w = np.exp(log_w - np.max(log_w, axis=1, keepdims=True))
+    return w @ points / np.sum(w, axis=1, keepdims=True)
+
+
+def newton_schulz(m, steps):
+    """U Vᵀ of m = U S Vᵀ, by so many steps of the cubic 3s/2 − s³/2 on the singular values of m/‖m‖."""
+    x = m / np.linalg.norm(m)
+    for _ in range(steps):
+        x = 1.5 * x - 0.5 * x @ (x.T @ x)
+    return x
+
+
+def train_well(data, betas, steps, rng):
+    """As `fit`, by three decisions: log-SNRs from N(3, 2.5²), the batch's own target, and Muon for the matrices."""
+    inputs, signal = seen(betas), alpha_bar(betas)[1:]
+    log_snr, dim = np.log(signal) - np.log1p(-signal), data.shape[1]
+    params = begun([dim + 16, 64, 64, dim], rng)
+    mu, nu, average, losses = [0 * param for param in params], [0 * param for param in params], [*params], []
+    for k in range(1, steps + 1):
+        points = data[rng.integers(len(data), size=256)]
+        lam = 3 + 2.5 * rng.standard_normal(16)
+        times = 1 + np.argmin(np.abs(log_snr - lam[:, None]), axis=1)
+        t = np.repeat(times, 16)
+        alpha, sigma = np.sqrt(signal[t - 1, None]), np.sqrt(1 - signal[t - 1, None])
+        x_t = alpha * points + sigma * rng.standard_normal((256, dim))
+        rows = zip(np.split(x_t, 16), times, strict=True)
+        x0_bar = np.concatenate([empirical_denoiser(some, points, one, betas) for some, one in rows])
+        v_hat, pullback = mlp(params, inputs(x_t, t))
+        error = v_hat - (alpha * x_t - x0_bar) / sigma
+        losses.append(np.mean(error**2))
+        fall = 1 - k / steps
+        for i, grad in enumerate(pullback(2 * error / error.size)[0]):
+            if grad.ndim == 2:
+                n, m = grad.shape
+                mu[i] = 0.95 * mu[i] + 0.05 * grad
+                move = newton_schulz(0.95 * mu[i] + 0.05 * grad, 6)
+                params[i] = params[i] - 0.05 * fall * np.sqrt(max(1, m / n)) * move
+            else:
+                params[i], mu[i], nu[i] = adam_step(params[i], grad, mu[i], nu[i], k, 0.01 * fall, 0.9, 0.99, 1e-8)
             average[i] = ema_update(average[i], params[i], min(0.99, k / (k + 9)))
 
     def network(x_t, t):
