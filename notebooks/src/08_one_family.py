@@ -43,6 +43,7 @@ plt.style.use("tinydiff.course")
 T, betas = 1000, np.linspace(1e-4, 0.02, 1000)  # DDPM's chain: β_t is betas[t − 1]
 ring = td.toys.ring8()
 parts = ring.weights, ring.means, ring.covariances[:, 0, 0]
+x0_from_eps = mine.x0_from_eps
 oracle = td.Oracle(ring, td.Discrete(betas))  # the perfect denoiser
 
 # %% [markdown]
@@ -66,7 +67,8 @@ def walk(x, eta, rng):
 
 def bare(ax, title="", reach=2.6):
     """A square without axes."""
-    ax.set(title=title, xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[], frame_on=False)
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[], frame_on=False)
+    ax.set_title(title)
 
 
 def backdrop(ax, title=""):
@@ -400,7 +402,7 @@ for name, (step, visited) in suspects.items():
 # Before you accuse anyone, a question on A. Its points look sharp.
 
 # %%
-likely = guess("Under the data's own density, how probable are A's points?", ["less than data", "as data", "more than data"])
+likely = guess("How probable are A's points under the density of the data?", ["less than data", "as data", "more"])
 
 # %%
 rng = np.random.default_rng(81)
@@ -416,13 +418,13 @@ for ax, (name, x) in zip(axes, clouds.items(), strict=True):
     backdrop(ax, name)
     ax.plot(*x.T, ".", color=DATA if name == "data" else BUG, ms=3)
 likely.reveal(
-    "more than data",
+    "more",
     "They crowd where the density is highest, in the middle of each mode. To the eye they are better than data, and the mean "
     "of ln q agrees. Yet most of the variance within a mode is lost. All three programs are purple here, since each is a "
     "suspect.",
     picture=fig,
     alt="Four clouds of 500 points over the grey modes. The data fill the modes. Program A's points crowd in the middle of "
-    "each, program B's are scattered all over, and program C's fill the modes.",
+    "each, program B's are scattered all over, and program C's fill the modes, with a few between.",
     table="mean ln q, nats\n" + "\n".join(f"{name:12s} {mean:8.2f}" for name, mean in mean_log.items()),
 )
 assert mean_log["program A"] > mean_log["data"] + 0.3

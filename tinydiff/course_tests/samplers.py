@@ -1,7 +1,7 @@
 """What judges the answers of notebook 8, One family of samplers."""
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from tinydiff import course_answers as library
 
 Parts = Iterator[tuple[bool, str]]
 EpsOf = Callable[[np.ndarray, int], np.ndarray]
+Times = Sequence[int] | np.ndarray
 
 BETAS = np.linspace(1e-4, 0.02, 1000)
 """The chain of the notebook, which is DDPM's."""
@@ -72,7 +73,7 @@ def equal_angles(variance: Callable) -> Parts:
     yield worst < 1e-12, f"For five pairs (N, φ) it is off by at most {worst:.1g}; wanted, below 1e-12."
 
 
-def ratio(visited: Sequence[int], variance: float = NARROW) -> float:
+def ratio(visited: Times, variance: float = NARROW) -> float:
     """The exact variance of DDIM's points over that of the data N(0, variance), along these times of BETAS."""
     x = np.ones((1, 1))
 
@@ -96,7 +97,7 @@ def tried() -> dict[str, float]:
         "in proportion to (1 − i/20)³": np.unique(np.rint(1000 * (1 - i) ** 3).astype(int))[::-1],
         "ours": equal_turns(20, NARROW),
     }
-    return {name: ratio(grid.tolist()) for name, grid in grids.items()}
+    return {name: ratio(grid) for name, grid in grids.items()}
 
 
 def equal_turns(steps: int, variance: float) -> np.ndarray:
@@ -106,7 +107,7 @@ def equal_turns(steps: int, variance: float) -> np.ndarray:
     return np.array([int(np.argmin(np.abs(angle - at))) for at in np.linspace(angle[-1], 0, steps + 1)])
 
 
-def times(visited: Sequence[int]) -> Parts:
+def times(visited: Times) -> Parts:
     """Twenty steps from 1000 to 0, and the share of the variance that DDIM keeps."""
     found = np.asarray(visited)
     steps = len(found) - 1
@@ -117,7 +118,7 @@ def times(visited: Sequence[int]) -> Parts:
     falls = found[0] == 1000 and found[-1] == 0 and bool(np.all(np.diff(found) < 0))
     yield falls, "The times fall from 1000 to 0" + ": no." * (not falls)
     if falls:
-        share = ratio(found.tolist())
+        share = ratio(found)
         yield share >= ENOUGH, f"Variance over that of the data: {share:.3f}; wanted, at least {ENOUGH}."
 
 
@@ -129,7 +130,7 @@ SEEN = {"A": "both", "B": "narrow", "C": "none"}
 """The data sets that show its fault: N(0, 0.04), N(0, 1) or both."""
 
 
-def three_programs(missing: Callable, faulty_line: dict[str, int], seen_with: dict[str, str]) -> Parts:
+def three_programs(missing: Callable, faulty_line: dict[str, Any], seen_with: dict[str, Any]) -> Parts:
     """What twenty right strides miss of N(0, 1) on hidden chains; the fault of each program, and what shows it."""
     for program in "ABC":
         line, seen = faulty_line[program], seen_with[program]
@@ -173,7 +174,7 @@ def score(sampler: Callable, eps_of: EpsOf, count: int = 2000, draws: int = 3) -
     return float(np.mean(found))
 
 
-def along(visited: Sequence[int], eta: float) -> Callable:
+def along(visited: Times, eta: float) -> Callable:
     """The sampler of the open problem that takes DDIM's steps along these times."""
 
     def sampler(eps_of: EpsOf, x: np.ndarray, betas: np.ndarray, rng: np.random.Generator) -> np.ndarray:
