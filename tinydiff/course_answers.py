@@ -305,7 +305,8 @@ def train_well(data, betas, steps, rng):
 
 def ddim_step(x_t, t, s, eps_hat, z, betas, eta):
     """DDIM's step from t to any s below it, with the share η of noise."""
-    return td.ddim_step(x_t, x0_from_eps(x_t, t, eps_hat, betas), level(t, betas), level(s, betas), z, eta)
+    now, then = level(t, betas), level(s, betas)
+    return td.ddim_step(x_t, predictions.x0_from_eps(x_t, eps_hat, now), now, then, z, eta)
 
 
 def ddim(eps_of, x, visited, zs, betas, eta):
