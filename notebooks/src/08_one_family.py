@@ -191,6 +191,8 @@ keep(ddim, test=tests.ddim)
 # gone.
 
 # %% [markdown]
+# The three samplers of the hook have $\eta = 0$, ½ and 1. The first is called **DDIM**, the last is DDPM.
+#
 # With the *true* $x_0$ every member is exact, over any stride. With the guess it is not, since $\hat x_0$ is only the mean
 # of the $x_0$ that are possible. What does that cost?
 #
@@ -321,7 +323,8 @@ assert all(factors["N(0, 0.04), even t", eta].max() < 3.85 for eta in (0.0, 0.5,
 # Next, 300 starts walk by your `ddim` with the perfect denoiser of the ring. Each is drawn as the number of the mode in
 # which it ends.
 #
-# Find out what the seed changes at $\eta = 0$. Then find the $\eta$ at which half of the neighbours part.
+# Find out what the seed changes at $\eta = 0$. Then find the $\eta$ at which only half of the starts end in one mode with
+# their nearest neighbour.
 
 # %%
 cloud = np.random.default_rng(80).standard_normal((300, 2))
@@ -345,7 +348,7 @@ def draw(eta, steps, seed):
             ax.plot(*x[mode == k].T, ls="", marker=f"${k + 1}$", ms=6, color=by.color, mew=0.4)
         bare(ax, name, reach=3)
     share = np.mean(mode == mode[np.argmin(apart, axis=1)])
-    axes[1].set_title(f"ends; {100 * share:.0f} % beside their neighbour")
+    axes[1].set_title(f"ends, {100 * share:.0f} % with their neighbour")
     fig.suptitle(by.title)
     return fig
 
@@ -366,8 +369,8 @@ play(
 # %% [markdown]
 # ## Three suspects
 #
-# Each program takes one stride, in DDPM's first form, with noise of the variance $\beta$ of the stride. A walks all thousand
-# steps. B and C take twenty strides of fifty. One program is right. Each of the others has a fault in one line.
+# Each program takes one stride, in the form of DDPM's paper, and adds noise of the stride's variance $\beta$. A walks all
+# thousand steps. B and C take twenty strides of fifty. One program is right. Each of the others has a fault in one line.
 
 
 # %%
