@@ -204,33 +204,105 @@ def fourier_features(t, frequencies):
     return layers.fourier_features(t, frequencies)
 
 
+def log_snrs(betas):
+    """λ_1, …, λ_T, (T,)."""
+    signal = alpha_bar(betas)[1:]
+    return np.log(signal) - np.log1p(-signal)
+
+
+def inputs(x_t, lam):
+    """What the networks see: x_t, and 16 waves of the log-SNR."""
+    return np.concatenate([x_t, fourier_features(np.broadcast_to(lam, len(x_t)), 2.0 ** np.arange(-4, 4))], axis=1)
+
+
+def learn(data, betas, steps, rng, times, hidden=(64, 64), batch_target=False, muon=False, inputs=inputs):
+    """Train an mlp to predict v from 256 points a step, at the times that times(rng) draws; yield loss and network."""
+    signal, log_snr, dim = alpha_bar(betas)[1:], log_snrs(betas), data.shape[1]
+    params = []
+    for n, m in pairwise([dim + 16, *hidden, dim]):
+        params += [rng.standard_normal((n, m)) * np.sqrt(2 / n), np.zeros(m)]
+    mu, nu, average = [0 * param for param in params], [0 * param for param in params], [*params]
+    for k in range(1, steps + 1):
+        drawn = times(rng)
+        t = np.repeat(drawn, 256 // len(drawn))
+        x0, eps = data[rng.integers(len(data), size=256)], rng.standard_normal((256, dim))
+        alpha, sigma = np.sqrt(signal[t - 1, None]), np.sqrt(1 - signal[t - 1, None])
+        x_t = alpha * x0 + sigma * eps
+        if batch_target:
+            rows = zip(np.split(x_t, len(drawn)), drawn, strict=True)
+            mean = np.concatenate([empirical_denoiser(some, x0, one, betas) for some, one in rows])
+            x0, eps = mean, eps + alpha / sigma * (x0 - mean)
+        v_hat, pullback = mlp(params, inputs(x_t, log_snr[t - 1]))
+        error = v_hat - (alpha * eps - sigma * x0)
+        fall = 1 - k / steps
+        for i, grad in enumerate(pullback(2 * error / error.size)[0]):
+            if muon and grad.ndim == 2:
+                mu[i] = 0.95 * mu[i] + 0.05 * grad
+                move = newton_schulz(0.95 * mu[i] + 0.05 * grad, 6)
+                params[i] = params[i] - 0.05 * fall * np.sqrt(max(1, grad.shape[1] / grad.shape[0])) * move
+            else:
+                params[i], mu[i], nu[i] = adam_step(params[i], grad, mu[i], nu[i], k, 0.01 * fall, 0.9, 0.99, 1e-8)
+            average[i] = ema_update(average[i], params[i], min(0.99, k / (k + 9)))
+        yield np.mean(error**2), lambda x_t, t, params=tuple(average): mlp(params, inputs(x_t, log_snr[t - 1]))
+
+
+def last_of(steps):
+    """The network of the last step, and all losses."""
+    losses, networks = zip(*steps, strict=True)
+    return networks[-1], np.array(losses)
+
+
 def fit(data, betas, steps, rng, hidden=(64, 64)):
     """An mlp that learns v, from 256 points a step: network(x_t, t) -> (v_hat, pullback), and the loss of each step."""
-    signal = alpha_bar(betas)[1:]
-    log_snr = np.log(signal / (1 - signal))
-    sizes = [data.shape[1] + 16, *hidden, data.shape[1]]
+    return last_of(learn(data, betas, steps, rng, lambda rng: rng.integers(1, len(betas) + 1, 8), hidden))
 
-    def inputs(x_t, t):
-        lam = np.broadcast_to(log_snr[t - 1], len(x_t))
-        return np.concatenate([x_t, fourier_features(lam, 2.0 ** np.arange(-4, 4))], axis=1)
 
-    params = []
-    for n, m in pairwise(sizes):
-        params += [rng.standard_normal((n, m)) * np.sqrt(2 / n), np.zeros(m)]
-    mu, nu, average, losses = [0 * param for param in params], [0 * param for param in params], [*params], []
-    for k in range(1, steps + 1):
-        t = np.repeat(rng.integers(1, len(betas) + 1, 8), 32)
-        x0, eps = data[rng.integers(len(data), size=256)], rng.standard_normal((256, data.shape[1]))
-        alpha, sigma = np.sqrt(signal[t - 1, None]), np.sqrt(1 - signal[t - 1, None])
-        v_hat, pullback = mlp(params, inputs(alpha * x0 + sigma * eps, t))
-        error = v_hat - (alpha * eps - sigma * x0)
-        losses.append(np.mean(error**2))
-        for i, grad in enumerate(pullback(2 * error / error.size)[0]):
-            rate = 0.01 * (1 - k / steps)
-            params[i], mu[i], nu[i] = adam_step(params[i], grad, mu[i], nu[i], k, rate, 0.9, 0.99, 1e-8)
-            average[i] = ema_update(average[i], params[i], min(0.99, k / (k + 9)))
+# ---- learning well: notebook 7
 
-    def network(x_t, t):
-        return mlp(average, inputs(x_t, t))
 
-    return network, np.array(losses)
+def empirical_denoiser(x_t, points, t, betas):
+    """E[x_0|x_t] where the data are these points."""
+    signal = np.prod(1 - betas[:t])
+    log_w = (x_t @ (np.sqrt(signal) * points).T - signal / 2 * np.sum(points**2, axis=1)) / (1 - signal)
+    w = np.exp(log_w - np.max(log_w, axis=1, keepdims=True))
+    return w @ points / np.sum(w, axis=1, keepdims=True)
+
+
+def edm_coefficients(sigma, sigma_data):
+    """(c_skip, c_out, c_in) of EDM's denoiser c_skip x + c_out F(c_in x), for x = x_0 + σ n."""
+    total = sigma**2 + sigma_data**2
+    return sigma_data**2 / total, sigma * sigma_data / np.sqrt(total), 1 / np.sqrt(total)
+
+
+def newton_schulz(m, steps):
+    """U Vᵀ of m = U S Vᵀ, by so many steps of the cubic 3s/2 − s³/2 on the singular values of m/‖m‖."""
+    x = m / np.linalg.norm(m)
+    for _ in range(steps):
+        x = 1.5 * x - 0.5 * x @ (x.T @ x)
+    return x
+
+
+def train_well(data, betas, steps, rng):
+    """As `fit`, by three decisions: log-SNRs from N(3, 2.5²), the batch's own target, and Muon for the matrices."""
+
+    def times(rng):
+        lam = 3 + 2.5 * rng.standard_normal(16)
+        return 1 + np.argmin(np.abs(log_snrs(betas) - lam[:, None]), axis=1)
+
+    return last_of(learn(data, betas, steps, rng, times, batch_target=True, muon=True))
+
+
+# ---- one family of samplers: notebook 8
+
+
+def ddim_step(x_t, t, s, eps_hat, z, betas, eta):
+    """DDIM's step from t to any s below it, with the share η of noise."""
+    now, then = level(t, betas), level(s, betas)
+    return td.ddim_step(x_t, predictions.x0_from_eps(x_t, eps_hat, now), now, then, z, eta)
+
+
+def ddim(eps_of, x, visited, zs, betas, eta):
+    """From x down the visited times in steps of DDIM, the i-th with the noise zs[i]."""
+    for (t, s), z in zip(pairwise(visited), zs, strict=True):
+        x = ddim_step(x, t, s, eps_of(x, t), z, betas, eta)
+    return x
