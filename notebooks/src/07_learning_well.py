@@ -237,7 +237,7 @@ def edm_coefficients(sigma, sigma_data):
     ### END SOLUTION
 
 
-keep(edm_coefficients, test=tests.three_demands)
+keep(edm_coefficients)
 
 # %% [markdown] tags=["solution"]
 # **Solution.** $F$ should answer $(x_0 - c_\text{skip}\,x)/c_\text{out}$. Demand 2 says that $c_\text{out}$ is the standard
@@ -312,7 +312,7 @@ def newton_schulz(m, steps):
     ### END SOLUTION
 
 
-keep(newton_schulz, test=tests.all_directions)
+keep(newton_schulz)
 
 # %% [markdown] tags=["solution"]
 # **Solution.** The polynomial $p$ needs $p(1) = 1$, and its slope at 1 must be 0. These are two equations for $a$ and
