@@ -8,6 +8,7 @@ from tinydiff import course_answers
 from tinydiff.course_tests import (
     bound,
     denoiser_is_score,
+    learning_well,
     network,
     one_noisy_step,
     schedules,
@@ -235,3 +236,41 @@ def test_a_network_that_answers_0_has_learned_nothing():
 
     assert right(network.fit(fit)) == [True, False, False]
     assert right(network.better_network(lambda x_t, t: (0 * x_t, None))) == [False]
+
+
+# ---- 7
+
+
+def test_the_perfect_network_is_no_nats_over_the_floor():
+    chain = td.Discrete(learning_well.BETAS)
+
+    def network(x_t, t):
+        now = chain.at(t / len(learning_well.BETAS))
+        score = learning_well.RING.diffused(now.alpha, now.sigma).score(x_t)
+        return -(score + x_t) * now.sigma / now.alpha, None  # v = (ε − σ x_t)/α with ε = −σ ∇ ln q
+
+    assert learning_well.nats(network, learning_well.BETAS) < 1e-12
+    assert learning_well.nats(lambda x_t, t: (network(x_t, t)[0] + 0.1, None), learning_well.BETAS) == pytest.approx(
+        0.01 * np.trapezoid(1 / (1 + np.exp(-learning_well.LEVELS[::-1])), learning_well.LEVELS[::-1]), rel=1e-3
+    )  # α² of it is the error of ε
+    assert all(right(learning_well.better_network(network)))
+
+
+def test_a_network_that_answers_0_is_not_trained_well():
+    def nothing(data, betas, steps, rng):
+        return lambda x_t, t: (0 * x_t, None), np.zeros(steps)
+
+    assert right(learning_well.train_well(nothing)) == [True, False]
+    assert right(learning_well.better_network(lambda x_t, t: (0 * x_t, None))) == [False]
+
+
+def test_the_lower_loss_is_not_the_better_network():
+    def seen(divide):
+        def program(x_t, t):
+            waves = np.full(len(x_t), 9 - 17 * divide(t - 1, 340))[:, None] * 2.0 ** np.arange(-4, 4)
+            return np.concatenate([x_t, np.cos(waves), np.sin(waves)], axis=1)
+
+        return program
+
+    assert all(right(learning_well.two_judgements("None", "a", 1, 6.25, seen(np.divide))))
+    assert not any(right(learning_well.two_judgements("VP", "B", 2, 3.5, seen(np.floor_divide))))

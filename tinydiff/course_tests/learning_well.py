@@ -1,7 +1,6 @@
 """What judges the answers of notebook 7, Learning well; its recipes, and how far each is from perfect."""
 
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -185,37 +184,3 @@ def better_network(network: Network) -> Parts:
     (ours, spread), score = MEASURED["levels, target, Muon"], nats(network, BETAS)
     level = "level with ours" if abs(score - ours) < 2 * spread else f"ours {ours:.3f} ± {spread:.3f}"
     yield score < ours + 2 * spread, f"Your network is {score:.3f} nats over the floor; {level}."
-
-
-def three_demands(coefficients: Callable) -> Parts:
-    """The variances of input and target from those of data and noise, and the least c_out, at twelve pairs."""
-    rng, seen, wanted, least, signs = np.random.default_rng(76), 0.0, 0.0, 0.0, True
-    for sigma, own in np.exp(rng.uniform(-3, 3, (12, 2))).tolist():
-        c_skip, c_out, c_in = coefficients(sigma, own)
-        best = np.sqrt(np.min((1 - (skips := np.linspace(0, 1, 100_001))) ** 2 * own**2 + skips**2 * sigma**2))
-        seen = max(seen, abs(c_in**2 * (own**2 + sigma**2) - 1))
-        wanted = max(wanted, abs(((1 - c_skip) ** 2 * own**2 + c_skip**2 * sigma**2) / c_out**2 - 1))
-        least, signs = max(least, c_out / best - 1), signs and c_out >= 0 and c_in > 0
-    yield bool(seen < 1e-9), f"The variance of what F sees is off from 1 by at most {seen:.0e}."
-    yield bool(wanted < 1e-9), f"The variance of what F should answer is off from 1 by at most {wanted:.0e}."
-    yield bool(least < 1e-4), f"c_out is at most {100 * least:.2g} % above the least that is possible."
-    yield bool(signs), "c_out and c_in are positive." if signs else "c_out or c_in is negative."
-
-
-def all_directions(iterated: Callable) -> Parts:
-    """Singular values and vectors of matrices of three shapes; the scale of a matrix; the square of an error."""
-    rng, turned, off, scaled, near = np.random.default_rng(77), 0.0, 0.0, 0.0, []
-    for n, m in ((5, 5), (4, 7), (7, 3)):
-        u, _, v = np.linalg.svd(rng.standard_normal((n, m)), full_matrices=False)
-        matrix = u * np.linspace(1, 0.2, len(v)) @ v
-        within = u.T @ iterated(matrix, 4) @ v.T
-        turned = max(turned, float(np.max(np.abs(within - np.diag(np.diag(within))))))
-        off = max(off, float(np.max(np.abs(u.T @ iterated(matrix, 40) @ v.T - np.eye(len(v))))))
-        scaled = max(scaled, float(np.max(np.abs(iterated(300 * matrix, 3) - iterated(matrix, 3)))))
-        errors = [np.max(np.abs(1 - np.linalg.svd(iterated(u @ v, k), compute_uv=False))) for k in range(1, 8)]
-        near += [(e, then) for e, then in pairwise(errors) if 1e-4 < e < 0.3]
-    yield turned < 1e-9, f"Singular vectors stay, to {turned:.0e}."
-    yield off < 1e-9, f"After 40 steps all singular values are 1, to {off:.0e}."
-    yield scaled < 1e-9, f"A matrix 300 times as large has the same answer, to {scaled:.0e}."
-    e, then = max(near, key=lambda pair: pair[1] / pair[0] ** 2, default=(1.0, 2.0))
-    yield bool(then < 2 * e**2), f"Near 1 an error of {e:.4f} becomes {then:.2g}; its square is {e**2:.2g}."
