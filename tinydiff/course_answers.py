@@ -287,6 +287,23 @@ def train_well(data, betas, steps, rng):
 
     return last_of(learn(data, betas, steps, rng, times, batch_target=True, muon=True))
 
+    return network, np.array(losses)
+
+
+# ---- one family of samplers: notebook 8
+
+
+def ddim_step(x_t, t, s, eps_hat, z, betas, eta):
+    """DDIM's step from t to any s below it, with the share η of noise."""
+    return td.ddim_step(x_t, x0_from_eps(x_t, t, eps_hat, betas), level(t, betas), level(s, betas), z, eta)
+
+
+def ddim(eps_of, x, visited, zs, betas, eta):
+    """From x down the visited times in steps of DDIM, the i-th with the noise zs[i]."""
+    for (t, s), z in zip(pairwise(visited), zs, strict=True):
+        x = ddim_step(x, t, s, eps_of(x, t), z, betas, eta)
+    return x
+
 
 # ---- SDE and ODE: notebook 9. Here t and s are times in [0, 1], and β = β(t) is a rate
 
