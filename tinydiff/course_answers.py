@@ -287,8 +287,6 @@ def train_well(data, betas, steps, rng):
 
     return last_of(learn(data, betas, steps, rng, times, batch_target=True, muon=True))
 
-    return network, np.array(losses)
-
 
 # ---- one family of samplers: notebook 8
 

@@ -24,6 +24,8 @@
 # score $\nabla\ln q_t$, where $\nabla$ is the derivative by $x$.
 
 # %%
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.animation import FuncAnimation
@@ -53,7 +55,7 @@ def score(x, t):
 # %%
 rng = np.random.default_rng(9)
 six = np.array([[-1.3], [-0.7], [-0.25], [0.1], [0.5], [1.05]])
-clock = np.linspace(1, 0.02, 401) ** 2  # times from noise to data, finer towards the data
+clock = np.linspace(1, 0.02, 301) ** 2  # times from noise to data, finer towards the data
 brownian = td.brownian_path(rng, np.zeros((1, 1)), clock)
 etas = np.linspace(0, 1, 11)
 ways = [np.array([x[:, 0] for _, x in td.euler_maruyama(model, six, clock, eta=eta, noise=brownian)]) for eta in etas]
@@ -65,13 +67,20 @@ ticks = np.array([1, 0.6, 0.3, 0.1, 0.02])
 
 def backdrop(ax):
     """The density of x_t over time: noise left, data right; darker is denser."""
-    ax.contourf(np.sqrt(t_side), x_side, density, levels=np.linspace(0, 1.1, 9) ** 2, cmap="Greys", vmax=2.5)
-    ax.set(xlim=(1, 0.02), ylim=(-2.8, 2.8), xticks=np.sqrt(ticks), xticklabels=map("{:g}".format, ticks), xlabel="t")
+    ax.contourf(np.sqrt(t_side), x_side, density, levels=np.linspace(0, 1.1, 9) ** 2, cmap="Greys", vmax=1.6)
+    ax.set(
+        xlim=(1, 0.02),
+        ylim=(-2.8, 2.8),
+        xticks=np.sqrt(ticks),
+        xticklabels=map("{:g}".format, ticks),
+        xlabel="time t (noise left, data right)",
+    )
 
 
 fig, ax = plt.subplots(figsize=(8, 3))
 backdrop(ax)
 ax.set_ylabel("x")
+ax.set_title(r"$\eta$ = 0.0")
 lines = ax.plot(np.sqrt(clock), ways[0], color=EXACT, lw=1.3)
 fig.draw_without_rendering()
 fig.set_layout_engine("none")
@@ -110,9 +119,7 @@ lower = guess("At η = 1, which percentage of the 10,000 points ends in the lowe
 n = 10_000
 noise = np.random.default_rng(90).standard_normal((n, 1))
 by_even_times = np.linspace(1, process.t_min, 201)
-crowds = {
-    eta: td.last(td.euler_maruyama(model, noise, by_even_times, eta=eta, rng=91))[1] for eta in (0.0, 0.5, 1.0)
-}
+crowds = {eta: td.last(td.euler_maruyama(model, noise, by_even_times, eta=eta, rng=91))[1] for eta in (0.0, 0.5, 1.0)}
 shares = {eta: 100 * np.mean(x < -0.6) for eta, x in crowds.items()}
 assert all(abs(share - 35) < 2 for share in shares.values())
 line = np.linspace(-2.6, 2.6, 401)[:, None]
@@ -196,7 +203,7 @@ left.legend(loc="upper right", fontsize=8)
 for noisy, style in ((1, {"lw": 0.7, "alpha": 0.8}), (0, {"lw": 2, "ls": "--"})):
     x = data.sample(np.random.default_rng(93), 12)
     path = [x]
-    for t, s in zip(upwards[:-1], upwards[1:], strict=True):
+    for t, s in pairwise(upwards):
         z = noisy * rng.standard_normal(x.shape)
         x = mine.euler_maruyama_step(
             lambda x, t: -0.5 * process.beta(t) * x, lambda t: np.sqrt(process.beta(t)), x, t, s, z
@@ -356,21 +363,26 @@ more = guess(
 by = credit("euler_maruyama_step", "reverse_family_drift")
 
 
-def crowd(x, times, eta, rng):
-    """The ends of points x along these times, with a share η of noise."""
-    for t, s in zip(times[:-1], times[1:], strict=True):
+def crowd(x, times, drift, eta, rng, score=score):
+    """The ends of points x along these times; drift is a function of x, β and score."""
+    for t, s in pairwise(times):
         x = mine.euler_maruyama_step(
-            lambda x, t: mine.reverse_family_drift(x, process.beta(t), score(x, t), eta),
+            lambda x, t: drift(x, process.beta(t), score(x, t)),
             lambda t: eta * np.sqrt(process.beta(t)),
             *(x, t, s, rng.standard_normal(x.shape)),
         )
     return x
 
 
+def member(eta):
+    """The drift of the family with this η."""
+    return lambda x, beta, score: mine.reverse_family_drift(x, beta, score, eta)
+
+
 fig, axes = plt.subplots(1, 2, figsize=(8, 2.9), sharey=True)
 found = {}
 for ax, steps in zip(axes, (50, 400), strict=True):
-    x = crowd(noise, np.linspace(1, 0, steps + 1), 2.0, np.random.default_rng(94))
+    x = crowd(noise, np.linspace(1, 0, steps + 1), member(2.0), 2.0, np.random.default_rng(94))
     found[steps] = tests.ks(x)
     ax.fill_between(line[:, 0], np.exp(data.log_density(line)), color=DATA, alpha=0.35, lw=0)
     ax.hist(x[:, 0], bins=80, range=(-2.6, 2.6), density=True, histtype="step", color=by.color, lw=1.5)
@@ -397,7 +409,7 @@ assert found[400] < tests.PASSES < found[50]
 # %%
 def draw(eta, steps):
     """10,000 ends over the data."""
-    x = crowd(noise, np.linspace(1, 0, steps + 1), eta, np.random.default_rng(95))
+    x = crowd(noise, np.linspace(1, 0, steps + 1), member(eta), eta, np.random.default_rng(95))
     fig, ax = plt.subplots(figsize=(7, 2.8))
     ax.fill_between(line[:, 0], np.exp(data.log_density(line)), color=DATA, alpha=0.35, lw=0)
     ax.hist(x[:, 0], bins=80, range=(-2.6, 2.6), density=True, histtype="step", color=by.color, lw=1.5)
@@ -422,20 +434,17 @@ play(
 
 # %%
 by = credit("euler_maruyama_step", "probability_flow_drift")
-below = np.array([tests.distribution(six, 1.0)])
-rows = []
-for steps in (100, 1000, 10_000):
-    x, times = six, np.linspace(1, 0, steps + 1)
-    for t, s in zip(times[:-1], times[1:], strict=True):
-        x = mine.euler_maruyama_step(
-            lambda x, t: mine.probability_flow_drift(x, process.beta(t), score(x, t)), lambda t: 0.0, x, t, s, 0 * x
-        )
-    rows.append(tests.distribution(x, 0.0))
-print(f"share of points below the six paths, {by.title}")
-print("at t = 1            ", "".join(f"{share:8.4f}" for share in tests.distribution(six, 1.0)))
-for steps, row in zip((100, 1000, 10_000), rows, strict=True):
-    print(f"at t = 0, {steps:6d} steps", "".join(f"{share:8.4f}" for share in row))
-assert np.max(np.abs(rows[-1] - tests.distribution(six, 1.0))) < 1e-3
+before = tests.distribution(six, 1.0)
+print(f"share of points below the six paths\n{by.title}")
+print(f"{'at t = 1':22s}" + "".join(f"{share:8.4f}" for share in before))
+for steps in (10, 100, 1000):
+    x = crowd(six, np.linspace(1, 0, steps + 1), mine.probability_flow_drift, 0.0, rng)
+    after = tests.distribution(x, 0.0)
+    print(f"at t = 0, {steps:4d} steps  " + "".join(f"{share:8.4f}" for share in after))
+assert np.max(np.abs(after - before)) < 2e-3
+
+# %% [markdown]
+# *What to see:* they do, the better the more steps there are.
 
 # %% [markdown]
 # ### Exercise 9.3 (diagnose): three films
@@ -452,7 +461,7 @@ assert np.max(np.abs(rows[-1] - tests.distribution(six, 1.0))) < 1e-3
 # ```
 
 # %%
-zs = np.array([[[brownian(t, s).item() / np.sqrt(t - s)]] for t, s in zip(clock[:-1], clock[1:], strict=True)])
+zs = np.array([[[brownian(t, s).item() / np.sqrt(t - s)]] for t, s in pairwise(clock)])
 fig, axes = plt.subplots(1, 3, figsize=(8, 2.7), sharey=True)
 print("film   η asked for   from the lowest to the highest end")
 for ax, (name, path) in zip(axes, tests.films(six, clock, zs).items(), strict=True):
@@ -524,19 +533,9 @@ keep(shortfall, test=tests.chain_to_limit, into=None)
 # the two ends of each start.
 
 # %%
-rng = np.random.default_rng(96)
 times = np.linspace(1, 0, 401)
-by_flow = by_sde = noise
-for t, s in zip(times[:-1], times[1:], strict=True):
-    z = rng.standard_normal((n, 1))
-    by_flow = mine.euler_maruyama_step(
-        lambda x, t: mine.probability_flow_drift(x, process.beta(t), score(x, t)), lambda t: 0.0, by_flow, t, s, z
-    )
-    by_sde = mine.euler_maruyama_step(
-        lambda x, t: mine.reverse_sde_drift(x, process.beta(t), score(x, t)),
-        lambda t: np.sqrt(process.beta(t)),
-        *(by_sde, t, s, z),
-    )
+by_flow = crowd(noise, times, mine.probability_flow_drift, 0.0, np.random.default_rng(96))
+by_sde = crowd(noise, times, mine.reverse_sde_drift, 1.0, np.random.default_rng(96))
 
 by = credit("euler_maruyama_step", "probability_flow_drift", "reverse_sde_drift")
 fig, axes = plt.subplots(1, 3, figsize=(8.4, 3))
@@ -560,8 +559,7 @@ assert max(tests.ks(by_flow), tests.ks(by_sde)) < tests.PASSES
 
 # %% [markdown]
 # *What to see:* two histograms, one law. On the right, where the flow takes a start says nothing about where the SDE
-# takes it. Random and smooth paths end alike as a *crowd*, and only as a crowd. At 400 steps little of the
-# difference from the data is the steps' fault.
+# takes it. Random and smooth paths end alike as a *crowd*, and only as a crowd.
 #
 # Now the network. It learned a chain, so make one whose step $k$ of 200 is the level $t = k/200$: your
 # `betas_from_log_snr` does it. Your network answers $v$, `from_v` makes the noise of it, and `score_from_eps` the score.
@@ -579,22 +577,17 @@ def learned_score(x, t):
     return mine.score_from_eps(k, mine.from_v(x, k, network(x, k)[0], betas)[1], betas)
 
 
-start = rng.standard_normal((2000, 2))
-clouds = {0: start, 1: start}
-for k in range(K, 0, -1):
-    for eta, x in clouds.items():
-        clouds[eta] = mine.euler_maruyama_step(
-            lambda x, t, eta=eta: mine.reverse_family_drift(x, process.beta(t), learned_score(x, t), eta),
-            lambda t, eta=eta: eta * np.sqrt(process.beta(t)),
-            *(x, k / K, (k - 1) / K, rng.standard_normal(x.shape)),
-        )
+start, times = rng.standard_normal((2000, 2)), np.arange(K, -1, -1) / K
+clouds = {
+    "by the flow": crowd(start, times, mine.probability_flow_drift, 0.0, rng, learned_score),
+    "by the reverse SDE": crowd(start, times, mine.reverse_sde_drift, 1.0, rng, learned_score),
+}
 
 # %%
-by = credit("train_well", "euler_maruyama_step", "reverse_family_drift", library=MODEL)
+by = credit("train_well", "euler_maruyama_step", "probability_flow_drift", "reverse_sde_drift", library=MODEL)
 fig, axes = plt.subplots(1, 4, figsize=(8.4, 2.9))
 true, other_true = np.split(ring.sample(np.random.default_rng(7), 4000), 2)
-markers = np.array(["o", "x"])[(start[:, 1] > 0).astype(int)]
-shown = {"start": start, "by the flow": clouds[0], "by the reverse SDE": clouds[1], "data": true}
+shown = {"start": start, **clouds, "data": true}
 for ax, (name, x) in zip(axes, shown.items(), strict=True):
     color = DATA if name == "data" else "black" if name == "start" else by.color
     ax.scatter(*x.T, s=3, color=color, linewidths=0, rasterized=True)
@@ -605,14 +598,15 @@ show(
     "Four clouds. The start is one round cloud. The flow and the reverse SDE each draw eight modes on a ring, with a few "
     "points between them. The data, last, are eight modes.",
 )
-print("energy distance to data")
-for name, x in (("by the flow", clouds[0]), ("by the reverse SDE", clouds[1]), ("other data", other_true)):
-    print(f"{name:20s}{td.energy_distance(x, true):.4f}")
-    assert td.energy_distance(x, true) < 0.01
+print(f"{'':20s}energy distance to data    more than 4 widths from each mode")
+for name, x in (*clouds.items(), ("other data", other_true)):
+    far = np.min(np.linalg.norm(x[:, None] - ring.means, axis=2), axis=1) > 4 * np.sqrt(ring.covariances[0, 0, 0])
+    print(f"{name:20s}{td.energy_distance(x, true):15.4f} {100 * np.mean(far):25.1f} %")
+    assert np.mean(far) < 0.2
 
 # %% [markdown]
-# *What to see:* one network, two motions, one ring. Both are about as far from the data, since that distance is the
-# network's.
+# *What to see:* one network, two motions, one ring. Both leave about as many points between the modes: the network put
+# them there, not the walk.
 
 # %%
 mine
@@ -623,14 +617,15 @@ mine
 # ### Exercise 9.5 (open): the fewest steps
 #
 # Each step of Euler–Maruyama asks for one score. Choose falling times from 1 to 0, and an $\eta$ for each step (or one for
-# all), so that $\sqrt n\,D$ stays below 1.63 with as few steps as you can. The test takes the mean of ten crowds of
+# all), so that $\sqrt n\,D$ stays below 1.63 with as few steps as you can. The test takes the mean of twenty crowds of
 # 10,000 points. No best answer is known to us. Here are times at equal distances:
 
 # %%
 print("√n D, mean of 20 seeds\nsteps   η = 0    η = ½    η = 1    η = 2")
 for steps, row in tests.TABLE.items():
     print(f"{steps:5d}" + "".join(f"{value:9.2f}" for value in row))
-print(f"ours: {tests.OURS} steps, with other times and an η that changes")
+steps, value = tests.OURS
+print(f"{steps:5d}{value:9.2f}   ours: other times, and an η that changes")
 
 # %% [markdown]
 # *What to see:* with 25 steps a *little* noise is best. Noise corrects earlier errors, and costs errors of its own.
@@ -639,13 +634,17 @@ print(f"ours: {tests.OURS} steps, with other times and an η that changes")
 fewer_times, fewer_etas = ..., ...  # N + 1 times from 1 to 0, and η: one number, or N of them
 
 ### BEGIN SOLUTION
-fewer_times, fewer_etas = tests.ours()
+fewer_times = np.array([1, 0.55, 0.35, 0.25, 0.195, 0.155, 0.12, 0.08, 0.035, 0])
+fewer_etas = np.array([0.25] + 8 * [0.43])
 ### END SOLUTION
 
 keep(fewer_times, fewer_etas, test=tests.few_steps)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** OURS
+# **Solution.** At first the density hardly moves: $q_t$ is nearly $\mathcal N(0, 1)$, and the flow stands still. So the
+# first step takes nearly half of the time, with less noise, since Euler errs with $\eta^2\beta h$. The last steps are short,
+# where the narrow mode forms. Ours was found by a search with six parameters. The usual wrong turn is to keep even
+# times and change $\eta$ alone.
 
 # %% [markdown]
 # ## What you know now
@@ -679,4 +678,4 @@ keep(fewer_times, fewer_etas, test=tests.few_steps)
 #
 # </details>
 #
-# **Next:** [10. How good is good?](10_how_good_is_good.ipynb). The flow has no luck in it. So how likely is a point?
+# **Next:** [10. How good is good?](10_solvers_and_likelihood.ipynb). The flow has no luck in it. So how likely is a point?

@@ -17,8 +17,8 @@ LINES = {"drift": 3, "root": 5, "sign": 2}
 """The line of the program with that fault."""
 PASSES = 1.63
 """Above it √n D lies by chance in one case of a hundred, if the law is right."""
-OURS = 12
-"""The fewest steps that we found, in the open problem."""
+OURS = (9, 1.34)
+"""The fewest steps that we found in the open problem, and their √n D, the mean of 20 seeds."""
 
 
 def score(x: np.ndarray, t: float) -> np.ndarray:
@@ -85,10 +85,7 @@ def chain_to_limit(c: Callable) -> Parts:
     """C(b0, b1) beside T (−∫β − ln ᾱ_T) at large T; two values of T remove the next order."""
     for b0, b1 in ((0.1, 20.0), (0.3, 7.0), (4.0, 1.0), (2.5, 2.5)):
         exact, yours = 2 * chain_error(b0, b1, 12_800) - chain_error(b0, b1, 6_400), float(c(b0, b1))
-        yield (
-            abs(yours / exact - 1) < 1e-4,
-            f"β from {b0} to {b1}: C = {yours:.2f}, and the chain gives {exact:.2f}.",
-        )
+        yield (abs(yours / exact - 1) < 1e-4, f"β from {b0} to {b1}: C = {yours:.2f}, and the chain gives {exact:.2f}.")
 
 
 # ---- the crowd
@@ -132,8 +129,9 @@ TABLE = {
     100: (1.05, 0.93, 0.93, 1.55),
     200: (0.96, 0.90, 0.95, 1.14),
 }
-"""√n D at η = 0, ½, 1, 2 by the number of steps, even in t: `mean_ks` of 10,000 points over seeds 0 to 19, as `measured`
-makes it. The standard errors are at most 0.11. The mean of √n D for points of the data themselves is 0.87."""
+"""√n D at η = 0, ½, 1, 2 by the number of steps, even in t: the mean of 20 seeds, 10,000 points each, by `measured`.
+
+Standard errors are at most 0.11. For points of the data themselves the mean of √n D is 0.87."""
 
 
 def measured(seeds: Sequence[int] = range(20)) -> dict[int, tuple[float, ...]]:
@@ -142,7 +140,7 @@ def measured(seeds: Sequence[int] = range(20)) -> dict[int, tuple[float, ...]]:
 
 
 def few_steps(times: np.ndarray, etas: float | np.ndarray) -> Parts:
-    """√n D of ten crowds along these times, and the number of steps beside ours."""
+    """√n D of twenty crowds along these times, and the number of steps beside ours."""
     times, etas = np.asarray(times, dtype=float), np.asarray(etas, dtype=float)
     if times.ndim != 1 or len(times) < 2 or not np.all(np.diff(times) < 0) or (times[0], times[-1]) != (1, 0):
         yield False, "Times that fall from 1 to 0 are wanted."
@@ -151,6 +149,6 @@ def few_steps(times: np.ndarray, etas: float | np.ndarray) -> Parts:
     if etas.shape not in ((), (steps,)) or not np.all(etas >= 0):
         yield False, f"One η or {steps} of them are wanted, none below 0; got the shape {etas.shape}."
         return
-    found = mean_ks(times, etas, range(950, 960))
-    yield found < PASSES, f"The mean of √n D over ten crowds is {found:.2f}; wanted, below {PASSES}."
-    yield steps <= OURS, f"It takes {steps} steps; ours {OURS}."
+    found = mean_ks(times, etas, range(950, 970))
+    yield found < PASSES, f"The mean of √n D over twenty crowds is {found:.2f}; wanted, below {PASSES}."
+    yield steps <= OURS[0], f"It takes {steps} steps; ours {OURS[0]}."
