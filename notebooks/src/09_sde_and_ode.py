@@ -36,7 +36,7 @@ from tinydiff.course_tests import sde_and_ode as tests
 from tinydiff.plotting import BUG, DATA, EXACT, MODEL, show
 
 plt.style.use("tinydiff.course")
-process = td.VP()
+process = td.VP()  # β(t) = 0.1 + 19.9 t
 data = td.GaussianMixture(weights=[0.35, 0.65], means=[[-1.5], [0.8]], covariances=[[[0.02]], [[0.15]]])
 model = td.Oracle(data, process)  # model.marginal(t) is q_t
 
@@ -53,12 +53,12 @@ def score(x, t):
 # 0 to 1.
 
 # %%
-rng = np.random.default_rng(9)
+rng = np.random.default_rng(8)
 six = np.array([[-1.3], [-0.7], [-0.25], [0.1], [0.5], [1.05]])
-clock = np.linspace(1, 0.02, 301) ** 2  # times from noise to data, finer towards the data
-brownian = td.brownian_path(rng, np.zeros((1, 1)), clock)
-etas = np.linspace(0, 1, 11)
-ways = [np.array([x[:, 0] for _, x in td.euler_maruyama(model, six, clock, eta=eta, noise=brownian)]) for eta in etas]
+clock = np.linspace(1, 0.02, 201) ** 2  # times from noise to data, finer towards the data
+one_noise = td.brownian_path(rng, np.zeros((1, 1)), clock)
+etas = np.linspace(0, 1, 9)
+ways = [np.array([x[:, 0] for _, x in td.euler_maruyama(model, six, clock, eta=eta, noise=one_noise)]) for eta in etas]
 
 x_side, t_side = np.linspace(-2.8, 2.8, 201), np.linspace(1, 0.02, 120) ** 2
 density = np.exp([model.log_density(x_side[:, None], t) for t in t_side]).T
@@ -67,7 +67,7 @@ ticks = np.array([1, 0.6, 0.3, 0.1, 0.02])
 
 def backdrop(ax):
     """The density of x_t over time: noise left, data right; darker is denser."""
-    ax.contourf(np.sqrt(t_side), x_side, density, levels=np.linspace(0, 1.1, 9) ** 2, cmap="Greys", vmax=1.6)
+    ax.contourf(np.sqrt(t_side), x_side, density, levels=np.linspace(0, 1.1, 7) ** 2, cmap="Greys", vmax=1.6)
     ax.set(
         xlim=(1, 0.02),
         ylim=(-2.8, 2.8),
@@ -80,7 +80,7 @@ def backdrop(ax):
 fig, ax = plt.subplots(figsize=(8, 3))
 backdrop(ax)
 ax.set_ylabel("x")
-ax.set_title(r"$\eta$ = 0.0")
+ax.set_title(r"$\eta$ = 0.00")
 lines = ax.plot(np.sqrt(clock), ways[0], color=EXACT, lw=1.3)
 fig.draw_without_rendering()
 fig.set_layout_engine("none")
@@ -90,16 +90,16 @@ def frame(i):
     """The six paths with the i-th η."""
     for line, path in zip(lines, ways[i].T, strict=True):
         line.set_ydata(path)
-    ax.set_title(rf"$\eta$ = {etas[i]:.1f}")
+    ax.set_title(rf"$\eta$ = {etas[i]:.2f}")
 
 
 show(
-    FuncAnimation(fig, frame, frames=[0, 0, *range(11), 10, 10], interval=450),
+    FuncAnimation(fig, frame, frames=[0, 0, *range(9), 8, 8], interval=500),
     "Over a grey density that splits into two bands six paths run from noise to data. Without noise they are smooth and "
     "keep apart, and end on both bands. As the share of noise grows they tremble in one rhythm, and at its end all six "
     "run together and end at one place of the upper band.",
 )
-ends = {eta: ways[i][-1] for eta, i in ((0.0, 0), (0.5, 5), (1.0, 10))}
+ends = {eta: ways[i][-1] for eta, i in ((0.0, 0), (0.5, 4), (1.0, 8))}
 print("η     where the six paths end")
 for eta, places in ends.items():
     print(f"{eta:.1f}  " + "".join(f"{place:7.2f}" for place in places))
@@ -176,8 +176,8 @@ def euler_maruyama_step(f, g, x, t, s, z):
 keep(euler_maruyama_step)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** It stands above. The usual slips are $\sqrt{s - t}$, which is no number on the way back, and $|s - t|$ at
-# the drift, of which exercise 9.3 has a film.
+# **Solution.** It stands above. One usual slip is $\sqrt{s - t}$, which is no number on the way back. The other is
+# $|s - t|$ at the drift; exercise 9.3 has a film of it.
 
 # %% [markdown]
 # One often reads that the drift of the forward SDE carries points to the modes, or away from them.
@@ -191,7 +191,7 @@ drifts = guess(
 # %%
 by = credit("euler_maruyama_step")
 rng = np.random.default_rng(92)
-upwards = np.linspace(0, 1, 301)
+upwards = np.linspace(0, 1, 151)
 fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3), width_ratios=(1, 1.5))
 t, beta = 0.1, process.beta(0.1)
 left.fill_between(line[:, 0], 9 * np.exp(model.log_density(line, t)) - 9, -9, color=DATA, alpha=0.35, lw=0)
@@ -201,7 +201,7 @@ left.axhline(0, color="black", lw=0.6)
 left.set(xlabel="x", ylabel="velocity", ylim=(-9, 9), xlim=(-2.6, 2.6), title="t = 0.1")
 left.legend(loc="upper right", fontsize=8)
 for noisy, style in ((1, {"lw": 0.7, "alpha": 0.8}), (0, {"lw": 2, "ls": "--"})):
-    x = data.sample(np.random.default_rng(93), 12)
+    x = data.sample(np.random.default_rng(94), 7)
     path = [x]
     for t, s in pairwise(upwards):
         z = noisy * rng.standard_normal(x.shape)
@@ -210,14 +210,15 @@ for noisy, style in ((1, {"lw": 0.7, "alpha": 0.8}), (0, {"lw": 2, "ls": "--"}))
         )
         path.append(x)
     right.plot(upwards, np.array(path)[:, :, 0], color=by.color, **style)
-right.set(xlabel="t", ylabel="x", xlim=(0, 1), title=by.title)
+right.set(xlabel="t", ylabel="x", xlim=(0, 1))
+fig.suptitle(by.title)
 drifts.reveal(
     "to the origin",
     "The drift knows nothing of the data: it is a straight line through 0, where there is no mode. It is the score that "
     "points to modes. It is positive to the left of each mode and negative to the right.",
     picture=fig,
     alt="Left, over a grey density of two modes: the forward drift is a falling line through 0; the score falls through "
-    "zero at each mode and rises between them. Right, twelve dashed paths without noise shrink to 0, and twelve jagged "
+    "zero at each mode and rises between them. Right, seven dashed paths without noise shrink to 0, and seven jagged "
     "paths with noise fill the range of N(0, 1).",
 )
 
@@ -461,7 +462,7 @@ assert np.max(np.abs(after - before)) < 2e-3
 # ```
 
 # %%
-zs = np.array([[[brownian(t, s).item() / np.sqrt(t - s)]] for t, s in pairwise(clock)])
+zs = np.array([[[one_noise(t, s).item() / np.sqrt(t - s)]] for t, s in pairwise(clock)])
 fig, axes = plt.subplots(1, 3, figsize=(8, 2.7), sharey=True)
 print("film   η asked for   from the lowest to the highest end")
 for ax, (name, path) in zip(axes, tests.films(six, clock, zs).items(), strict=True):
@@ -473,7 +474,7 @@ for ax, (name, path) in zip(axes, tests.films(six, clock, zs).items(), strict=Tr
 show(
     fig,
     "Three films over the density. In A and B six paths rush together into one, smooth in A and nearly smooth in B. In C "
-    "all paths leave the picture above or below.",
+    "all paths leave the picture.",
 )
 
 # %% [markdown]
@@ -523,8 +524,8 @@ keep(shortfall, test=tests.chain_to_limit, into=None)
 # %% [markdown] tags=["solution"]
 # **Solution.** $\ln\bar\alpha_T = \sum\ln(1 - \beta_i) = -\sum\beta_i - \tfrac12\sum\beta_i^2 - \dots$ The sum of the
 # $\beta_i$ takes each step's right end, so it exceeds the integral by $(b_1 - b_0)/2T$. The squares add
-# $\int\beta^2/2T$. For $\beta = 0.1 + 19.9\,t$ the two are 9.95 and 67.00, so $C = 76.95$. The usual wrong
-# turn is to forget one of them.
+# $\int\beta^2/2T$. For $\beta = 0.1 + 19.9\,t$ they give $C = 76.95$. The usual wrong turn is to forget one of
+# them.
 
 # %% [markdown]
 # ## The thing
@@ -616,8 +617,8 @@ mine
 #
 # ### Exercise 9.5 (open): the fewest steps
 #
-# Each step of Euler–Maruyama asks for one score. Choose falling times from 1 to 0, and an $\eta$ for each step (or one for
-# all), so that $\sqrt n\,D$ stays below 1.63 with as few steps as you can. The test takes the mean of twenty crowds of
+# Each step of Euler–Maruyama asks for one score. Choose falling times from 1 to 0, and an $\eta$ for each step, or one
+# for all. With as few steps as you can, $\sqrt n\,D$ must stay below 1.63. The test takes the mean of twenty crowds of
 # 10,000 points. No best answer is known to us. Here are times at equal distances:
 
 # %%

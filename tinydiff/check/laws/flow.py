@@ -75,23 +75,6 @@ def _(f: Probe, beta: float) -> Iterator[tuple]:
         yield 2 * f(ONE, beta, -ONE / var) * var, beta * (1 - var), f"the change of the variance v = {var:g} in time"
 
 
-reverse_family_drift = Spec(
-    "reverse_family_drift(x, beta, score, eta) -> drift",
-    "−½ β (x + (1 + η²) ∇ ln q_t), for dt < 0 and noise of strength η √β",
-    "Song et al. 2021, Score-based SDEs, §4.3; Karras et al. 2022, EDM, eq. 6",
-    (points("x", "score"), BETA, numbers("eta", 0.0, 1.0, 0.5, 2.0, least=0, most=5)),
-    {"drift": like("x")},
-    about="beta is β(t), a number; eta is the share of noise.",
-)
-reverse_family_drift.linear("x", "score")
-
-
-@reverse_family_drift.law("a variance v of N(0, v), whose score is −x/v, changes as it does forwards")
-def _(f: Probe, beta: float, eta: float) -> Iterator[tuple]:
-    for var in (4.0, 1.0, 0.25):
-        yield 2 * f(ONE, beta, -ONE / var, eta) * var - eta**2 * beta, beta * (1 - var), f"v = {var:g}"
-
-
 # ---- hutchinson
 
 JACOBIANS = (
