@@ -53,7 +53,7 @@ def score(x, t):
 # 0 to 1.
 
 # %%
-rng = np.random.default_rng(8)
+rng = np.random.default_rng(11)
 six = np.array([[-1.3], [-0.7], [-0.25], [0.1], [0.5], [1.05]])
 clock = np.linspace(1, 0.02, 201) ** 2  # times from noise to data, finer towards the data
 one_noise = td.brownian_path(rng, np.zeros((1, 1)), clock)
@@ -192,7 +192,7 @@ drifts = guess(
 by = credit("euler_maruyama_step")
 rng = np.random.default_rng(92)
 upwards = np.linspace(0, 1, 151)
-fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3), width_ratios=(1, 1.5))
+fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3), width_ratios=(1, 1.5), dpi=85)
 t, beta = 0.1, process.beta(0.1)
 left.fill_between(line[:, 0], 9 * np.exp(model.log_density(line, t)) - 9, -9, color=DATA, alpha=0.35, lw=0)
 left.plot(line, -0.5 * beta * line, "--", color="black", label="forward drift")
