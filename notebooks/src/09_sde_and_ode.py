@@ -3,7 +3,8 @@
 #
 # **How can random and smooth paths end alike?**
 #
-# *You need:* `ddim_step` of [notebook 8](08_samplers.ipynb), the score of notebook 4, and integration by parts.
+# *You need:* the score of notebook 4, the network of notebook 7, `ddim_step` of [notebook 8](08_one_family.ipynb), and
+# integration by parts.
 #
 # *Afterwards:* you know why one density has many motions, and you write all of them with one knob.
 #
@@ -191,8 +192,8 @@ drifts = guess(
 # %%
 by = credit("euler_maruyama_step")
 rng = np.random.default_rng(92)
-upwards = np.linspace(0, 1, 151)
-fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3), width_ratios=(1, 1.5), dpi=85)
+upwards = np.linspace(0, 1, 101)
+fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3), width_ratios=(1, 1.5))
 t, beta = 0.1, process.beta(0.1)
 left.fill_between(line[:, 0], 9 * np.exp(model.log_density(line, t)) - 9, -9, color=DATA, alpha=0.35, lw=0)
 left.plot(line, -0.5 * beta * line, "--", color="black", label="forward drift")
@@ -201,7 +202,7 @@ left.axhline(0, color="black", lw=0.6)
 left.set(xlabel="x", ylabel="velocity", ylim=(-9, 9), xlim=(-2.6, 2.6), title="t = 0.1")
 left.legend(loc="upper right", fontsize=8)
 for noisy, style in ((1, {"lw": 0.7, "alpha": 0.8}), (0, {"lw": 2, "ls": "--"})):
-    x = data.sample(np.random.default_rng(94), 7)
+    x = data.sample(np.random.default_rng(94), 6)
     path = [x]
     for t, s in pairwise(upwards):
         z = noisy * rng.standard_normal(x.shape)
@@ -218,7 +219,7 @@ drifts.reveal(
     "points to modes. It is positive to the left of each mode and negative to the right.",
     picture=fig,
     alt="Left, over a grey density of two modes: the forward drift is a falling line through 0; the score falls through "
-    "zero at each mode and rises between them. Right, seven dashed paths without noise shrink to 0, and seven jagged "
+    "zero at each mode and rises between them. Right, six dashed paths without noise shrink to 0, and six jagged "
     "paths with noise fill the range of N(0, 1).",
 )
 
@@ -282,9 +283,9 @@ for t in (0.02, 0.1, 0.3, 0.6):
 # On the way back points move by $dx = (\dots)\,dt + \eta\,g\,d\bar w$. Time falls, so $dt < 0$, and $\bar w$ is a Brownian
 # path in falling time. Which drift stands in the brackets, so that the density at $t$ is $q_t$ again?
 #
-# Begin with $\eta = 0$: trade all the noise of the way forth for a velocity. That has one density in both directions.
-# Then add noise of strength $\eta g$ to the way back, and the drift that undoes what it does to the density. Mind the
-# sign of $dt$. For the variance preserving SDE $f = -\tfrac12\beta$ and $g^2 = \beta$.
+# Begin with $\eta = 0$: trade all the noise of the way forth for a velocity. A motion without noise may be run in both
+# directions, through the same densities. Then add noise of strength $\eta g$ to the way back, and to the drift what
+# undoes that noise on the density. Mind the sign of $dt$. For the variance preserving SDE $f = -\tfrac12\beta$ and $g^2 = \beta$.
 
 
 # %%
@@ -482,8 +483,8 @@ show(
 # $\partial_t\ln q = -\nabla a - a\,\nabla\ln q$. The **residual** is $\partial_t\ln q + \nabla a + a\,\nabla\ln q$, and
 # is 0 for the right $a$. Let $\langle\cdot\rangle$ be the mean over $q_t$. Enter $\sqrt{\langle\text{residual}^2\rangle}$ over
 # $\sqrt{\langle(\partial_t\ln q)^2\rangle}$ at $t = 0.3$ for the drift that film A follows. The functions `rate` and
-# `score_and_slope` from above help, on the points `wide`. Your drifts are linear, so $\nabla a$ is the drift of 1 and
-# the slope.
+# `score_and_slope` from above help, on the points `wide`. Your drifts are linear, so $\nabla a$ is
+# the same drift with 1 for $x$ and the slope for the score.
 
 # %%
 line_a, line_b, line_c, residual = ..., ..., ..., ...  # three numbers of lines, and a share
@@ -669,6 +670,9 @@ keep(fewer_times, fewer_etas, test=tests.few_steps)
 # $$a = f x - \tfrac12\,(1 + \eta^2)\,g^2\,\nabla\ln q = -\tfrac12\,\beta\,\big(x + (1 + \eta^2)\,\nabla\ln q\big) .$$
 #
 # (That Fokker–Planck has one solution from a given start is used, not shown.)
+#
+# It also says why the six paths ran together. At high noise the score is nearly $-x$, and then $a = \tfrac12\eta^2\beta\,x$.
+# Walked back, with $dt < 0$, that draws paths with one noise together, and the faster the larger $\eta$ is.
 #
 # </details>
 # <details><summary>What 9.3 shows, when your test is green</summary>
