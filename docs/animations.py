@@ -30,8 +30,8 @@ def glide_and_wander() -> FuncAnimation:
     crowd = np.concatenate([[[0.3, 0.5], [1.7, -1.2], [-1.2, 1.6], [-0.8, -0.5]], rng.standard_normal((296, 2))])
     paths = {}
     for name, eta in {"glide: no noise": 0.0, "wander: the noise of DDPM": 1.0}.items():
-        path = [x for _, x in td.ddim(model, crowd, even_turns(50), rng=9, eta=eta)]
-        paths[name] = np.array([*path, model.x0(path[-1], even_turns(50)[-1])])
+        walk = [x for _, x in td.ddim(model, crowd, even_turns(50), rng=9, eta=eta)]
+        paths[name] = np.array([*walk, model.x0(walk[-1], even_turns(50)[-1])])
     figure, axes = panels(list(paths))
     drawn = []
     for ax, path in zip(axes, paths.values(), strict=True):
@@ -76,8 +76,8 @@ ALL: dict[str, Callable[[], FuncAnimation]] = {made.__name__: made for made in (
 def even_turns(n: int) -> np.ndarray:
     """Times of td.VP() at which the angle arctan(σ/α) falls in equal steps: points move at an even pace, (n,)."""
     process = td.VP()
-    angles = [np.arctan2(now.sigma, now.alpha) for now in (process.at(process.t_max), process.at(process.t_min))]
-    return process.time(-2 * np.log(np.tan(np.linspace(*angles, n))))
+    first, last = (float(np.arctan2(now.sigma, now.alpha)) for now in map(process.at, (process.t_max, process.t_min)))
+    return process.time(-2 * np.log(np.tan(np.linspace(first, last, n))))
 
 
 def panels(titles: list[str], reach: float = 2.7) -> tuple[Figure, list[Axes]]:

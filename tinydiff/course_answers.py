@@ -248,10 +248,8 @@ def learn(data, betas, steps, rng, times, hidden=(64, 64), batch_target=False, m
 
 def last_of(steps):
     """The network of the last step, and all losses."""
-    losses = []
-    for loss, network in steps:
-        losses.append(loss)
-    return network, np.array(losses)
+    losses, networks = zip(*steps, strict=True)
+    return networks[-1], np.array(losses)
 
 
 def fit(data, betas, steps, rng, hidden=(64, 64)):
@@ -268,6 +266,12 @@ def empirical_denoiser(x_t, points, t, betas):
     log_w = (x_t @ (np.sqrt(signal) * points).T - signal / 2 * np.sum(points**2, axis=1)) / (1 - signal)
     w = np.exp(log_w - np.max(log_w, axis=1, keepdims=True))
     return w @ points / np.sum(w, axis=1, keepdims=True)
+
+
+def edm_coefficients(sigma, sigma_data):
+    """(c_skip, c_out, c_in) of EDM's denoiser c_skip x + c_out F(c_in x), for x = x_0 + σ n."""
+    total = sigma**2 + sigma_data**2
+    return sigma_data**2 / total, sigma * sigma_data / np.sqrt(total), 1 / np.sqrt(total)
 
 
 def newton_schulz(m, steps):
@@ -293,7 +297,8 @@ def train_well(data, betas, steps, rng):
 
 def ddim_step(x_t, t, s, eps_hat, z, betas, eta):
     """DDIM's step from t to any s below it, with the share η of noise."""
-    return td.ddim_step(x_t, x0_from_eps(x_t, t, eps_hat, betas), level(t, betas), level(s, betas), z, eta)
+    now, then = level(t, betas), level(s, betas)
+    return td.ddim_step(x_t, predictions.x0_from_eps(x_t, eps_hat, now), now, then, z, eta)
 
 
 def ddim(eps_of, x, visited, zs, betas, eta):

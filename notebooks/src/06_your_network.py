@@ -728,4 +728,4 @@ keep(better, test=tests.better_network, into=None)
 #
 # </details>
 #
-# **Next:** [7. Learning well](07_train_in_2d.ipynb). Your ring is smeared. What makes a network better?
+# **Next:** [7. Learning well](07_learning_well.ipynb). Your ring is smeared. What makes a network better?

@@ -100,7 +100,7 @@ def frame(i):
 
 
 show(
-    FuncAnimation(fig, frame, frames=[*range(0, 101, 4), *[100] * 4], interval=180),
+    FuncAnimation(fig, frame, frames=[*range(0, 101, 5), *[100] * 4], interval=220),
     "Three panels, each with four open marks of noise over a ring of eight grey modes. In the first panel the marks glide "
     "to the ring on short smooth curves, in the second they tremble, in the third they wander all over the plane. All end "
     "on the ring.",
@@ -191,6 +191,8 @@ keep(ddim, test=tests.ddim)
 # gone.
 
 # %% [markdown]
+# The three samplers of the hook have $\eta = 0$, ½ and 1. The first is called **DDIM**, the last is DDPM.
+#
 # With the *true* $x_0$ every member is exact, over any stride. With the guess it is not, since $\hat x_0$ is only the mean
 # of the $x_0$ that are possible. What does that cost?
 #
@@ -279,7 +281,7 @@ keep(variance_left, test=tests.equal_angles, into=None)
 # curve cut into $N$ steps.
 
 # %%
-many = np.array([25, 50, 100, 200, 400, 800, 1600])
+many = np.array([25, 50, 100, 200, 400, 800])
 curve = {N: np.exp(-0.1 * np.arange(N + 1) / N - 9.95 * (np.arange(N + 1) / N) ** 2) for N in many}  # ᾱ
 cases = {
     "N(0, 1), equal angles": (1.0, angles),
@@ -293,8 +295,8 @@ for ax, (name, (variance, chain)) in zip(axes, cases.items(), strict=True):
         ax.semilogx(many, many * (1 - V), "o" + ls, color=by.color, ms=4, label=f"η = {eta:g}")
         kl = 0.5 * (V - 1 - np.log(V))
         factors[name, eta] = kl[:-1] / kl[1:]
-    ax.set(title=name, xlabel="steps N", ylabel="$N(1 - V)$", ylim=(0, None), xticks=[25, 100, 400, 1600])
-    ax.set_xticklabels(["25", "100", "400", "1600"])
+    ax.set(title=name, xlabel="steps N", ylabel="$N(1 - V)$", ylim=(0, None), xticks=[25, 100, 400])
+    ax.set_xticklabels(["25", "100", "400"])
     ax.minorticks_off()
 axes[1].legend(loc="upper left")
 fig.suptitle(by.title)
@@ -303,10 +305,10 @@ show(
     "N times the missing share of the variance against the number of steps, for three amounts of noise. Left, three "
     "level lines, near 2.5, 2.9 and 4.9. Right, three rising lines: slowly for eta = 0, and steeply for eta = 1.",
 )
-print("twice the steps, the KL falls by the factor (25 to 50, …, 800 to 1,600 steps)")
+print("twice the steps, the KL falls by the factor (25 to 50, …, 400 to 800 steps)")
 for (name, eta), row in factors.items():
     print(f"{name:22s} η = {eta:g}: " + "  ".join(f"{factor:.2f}" for factor in row))
-assert all(abs(factors["N(0, 1), equal angles", eta][-1] - 4) < 0.05 for eta in (0.0, 0.5, 1.0))
+assert all(abs(factors["N(0, 1), equal angles", eta][-1] - 4) < 0.1 for eta in (0.0, 0.5, 1.0))
 assert all(factors["N(0, 0.04), even t", eta].max() < 3.85 for eta in (0.0, 0.5, 1.0))
 
 # %% [markdown]
@@ -321,7 +323,8 @@ assert all(factors["N(0, 0.04), even t", eta].max() < 3.85 for eta in (0.0, 0.5,
 # Next, 300 starts walk by your `ddim` with the perfect denoiser of the ring. Each is drawn as the number of the mode in
 # which it ends.
 #
-# Find out what the seed changes at $\eta = 0$. Then find the $\eta$ at which half of the neighbours part.
+# Find out what the seed changes at $\eta = 0$. Then find the $\eta$ at which only half of the starts end in one mode with
+# their nearest neighbour.
 
 # %%
 cloud = np.random.default_rng(80).standard_normal((300, 2))
@@ -345,7 +348,7 @@ def draw(eta, steps, seed):
             ax.plot(*x[mode == k].T, ls="", marker=f"${k + 1}$", ms=6, color=by.color, mew=0.4)
         bare(ax, name, reach=3)
     share = np.mean(mode == mode[np.argmin(apart, axis=1)])
-    axes[1].set_title(f"ends; {100 * share:.0f} % beside their neighbour")
+    axes[1].set_title(f"ends, {100 * share:.0f} % with their neighbour")
     fig.suptitle(by.title)
     return fig
 
@@ -366,8 +369,8 @@ play(
 # %% [markdown]
 # ## Three suspects
 #
-# Each program takes one stride, in DDPM's first form, with noise of the variance $\beta$ of the stride. A walks all thousand
-# steps. B and C take twenty strides of fifty. One program is right. Each of the others has a fault in one line.
+# Each program takes one stride, in the form of DDPM's paper, and adds noise of the stride's variance $\beta$. A walks all
+# thousand steps. B and C take twenty strides of fifty. One program is right. Each of the others has a fault in one line.
 
 
 # %%
@@ -514,7 +517,7 @@ def eps_of(x_t, t):
     return mine.from_v(x_t, t, network(x_t, t)[0], betas)[1]
 
 
-x_T, true = rng.standard_normal((2000, 2)), ring.sample(rng, 2000)
+x_T, true = rng.standard_normal((2000, 2)), ring.sample(rng, 2000)  # 700 of the points are drawn
 by_luck = td.energy_distance(ring.sample(rng, 2000), true)
 few, distance = (5, 10, 20, 50), {}
 rows = {
@@ -526,23 +529,18 @@ for row, (name, (answers, by)) in zip(axes, rows.items(), strict=True):
     for ax, N in zip(row, few, strict=True):
         x_0 = mine.ddim(answers, x_T, tests.even(N), np.zeros((N, 2000, 2)), betas, 0.0)
         distance[name, N] = td.energy_distance(x_0, true)
-        ax.plot(*x_0[:1000].T, ".", color=by.color, ms=2)
+        ax.plot(*x_0[:700].T, ".", color=by.color, ms=2)
         bare(ax, f"{N} steps: {distance[name, N]:.4f}", reach=2)
     row[0].set_ylabel(name)
 fig.suptitle(rows["network"][1].title)
+print(f"energy distance to data: above each panel; of other data, by luck: {by_luck:.4f}")
+assert distance["perfect", 5] > 20 * distance["perfect", 50]
 show(
     fig,
     "Eight clouds of points, above by the network, below by the perfect denoiser, for 5, 10, 20 and 50 steps. With 5 steps "
     "both fill the ring like a disc. With 10 they form an octagon, with 20 eight modes and points between them, and with "
     "50 eight modes.",
 )
-
-# %%
-print("energy distance to data     " + "  ".join(f"{N:3d} steps" for N in few))
-for name in rows:
-    print(f"{name:27s} " + "  ".join(f"{distance[name, N]:9.4f}" for N in few))
-print(f"other data, by luck         {by_luck:9.4f}")
-assert distance["perfect", 5] > 20 * distance["perfect", 50]
 
 # %% [markdown]
 # *What to see:* with 5 steps both rows are alike, so the sampler is to blame. With 50 the lower row is about as good as
