@@ -152,8 +152,8 @@ lower.reveal(
 # $$dx = f\,x\,dt + g\,dw, \qquad f = -\tfrac12\beta, \quad g = \sqrt\beta .$$
 #
 # This is a **stochastic differential equation**, an SDE. The part before $dt$ is the **drift**, and $g$ is the
-# **diffusion**. You may always read it as the line with $h$ above. That reading, as a program, is the **Euler–Maruyama**
-# method. It serves any drift and any diffusion:
+# **diffusion**. Read it as the line with $h$ above. That reading, as a program, is the **Euler–Maruyama**
+# method, for any drift and any diffusion:
 #
 # $$x_s = x_t + (s - t)\,\text{drift}(x_t, t) + \sqrt{|s - t|}\;g(t)\,z .$$
 #
@@ -531,8 +531,7 @@ keep(shortfall, test=tests.chain_to_limit, into=None)
 # %% [markdown]
 # ## The thing
 #
-# Ten thousand points from $\mathcal N(0, 1)$, by your flow and by your reverse SDE. Then compare crowd with crowd, and
-# the two ends of each start.
+# Ten thousand starts, by your flow and by your reverse SDE. Compare crowd with crowd, and the two ends of each start.
 
 # %%
 times = np.linspace(1, 0, 401)
@@ -627,7 +626,7 @@ print("√n D, mean of 20 seeds\nsteps   η = 0    η = ½    η = 1    η = 2")
 for steps, row in tests.TABLE.items():
     print(f"{steps:5d}" + "".join(f"{value:9.2f}" for value in row))
 steps, value = tests.OURS
-print(f"{steps:5d}{value:9.2f}   ours: other times, and an η that changes")
+print(f"ours, with other times and an η that changes: {value} with {steps} steps")
 
 # %% [markdown]
 # *What to see:* with 25 steps a *little* noise is best. Noise corrects earlier errors, and costs errors of its own.
@@ -678,8 +677,7 @@ keep(fewer_times, fewer_etas, test=tests.few_steps)
 # <details><summary>What 9.3 shows, when your test is green</summary>
 #
 # A and B look alike and have different faults. A takes the drift of the reverse SDE and no noise. B has a noise of size $h$ in
-# the place of $\sqrt h$, which vanishes as the steps get small. The drift of the reverse SDE needs its noise: without it
-# the points crowd.
+# the place of $\sqrt h$, which vanishes with the steps. Without the noise that it is made for, that drift crowds the points.
 #
 # </details>
 #
