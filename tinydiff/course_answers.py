@@ -306,3 +306,26 @@ def ddim(eps_of, x, visited, zs, betas, eta):
     for (t, s), z in zip(pairwise(visited), zs, strict=True):
         x = ddim_step(x, t, s, eps_of(x, t), z, betas, eta)
     return x
+
+
+# ---- SDE and ODE: notebook 9. Here t and s are times in [0, 1], and β = β(t) is a rate
+
+
+def euler_maruyama_step(f, g, x, t, s, z):
+    """x_s from x_t, for dx = f(x, t) dt + g(t) dw."""
+    return x + (s - t) * f(x, t) + abs(s - t) ** 0.5 * g(t) * z
+
+
+def reverse_family_drift(x, beta, score, eta):
+    """The drift that keeps the densities where the way back has noise of strength η √β."""
+    return -0.5 * beta * (x + (1 + eta**2) * score)
+
+
+def probability_flow_drift(x, beta, score):
+    """The member without noise."""
+    return reverse_family_drift(x, beta, score, 0.0)
+
+
+def reverse_sde_drift(x, beta, score):
+    """The member with as much noise as the way forth."""
+    return reverse_family_drift(x, beta, score, 1.0)
