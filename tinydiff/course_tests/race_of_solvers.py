@@ -1,0 +1,214 @@
+"""What judges the answers of notebook 11, A race of solvers; the tracks of its film, and the table of its open problem."""
+
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from itertools import pairwise
+
+import numpy as np
+
+import tinydiff as td
+from tinydiff import course_answers
+from tinydiff.evaluation.race import check_draws_no_noise, distance, exact_map
+from tinydiff.sampling.walk import Walk
+
+Marks = Iterator[tuple[bool, str]]
+
+PROCESS = td.VP()
+TOYS = ("ring8", "spiral60", "grid25", "moons32")
+NARROW = td.GaussianMixture([0.3, 0.3, 0.4], [[-1.2], [-1.0], [0.8]], [[[0.001]], [[0.001]], [[0.2]]])
+"""Two narrow modes side by side, and a broad one."""
+SOLVERS = {
+    "Euler": (partial(td.probability_flow, method="euler"), 1),
+    "Heun": (partial(td.probability_flow, method="heun"), 2),
+    "DDIM": (td.ddim, 1),
+    "DPM-Solver++(2M)": (td.dpm_solver_2m, 1),
+}
+"""The solvers of the film, and the evaluations that a step of each costs."""
+to_4 = partial(td.grids.even_log_snr, end=4)
+"""Equal steps in λ, from noise to λ = 4."""
+
+
+# ---- the film
+
+
+def tracks(evaluations: int = 8) -> tuple[np.ndarray, np.ndarray, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """Eight paths of the exact flow: their λ (n,) and x (n, 8); and by solver the λ and x of its steps on them.
+
+    Each solver walks to λ = 4 and asks for x̂_0 there, which stands at λ = ∞.
+    """
+    from scipy.special import ndtri  # the quantiles of N(0, 1)
+
+    model, start = td.Oracle(NARROW, PROCESS), ndtri((np.arange(8) + 0.5) / 8)[:, None]
+    lam = np.linspace(float(PROCESS.log_snr(PROCESS.t_max)), 14, 145)
+    exact = list(td.probability_flow(model, start, _times(lam), method="rk45", rtol=1e-8, atol=1e-8))
+    found = {}
+    for name, (sampler, cost) in SOLVERS.items():
+        walk = list(sampler(model, start, to_4(PROCESS, (evaluations - 1) // cost)))
+        walk.append((0.0, model.x0(walk[-1][1], walk[-1][0])))
+        found[name] = np.array([PROCESS.at(t).log_snr for t, _ in walk]), np.array([x[:, 0] for _, x in walk])
+    return lam, np.array([x[:, 0] for _, x in exact]), found
+
+
+def _times(lam: np.ndarray) -> np.ndarray:
+    """The times of these log-SNRs, from t_max on."""
+    return np.concatenate([[PROCESS.t_max], PROCESS.time(lam[1:])])
+
+
+# ---- distances
+
+
+@cache
+def oracle(toy: str) -> td.Oracle:
+    """The exact denoiser of a toy."""
+    return td.Oracle(td.toys.TOYS[toy](), PROCESS)
+
+
+@cache
+def ends(toy: str, n: int, seed: int) -> np.ndarray:
+    """Where the flow itself carries n draws of noise."""
+    return exact_map(oracle(toy), n, seed)
+
+
+def rms(sampler: Callable, toy: str, evaluations: int, grid: Callable, n: int = 100, seed: int = 0) -> float:
+    """The distance of a sampler of one evaluation a step to the exact map, as `td.race` measures it."""
+    x = td.sample(oracle(toy), n, sampler=sampler, steps=evaluations, grid=grid, rng=seed)
+    return distance("sampler", x, ends(toy, n, seed))
+
+
+# ---- many answers
+
+
+def polynomials(step: Callable) -> Marks:
+    """The step on hidden noise, and on x̂_0 that is a power of ln(α/σ), beside the integral by quadrature."""
+    rng, off = np.random.default_rng(113), {k: 0.0 for k in range(1, 5)}
+    nodes, weights = np.polynomial.legendre.leggauss(30)
+
+    def alpha(t: float) -> float:
+        return float(np.cos(np.pi * t / 2))
+
+    def sigma(t: float) -> float:
+        return float(np.sin(np.pi * t / 2))
+
+    for k in off:
+        *times, s = np.sort(rng.uniform(0.1, 0.9, k + 1))[::-1].tolist()
+        ell = np.log([alpha(t) / sigma(t) for t in (*times, s)])
+        x_t, middle = rng.standard_normal((3, 2)), (ell[-1] + ell[-2]) / 2
+        inner = middle + (ell[-1] - middle) * nodes
+        for power in range(k):
+            answers = np.array([np.full((3, 2), one) for one in ell[:-1] ** power])
+            integral = (ell[-1] - middle) * np.sum(weights * np.exp(inner) * inner**power)
+            right = sigma(s) / sigma(times[-1]) * x_t + sigma(s) * integral
+            off[k] = max(off[k], float(np.max(np.abs(step(x_t, answers, times, s, alpha, sigma) - right))))
+    for k, worst in off.items():
+        what = "a constant x̂_0" if k == 1 else f"polynomials of degree up to {k - 1}"
+        yield worst < 1e-9, f"{k} answer{'s' * (k > 1)}: off by {worst:.0e} for {what}; wanted: below 1e-9."
+
+
+# ---- a fault and a false test
+
+
+def second_slope(line: int, mended: Callable, slope: float) -> Marks:
+    """The line of the fault, Heun's step on hidden equations, and the slope of a round trip of order 3."""
+    yield line == 4, f"Line {line} is at fault" + ("." if line == 4 else ": no.")
+    rng, worst = np.random.default_rng(114), 0.0
+    for _ in range(5):
+        a, x = rng.standard_normal((3, 3)), rng.standard_normal((4, 3))
+        t, s = rng.uniform(0.1, 1, 2)
+
+        def f(x: np.ndarray, t: float, a: np.ndarray = a) -> np.ndarray:
+            return np.sin(x @ a + 3 * t)
+
+        worst = max(worst, float(np.max(np.abs(mended(f, x, t, s) - course_answers.heun_step(f, x, t, s)))))
+    yield worst < 1e-12, f"On five hidden equations the mended step is off by {worst:.0e}; wanted: below 1e-12."
+    yield abs(slope - 3) < 0.25, f"A round trip of order 3 has the slope {slope}" + ": no." * (abs(slope - 3) >= 0.25)
+
+
+# ---- the open problem
+
+TABLE = {
+    ("even in λ to 4", "DDIM"): (0.092, 0.341, 0.366, 0.372),
+    ("even in λ to 4", "multistep, 2 answers"): (0.068, 0.066, 0.093, 0.104),
+    ("even in λ to 4", "multistep, 3 answers"): (0.098, 0.187, 0.225, 0.159),
+    ("even in λ to 4", "DPM-Solver++(2M)"): (0.060, 0.064, 0.064, 0.138),
+    ("even in λ to 4", "UniPC-2"): (0.064, 0.243, 0.253, 0.281),
+    ("even in λ to 4", "UniPC-3"): (0.064, 0.243, 0.253, 0.281),
+    ("even in λ to 14", "DDIM"): (0.206, 0.480, 0.500, 0.513),
+    ("even in λ to 14", "DPM-Solver++(2M)"): (0.211, 0.233, 0.227, 0.292),
+    ("even in λ to 14", "UniPC-3"): (0.148, 0.415, 0.435, 0.451),
+    ("even in t", "DDIM"): (0.244, 0.293, 0.317, 0.326),
+    ("even in t", "DPM-Solver++(2M)"): (1.522, 1.124, 1.132, 1.102),
+    ("even in t", "UniPC-3"): (0.211, 0.189, 0.216, 0.198),
+}
+"""Eight evaluations, rms distance on the four toys: means of 20 draws of 400 points, as `measured` makes them again."""
+OURS = (0.041, 0.038, 0.039, 0.111)
+"""The same of `ours`. The standard error of its mean, 0.057, is 0.001."""
+
+
+def ours(model: td.Denoiser, x: np.ndarray, ts: np.ndarray, *, rng: object = None) -> Walk:
+    """Our sampler: DPM-Solver++(2M), in one step from noise to λ = −4, and from there in equal steps to λ = 5."""
+    return td.dpm_solver_2m(model, x, [ts[0], *model.process.time(np.linspace(-4, 5, len(ts) - 1))])
+
+
+def eight_evaluations(sampler: Callable, n: int = 200, seed: int = 115) -> Marks:
+    """A sampler(model, x, ts, rng=None) that asks at most seven times, beside ours from the same noise of four toys."""
+    check_draws_no_noise("my_sampler", sampler, to_4, oracle(TOYS[0]))
+    found, known = [], []
+    for toy in TOYS:
+        asked = td.Counting(oracle(toy))
+        x = td.sample(asked, n, sampler=sampler, steps=8, grid=to_4, rng=seed)
+        if asked.nfe > 8:
+            yield False, f"With the last answer it asks {asked.nfe} times on {toy}; 8 are allowed."
+            return
+        found.append(distance("my_sampler", x, ends(toy, n, seed)))
+        known.append(rms(ours, toy, 8, to_4, n, seed))
+    yield True, "It asks at most 8 times, and draws no noise."
+    score, each = float(np.mean(found)), ", ".join(f"{one:.3f}" for one in found)
+    level = np.mean(known)
+    yield score < 1.02 * level, f"Its mean distance is {score:.4f} ({each}); ours from the same noise, {level:.4f}."
+
+
+def alpha_of(model: td.Denoiser) -> Callable[[float], float]:
+    """The function t ↦ α of the model's process."""
+    return lambda t: float(model.process.at(t).alpha)
+
+
+def sigma_of(model: td.Denoiser) -> Callable[[float], float]:
+    """The function t ↦ σ of the model's process."""
+    return lambda t: float(model.process.at(t).sigma)
+
+
+def multistep(order: int) -> Callable:
+    """A sampler that steps along the polynomial through the last so many answers."""
+
+    def sampler(model: td.Denoiser, x: np.ndarray, ts: np.ndarray, *, rng: object = None) -> Walk:
+        answers: list[np.ndarray] = []
+        yield ts[0], x
+        for i, (t, s) in enumerate(pairwise(ts)):
+            answers = [*answers, model.x0(x, t)][-order:]
+            seen = ts[i + 1 - len(answers) : i + 1]
+            x = course_answers.multistep_step(x, answers, seen, s, alpha_of(model), sigma_of(model))
+            yield s, x
+
+    return sampler
+
+
+GRIDS = {"even in λ to 4": to_4, "even in λ to 14": td.grids.even_log_snr, "even in t": td.grids.even_time}
+ROWS: dict[str, Callable] = {
+    "DDIM": td.ddim,
+    "multistep, 2 answers": multistep(2),
+    "multistep, 3 answers": multistep(3),
+    "DPM-Solver++(2M)": td.dpm_solver_2m,
+    "UniPC-2": partial(td.unipc, order=2),
+    "UniPC-3": partial(td.unipc, order=3),
+}
+
+
+def measured(seeds: int = 20, n: int = 400) -> dict[tuple[str, str], list[float]]:
+    """The table of 11.5 again, by grid and method: on each toy the mean over the seeds; some minutes."""
+    return {
+        (name, method): [
+            float(np.mean([rms(sampler, toy, 8, grid, n, seed) for seed in range(seeds)])) for toy in TOYS
+        ]
+        for name, grid in GRIDS.items()
+        for method, sampler in ROWS.items()
+    }
