@@ -262,6 +262,8 @@ def test_the_orders_of_many_answers_are_their_numbers():
     x, ends = np.linspace(-2, 2, 20)[:, None], [1.0, float(model.process.time(5.0))]
     truth = td.last(td.probability_flow(model, x, ends, method="rk45", rtol=1e-10, atol=1e-10))[1]
     for order in (1, 2, 3):
-        walks = [race_of_solvers.multistep(order)(model, x, td.grids.even_log_snr(td.VP(), n, end=5)) for n in (64, 128)]
+        walks = [
+            race_of_solvers.multistep(order)(model, x, td.grids.even_log_snr(td.VP(), n, end=5)) for n in (64, 128)
+        ]
         off = [np.sqrt(np.mean((td.last(walk)[1] - truth) ** 2)) for walk in walks]
         assert abs(np.log2(off[0] / off[1]) - order) < 0.15

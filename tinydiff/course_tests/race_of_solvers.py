@@ -1,4 +1,4 @@
-"""What judges the answers of notebook 11, A race of solvers; the tracks of its film, and the table of its open problem."""
+"""What judges the answers of notebook 11, A race of solvers; the tracks of its film, and its table."""
 
 from collections.abc import Callable, Iterator
 from functools import cache, partial
@@ -17,7 +17,7 @@ PROCESS = td.VP()
 TOYS = ("ring8", "spiral60", "grid25", "moons32")
 NARROW = td.GaussianMixture([0.3, 0.3, 0.4], [[-1.2], [-1.0], [0.8]], [[[0.001]], [[0.001]], [[0.2]]])
 """Two narrow modes side by side, and a broad one."""
-SOLVERS = {
+SOLVERS: dict[str, tuple[Callable, int]] = {
     "Euler": (partial(td.probability_flow, method="euler"), 1),
     "Heun": (partial(td.probability_flow, method="heun"), 2),
     "DDIM": (td.ddim, 1),
@@ -80,7 +80,7 @@ def rms(sampler: Callable, toy: str, evaluations: int, grid: Callable, n: int = 
 
 def polynomials(step: Callable) -> Marks:
     """The step on hidden noise, and on x̂_0 that is a power of ln(α/σ), beside the integral by quadrature."""
-    rng, off = np.random.default_rng(113), {k: 0.0 for k in range(1, 5)}
+    rng, off = np.random.default_rng(113), dict.fromkeys(range(1, 5), 0.0)
     nodes, weights = np.polynomial.legendre.leggauss(30)
 
     def alpha(t: float) -> float:
@@ -140,17 +140,22 @@ TABLE = {
     ("even in t", "UniPC-3"): (0.211, 0.189, 0.216, 0.198),
 }
 """Eight evaluations, rms distance on the four toys: means of 20 draws of 400 points, as `measured` makes them again."""
-OURS = (0.041, 0.038, 0.039, 0.111)
-"""The same of `ours`. The standard error of its mean, 0.057, is 0.001."""
+OURS = (0.015, 0.034, 0.026, 0.089)
+"""The same of `ours`. The standard error of its mean, 0.041, is 0.001."""
+MOVED, SEARCHED = 0.048, 0.038
+"""The mean of `ours` where its steps end at λ = 5.5, and where they lead to −1.6, −0.1, 0.7, 1.9, 2.6, 4.2 and 5.8."""
 
 
 def ours(model: td.Denoiser, x: np.ndarray, ts: np.ndarray, *, rng: object = None) -> Walk:
-    """Our sampler: DPM-Solver++(2M), in one step from noise to λ = −4, and from there in equal steps to λ = 5."""
-    return td.dpm_solver_2m(model, x, [ts[0], *model.process.time(np.linspace(-4, 5, len(ts) - 1))])
+    """Our sampler: UniPC with one answer, in one step from noise to λ = −1, and from there in equal steps to λ = 6."""
+    return td.unipc(model, x, [ts[0], *model.process.time(np.linspace(-1, 6, len(ts) - 1))], order=1)
 
 
-def eight_evaluations(sampler: Callable, n: int = 200, seed: int = 115) -> Marks:
-    """A sampler(model, x, ts, rng=None) that asks at most seven times, beside ours from the same noise of four toys."""
+def eight_evaluations(sampler: Callable, n: int = 200, seed: int = 111) -> Marks:
+    """A sampler(model, x, ts, rng=None) that asks at most seven times, beside ours from the same noise of four toys.
+
+    The seed is one whose distances are near the means of many draws.
+    """
     check_draws_no_noise("my_sampler", sampler, to_4, oracle(TOYS[0]))
     found, known = [], []
     for toy in TOYS:
@@ -163,7 +168,7 @@ def eight_evaluations(sampler: Callable, n: int = 200, seed: int = 115) -> Marks
         known.append(rms(ours, toy, 8, to_4, n, seed))
     yield True, "It asks at most 8 times, and draws no noise."
     score, each = float(np.mean(found)), ", ".join(f"{one:.3f}" for one in found)
-    level = np.mean(known)
+    level = float(np.mean(known))
     yield score < 1.02 * level, f"Its mean distance is {score:.4f} ({each}); ours from the same noise, {level:.4f}."
 
 
@@ -192,7 +197,7 @@ def multistep(order: int) -> Callable:
     return sampler
 
 
-GRIDS = {"even in λ to 4": to_4, "even in λ to 14": td.grids.even_log_snr, "even in t": td.grids.even_time}
+GRIDS: dict[str, Callable] = {"even in λ to 4": to_4, "even in λ to 14": td.grids.even_log_snr, "even in t": td.grids.even_time}
 ROWS: dict[str, Callable] = {
     "DDIM": td.ddim,
     "multistep, 2 answers": multistep(2),
@@ -206,9 +211,7 @@ ROWS: dict[str, Callable] = {
 def measured(seeds: int = 20, n: int = 400) -> dict[tuple[str, str], list[float]]:
     """The table of 11.5 again, by grid and method: on each toy the mean over the seeds; some minutes."""
     return {
-        (name, method): [
-            float(np.mean([rms(sampler, toy, 8, grid, n, seed) for seed in range(seeds)])) for toy in TOYS
-        ]
+        (name, method): [float(np.mean([rms(sampler, toy, 8, grid, n, seed) for seed in range(seeds)])) for toy in TOYS]
         for name, grid in GRIDS.items()
         for method, sampler in ROWS.items()
     }
