@@ -6,7 +6,7 @@ BIN := .venv/bin
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help demo mnist test test-all lowest grading kills mutants bench learning notebooks docs lint format clean
+.PHONY: help demo mnist test test-all lowest grading kills mutants bench peers learning notebooks docs lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -74,6 +74,15 @@ bench: .venv/.installed-dev-bench  ## measure speed and memory beside PyTorch an
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/sampling.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/check.py
 
+# An environment of its own: the libraries bring PyTorch and what they need with it, 6 GB.
+.venv-peers/.installed: .venv/.python benchmarks/peers/requirements.txt pyproject.toml
+	$(BIN)/python -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --editable . -r benchmarks/peers/requirements.txt
+	touch $@
+
+peers: .venv-peers/.installed  ## train six other libraries' models for the same CPU seconds, and judge them (two hours; goes on where it stopped)
+	.venv-peers/bin/python benchmarks/peers/run.py
+
 learning: .venv/.installed  ## measure how well the defaults learn and what each choice gives (an hour; goes on where it stopped)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/learning.py
 
@@ -96,4 +105,4 @@ format: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## rewrite the source in
 	$(BIN)/ruff format
 
 clean:  ## remove what make has made
-	rm -rf .venv .venv-lowest .venv-nbgrader .venv-otter runs mutants docs/_build docs/identities docs/check docs/learning docs/sampling docs/speed build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-lowest .venv-nbgrader .venv-otter .venv-peers runs mutants docs/_build docs/identities docs/check docs/learning docs/peers docs/sampling docs/speed build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

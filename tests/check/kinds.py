@@ -20,7 +20,7 @@ Wrong = Callable[[str], Iterator[Callable]]  # of a function's name: its wrong a
 RIGHT = {name: seen(name, answers[0]) for name, answers in ANSWERS.items()}
 RNG = np.random.default_rng(0)
 
-NO_POINTS = ("betas", "lam", "weights", "variances", "frequencies")
+NO_POINTS = ("betas", "lam", "weights", "variances", "frequencies", "times")
 SORTS: dict[str, Callable[[str, Any], bool]] = {  # of arguments, by name and value
     "numbers": lambda n, a: not isinstance(a, list) and np.asarray(a).dtype == float,
     "arrays": lambda n, a: isinstance(a, np.ndarray),
@@ -28,7 +28,7 @@ SORTS: dict[str, Callable[[str, Any], bool]] = {  # of arguments, by name and va
     "noise": lambda n, a: n in ("eps", "eps_hat", "z", "zs", "probes") and np.ndim(a) > 0,
     "chains": lambda n, a: n == "betas",
     "times": lambda n, a: n in ("t", "s") and isinstance(a, int),
-    "functions": lambda n, a: n in ("f", "vjp", "x0_hat_of"),
+    "functions": lambda n, a: n in ("f", "vjp", "x0_hat_of", "drift", "divergence"),
 }
 RESULTS: dict[str, Callable[[list], bool]] = {  # sorts of results, by their values in some calls
     "all": lambda outs: True,

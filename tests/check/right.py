@@ -4,6 +4,7 @@ Where the laws leave freedom of shape, order or variance there is another answer
 """
 
 import functools
+import itertools
 import math
 
 import numpy as np
@@ -14,6 +15,7 @@ from tinydiff.check import spec
 from tinydiff.evaluation import elbo, likelihood
 from tinydiff.learned import layers, objective, optim
 from tinydiff.sampling import probability_flow, solvers
+from tinydiff.sampling.adams_bashforth import shares
 
 ANSWERS: dict[str, list] = {}
 
@@ -978,3 +980,165 @@ class Layers:
 def mlp(params, x):
     network = Layers(params, x)
     return network.y, network.pull
+
+
+# ---- learning well, and the whole family of flows
+
+
+@answer
+def edm_coefficients(sigma, sigma_data):
+    total = sigma**2 + sigma_data**2
+    return sigma_data**2 / total, sigma * sigma_data / math.sqrt(total), 1 / math.sqrt(total)
+
+
+@answer
+def edm_coefficients(sigma, sigma_data):  # by the angle between data and noise
+    angle = math.atan2(sigma, sigma_data)
+    return math.cos(angle) ** 2, sigma * math.cos(angle), math.cos(angle) / sigma_data
+
+
+@answer
+def edm_coefficients(sigma, sigma_data):  # by least squares
+    c_skip = 1 / (1 + (sigma / sigma_data) ** 2)
+    return c_skip, np.hypot((1 - c_skip) * sigma_data, c_skip * sigma), np.hypot(sigma, sigma_data) ** -1
+
+
+@answer
+def edm_coefficients(sigma, sigma_data):  # x over its deviation, and v of it
+    scale = np.sqrt(sigma_data**2 + sigma**2)
+    signal, noise = sigma_data / scale, sigma / scale
+    return signal**2, sigma_data * noise, 1 / scale
+
+
+@answer
+def newton_schulz(m, steps):
+    x = m / np.linalg.norm(m)
+    for _ in range(steps):
+        x = 1.5 * x - 0.5 * x @ x.T @ x
+    return x
+
+
+@answer
+def newton_schulz(m, steps):  # of the smaller square, by the largest singular value
+    wide = m if m.shape[0] <= m.shape[1] else m.T
+    wide = wide / np.linalg.norm(wide, 2)
+    for _ in range(steps):
+        wide = 0.5 * (3 * np.eye(len(wide)) - wide @ wide.T) @ wide
+    return wide if m.shape[0] <= m.shape[1] else wide.T
+
+
+@answer
+def newton_schulz(m, steps):  # on the singular values alone
+    u, s, vt = np.linalg.svd(m, full_matrices=False)
+    s = s / np.sqrt(np.sum(s**2))
+    for _ in range(steps):
+        s = s * (3 - s**2) / 2
+    return (u * s) @ vt
+
+
+@answer
+def newton_schulz(m, steps):  # by recursion, and einsum
+    if steps == 0:
+        return m / np.sqrt(np.einsum("ij,ij", m, m))
+    x = newton_schulz(m, steps - 1)
+    return x + 0.5 * (x - np.einsum("ij,kj,kl->il", x, x, x))
+
+
+answers(reverse_family_drift=lambda x, beta, score, eta: -0.5 * beta * (x + (1 + eta**2) * score))
+answers(reverse_family_drift=lambda x, beta, score, eta: -beta * x / 2 - beta * score / 2 - eta**2 * beta * score / 2)
+
+
+@answer
+def reverse_family_drift(x, beta, score, eta):  # between the two ends
+    flow, sde = (ANSWERS[name][0](x, beta, score) for name in ("probability_flow_drift", "reverse_sde_drift"))
+    return flow + eta**2 * (sde - flow)
+
+
+@answer
+def reverse_family_drift(x, beta, score, eta):  # a velocity for the noise of the forward process, and one for its own
+    forward, own = np.sqrt(beta), eta * np.sqrt(beta)
+    return -(forward**2) / 2 * x - forward**2 / 2 * score - own**2 / 2 * score
+
+
+@answer
+def flow_log_density(drift, divergence, log_prior, x, times):  # Euler
+    total = 0.0
+    for t, s in itertools.pairwise(times):
+        total, x = total + (s - t) * divergence(x, t), x + (s - t) * drift(x, t)
+    return log_prior(x) + total
+
+
+@answer
+def flow_log_density(drift, divergence, log_prior, x, times):  # the midpoint
+    total = np.zeros(len(x))
+    for t, h in zip(times, np.diff(times), strict=False):
+        middle = x + h / 2 * drift(x, t)
+        total += h * divergence(middle, t + h / 2)
+        x = x + h * drift(middle, t + h / 2)
+    return total + log_prior(x)
+
+
+@answer
+def flow_log_density(drift, divergence, log_prior, x, times):  # Heun, by recursion
+    if len(times) == 1:
+        return log_prior(x)
+    h, first = times[1] - times[0], drift(x, times[0])
+    then = x + h / 2 * (first + drift(x + h * first, times[1]))
+    gained = h / 2 * (divergence(x, times[0]) + divergence(then, times[1]))
+    return gained + flow_log_density(drift, divergence, log_prior, then, times[1:])
+
+
+@answer
+def flow_log_density(drift, divergence, log_prior, x, times):  # one state, by RK4
+    def slope(state, t):
+        return np.concatenate([drift(state[:, :-1], t), divergence(state[:, :-1], t)[:, None]], axis=1)
+
+    state = np.concatenate([x, np.zeros((len(x), 1))], axis=1)
+    for t, s in itertools.pairwise(times):
+        state = solvers.rk4_step(slope, state, t, s)
+    return log_prior(state[:, :-1]) + state[:, -1]
+
+
+@answer
+def multistep_step(x_t, x0_hats, times, s, alpha, sigma):  # the library's shares
+    *seen, end = (2 * float(np.log(alpha(t) / sigma(t))) for t in (*times, s))
+    mean = sum(w * x0_hat for w, x0_hat in zip(shares(seen, seen[-1], end), x0_hats, strict=True))
+    ratio = sigma(s) / sigma(times[-1])
+    return ratio * x_t + (alpha(s) - ratio * alpha(times[-1])) * mean
+
+
+@answer
+def multistep_step(x_t, x0_hats, times, s, alpha, sigma):  # by the integrals of eˡ l^j, one after another by parts
+    ends = [float(np.log(alpha(t) / sigma(t))) for t in (times[-1], s)]
+    powers = [float(np.log(alpha(t) / sigma(t))) - ends[1] for t in times]
+    start = ends[0] - ends[1]
+    moments = [1 - math.exp(start)]
+    for j in range(1, len(times)):
+        moments.append(-(start**j) * math.exp(start) - j * moments[-1])
+    weights = np.linalg.solve(np.vander(powers, increasing=True).T, moments)
+    total = sum(w * x0_hat for w, x0_hat in zip(weights, x0_hats, strict=True))
+    return sigma(s) / sigma(times[-1]) * x_t + alpha(s) * total
+
+
+@answer
+def multistep_step(x_t, x0_hats, times, s, alpha, sigma):  # a fine sum, Simpson's, of the interpolated answers
+    clock = np.array([float(np.log(alpha(t)) - np.log(sigma(t))) for t in (*times, s)])
+    grid = np.linspace(clock[-2], clock[-1], 2001)
+    rule = np.r_[1, np.tile([4, 2], 1000)[:-1], 1] * (grid[1] - grid[0]) / 3 * np.exp(grid)
+    total = 0 * x_t
+    for j, x0_hat in enumerate(x0_hats):
+        others = np.delete(clock[:-1], j)
+        total = total + rule @ np.prod([(grid - o) / (clock[j] - o) for o in others] or [0 * grid + 1], axis=0) * x0_hat
+    return sigma(s) / sigma(times[-1]) * x_t + sigma(s) * total
+
+
+@answer
+def multistep_step(x_t, x0_hats, times, s, alpha, sigma):  # by Taylor's series of the polynomial at the end
+    clock = np.array([float(np.log(alpha(t) / sigma(t))) for t in (*times, s)])
+    back = clock[:-1] - clock[-1]
+    shape = (len(x0_hats), -1)
+    of_power = np.linalg.solve(np.vander(back, increasing=True), np.reshape(np.stack(x0_hats), shape))
+    nodes, gauss = np.polynomial.legendre.leggauss(30)
+    u = (nodes - 1) / 2 * (clock[-1] - clock[-2])
+    integral = gauss @ (np.exp(u)[:, None] * np.vander(u, len(back), increasing=True)) * (clock[-1] - clock[-2]) / 2
+    return sigma(s) / sigma(times[-1]) * x_t + alpha(s) * np.reshape(integral @ of_power, x_t.shape)

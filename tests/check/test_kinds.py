@@ -19,8 +19,11 @@ OTHERWISE = {  # where a kind is found by another law, as it must be
     ("one axis less", "prior_kl"): OWN,  # a number is the sum of all rows
     ("changes what a function gave", "hutchinson"): OWN,  # the library's goes on with the probe that has changed
     ("a function called with its arguments exchanged", "ancestral"): NUMBERS,  # one of them takes t for an index
+    ("a function called with its arguments exchanged", "flow_log_density"): ANY,  # or a row of points for a time
     ("the root, where it is positive", "elbo_step"): OWN,  # of a 0 that is rounded to −1e-17
     ("whole numbers", "betas_from_log_snr"): OWN,  # all are 0
+    ("changes what a function gave", "flow_log_density"): ANY,  # a column of x is x, too
+    ("a result by way of float32", "newton_schulz"): OWN,  # which m does not move, whatever its scale
     **{(kind, "mlp"): ANY for kind in ("(B, 1) for (B,)", "(1, B, D)", "(B, B)", "one axis less")},  # no list
     ("another order of the results", "mlp"): ANY,
     ("a list", "mlp"): NUMBERS,  # which dparams is

@@ -207,6 +207,8 @@ CANCELS = [
     ("dpm_solver_2m_step", "sigma"),  # in σ_s/σ_t and in differences of λ
     ("elbo_step", "x_t"),  # in the difference of the means
     ("mixture_x0", "weights"),  # in r_k, whose sum is 1
+    ("multistep_step", "sigma"),  # as in dpm_solver_2m_step
+    ("newton_schulz", "m"),  # in m/‖m‖
 ]
 
 

@@ -2,7 +2,19 @@
 
 # isort: off
 from tinydiff.check.laws import schedules, forward, posterior, bound, parametrisations, score
-from tinydiff.check.laws import ancestral, flow, solvers, dpm_solver, backprop, learning, data, mixtures, inpainting
+from tinydiff.check.laws import (
+    ancestral,
+    flow,
+    likelihood,
+    solvers,
+    dpm_solver,
+    backprop,
+    learning,
+    recipes,
+    data,
+    mixtures,
+    inpainting,
+)
 
 __all__ = [
     "ancestral",
@@ -14,9 +26,11 @@ __all__ = [
     "forward",
     "inpainting",
     "learning",
+    "likelihood",
     "mixtures",
     "parametrisations",
     "posterior",
+    "recipes",
     "schedules",
     "score",
     "solvers",

@@ -75,6 +75,51 @@ def _(f: Probe, beta: float) -> Iterator[tuple]:
         yield 2 * f(ONE, beta, -ONE / var) * var, beta * (1 - var), f"the change of the variance v = {var:g} in time"
 
 
+# ---- reverse_family_drift
+
+reverse_family_drift = Spec(
+    "reverse_family_drift(x, beta, score, eta) -> drift",
+    "−½ β x − ½ (1 + η²) β ∇ ln q_t, for dt < 0 beside the noise η √β dw",
+    "Karras et al. 2022, EDM, eq. 6; Song et al. 2021, Score-based SDEs, App. D.1, for dx = −½ β x dt + √β dw",
+    (points("x", "score"), BETA, numbers("eta", 1.0, 0.0, 0.5, 2.0, least=0, most=3)),
+    {"drift": like("x")},
+    about="beta is β(t), and η is the share of the noise: 0 for none, as in the flow, 1 for that of dx.",
+)
+reverse_family_drift.linear("x", "score")
+
+
+@reverse_family_drift.law("where the score is 0 it is the forward drift, −½ β x, whatever η is")
+def _(f: Probe, beta: float, eta: float) -> Iterator[tuple]:
+    yield f(ONE, beta, ZERO, eta), -0.5 * beta
+
+
+@reverse_family_drift.law("without noise, η = 0, N(0, 1) stands still: its score is −x")
+def _(f: Probe, x: np.ndarray, beta: float) -> Iterator[tuple]:
+    yield f(x, beta, -x, 0.0), 0
+
+
+@reverse_family_drift.law("with the noise of the forward process, η = 1, N(0, 1) is drawn in by ½ β x, as forwards")
+def _(f: Probe, x: np.ndarray, beta: float) -> Iterator[tuple]:
+    yield f(x, beta, -x, 1.0), 0.5 * beta * x
+
+
+@reverse_family_drift.law(
+    "the crowd is the same for all η: with the noise of η a variance v changes as forwards, β (1 − v)"
+)
+def _(f: Probe, beta: float, eta: float) -> Iterator[tuple]:
+    # of N(0, var), with score −x/var: its change is 2 (drift per x) var − η² β for dt < 0, and β (1 − var) forwards
+    for var in (4.0, 0.25):
+        slope = f(ONE, beta, -ONE / var, eta)
+        change = 2 * slope * var - eta**2 * beta
+        yield change, beta * (1 - var), f"the change of the variance v = {var:g} in time"
+
+
+@reverse_family_drift.law("between two of them it goes with η²: at η² = ½ it is the mean of the two ends")
+def _(f: Probe, x: np.ndarray, beta: float, score: np.ndarray) -> Iterator[tuple]:
+    ends = f(x, beta, score, 0.0) + f(x, beta, score, 1.0)
+    yield f(x, beta, score, 0.5**0.5), ends / 2, "at η = √½, and the mean of those at 0 and 1"
+
+
 # ---- hutchinson
 
 JACOBIANS = (

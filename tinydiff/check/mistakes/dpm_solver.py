@@ -1,11 +1,12 @@
-"""Mistakes in a step of DPM-Solver++(2M)."""
+"""Mistakes in a step of DPM-Solver++(2M), and in one that looks back to any number of answers."""
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numpy import exp, log, log2
 
-from tinydiff.check.laws.dpm_solver import dpm_solver_2m_step
+from tinydiff.check.laws.dpm_solver import dpm_solver_2m_step, multistep_step
 
 
 def two_m(
@@ -65,3 +66,51 @@ dpm_solver_2m_step.mistake(
 def by_times(t_before: float, t: float, s: float) -> float:
     """h/2h′ measured in t."""
     return (s - t) / (2 * (t - t_before))
+
+
+def multistep(x_t: Any, x0_hats: list, times: Any, s: float, alpha: Callable, sigma: Callable, **change: Any) -> Any:
+    """The step, with a piece of it changed; moments of eˡ l^j by recursion."""
+    clock = change.get("clock", lambda u: float(log(alpha(u) / sigma(u))))
+    *past, end = (clock(u) for u in (*change.get("taken", times), s))
+    powers, start = range(len(past)), past[-1]
+    weight = change.get("weight", exp)
+    nodes, gauss = np.polynomial.legendre.leggauss(40)
+    half = (start + end + (end - start) * nodes) / 2
+    w = gauss * weight(half) * (end - start) / 2
+    moments = [np.sum(w * half**j) for j in powers]
+    matrix = np.array(past)[:, None] ** np.array(powers)
+    each = np.linalg.solve(matrix.T, np.array(moments))
+    t = times[-1]
+    total = sum(a * one for a, one in zip(each, change.get("order", lambda xs: xs)(x0_hats), strict=True))
+    return change.get("ratio", sigma(s) / sigma(t)) * x_t + change.get("front", sigma(s)) * total
+
+
+multistep_step.mistake("the newest answer taken for the first", lambda *a: multistep(*a, order=lambda xs: xs[::-1]))
+multistep_step.mistake("the newest answer alone: DDIM", lambda x, xs, ts, *a: multistep(x, xs[-1:], ts[-1:], *a))
+multistep_step.mistake("the last two answers alone", lambda x, xs, ts, *a: multistep(x, xs[-2:], ts[-2:], *a))
+multistep_step.mistake(
+    "the oldest answer forgotten", lambda x, xs, ts, *a: multistep(x, xs[-len(xs) + 1 :], ts[-len(ts) + 1 :], *a)
+)
+multistep_step.mistake("the mean of all answers", lambda x, xs, ts, *a: multistep(x, [sum(xs) / len(xs)], ts[-1:], *a))
+multistep_step.mistake(
+    "answers taken for those of equal steps in time",
+    lambda *a: multistep(*a, taken=a[2][-1] + (a[2][-1] - a[3]) * np.arange(len(a[2]))[::-1]),
+)
+multistep_step.mistake("σ_t in place of σ_s before the integral", lambda *a: multistep(*a, front=a[5](a[2][-1])))
+multistep_step.mistake("α_s in place of σ_s before the integral", lambda *a: multistep(*a, front=a[4](a[3])))
+multistep_step.mistake("σ_s before the integral left out", lambda *a: multistep(*a, front=1.0))
+multistep_step.mistake("the sign of the integral", lambda *a: multistep(*a, front=-a[5](a[3])))
+multistep_step.mistake("x_t not scaled by σ_s/σ_t", lambda *a: multistep(*a, ratio=1.0))
+multistep_step.mistake("α_s/α_t in place of σ_s/σ_t", lambda *a: multistep(*a, ratio=a[4](a[3]) / a[4](a[2][-1])))
+multistep_step.mistake("σ_t/σ_s in place of σ_s/σ_t", lambda *a: multistep(*a, ratio=a[5](a[2][-1]) / a[5](a[3])))
+multistep_step.mistake("e^{−l} in place of eˡ", lambda *a: multistep(*a, weight=lambda half: exp(-half)))
+multistep_step.mistake("eˡ forgotten", lambda *a: multistep(*a, weight=lambda half: 0 * half + 1))
+multistep_step.mistake("α/σ in place of l = ln(α/σ)", lambda *a: multistep(*a, clock=lambda u: a[4](u) / a[5](u)))
+multistep_step.mistake(
+    "the log-SNR, 2 ln(α/σ), in place of l", lambda *a: multistep(*a, clock=lambda u: 2 * log(a[4](u) / a[5](u)))
+)
+multistep_step.mistake(
+    "log_2(α/σ) in place of ln(α/σ)", lambda *a: multistep(*a, clock=lambda u: log2(a[4](u) / a[5](u)))
+)
+multistep_step.mistake("time in place of l", lambda *a: multistep(*a, clock=lambda u: u))
+multistep_step.mistake("ln(σ/α), with the wrong sign", lambda *a: multistep(*a, clock=lambda u: log(a[5](u) / a[4](u))))

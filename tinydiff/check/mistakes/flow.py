@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy import sqrt
 
-from tinydiff.check.laws.flow import hutchinson, probability_flow_drift, reverse_sde_drift
+from tinydiff.check.laws.flow import hutchinson, probability_flow_drift, reverse_family_drift, reverse_sde_drift
 
 reverse_sde_drift.mistake("the sign of the score", lambda x, beta, score: -0.5 * beta * x + beta * score)
 reverse_sde_drift.mistake(
@@ -44,6 +44,43 @@ probability_flow_drift.mistake("β left out before x", lambda x, beta, score: -0
 probability_flow_drift.mistake("β left out", lambda x, beta, score: -0.5 * (x + score))
 probability_flow_drift.mistake("the score forgotten", lambda x, beta, score: -0.5 * beta * x)
 probability_flow_drift.mistake("the ½ before the score twice", lambda x, beta, score: -0.5 * beta * (x + 0.5 * score))
+
+
+def family(x: Any, beta: float, score: Any, eta: float, **change: Any) -> Any:
+    """The drift, with the factors of β x and of β ∇ ln q changed."""
+    of_score = change.get("of_score", lambda eta: -0.5 * (1 + eta**2))(eta)
+    return change.get("of_x", -0.5) * beta * x + of_score * change.get("g2", beta) * score
+
+
+reverse_family_drift.mistake("η in place of η²", lambda *a: family(*a, of_score=lambda eta: -0.5 * (1 + eta)))
+reverse_family_drift.mistake(
+    "1 − η² in place of 1 + η²", lambda *a: family(*a, of_score=lambda eta: -0.5 * (1 - eta**2))
+)
+reverse_family_drift.mistake(
+    "the ½ before the score dropped", lambda *a: family(*a, of_score=lambda eta: -(1 + eta**2))
+)
+reverse_family_drift.mistake("½ + η² in place of ½ (1 + η²)", lambda *a: family(*a, of_score=lambda eta: -0.5 - eta**2))
+reverse_family_drift.mistake("the noise's part alone, ½ η²", lambda *a: family(*a, of_score=lambda eta: -0.5 * eta**2))
+reverse_family_drift.mistake("η forgotten: the flow's drift", lambda *a: family(*a, of_score=lambda eta: -0.5))
+reverse_family_drift.mistake("η forgotten: the reverse SDE's drift", lambda *a: family(*a, of_score=lambda eta: -1.0))
+reverse_family_drift.mistake(
+    "(1 + η)² in place of 1 + η²", lambda *a: family(*a, of_score=lambda eta: -0.5 * (1 + eta) ** 2)
+)
+reverse_family_drift.mistake(
+    "the mean of the two ends by η, not η²", lambda *a: family(*a, of_score=lambda eta: -0.5 - eta / 2)
+)
+reverse_family_drift.mistake("2 η² in place of η²", lambda *a: family(*a, of_score=lambda eta: -0.5 * (1 + 2 * eta**2)))
+reverse_family_drift.mistake("the sign of the score", lambda *a: family(*a, of_score=lambda eta: 0.5 * (1 + eta**2)))
+reverse_family_drift.mistake("the sign of β x", lambda *a: family(*a, of_x=0.5))
+reverse_family_drift.mistake("the sign of the whole, for dt > 0", lambda *a: -family(*a))
+reverse_family_drift.mistake("the ½ before β x dropped", lambda *a: family(*a, of_x=-1.0))
+reverse_family_drift.mistake("the forward drift forgotten", lambda *a: family(*a, of_x=0.0))
+reverse_family_drift.mistake("the score forgotten", lambda *a: family(*a, of_score=lambda eta: 0.0))
+reverse_family_drift.mistake("η² before β x too", lambda *a: family(*a, of_x=-0.5 * (1 + a[3] ** 2)))
+reverse_family_drift.mistake("g = √β in place of g² = β", lambda *a: family(*a, g2=sqrt(a[1])))
+reverse_family_drift.mistake("β² in place of g² = β", lambda *a: family(*a, g2=a[1] ** 2))
+reverse_family_drift.mistake("β left out before the score", lambda *a: family(*a, g2=1.0))
+reverse_family_drift.mistake("β left out before x", lambda *a: family(*a, of_x=-0.5 / a[1]))
 
 
 def probed(vjp: Callable, x: Any, probes: Any) -> Any:
