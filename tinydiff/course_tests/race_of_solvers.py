@@ -75,35 +75,6 @@ def rms(sampler: Callable, toy: str, evaluations: int, grid: Callable, n: int = 
     return distance("sampler", x, ends(toy, n, seed))
 
 
-# ---- many answers
-
-
-def polynomials(step: Callable) -> Marks:
-    """The step on hidden noise, and on x̂_0 that is a power of ln(α/σ), beside the integral by quadrature."""
-    rng, off = np.random.default_rng(113), dict.fromkeys(range(1, 5), 0.0)
-    nodes, weights = np.polynomial.legendre.leggauss(30)
-
-    def alpha(t: float) -> float:
-        return float(np.cos(np.pi * t / 2))
-
-    def sigma(t: float) -> float:
-        return float(np.sin(np.pi * t / 2))
-
-    for k in off:
-        *times, s = np.sort(rng.uniform(0.1, 0.9, k + 1))[::-1].tolist()
-        ell = np.log([alpha(t) / sigma(t) for t in (*times, s)])
-        x_t, middle = rng.standard_normal((3, 2)), (ell[-1] + ell[-2]) / 2
-        inner = middle + (ell[-1] - middle) * nodes
-        for power in range(k):
-            answers = np.array([np.full((3, 2), one) for one in ell[:-1] ** power])
-            integral = (ell[-1] - middle) * np.sum(weights * np.exp(inner) * inner**power)
-            right = sigma(s) / sigma(times[-1]) * x_t + sigma(s) * integral
-            off[k] = max(off[k], float(np.max(np.abs(step(x_t, answers, times, s, alpha, sigma) - right))))
-    for k, worst in off.items():
-        what = "a constant x̂_0" if k == 1 else f"polynomials of degree up to {k - 1}"
-        yield worst < 1e-9, f"{k} answer{'s' * (k > 1)}: off by {worst:.0e} for {what}; wanted: below 1e-9."
-
-
 # ---- a fault and a false test
 
 
@@ -197,7 +168,11 @@ def multistep(order: int) -> Callable:
     return sampler
 
 
-GRIDS: dict[str, Callable] = {"even in λ to 4": to_4, "even in λ to 14": td.grids.even_log_snr, "even in t": td.grids.even_time}
+GRIDS: dict[str, Callable] = {
+    "even in λ to 4": to_4,
+    "even in λ to 14": td.grids.even_log_snr,
+    "even in t": td.grids.even_time,
+}
 ROWS: dict[str, Callable] = {
     "DDIM": td.ddim,
     "multistep, 2 answers": multistep(2),
