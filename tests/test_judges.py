@@ -11,6 +11,7 @@ from tinydiff.course_tests import (
     learning_well,
     network,
     one_noisy_step,
+    race_of_solvers,
     schedules,
     start_here,
     undoing_one_step,
@@ -274,3 +275,34 @@ def test_the_lower_loss_is_not_the_better_network():
 
     assert all(right(learning_well.two_judgements("None", "a", 1, 6.25, seen(np.divide))))
     assert not any(right(learning_well.two_judgements("VP", "B", 2, 3.5, seen(np.floor_divide))))
+
+
+# ---- 11
+
+
+def test_a_heun_that_asks_for_its_second_slope_at_t_is_refused():
+    def late(f, x, t, s):
+        k1 = f(x, t)
+        return x + (s - t) / 2 * (k1 + f(x + (s - t) * k1, t))
+
+    assert all(right(race_of_solvers.second_slope(4, course_answers.heun_step, 3)))
+    assert right(race_of_solvers.second_slope(3, late, 4)) == [False] * 3
+
+
+def test_eight_evaluations_are_enough_for_ours_and_no_method_on_the_given_grid_is_level():
+    assert all(right(race_of_solvers.eight_evaluations(race_of_solvers.ours)))
+    assert right(race_of_solvers.eight_evaluations(td.dpm_solver_2m)) == [True, False]
+    assert right(race_of_solvers.eight_evaluations(td.edm_heun)) == [False]
+
+
+def test_the_orders_of_many_answers_are_their_numbers():
+    """Halving steps on the exact flow between two modes on a line."""
+    model = td.Oracle(td.GaussianMixture([0.3, 0.7], [[-1.0], [0.8]], [[[0.1]], [[0.2]]]), td.VP())
+    x, ends = np.linspace(-2, 2, 20)[:, None], [1.0, float(model.process.time(5.0))]
+    truth = td.last(td.probability_flow(model, x, ends, method="rk45", rtol=1e-10, atol=1e-10))[1]
+    for order in (1, 2, 3):
+        walks = [
+            race_of_solvers.multistep(order)(model, x, td.grids.even_log_snr(td.VP(), n, end=5)) for n in (64, 128)
+        ]
+        off = [np.sqrt(np.mean((td.last(walk)[1] - truth) ** 2)) for walk in walks]
+        assert abs(np.log2(off[0] / off[1]) - order) < 0.15

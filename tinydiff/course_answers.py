@@ -11,6 +11,8 @@ import tinydiff as td
 from tinydiff import predictions
 from tinydiff.backend import log_softmax
 from tinydiff.learned import layers
+from tinydiff.sampling import solvers
+from tinydiff.sampling.adams_bashforth import shares
 
 Array = np.ndarray
 
@@ -329,3 +331,30 @@ def probability_flow_drift(x, beta, score):
 def reverse_sde_drift(x, beta, score):
     """The member with as much noise as the way forth."""
     return reverse_family_drift(x, beta, score, 1.0)
+
+
+# ---- solvers: notebook 11
+
+
+def euler_step(f, x, t, s):
+    """x_s along the slope at t."""
+    return solvers.euler_step(f, x, t, s)
+
+
+def heun_step(f, x, t, s):
+    """x_s along the mean of two slopes."""
+    return solvers.heun_step(f, x, t, s)
+
+
+def multistep_step(x_t, x0_hats, times, s, alpha, sigma):
+    """x_s along the polynomial in ln(α/σ) through the last answers, the newest last."""
+    *seen, end = (2 * float(np.log(alpha(t) / sigma(t))) for t in (*times, s))
+    mean = sum(share * x0_hat for share, x0_hat in zip(shares(seen, seen[-1], end), x0_hats, strict=True))
+    return sigma(s) / sigma(times[-1]) * x_t + (alpha(s) - alpha(times[-1]) * sigma(s) / sigma(times[-1])) * mean
+
+
+def dpm_solver_2m_step(x_t, x0_hat, x0_hat_before, t_before, t, s, alpha, sigma):
+    """x_s with x̂_0 guessed in the middle of the step, from the last two answers."""
+    before, now, then = (np.log(alpha(u) / sigma(u)) for u in (t_before, t, s))
+    middle = x0_hat + (then - now) / (2 * (now - before)) * (x0_hat - x0_hat_before)
+    return sigma(s) / sigma(t) * x_t + (alpha(s) - alpha(t) * sigma(s) / sigma(t)) * middle
