@@ -1,6 +1,6 @@
 """The four pictures of the midterm, and the numbers of its solutions.
 
-    python docs/midterm.py          # writes docs/figures/midterm.png, and prints
+python docs/midterm.py      # writes docs/figures/midterm.png, and prints
 """
 
 from pathlib import Path
@@ -45,7 +45,8 @@ def main() -> None:
         longer = course.betas_from_log_snr(np.arange(4.0, lam - 1, -2))
         print("end at", lam, "gap", course.prior_kl(np.full((1, 784), 1.0), longer).round(4))
     for process in (td.VP(), td.Cosine(), td.Straight()):
-        print(type(process).__name__, f"floor {np.mean(td.Oracle(RING, process).floor(np.linspace(0.005, 0.995, 100))):.4f}")
+        floors = td.Oracle(RING, process).floor(np.linspace(0.005, 0.995, 100))
+        print(type(process).__name__, f"floor {np.mean(floors):.4f}")
 
 
 if __name__ == "__main__":

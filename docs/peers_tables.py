@@ -108,8 +108,8 @@ def setting(kept: dict[str, Any]) -> str:
     """The sentence that says when, on what machine and with which versions."""
     versions = ", ".join(f"{name(library)} {version}" for library, version in kept["versions"].items())
     return (
-        f"{kept['date']}, {kept['machine']}; {kept['seconds']:g} CPU seconds of training for each model; seeds 1 and 2, "
-        f"of the search 101. Versions: {versions}.\n"
+        f"{kept['date']}, {kept['machine']}; {kept['seconds']:g} CPU seconds of training for each model; seeds 1 and "
+        f"2, of the search 101. Versions: {versions}.\n"
     )
 
 

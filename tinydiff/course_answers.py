@@ -333,6 +333,27 @@ def reverse_sde_drift(x, beta, score):
     return reverse_family_drift(x, beta, score, 1.0)
 
 
+# ---- likelihood: notebook 10
+
+
+def hutchinson(vjp, x, probes):
+    """The trace of ∂F/∂x of each row, from probes (P, B, D)."""
+    return np.mean([np.sum(vjp(x, u) * u, axis=1) for u in probes], axis=0)
+
+
+def flow_log_density(drift, divergence, log_prior, x, times):
+    """ln p of x, (B,): the prior's where the flow has led, and the divergence along the way, by Heun's steps."""
+    dim = x.shape[1]
+
+    def slope(state, t):
+        return np.concatenate([drift(state[:, :dim], t), divergence(state[:, :dim], t)[:, None]], axis=1)
+
+    state = np.concatenate([x, np.zeros((len(x), 1))], axis=1)
+    for t, s in pairwise(times):
+        state = solvers.heun_step(slope, state, t, s)
+    return log_prior(state[:, :dim]) + state[:, dim]
+
+
 # ---- solvers: notebook 11
 
 

@@ -372,7 +372,7 @@ mine
 # | [7. Learning well](07_learning_well.ipynb) | What makes a network better? |
 # | [8. One family of samplers](08_one_family.ipynb) | How much noise does sampling need? |
 # | [9. SDE and ODE](09_sde_and_ode.ipynb) | How can random and smooth paths end alike? |
-# | [10. Solvers and likelihood](10_solvers_and_likelihood.ipynb) | How likely is a point? |
+# | [10. How good is good?](10_how_good.ipynb) | How likely is a point, and which judge can be fooled? |
 # | [11. A race of solvers](11_race_of_solvers.ipynb) | What does a step cost, and who wins at eight evaluations? |
 # | [14. Memorisation](14_memorisation.ipynb) | What if training succeeds completely? |
 # | [15. Guidance and digits](15_guidance_and_digits.ipynb) | How do we ask for a 7? |

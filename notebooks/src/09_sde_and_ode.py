@@ -681,4 +681,4 @@ keep(fewer_times, fewer_etas, test=tests.few_steps)
 #
 # </details>
 #
-# **Next:** [10. How good is good?](10_solvers_and_likelihood.ipynb). The flow has no luck in it. So how likely is a point?
+# **Next:** [10. How good is good?](10_how_good.ipynb). The flow has no luck in it. So how likely is a point?
