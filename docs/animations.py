@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import tinydiff as td
+from tinydiff.course_tests.race_of_solvers import tracks
 from tinydiff.files import atomic
 from tinydiff.plotting import DATA, EXACT
 
@@ -70,7 +71,70 @@ def encode_and_decode() -> FuncAnimation:
     return animated(figure, frame, [*[0] * 8, *range(32), *[31] * 8, *range(32, 63), *[62] * 4])
 
 
-ALL: dict[str, Callable[[], FuncAnimation]] = {made.__name__: made for made in (glide_and_wander, encode_and_decode)}
+def brownian() -> FuncAnimation:
+    """Six points go back to two modes, shaken by one Brownian path, while the share of noise η grows."""
+    data = td.GaussianMixture([0.35, 0.65], [[-1.5], [0.8]], [[[0.02]], [[0.15]]])
+    model = td.Oracle(data, td.VP())
+    six = np.array([[-1.3], [-0.7], [-0.25], [0.1], [0.5], [1.05]])
+    clock = np.linspace(1, 0.02, 201) ** 2
+    noise = td.brownian_path(11, np.zeros((1, 1)), clock)
+    etas = np.linspace(0, 1, 17)
+    ways = [np.array([x[:, 0] for _, x in td.euler_maruyama(model, six, clock, eta=eta, noise=noise)]) for eta in etas]
+
+    figure = Figure(figsize=(6.4, 2.7), dpi=95, layout="constrained")
+    ax = figure.subplots()
+    x_side, t_side = np.linspace(-2.8, 2.8, 201), np.linspace(1, 0.02, 120) ** 2
+    density = np.exp([model.log_density(x_side[:, None], t) for t in t_side]).T
+    ax.contourf(np.sqrt(t_side), x_side, density, levels=np.linspace(0, 1.1, 7) ** 2, cmap="Greys", vmax=1.6)
+    ax.set(xlim=(1, 0.02), ylim=(-2.8, 2.8), xticks=[], yticks=[], xlabel="from noise to data", frame_on=False)
+    ax.set_title(" ", color=DATA, fontsize=11)
+    lines = ax.plot(np.sqrt(clock), ways[0], color=EXACT, lw=1.3)
+
+    def frame(i: int) -> None:
+        for line, path in zip(lines, ways[i].T, strict=True):
+            line.set_ydata(path)
+        ax.set_title(f"one noise, six points: share of the noise η = {etas[i]:.2f}", color=DATA, fontsize=11)
+
+    return animated(figure, frame, np.repeat(np.arange(17), [12, *[3] * 15, 24]).tolist())
+
+
+def race() -> FuncAnimation:
+    """Eight particles on the exact curves of the flow, and three solvers that follow with eight evaluations each."""
+    lam, exact, walks = tracks(8)
+    finish, costs = 8.0, {"Heun": 2, "DDIM": 1, "DPM-Solver++(2M)": 1}
+    figure = Figure(figsize=(8, 3), dpi=75, layout="constrained")
+    drawn = []
+    for ax, name in zip(figure.subplots(1, 3, sharey=True), costs, strict=True):
+        ax.set(xlim=(-10.5, finish + 0.6), ylim=(-1.9, 1.75), xticks=[], yticks=[], frame_on=False)
+        ax.set_xlabel("from noise to data", color=DATA)
+        ax.set_title(" \n ", color=DATA, fontsize=10)
+        ax.axvline(finish, color=DATA, lw=3, ls=(0, (1, 1)))
+        curves, heads = ax.plot([], np.empty((0, 8)), color=EXACT, lw=1.2), ax.plot([], [], "o", color=EXACT, ms=5)[0]
+        steps = ax.plot([], np.empty((0, 8)), "o-", color="black", ms=3, lw=0.7)
+        drawn.append((ax, name, curves, heads, steps))
+    moments = [*np.linspace(lam[0], -3, 6), *np.linspace(-2.4, finish, 22)]
+
+    def frame(i: int) -> None:
+        here = np.array([np.interp(moments[i], lam, path) for path in exact.T])
+        ridden = lam < moments[i]
+        for ax, name, curves, heads, steps in drawn:
+            at, x = walks[name]
+            place = np.minimum(at, finish)
+            done = place <= moments[i] + 1e-9
+            rms, asked = np.sqrt(np.mean((x[-1] - exact[-1]) ** 2)), costs[name] * (int(done.sum()) - 1)
+            said = f"distance to the exact map: {rms:.2f}" if done[-1] else f"{asked} of 8 evaluations"
+            ax.set_title(f"{name}\n{said}", color=DATA, fontsize=10)
+            heads.set_data(np.full(8, moments[i]), here)
+            for k in range(8):
+                curves[k].set_data(np.append(lam[ridden], moments[i]), np.append(exact[ridden, k], here[k]))
+                steps[k].set_data(place[done], x[done, k])
+
+    return animated(figure, frame, np.repeat(np.arange(28), [6, *[2] * 26, 30]).tolist())
+
+
+ALL: dict[str, Callable[[], FuncAnimation]] = {
+    made.__name__: made for made in (glide_and_wander, encode_and_decode, brownian, race)
+}
 
 
 def even_turns(n: int) -> np.ndarray:

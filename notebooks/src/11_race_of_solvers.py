@@ -448,7 +448,7 @@ def draw(evaluations, end, answers):
     fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.1), width_ratios=(1, 1.6))
     left.plot(*np.stack([exact_ends, x], axis=1).T, color=by.color, lw=1)
     left.plot(*exact_ends.T, "o", color=EXACT, ms=2.5, zorder=3)
-    left.set(xlim=(-2, 2), ylim=(-2, 2), aspect="equal", xticks=[], yticks=[], title="from exact to yours")
+    left.set(xlim=(-2, 2), ylim=(-2, 2), aspect="equal", xticks=[], yticks=[], title="exact ends, and how far off")
     curve = [tests.rms(sampler, "ring8", n, grid) for n in budgets]
     mark = tests.rms(sampler, "ring8", evaluations, grid)
     right.semilogy(budgets, curve, color=by.color, lw=1.5)
