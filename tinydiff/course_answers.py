@@ -290,3 +290,19 @@ def train_well(data, betas, steps, rng):
         return 1 + np.argmin(np.abs(log_snrs(betas) - lam[:, None]), axis=1)
 
     return last_of(learn(data, betas, steps, rng, times, batch_target=True, muon=True))
+
+
+# ---- one family of samplers: notebook 8
+
+
+def ddim_step(x_t, t, s, eps_hat, z, betas, eta):
+    """DDIM's step from t to any s below it, with the share η of noise."""
+    now, then = level(t, betas), level(s, betas)
+    return td.ddim_step(x_t, predictions.x0_from_eps(x_t, eps_hat, now), now, then, z, eta)
+
+
+def ddim(eps_of, x, visited, zs, betas, eta):
+    """From x down the visited times in steps of DDIM, the i-th with the noise zs[i]."""
+    for (t, s), z in zip(pairwise(visited), zs, strict=True):
+        x = ddim_step(x, t, s, eps_of(x, t), z, betas, eta)
+    return x

@@ -370,7 +370,7 @@ mine
 # | [5. The bound](05_bound.ipynb) | Why a squared error? |
 # | [6. A network of your own](06_your_network.ipynb) | Can I trust my gradient? |
 # | [7. Learning well](07_learning_well.ipynb) | What makes a network better? |
-# | [8. One family of samplers](08_samplers.ipynb) | How much noise does sampling need? |
+# | [8. One family of samplers](08_one_family.ipynb) | How much noise does sampling need? |
 # | [9. SDE and ODE](09_sde_and_ode.ipynb) | How can random and smooth paths end alike? |
 # | [10. Solvers and likelihood](10_solvers_and_likelihood.ipynb) | How likely is a point? |
 # | [14. Memorisation](14_memorisation.ipynb) | What if training succeeds completely? |
