@@ -271,11 +271,11 @@ for t in (0.02, 0.1, 0.3, 0.6):
 #
 # Write the spreading term with the score:
 #
-# $$\tfrac12\,g^2\,\nabla^2 q = -\nabla\big(\!-\!\tfrac12\,g^2\,\nabla\ln q\;\cdot q\big) .$$
+# $$\tfrac12\,g^2\,\nabla^2 q = -\nabla(u\,q) \qquad\text{with}\qquad u = -\tfrac12\,g^2\,\nabla\ln q .$$
 #
-# It has the form of a carrying term! **On a density, noise of strength $g$ acts as the velocity
-# $-\tfrac12 g^2\,\nabla\ln q$**, away from where points crowd. So noise may be traded for a drift, and a drift for noise,
-# and the density does not notice. That is all you need.
+# It has the form of a carrying term! **On a density, noise of strength $g$ acts as the velocity $u$**, away from where
+# points crowd. So noise may be traded for a drift, and a drift for noise,
+# and the density does not notice.
 
 # %% [markdown]
 # ### Exercise 9.2 (derive): the whole family
@@ -446,9 +446,6 @@ for steps in (10, 100, 1000):
 assert np.max(np.abs(after - before)) < 2e-3
 
 # %% [markdown]
-# *What to see:* they do, the better the more steps there are.
-
-# %% [markdown]
 # ### Exercise 9.3 (diagnose): three films
 #
 # One program of five lines, and three films of it. In each film *one line* was changed. Film A was asked for $\eta = 0$,
@@ -481,7 +478,8 @@ show(
 # %% [markdown]
 # Fokker–Planck sees a mistake without any film. Points that move by $dx/dt = a(x, t)$ carry their density so that
 # $\partial_t\ln q = -\nabla a - a\,\nabla\ln q$. The **residual** is $\partial_t\ln q + \nabla a + a\,\nabla\ln q$, and
-# is 0 for the right $a$. Let $\langle\cdot\rangle$ be the mean over $q_t$. Enter $\sqrt{\langle\text{residual}^2\rangle}$ over
+# is 0 for the right $a$. Let $\langle\cdot\rangle$ be the mean over $q_t$, a sum
+# over points with $q_t$ as weights. Enter $\sqrt{\langle\text{residual}^2\rangle}$ over
 # $\sqrt{\langle(\partial_t\ln q)^2\rangle}$ at $t = 0.3$ for the drift that film A follows. The functions `rate` and
 # `score_and_slope` from above help, on the points `wide`. Your drifts are linear, so $\nabla a$ is
 # the same drift with 1 for $x$ and the slope for the score.
@@ -567,6 +565,7 @@ assert max(tests.ks(by_flow), tests.ks(by_sde)) < tests.PASSES
 
 # %%
 ring, K = td.toys.ring8(), 200
+exact = td.Oracle(ring, process)
 betas = mine.betas_from_log_snr(process.at(np.arange(1, K + 1) / K).log_snr)
 rng = np.random.default_rng(97)
 network, losses = mine.train_well(ring.sample(rng, 10_000), betas, 600, rng)
@@ -585,8 +584,9 @@ clouds = {
 }
 
 # %%
-by = credit("train_well", "euler_maruyama_step", "probability_flow_drift", "reverse_sde_drift", library=MODEL)
-fig, axes = plt.subplots(1, 4, figsize=(8.4, 2.9))
+walked = "euler_maruyama_step", "probability_flow_drift", "reverse_sde_drift"
+by = credit("train_well", "betas_from_log_snr", "from_v", "score_from_eps", *walked, library=MODEL)
+fig, axes = plt.subplots(1, 4, figsize=(8.4, 3.1))
 true, other_true = np.split(ring.sample(np.random.default_rng(7), 4000), 2)
 shown = {"start": start, **clouds, "data": true}
 for ax, (name, x) in zip(axes, shown.items(), strict=True):
@@ -600,14 +600,15 @@ show(
     "points between them. The data, last, are eight modes.",
 )
 print(f"{'':20s}energy distance to data    more than 4 widths from each mode")
-for name, x in (*clouds.items(), ("other data", other_true)):
+perfect = crowd(start, times, mine.probability_flow_drift, 0.0, rng, lambda x, t: exact.marginal(t).score(x))
+for name, x in (*clouds.items(), ("flow, perfect score", perfect), ("other data", other_true)):
     far = np.min(np.linalg.norm(x[:, None] - ring.means, axis=2), axis=1) > 4 * np.sqrt(ring.covariances[0, 0, 0])
     print(f"{name:20s}{td.energy_distance(x, true):15.4f} {100 * np.mean(far):25.1f} %")
     assert np.mean(far) < 0.2
 
 # %% [markdown]
-# *What to see:* one network, two motions, one ring. Both leave about as many points between the modes: the network put
-# them there, not the walk.
+# *What to see:* one network, two motions, one ring. Both leave about as many points between the modes. With the perfect
+# score hardly any are there: it is the network that puts them there, not the walk.
 
 # %%
 mine
