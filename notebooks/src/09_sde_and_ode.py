@@ -476,6 +476,8 @@ show(
 )
 
 # %% [markdown]
+# *What to see:* two films look alike.
+#
 # Fokker–Planck sees a mistake without any film. Points that move by $dx/dt = a(x, t)$ carry their density so that
 # $\partial_t\ln q = -\nabla a - a\,\nabla\ln q$. The **residual** is $\partial_t\ln q + \nabla a + a\,\nabla\ln q$, and
 # is 0 for the right $a$. Let $\langle\cdot\rangle$ be the mean over $q_t$, a sum
