@@ -127,8 +127,8 @@ usual.reveal(
 # ## A density is carried along
 #
 # There is a better judge, if the model has a density of its own. The flow gives it one. Its points move by
-# $dx/dt = F(x, t)$ without noise. So all points in a small box at time 0 are in a small box at time 1, and the model's density
-# at the end, $\mathcal N(0, 1)$, is known.
+# $dx/dt = F(x, t)$ without noise. So all points in a small box at time 0 are in a small box at time 1. At the end the model's density is
+# known: $\mathcal N(0, 1)$.
 #
 # The box changes its size. Let $J = \partial F/\partial x$ be the Jacobian of the velocity, and $V$ the volume. In a short
 # time $h$ all differences in the box are multiplied by $1 + hJ$. The determinant of that is $1 + h\,\operatorname{tr}J$ up to
@@ -312,7 +312,7 @@ keep(of_true, of_half, of_missing, of_garbage, of_point, test=tests.five_clouds)
 
 # %% [markdown] tags=["solution"]
 # **Solution.** D has an enormous surprise: garbage. B's is the lowest of all, below the entropy by $D/2 = 1$ nat: for a normal mode $-\ln q$
-# exceeds its least by $\tfrac12\|z\|^2$, whose mean is $D/2$, and one point in the middle of a mode has none of that. Its distances are large.
+# exceeds its least by $\tfrac12\|z\|^2$, whose mean is $D/2$. One point in the middle of a mode has none of that. Its distances are large.
 # E is too low as well, with small distances: half as wide. A has the right surprise and large distances: a mode is gone. C is left. So surprise
 # is no score to be made small. It must *equal* the entropy.
 
@@ -328,7 +328,7 @@ print(f"KL(data ‖ model) of a model with {100 * tests.GARBAGE:.1f} % garbage: 
 
 # %% [markdown]
 # *What to see:* look at the last line, too. The garbage makes sliced W₂ many times as large, and KL hardly knows it. A model that gives
-# 96.6 % of its mass to the truth and the rest to nonsense pays $-\ln(1 - 0.034)$ for each true point: KL asks only what
+# 0.034 of its mass to nonsense and the rest to the truth pays $-\ln(1 - 0.034)$ for each true point. KL asks only what
 # the model gives to *data*. So KL is not blind, but it is nearly so for rare nonsense, and a distance is so for the width of modes. Ask two.
 #
 # ## Two models in one denoiser
@@ -350,7 +350,7 @@ higher.reveal(
     "There is no contradiction. The bound is one for the chain's likelihood, and says nothing of the flow's. A chain "
     "forgets an early mistake under fresh noise, and the flow carries it to the end. So in a table say which of the two a number is.",
     table=f"                            nats\nflow, −ln p            {flow:9.3f}\nchain, the bound       {bound:9.3f}\n"
-    f"entropy of N(0, 1)     {0.5 * np.log(2 * np.pi * np.e):9.3f}",
+    f"entropy of N(0, 1)     {0.5 * np.log(2 * np.pi * np.e):9.3f}\nb = ∫ β dt              {process.integral(1.0):8.2f}",
 )
 
 # %% [markdown]

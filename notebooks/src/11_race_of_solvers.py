@@ -3,7 +3,7 @@
 #
 # **What does a step cost, and who wins at eight evaluations?**
 #
-# *You need:* the flow of notebook 9, DDIM of [notebook 8](08_samplers.ipynb), integrals of $e^x$ times a polynomial.
+# *You need:* the flow of notebook 9, DDIM of [notebook 8](08_one_family.ipynb), integrals of $e^x$ times a polynomial.
 #
 # *Afterwards:* you read an order off a figure, derive a solver that remembers its last answers, and enter it in a race.
 #

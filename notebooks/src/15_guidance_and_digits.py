@@ -269,7 +269,7 @@ print(f"D = 196; the first 50 principal axes hold {variances[:50].sum() / varian
 # ## What to predict through a narrow network
 #
 # Should a network predict $\varepsilon$ or $x_0$? Each gives the other (notebook 4), and with exact answers it is all
-# one. Here it decides everything. Our network is notebook 7's `td.TimeMLP`, a **multilayer
+# one. Here it decides everything. Our network is the library's `td.TimeMLP`, a **multilayer
 # perceptron** (MLP: linear layers with something bent between them). Its last layer is $F = A h + b$ with $h$ of $W$
 # numbers, its **width**. Whatever the network does before, all its answers lie in one affine space of at most $W$
 # dimensions.
