@@ -11,7 +11,6 @@ import catalogue_pages
 import check_pages
 import errata_page
 import learning_figures
-import peers_tables
 import sampling_tables
 import speed_tables
 
@@ -90,7 +89,6 @@ def setup(app) -> None:
     catalogue_pages.write(HERE / "identities")
     check_pages.write(HERE / "check")
     learning_figures.write(HERE / "learning")
-    peers_tables.write(HERE / "peers")
     sampling_tables.write(HERE / "sampling")
     speed_tables.write(HERE / "speed")
     errata_page.write(HERE / "errata.md")
