@@ -108,8 +108,8 @@ assert np.ptp(ends[1.0]) < 0.05 * np.ptp(ends[0.0])
 
 # %% [markdown]
 # *What to see:* the grey image is the density $q_t$, the same in all frames. At $\eta = 0$ the paths part like a river
-# around an island. At $\eta = 1$ they forget where they began: all six end in the upper mode, at one place. That
-# place depends only on the noise.
+# around an island. At $\eta = 1$ they forget where they began: all six end in the upper mode, at one place.
+# Another noise would lead all six to another place.
 #
 # Now give each of 10,000 points a noise of its own. Of the data 35 % lie in the lower mode.
 
@@ -168,7 +168,7 @@ lower.reveal(
 
 # %%
 def euler_maruyama_step(f, g, x, t, s, z):
-    """x_s from x = x_t, (B, D): f(x, t) is the whole drift, (B, D), g(t) a number, z (B, D) fresh noise."""
+    """x_s from x = x_t, (B, D): here f(x, t) is the whole drift, (B, D), g(t) a number, z (B, D) fresh noise."""
     ### BEGIN SOLUTION
     return x + (s - t) * f(x, t) + np.sqrt(abs(s - t)) * g(t) * z
     ### END SOLUTION
@@ -216,7 +216,7 @@ fig.suptitle(by.title)
 drifts.reveal(
     "to the origin",
     "The drift knows nothing of the data: it is a straight line through 0, where there is no mode. It is the score that "
-    "points to modes. It is positive to the left of each mode and negative to the right.",
+    "points to modes. Close to a mode it is positive on the left and negative on the right.",
     picture=fig,
     alt="Left, over a grey density of two modes: the forward drift is a falling line through 0; the score falls through "
     "zero at each mode and rises between them. Right, six dashed paths without noise shrink to 0, and six jagged "
@@ -242,7 +242,7 @@ drifts.reveal(
 #
 # $$\partial_t \ln q = -f - f x\,\nabla\ln q + \tfrac12\,g^2\,\big(\nabla^2\ln q + (\nabla\ln q)^2\big) .$$
 #
-# Is it true of our $q_t$? Notebook 6's complex step gives the left side and $\nabla^2\ln q$, the slope of the score.
+# Is it true of our $q_t$? The level `now` has $f$ and $g^2$ as `now.f` and `now.g2`. Notebook 6's complex step gives the left side and $\nabla^2\ln q$, the slope of the score.
 
 # %%
 h = 1e-30
@@ -333,7 +333,8 @@ keep(reverse_sde_drift)
 
 # %% [markdown]
 # Your $\eta$ is that of DDIM. Take one stride of your `ddim_step` from $t = 0.3$ to $t - h$, and one Euler–Maruyama step
-# of your drift. Their noise agrees. If their means do too, what is left over is of order $h^2$.
+# of your drift. Their noise agrees to first order
+# in $h$, and $\hat\varepsilon$ is $-\sigma$ times the score. If the means agree too, what is left over is of order $h^2$.
 
 # %%
 now, s = process.at(0.3), score(line, 0.3)
@@ -350,7 +351,8 @@ for h_step in (1e-2, 1e-3, 1e-4):
     assert max(row) < 1000
 
 # %% [markdown]
-# *What to see:* while $h$ falls a hundredfold the columns settle. So DDIM is the flow, in the limit of small steps, and
+# *What to see:* while $h$ falls a hundredfold the columns settle. An error of $h^2$ in each of $1/h$ steps adds up to
+# about $h$, which vanishes. So DDIM is the flow, in the limit of small steps, and
 # DDPM is the reverse SDE. (For $\eta = 1$ more is true: whole paths have the law of forward paths, read backwards.)
 #
 # With $\eta = 1$ all the noise of the way forth is there again. May the way back have more?
@@ -397,7 +399,7 @@ more.reveal(
     picture=fig,
     alt="Two histograms over the grey density of two modes. With 50 steps the histogram is off it, with 400 steps it fits.",
     table="".join(f"{steps:3d} steps: √n D = {value:.2f}\n" for steps, value in found.items())
-    + f"by chance it exceeds {tests.PASSES} in 1 % of cases, if the law is right",
+    + f"if the law is right √n D exceeds {tests.PASSES} by chance in 1 % of cases; D is defined below",
 )
 assert found[400] < tests.PASSES < found[50]
 
@@ -416,7 +418,7 @@ def draw(eta, steps):
     ax.fill_between(line[:, 0], np.exp(data.log_density(line)), color=DATA, alpha=0.35, lw=0)
     ax.hist(x[:, 0], bins=80, range=(-2.6, 2.6), density=True, histtype="step", color=by.color, lw=1.5)
     ax.set(xlabel="x at the end", yticks=[], xlim=(-2.6, 2.6), ylim=(0, 1.3))
-    ax.set_title(rf"{by.title}: $\sqrt{{n}}\,D$ = {tests.ks(x):.2f}", fontsize=9)
+    ax.set_title(rf"{by.title}: $\eta$ = {eta:g}, {steps} steps, $\sqrt{{n}}\,D$ = {tests.ks(x):.2f}", fontsize=8)
     return fig
 
 
@@ -431,8 +433,8 @@ play(
 # ## Curves that keep their quantile
 #
 # Two curves of an ODE cannot cross. On a line, then, as many points stay below a curve as were below it at the start.
-# With $F_t$ the distribution function of $q_t$, the flow keeps $F_t(x_t)$. So each of its paths has an exact end,
-# $F_0^{-1}(F_1(x_1))$. Do the six paths, with your flow?
+# With $F_t$ the distribution function of $q_t$, the flow keeps $F_t(x_t)$. The share $F_t(x_t)$ of
+# points below a path is its **quantile**. Do your six paths keep theirs, up to the error of the steps?
 
 # %%
 by = credit("euler_maruyama_step", "probability_flow_drift")
@@ -448,7 +450,8 @@ assert np.max(np.abs(after - before)) < 2e-3
 # %% [markdown]
 # ### Exercise 9.3 (diagnose): three films
 #
-# One program of five lines, and three films of it. In each film *one line* was changed. Film A was asked for $\eta = 0$,
+# One program of five lines, and three films of it. In each film *one line* was changed; if
+# a change in more than one line could make it, enter the first. Film A was asked for $\eta = 0$,
 # films B and C for $\eta = 1$. All use the six starts and the one noise of the beginning.
 #
 # ```
@@ -471,20 +474,21 @@ for ax, (name, path) in zip(axes, tests.films(six, clock, zs).items(), strict=Tr
     print(f"{name:7s}{eta:6d} {np.ptp(path[-1]):21.4g}")
 show(
     fig,
-    "Three films over the density. In A and B six paths rush together into one, smooth in A and nearly smooth in B. In C "
-    "all paths leave the picture.",
+    "Three films over the density. In A and B six paths rush together into one, smooth in A, jagged at first and then smooth "
+    "in B. In C all paths leave the picture.",
 )
 
 # %% [markdown]
-# *What to see:* two films look alike.
+# *What to see:* in two films all paths run into one. Compare B with the last frame of the first film: same noise, same
+# $\eta$.
 #
 # Fokker–Planck sees a mistake without any film. Points that move by $dx/dt = a(x, t)$ carry their density so that
 # $\partial_t\ln q = -\nabla a - a\,\nabla\ln q$. The **residual** is $\partial_t\ln q + \nabla a + a\,\nabla\ln q$, and
 # is 0 for the right $a$. Let $\langle\cdot\rangle$ be the mean over $q_t$, a sum
 # over points with $q_t$ as weights. Enter $\sqrt{\langle\text{residual}^2\rangle}$ over
 # $\sqrt{\langle(\partial_t\ln q)^2\rangle}$ at $t = 0.3$ for the drift that film A follows. The functions `rate` and
-# `score_and_slope` from above help, on the points `wide`. Your drifts are linear, so $\nabla a$ is
-# the same drift with 1 for $x$ and the slope for the score.
+# `score_and_slope` from above help, on the points `wide`. Your drift is linear in the pair of $x$
+# and score. So for $\nabla a$ put 1 for $x$ and the slope of the score for the score.
 
 # %%
 line_a, line_b, line_c, residual = ..., ..., ..., ...  # three numbers of lines, and a share
@@ -500,8 +504,8 @@ keep(line_a, line_b, line_c, residual, test=tests.three_films)
 
 # %% [markdown] tags=["solution"]
 # **Solution.** A has the drift of the reverse SDE without its noise: line 3 has 1 for `eta`. At $\eta = 0$ line 5 does
-# nothing, so it cannot be at fault. B was asked for noise and shows hardly any: in line 5 the root is missing. So its
-# noise vanishes as the steps get small, and it looks like A. In C line 2 has `abs(s - t)`: the score drives
+# nothing, so it cannot be at fault. B was asked for noise and shows too little: in line 5 the root is missing. So its
+# noise is the smaller, the shorter the steps are, and its drift wins as in A. In C line 2 has `abs(s - t)`: the score drives
 # points away from the data, the harder the farther they are. The residual of A is larger than the signal.
 
 # %% [markdown]
@@ -550,7 +554,7 @@ fig.suptitle(by.title)
 show(
     fig,
     "Two histograms of ends, by the flow and by the reverse SDE, both on the grey density of two modes. A third panel plots "
-    "the end of the SDE against that of the flow from the same start: four clouds, no relation.",
+    "the end of the SDE against that of the flow from the same start, for 1,500 of them: four clouds, no relation.",
 )
 correlation = np.corrcoef(by_flow[:, 0], by_sde[:, 0])[0, 1]
 print(f"√n D: the flow {tests.ks(by_flow):.2f}, the reverse SDE {tests.ks(by_sde):.2f}")
@@ -610,7 +614,7 @@ for name, x in (*clouds.items(), ("flow, perfect score", perfect), ("other data"
 
 # %% [markdown]
 # *What to see:* one network, two motions, one ring. Both leave about as many points between the modes. With the perfect
-# score hardly any are there: it is the network that puts them there, not the walk.
+# score the flow leaves hardly any there. So it is the network that puts them there, not the walk.
 
 # %%
 mine
@@ -621,7 +625,7 @@ mine
 # ### Exercise 9.5 (open): the fewest steps
 #
 # Each step of Euler–Maruyama asks for one score. Choose falling times from 1 to 0, and an $\eta$ for each step, or one
-# for all. With as few steps as you can, $\sqrt n\,D$ must stay below 1.63. The test takes the mean of twenty crowds of
+# for all. With as few steps as you can, $\sqrt n\,D$ must stay below 1.63. Nine steps or fewer pass. The test takes the mean of twenty crowds of
 # 10,000 points. No best answer is known to us. Here are times at equal distances:
 
 # %%
@@ -679,7 +683,7 @@ keep(fewer_times, fewer_etas, test=tests.few_steps)
 # </details>
 # <details><summary>What 9.3 shows, when your test is green</summary>
 #
-# A and B look alike and have different faults. A takes the drift of the reverse SDE and no noise. B has a noise of size $h$ in
+# A and B both run into one path, and have different faults. A takes the drift of the reverse SDE and no noise. B has a noise of size $h$ in
 # the place of $\sqrt h$, which vanishes with the steps. Without the noise that it is made for, that drift crowds the points.
 #
 # </details>

@@ -19,8 +19,7 @@
 #
 # - DDIM without noise steps from $t$ to $s$ by $x_s = \alpha_s\hat x_0 + \sigma_s\hat\varepsilon$ (notebook 8).
 # - The flow is $\dot x = f x - \tfrac12 g^2\,\nabla\ln q_t$ (notebook 9). A dot is the derivative by $t$.
-# - Random signs $u$ give $\mathbb E\,u^\top J u = \operatorname{tr} J$, and
-#   $\ln p(x_0) = \ln q_1(x_1) + \int \nabla\!\cdot\dot x\,dt$ along the flow (notebook 10).
+# - A flow has a density, which notebook 10 added up in a hundred steps.
 
 # %%
 from itertools import pairwise
@@ -32,7 +31,7 @@ from matplotlib.animation import FuncAnimation
 import tinydiff as td
 from tinydiff.course import credit, guess, keep, mine, play
 from tinydiff.course_tests import race_of_solvers as tests
-from tinydiff.plotting import EXACT, show
+from tinydiff.plotting import DATA, EXACT, show
 
 plt.style.use("tinydiff.course")
 process = td.VP()
@@ -44,7 +43,8 @@ ends_at = {end: lambda process, n, end=end: td.grids.even_log_snr(process, n, en
 #
 # A network is asked once or more in each step, and that is nearly the whole cost of drawing a sample. Each question is
 # an **evaluation**. Eight particles ride along the exact curves of the flow, from noise on the left. Four solvers
-# follow them, each with eight evaluations. The last evaluation asks for $\hat x_0$, which is their finish. Where the
+# follow them, each with at most eight evaluations. The last one asks for $\hat x_0$, which is their finish: the dotted
+# line stands for $\lambda = \infty$. Where the
 # flow itself carries each noise is the **exact map**. It is the truth of this notebook.
 
 # %%
@@ -106,10 +106,10 @@ axes[0].set(ylabel="x", yticks=[-1, 0, 1])
 nearest.reveal(
     min(off, key=off.get),
     f"The numbers are rms distances to the exact ends. Heun asks twice in a step, so it has only three steps, and one of "
-    f"them leaps over the place where the modes part: {off['Heun']:.2f}. Euler and DDIM ask once, and turn too late. "
+    f"them leaps over the place where the modes part: {off['Heun']:.2f}. Euler and DDIM ask once, and follow an old answer. "
     "DPM-Solver++(2M) asks once too, but it remembers its last answer. You will derive it.",
     picture=fig,
-    alt="The whole way in four panels. Heun's few steps cross between the curves and end far off. Some of Euler's and "
+    alt="The whole way in four panels. Heun's few steps cross between the curves, and two of them end far off. Some of Euler's and "
     "DDIM's end beside a curve. The last steps of DPM-Solver++ end on the curves.",
 )
 assert off["DPM-Solver++(2M)"] < 0.3 * min(off["Euler"], off["DDIM"]) < 0.3 * off["Heun"]
@@ -206,8 +206,8 @@ keep(dpm_solver_2m_step)
 # ### Exercise 11.3 (derive): remember all of them
 #
 # Now let $\hat x_0$ be a polynomial in $\ell$, that through the last $k$ answers. Integrate it *exactly*. The step is a sum
-# of the answers with $k$ weights, so it is enough that polynomials $1, u, u^2, \dots$ come out right. With one answer
-# your step must be DDIM. The lengths of the steps may differ, and $k$ is as many as there are.
+# of the answers with $k$ weights, so it is enough that $1, u, u^2, \dots$ come out right, with $u = \ell - \ell_s$. With one
+# answer your step must be DDIM. The lengths of the steps may differ, and $k$ is the length of the list.
 
 
 # %%
@@ -229,14 +229,15 @@ keep(multistep_step)
 # %% [markdown] tags=["solution"]
 # **Solution.** Put $u = \ell - \ell_s$. Integration by parts gives the integrals $M_j$ of $e^u u^j$ from $-h$ to 0, one
 # from another. The weights $w_i$ solve $\sum_i w_i u_i^j = M_j$, a small system of equations. The usual wrong turn is
-# to take the polynomial in $t$ or in $\lambda$ without its factor. With two answers this is not quite 2M, which puts
+# to take the polynomial in $t$, or in $\lambda$ as if it were $\ell$. With two answers this is not quite 2M, which puts
 # the middle in the place of the exact mean. Both have order 2.
 
 # %% [markdown]
 # ## Orders, measured
 #
 # A **sampler** is a generator: it walks along given times, and yields each time and its points. `multistep(k)` is one,
-# made of your step. It remembers $k$ answers. Its first steps have fewer.
+# made of your step. It remembers $k$ answers. Its first steps have
+# fewer, which costs little: in the noise $\hat x_0$ hardly counts.
 
 
 # %%
@@ -332,7 +333,8 @@ fig.suptitle(by.title)
 factor.reveal(
     errors["3 answers"][-2] / errors["3 answers"][-1],
     "The order is the slope on logarithmic axes, and stands beside each name. Order 3 leaves an eighth, order 2 a quarter, "
-    "order 1 a half. Methods of one order differ by a constant factor.",
+    "order 1 a half. Methods of one order differ by a constant factor. Heun asks twice "
+    "in a step: at equal evaluations its line stands a factor of two further right.",
     picture=fig,
     alt="Six falling lines, error against steps. Two have slope 1, three have slope 2, and the lowest, of three answers, has "
     "slope 3.",
@@ -425,7 +427,7 @@ keep(line, mended, round_trip, test=tests.second_slope, into=None)
 
 # %% [markdown] tags=["solution"]
 # **Solution.** Line 4 asks for the slope at time $t$, at a point that belongs to $s$. Each step then errs by $h^2$, as
-# Euler's does. So a picture of samples, and errors that fall, show nothing. Only the slope does. There and back: a step of
+# Euler's does. So errors that fall show nothing. Only the slope does. There and back: a step of
 # order $p$ errs by $Ch^{p+1}$, and back by $C(-h)^{p+1}$. For even $p$ the two cancel, and the trip gains an order. For odd
 # $p$ they add. So an order of 3 shows as 3. A round trip measures whether a solver can undo itself.
 
@@ -447,7 +449,7 @@ def draw(evaluations, end, answers):
     exact_ends, budgets = tests.ends("ring8", 100, 0), range(4, 31, 2)
     fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.1), width_ratios=(1, 1.6))
     left.plot(*np.stack([exact_ends, x], axis=1).T, color=by.color, lw=1)
-    left.plot(*exact_ends.T, "o", color=EXACT, ms=2.5, zorder=3)
+    left.plot(*exact_ends.T, "o", color="black", ms=2.5, zorder=3)
     left.set(xlim=(-2, 2), ylim=(-2, 2), aspect="equal", xticks=[], yticks=[], title="exact ends, and how far off")
     curve = [tests.rms(sampler, "ring8", n, grid) for n in budgets]
     mark = tests.rms(sampler, "ring8", evaluations, grid)
@@ -474,11 +476,14 @@ for k in (1, 2, 3):
     print(f"{k} answer{'s' * (k > 1):14s} " + "".join(f"     λ = {end:d}: {off:.4f}" for off, end in best))
 
 # %% [markdown]
-# Why not go to the end of the noise? A longer way makes each step longer. Where the noise is much smaller than a
-# mode, $\hat x_0$ is already right.
+# Why not go on to larger $\lambda$? A longer way makes each step longer. At $\lambda = 4$ the exact $\hat x_0$ is still a
+# little off. With eight evaluations longer steps cost more than that; with 32 they do not.
 
 # %%
-better = guess("Mean of four toys, 8 evaluations: who is nearer?", ["2 answers", "3 answers", "they are level"])
+better = guess(
+    "Mean of ring8, spiral60, grid25 and moons32, 8 evaluations, to λ = 4: who is nearer?",
+    ["2 answers", "3 answers", "they are level"],
+)
 
 # %%
 budgets = (6, 8, 12, 20, 32)
@@ -498,8 +503,8 @@ fig.suptitle(by.title)
 lines = [f"to λ = {end}, {k} answers {''.join(f'{v:9.4f}' for v in row)}" for (end, k), row in rows.items()]
 better.reveal(
     "2 answers",
-    "With 8 evaluations a step is 2 units of `λ` long, and three answers reach back over 6. Within that `x̂_0` turns from one "
-    "mode to another, and no parabola follows it. At 32 evaluations on the longer way, three answers are far ahead.",
+    "With 8 evaluations a step is 2 units of `λ` long, and three answers reach back over 6. On such a way `x̂_0` may turn from "
+    "one mode to another, and no parabola follows that. At 32 evaluations on the longer way, three answers are far ahead.",
     picture=fig,
     alt="Distance against evaluations for one, two and three answers, on two grids. At 6 and 8 two answers are lowest. On the "
     "right, at 32, three answers are lowest by far.",
@@ -513,7 +518,8 @@ assert rows[7, 3][-1] < 0.4 * rows[7, 2][-1]
 #
 # `td.race` lets your sampler run against eight of the library's, from the same noise. What counts is the rms distance to
 # the exact map, at equal evaluations. You choose the grid of yours. This one ends at $\lambda = 4$ if there are few steps.
-# With more of them it takes the library's `logistic` grid, which has short steps where modes part.
+# With more of them it takes the library's `logistic` grid, which has short steps where modes part. The others walk on
+# `logistic`, and EDM's Heun on its own.
 
 
 # %%
@@ -528,12 +534,16 @@ print(found)
 
 # %%
 by = credit("multistep_step")
+NAMED = {"unipc": ("-", "s"), "dpm_solver_3m": ("--", "^"), "dpm_solver_2m": (":", "D")}
 fig, axes = plt.subplots(1, 4, figsize=(9, 3.2), sharey=True)
 for j, (ax, toy) in enumerate(zip(axes, found.toys, strict=True)):
-    for (name, distances), marker in zip(found.rms.items(), "oosD^vP*X", strict=False):
+    for name, distances in sorted(found.rms.items(), key=lambda row: row[0] in NAMED):
         own = name == found.name
-        label, color, lw = ("multistep(2)", by.color, 2.5) if own else (name, "black", 0.5)
-        ax.loglog(found.evaluations, distances[:, j], marker=marker, ms=4 + own, lw=lw, color=color, label=label)
+        label, color, lw = (
+            ("multistep(2)", by.color, 2.5) if own else (name, "black", 1) if name in NAMED else (None, DATA, 0.5)
+        )
+        ls, marker = NAMED.get(name, ("-", "o" if own else ""))
+        ax.loglog(found.evaluations, distances[:, j], ls=ls, marker=marker, ms=5, lw=lw, color=color, label=label)
     ax.set(title=toy, ylim=(1.5e-3, 2), xlabel="evaluations")
     ax.set_xticks(found.evaluations, found.evaluations)
     ax.minorticks_off()
@@ -542,13 +552,14 @@ fig.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fon
 fig.suptitle(by.title)
 show(
     fig,
-    "Four panels, one for each toy, with the distance of nine solvers against evaluations. The thick line of two answers is "
-    "lowest at 6, and at 8 too but for the ring. At 12 and 20 it is among the others.",
+    "Four panels, one for each toy, with the distance of nine solvers against evaluations, five of them thin and grey. The "
+    "thick line of two answers is lowest at 6, and at 8 too but for the ring. At 12 and 20 it is among the others, or behind.",
 )
 
 # %% [markdown]
-# *What to see:* at 6 and 8 two answers on a short way win. From 12 on solvers that remember three answers are ahead.
-# One of them, UniPC, uses each answer twice: it also *corrects* the step that led there, which costs no evaluation.
+# *What to see:* in the mean two answers on a short way win at 6 and 8. With more evaluations solvers win that remember
+# three: `unipc` and `dpm_solver_3m`. UniPC uses each answer twice: it also *corrects* the step that led there, which costs
+# no evaluation. With 50 points a few that end on another mode decide; the table below has 20 draws of 400.
 
 # %%
 mine
@@ -564,14 +575,17 @@ mine
 # mean over the four toys. No best answer is known to us.
 #
 # The table has means of 20 draws of 400 points. UniPC here leaves out answers from more than 4 units of $\lambda$ before
-# the end of a step. In such long steps it has only one left.
+# the end of a step. A step here is just over 2 units, so the second answer is just left out, and only one is left.
 
 # %%
 print(f"{'':40s}" + "".join(f"{toy.rstrip('0123456789'):>7s}" for toy in tests.TOYS))
 for (grid_name, method), row in tests.TABLE.items():
     print(f"{grid_name:18s}{method:22s}" + "".join(f"{v:7.3f}" for v in row) + f"   mean {np.mean(row):.3f}")
 print(f"ours{'':36s}" + "".join(f"{v:7.3f}" for v in tests.OURS) + f"   mean {np.mean(tests.OURS):.3f}")
-for name, mean in {"ours, its last place moved": tests.MOVED, "ours, places found by a search": tests.SEARCHED}.items():
+for name, mean in {
+    "ours, with its end at λ = 5.5": tests.MOVED,
+    "ours, times found by a search": tests.SEARCHED,
+}.items():
     print(f"{name:68s}   mean {mean:.3f}")
 
 
@@ -607,8 +621,8 @@ keep(my_sampler, test=tests.eight_evaluations)
 # **Solution.** Two ideas. While there is almost only noise, $\hat x_0$ hardly changes, so one long step leads to
 # $\lambda = -1$. And an answer is used twice: for the next step, and to *take the last step again*, with the
 # answers at both ends. Your `multistep_step` does that: the last in its list stands where the step starts, and need
-# not be the newest. This is UniPC with one answer. The places of the steps matter much. With an end a little earlier
-# the mean is 0.048. A search found places with 0.038.
+# not be the newest. This is UniPC with one answer. The times matter much. With an end a little earlier
+# the mean is 0.048. A search found times with 0.038.
 
 # %% [markdown]
 # Once it is kept, it races from a shell too, against all of the library's, with a figure:

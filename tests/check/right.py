@@ -1108,7 +1108,7 @@ def multistep_step(x_t, x0_hats, times, s, alpha, sigma):  # the library's share
 
 
 @answer
-def multistep_step(x_t, x0_hats, times, s, alpha, sigma):  # by the integrals of eˡ l^j, one after another by parts
+def multistep_step(x_t, x0_hats, times, s, alpha, sigma):  # by the integrals of e^l l^j, one after another by parts
     ends = [float(np.log(alpha(t) / sigma(t))) for t in (times[-1], s)]
     powers = [float(np.log(alpha(t) / sigma(t))) - ends[1] for t in times]
     start = ends[0] - ends[1]

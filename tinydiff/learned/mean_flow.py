@@ -2,7 +2,7 @@
 
     u(x_t, r, t) = 1/(t − r) ∫_r^t v(x_τ, τ) dτ,    x_r = x_t − (t − r) u(x_t, r, t)
 
-The derivative of (t − r) u, the integral, is the velocity v at the end that moves:
+The derivative of (t − r) u, the integral, is the velocity v at the end that moves, by r with a minus:
 
     by t    u = v(x_t, t) − (t − r) (v·∂_x u + ∂_t u)    along the flow: MeanFlow, or Eulerian
     by r    u = v(x_r, r) + (t − r) ∂_r u                with x_t as it is: Lagrangian [Boffi et al. 2025]
@@ -11,7 +11,8 @@ Neither has an integral. u_θ is regressed on the right side, with u_θ in it an
 matching, and u(x, t, t) is its velocity. The first is linear in v: each pair's own v = x_1 − x_0 may stand for the
 flow's, which is its mean. The second asks for a velocity as a function: u_θ(x, r, r), or a teacher's.
 
-The derivatives go along one line of (x, r, t), and one complex step gives them to rounding: no layer needs a line more.
+The derivatives go along one line of (x, r, t), and one complex step gives them to rounding: no layer needs
+code of its own.
 
 Shapes: B pairs, D coordinates; x0, x1 (B, D), r and t (B,).
 """
@@ -41,7 +42,8 @@ def mean_flow(
 ) -> "MeanVelocity":  # fmt: skip
     """Learn the average velocity of the flow from the one law of the pairs to the other.
 
-    Half of each batch has r = t, which is flow matching; the others have r below t, both uniform.
+    Half of each batch has r = t, which is flow matching; the others are uniform on r < t. From pairs, by="t" may
+    diverge at the default learning rate: then halve it.
 
     Parameters
     ----------
@@ -116,8 +118,8 @@ def mean_flow_loss(
     """L on one batch of pairs and of times, those r = t first, and ∂L/∂θ (size,) with the target fixed.
 
     Without a teacher L = E ‖u − target‖²/D. With one L = E ln(1 + ‖u − target‖²/(D FLOOR)), where small errors count as
-    well as large ones: its gradient is the square's, divided by the square, the paper's adaptive weight. A pair's own
-    velocity has noise, whose mean is the best answer under the square alone.
+    well as large ones: its gradient is the square's, divided by the square and FLOOR, as the paper's adaptive weight
+    has it. A pair's own velocity is noisy, and only the plain square has its mean as the best answer.
     """
     if x0.shape != x1.shape or not x0.shape[0] == len(r) == len(t):
         shapes = f"{x0.shape}, {x1.shape}, {np.shape(r)} and {np.shape(t)}"
@@ -174,7 +176,7 @@ def inputs(x: Array, r: Array, t: Array) -> tuple[Array, Array]:
 class MeanVelocity:
     """A learned average velocity u(x, r, t) of a flow between two times r ≤ t, with data at 0 and a source at 1.
 
-    A step of any length is one evaluation, x_r = x_t − (t − r) u(x_t, r, t): `walk` takes some.
+    A step of any length is one evaluation, x_r = x_t − (t − r) u(x_t, r, t): `walk` takes several.
 
     Parameters
     ----------

@@ -106,7 +106,7 @@ def answers() -> Domain:
 
 multistep_step = Spec(
     "multistep_step(x_t, x0_hats, times, s, alpha, sigma) -> x_s",
-    "x_s = (σ_s/σ_t) x_t + σ_s ∫ eˡ x̂_0(l) dl over l = ln(α/σ) from t to s, with x̂_0(l) the polynomial through the "
+    "x_s = (σ_s/σ_t) x_t + σ_s ∫ e^l x̂_0(l) dl over l = ln(α/σ) from t to s, with x̂_0(l) the polynomial through the "
     "answers",
     "Zhang & Chen 2023, DEIS, eq. 14; Xue et al. 2023, SA-Solver, eq. 14",
     (answers(), PATHS),

@@ -85,7 +85,7 @@ def matrices(rng: np.random.Generator) -> tuple:
 newton_schulz = Spec(
     "newton_schulz(m, steps) -> matrix",
     "X ← ½ (3 X − X Xᵀ X), so many times, from X = m/‖m‖",
-    "Björck & Bowie 1971; Jordan et al. 2024, Muon",
+    "Kovarik 1970; Jordan et al. 2024, Muon",
     (
         choice(("m",), *((np.array(m),) for m in MATRICES), random=matrices),
         choice(("steps",), (1,), (2,), (5,), (0,), random=lambda rng: (int(rng.integers(0, 8)),)),

@@ -69,7 +69,7 @@ def by_times(t_before: float, t: float, s: float) -> float:
 
 
 def multistep(x_t: Any, x0_hats: list, times: Any, s: float, alpha: Callable, sigma: Callable, **change: Any) -> Any:
-    """The step, with a piece of it changed; moments of eˡ l^j by recursion."""
+    """The step, with a piece of it changed; moments of e^l l^j by recursion."""
     clock = change.get("clock", lambda u: float(log(alpha(u) / sigma(u))))
     *past, end = (clock(u) for u in (*change.get("taken", times), s))
     powers, start = range(len(past)), past[-1]
@@ -103,8 +103,8 @@ multistep_step.mistake("the sign of the integral", lambda *a: multistep(*a, fron
 multistep_step.mistake("x_t not scaled by σ_s/σ_t", lambda *a: multistep(*a, ratio=1.0))
 multistep_step.mistake("α_s/α_t in place of σ_s/σ_t", lambda *a: multistep(*a, ratio=a[4](a[3]) / a[4](a[2][-1])))
 multistep_step.mistake("σ_t/σ_s in place of σ_s/σ_t", lambda *a: multistep(*a, ratio=a[5](a[2][-1]) / a[5](a[3])))
-multistep_step.mistake("e^{−l} in place of eˡ", lambda *a: multistep(*a, weight=lambda half: exp(-half)))
-multistep_step.mistake("eˡ forgotten", lambda *a: multistep(*a, weight=lambda half: 0 * half + 1))
+multistep_step.mistake("e^{−l} in place of e^l", lambda *a: multistep(*a, weight=lambda half: exp(-half)))
+multistep_step.mistake("e^l forgotten", lambda *a: multistep(*a, weight=lambda half: 0 * half + 1))
 multistep_step.mistake("α/σ in place of l = ln(α/σ)", lambda *a: multistep(*a, clock=lambda u: a[4](u) / a[5](u)))
 multistep_step.mistake(
     "the log-SNR, 2 ln(α/σ), in place of l", lambda *a: multistep(*a, clock=lambda u: 2 * log(a[4](u) / a[5](u)))

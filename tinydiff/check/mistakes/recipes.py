@@ -82,7 +82,7 @@ newton_schulz.mistake(
     ),
 )
 newton_schulz.mistake(
-    "the quintic ⅛ (15 − 10 s² + 3 s⁴) s in place of the cubic",
+    "the quintic (15 s − 10 s³ + 3 s^5)/8 in place of the cubic",
     lambda m, steps: iterated(m, steps, step=lambda x: (15 * x - 10 * x @ x.T @ x + 3 * x @ x.T @ x @ x.T @ x) / 8),
 )
 newton_schulz.mistake("one step too many", lambda m, steps: iterated(m, steps + 1))
