@@ -159,7 +159,7 @@ def ddim_step(x_t, t, s, eps_hat, z, betas, eta):
     ### BEGIN SOLUTION
     left_t, left_s = np.prod(1 - betas[:t]), np.prod(1 - betas[:s])
     d2 = eta**2 * (1 - left_t / left_s) * (1 - left_s) / (1 - left_t)
-    x0_hat = x0_from_eps(x_t, t, eps_hat, betas)
+    x0_hat = (x_t - np.sqrt(1 - left_t) * eps_hat) / np.sqrt(left_t)
     return np.sqrt(left_s) * x0_hat + np.sqrt(1 - left_s - d2) * eps_hat + np.sqrt(d2) * z
     ### END SOLUTION
 
