@@ -39,7 +39,7 @@ from tinydiff.evaluation.race import race
 from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.exact.oracle import Oracle
 from tinydiff.guidance import ClassifierFreeGuidance, ClassifierGuidance
-from tinydiff.inverse import inpaint
+from tinydiff.inverse import MeasurementGuidance, inpaint
 from tinydiff.learned import couplings, objective
 from tinydiff.learned.classifier import Classifier, train_classifier
 from tinydiff.learned.denoiser import NetworkDenoiser
@@ -95,6 +95,7 @@ __all__ = [
     "GaussianMixture",
     "Level",
     "MeanVelocity",
+    "MeasurementGuidance",
     "Mixer",
     "Muon",
     "NetworkDenoiser",

@@ -220,17 +220,37 @@ def check_pull(pull: Any) -> None:
         raise ValueError("this needs ∂f/∂x: pass as_denoiser(..., pull=), with pull(x, t, u) = uᵀ ∂f/∂x.")
 
 
-def known_and_unknown(mask: Any, dim: int, mixtures: int) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of the coordinates where a boolean mask (D,) is true, and of the others.
-
-    ValueError for what is no mask, and where there is more than one mixture to condition.
-    """
-    if mixtures > 1:
-        raise ValueError("this mixture is already one for each row.")
+def as_known(mask: Any, dim: int) -> np.ndarray:
+    """A boolean mask (D,) of the coordinates that are known; ValueError unless some are and some are not."""
     known = to_numpy(mask)
     if known.dtype != bool or known.shape != (dim,) or known.all() or not known.any():
         raise ValueError(f"mask must be boolean, ({dim},), with some true and some false; got {mask}.")
-    return np.flatnonzero(known), np.flatnonzero(~known)
+    return known
+
+
+def as_measurement(A: Any, y: Any, tau: Any, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """A (M, D) and y (1|B, M) of y = A x + τ n in float64; ValueError for others, and for a τ under 0."""
+    check_range("tau", tau, 0.0, np.finfo(float).max)
+    A, y = np.asarray(to_numpy(A), dtype=np.float64), np.asarray(to_numpy(y), dtype=np.float64)
+    if A.ndim != 2 or A.shape[1] != dim or A.shape[0] == 0:
+        raise ValueError(f"A must be a matrix (M, {dim}), a row for each number that is measured; got {describe(A)}.")
+    if y.ndim not in (1, 2) or y.shape[-1] != len(A):
+        raise ValueError(f"y must be ({len(A)},), or (B, {len(A)}), a number for each row of A; got {describe(y)}.")
+    if not (np.all(np.isfinite(A)) and np.all(np.isfinite(y))):
+        raise ValueError("A and y must be finite.")
+    return A, np.atleast_2d(y)
+
+
+def check_one_shape(variances: Any) -> None:
+    """Raise a ValueError where each row has covariances of its own, (K, B, D)."""
+    if variances.shape[1] > 1:
+        raise ValueError("each row of this mixture has covariances of its own, and conditioning takes shared ones.")
+
+
+def check_measured(var: np.ndarray) -> None:
+    """Raise a ValueError where what is measured, of variances (K, 1, M), has no spread and no noise, so no density."""
+    if np.any(var <= 1e-24 * np.max(var, axis=2, keepdims=True)):
+        raise ValueError("a component has no spread along what is known, so no density to condition on: pass tau > 0.")
 
 
 def mixture_parameters(weights: Any, means: Any, covariances: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -106,10 +106,15 @@ def test_what_is_no_mask_is_a_value_error(mask):
         (SOLID, np.zeros(3), "shape (B, 3); got shape (3,)"),
         (SOLID, np.zeros((2, 2)), "shape (B, 3); got shape (2, 2)"),
         (SOLID, np.zeros((2, 1, 3)), "shape (B, 3); got shape (2, 1, 3)"),
-        (SOLID.posterior(np.zeros((2, 3)), 0.5, 0.5), np.zeros((2, 3)), "already one for each row"),
-        (td.GaussianMixture([1.0], [[0.0] * 3], np.zeros((1, 3, 3))), np.zeros((1, 3)), "no spread along the known"),
+        (SOLID.posterior(np.zeros((2, 3)), 0.5, 0.5), np.zeros((3, 3)), "y must be one, or one for each of 2 rows"),
+        (SOLID.posterior(np.zeros((2, 3)), *np.full((2, 2, 1), 0.5)), np.zeros((2, 3)), "covariances of its own"),
+        (
+            td.GaussianMixture([1.0], [[0.0] * 3], np.zeros((1, 3, 3))),
+            np.zeros((1, 3)),
+            "no spread along what is known",
+        ),
     ],
-    ids=["flat", "narrow", "nested", "a law a row", "points"],
+    ids=["flat", "narrow", "nested", "a law a row", "a covariance a row", "points"],
 )
 def test_what_has_no_conditional_is_a_value_error(m, x, message):
     with pytest.raises(ValueError, match=re.escape(message)):

@@ -167,26 +167,46 @@ class GaussianMixture:
         c_t, c_0, var = posterior(now, then)
         return self.posterior(x, now.alpha, now.sigma).diffused(c_0, var**0.5).shifted(c_t * x)
 
-    def conditional(self, x: Array, mask: Array) -> Self:
-        """The law of the other coordinates given those of x (B, D) where mask (D,) is true, a mixture for each row.
+    def conditioned(self, A: Array, y: Array, tau: float = 0.0) -> Self:
+        """The law of x_0 given a measurement y = A x_0 + τ n, n ~ N(0, I): Bayes' rule in each component, then between.
 
-        With C in blocks of known (k) and unknown (u): mean m_u + C_uk C_kk⁻¹ (x_k − m_k), covariance
-        C_uu − C_uk C_kk⁻¹ C_ku, and weights in proportion to w N(x_k; m_k, C_kk).
+        With C = R Rᵀ and A R = P diag(s) Vᵀ the measurement has the variances s² + τ² along P, and the component
+
+            mean m + R V s/(s² + τ²) Pᵀ(y − A m),    covariance R V τ²/(s² + τ²) Vᵀ Rᵀ
+
+        and a weight in proportion to w N(y; A m, A C Aᵀ + τ² I). No difference is taken, so rounding leaves no variance
+        below 0; τ = 0 is exact conditioning. Labels stay.
+
+        Shapes: A (M, D); y (M,), or (B, M), which makes a mixture for each row.
         """
+        A, y = checks.as_measurement(A, y, tau, self.dim)
+        checks.check_one_shape(self.variances)
+        checks.check_rows("y", len(y), self._rows if self._rows > 1 else len(y))
+        m, root = to_numpy(self.centres), to_numpy(self.axes) * np.sqrt(to_numpy(self.variances))
+        P, s, Vt = np.linalg.svd(A @ root)
+        var = tau**2 + np.pad(s**2, ((0, 0), (0, len(A) - s.shape[1])))[:, None, :]  # of y along P, (K, 1, M)
+        checks.check_measured(var)
+        apart = (y - m @ A.T) @ P  # (K, 1|B, M)
+        log_weights = to_numpy(self.log_weights) - 0.5 * np.sum(apart**2 / var + np.log(var), axis=2)
+        gained, s = root @ Vt.swapaxes(1, 2), s[:, None, :]  # (K, D, D)
+        seen = slice(0, s.shape[2])
+        centres = m + (apart[..., seen] * s / var[..., seen]) @ gained[..., seen].swapaxes(1, 2)
+        gained[..., seen] *= tau / np.sqrt(var[..., seen])
+        return self._made_of(log_weights, centres, gained)
+
+    def conditional(self, x: Array, mask: Array) -> Self:
+        """The law of the other coordinates given those of x (B, D) where mask (D,) is true, a mixture for each row."""
         checks.check_points(x, self.dim)
-        k, u = checks.known_and_unknown(mask, self.dim, self.centres.shape[1])
-        m, c, y = to_numpy(self.means), to_numpy(self.covariances), to_numpy(x)
-        var, axes = np.linalg.eigh(c[:, k[:, None], k])
-        if var.min() <= 0:
-            raise ValueError("a component has no spread along the known coordinates, so no density to condition on.")
-        log_weights = to_numpy(self.log_weights)
-        marginal = changed(self, log_weights=log_weights, centres=m[:, None, k], variances=var[:, None, :], axes=axes)
-        gain = c[:, u[:, None], k] @ (axes / var[:, None, :]) @ axes.swapaxes(1, 2)  # (K, U, D − U)
-        log_weights = marginal._log_responsibilities(y[:, k])
-        centres = m[:, None, u] + (y[:, k] - m[:, None, k]) @ gain.swapaxes(1, 2)
-        variances, axes = np.linalg.eigh(c[:, u[:, None], u] - gain @ c[:, k[:, None], u])
-        parameters = log_weights, centres, np.maximum(variances, 0.0)[:, None, :], axes
-        return changed(self, **{name: cast(a, x) for name, a in zip(PARAMETERS, parameters, strict=True)})
+        known = checks.as_known(mask, self.dim)
+        law = self.conditioned(np.eye(self.dim)[known], to_numpy(x)[:, known])
+        root = law.axes * np.sqrt(law.variances)
+        return self.cast(x)._made_of(law.log_weights, law.centres[..., ~known], root[:, ~known])
+
+    def _made_of(self, log_weights: np.ndarray, centres: np.ndarray, roots: np.ndarray) -> Self:
+        """The mixture of covariances R Rᵀ, R (K, D, D or more), of the kind of this one."""
+        axes, s, _ = np.linalg.svd(roots)
+        parameters = log_weights - log_sum_exp(log_weights), centres, s[:, None, :] ** 2, axes
+        return changed(self, **{name: cast(a, self.centres) for name, a in zip(PARAMETERS, parameters, strict=True)})
 
     # What a mixture says of points x (B, D)
 
