@@ -18,6 +18,7 @@ import numpy as np
 
 import tinydiff as td
 from tinydiff.backend import Array
+from tinydiff.inverse import Covariance
 from tinydiff.learned.classifier import cross_entropy
 from tinydiff.learned.flow_matching import flow_matching_loss
 from tinydiff.learned.mean_flow import By, mean_flow_loss
@@ -168,6 +169,12 @@ def exact(to: To) -> Entries:
     nows, thens = PROCESS.at(T), PROCESS.at(S)
     yield "mixture.reverse_kernel of times", lambda: MIXTURE.reverse_kernel(x, nows, thens).moments()
     yield "mixture.conditional", lambda: MIXTURE.conditional(x, np.array([True, False])).log_density(y[:, :1])
+    A, measured = np.array([[0.8, -0.6]]), y[:, :1]
+    yield "mixture.conditioned", lambda: MIXTURE.cast(x).conditioned(A, measured, 0.3).log_density(y)
+    for covariance in get_args(Covariance):
+        guided = td.MeasurementGuidance(td.Oracle(MIXTURE, PROCESS), A, measured, 0.3, covariance)
+        yield f"measured, {covariance}", partial(guided.x0, x, 0.5)
+        yield f"measured, {covariance} eps of some rows", partial(guided.rows(slice(1, 3)), x[1:3, :], T[1:3])
     yield "mixture.given", lambda: there.given(to(LABELS)).log_density(x)
     yield "mixture.diffused", lambda: there.diffused(0.6, 0.8).shifted(y).log_density(x)
     for name, oracle in (("mixture", td.Oracle(MIXTURE, PROCESS)), ("points", td.Oracle(to(POINTS), PROCESS))):
