@@ -11,8 +11,10 @@ given x_t is not normal: between the modes of a mixture, at the noise where they
     covariance   Σ                        assumes of x_0 given x_t
     "dps"        0                        that it is the point x̂_0 [Chung et al. 2023, eq. 16]
     "pigdm"      σ²/(α² + σ²) I           what N(0, I) data have [Song et al. 2023, ΠGDM, eqs. 7–8]
-    "tmpd"       row sums of A Cov Aᵀ     that what is measured has independent errors [Boys et al. 2023]
-    "mmps"       Cov                      that it is normal [Rozet et al. 2024]
+    "tmpd"       row sums of A Cov Aᵀ     that errors of what is measured are independent [Boys et al. 2023, DTMPD]
+    "mmps"       Cov                      that it is normal [Rozet et al. 2024; Boys et al. 2023, in full]
+
+Row sums cost one pull and can be negative, where what is measured goes against each other: they count as 0 there.
 
 Inpainting knows some of the coordinates without noise. At every step these are replaced by a fresh draw of their noisy
 selves [Song et al. 2021, App. I.2]. That is not yet sampling from the conditional law: the unknown ones were denoised
