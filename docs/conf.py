@@ -10,7 +10,9 @@ sys.path[:0] = [str(folder) for folder in (HERE, HERE.parent / "tests", HERE.par
 import catalogue_pages
 import check_pages
 import errata_page
+import inverse_tables
 import learning_figures
+import peers_tables
 import sampling_tables
 import speed_tables
 
@@ -89,6 +91,8 @@ def setup(app) -> None:
     catalogue_pages.write(HERE / "identities")
     check_pages.write(HERE / "check")
     learning_figures.write(HERE / "learning")
+    inverse_tables.write(HERE / "inverse")
+    peers_tables.write(HERE / "peers")
     sampling_tables.write(HERE / "sampling")
     speed_tables.write(HERE / "speed")
     errata_page.write(HERE / "errata.md")
