@@ -13,6 +13,7 @@ import errata_page
 import learning_figures
 import sampling_tables
 import speed_tables
+import variances_tables
 
 import tinydiff
 
@@ -26,7 +27,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",  # the site reads without a connection
 ]
-exclude_patterns = ["_build", "learning", "sampling", "speed"]  # pieces that pages include
+exclude_patterns = ["_build", "learning", "sampling", "speed", "variances"]  # pieces that pages include
 nitpicky = True  # a link that leads nowhere is an error
 nitpick_ignore = [
     ("py:class", "collections.abc.Callable"),
@@ -91,6 +92,7 @@ def setup(app) -> None:
     learning_figures.write(HERE / "learning")
     sampling_tables.write(HERE / "sampling")
     speed_tables.write(HERE / "speed")
+    variances_tables.write(HERE / "variances")
     errata_page.write(HERE / "errata.md")
     course(HERE / "course")
     app.connect("autodoc-process-docstring", as_written, priority=400)  # before numpydoc, at 500
