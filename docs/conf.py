@@ -15,6 +15,7 @@ import learning_figures
 import peers_tables
 import sampling_tables
 import speed_tables
+import variances_tables
 
 import tinydiff
 
@@ -28,7 +29,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",  # the site reads without a connection
 ]
-exclude_patterns = ["_build", "learning", "sampling", "speed"]  # pieces that pages include
+exclude_patterns = ["_build", "learning", "sampling", "speed", "variances"]  # pieces that pages include
 nitpicky = True  # a link that leads nowhere is an error
 nitpick_ignore = [
     ("py:class", "collections.abc.Callable"),
@@ -95,6 +96,7 @@ def setup(app) -> None:
     peers_tables.write(HERE / "peers")
     sampling_tables.write(HERE / "sampling")
     speed_tables.write(HERE / "speed")
+    variances_tables.write(HERE / "variances")
     errata_page.write(HERE / "errata.md")
     course(HERE / "course")
     app.connect("autodoc-process-docstring", as_written, priority=400)  # before numpydoc, at 500

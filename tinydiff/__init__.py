@@ -49,6 +49,7 @@ from tinydiff.learned.mixer import Mixer
 from tinydiff.learned.network import TimeMLP
 from tinydiff.learned.optim import Adam, Muon, clip, ema_update, linear_decay
 from tinydiff.learned.train import TrainState, fit, last, train
+from tinydiff.learned.variances import VarianceDenoiser, VarianceMLP, fit_variances
 from tinydiff.processes import (
     VE,
     VP,
@@ -105,6 +106,8 @@ __all__ = [
     "SubVP",
     "TimeMLP",
     "TrainState",
+    "VarianceDenoiser",
+    "VarianceMLP",
     "Velocity",
     "adams_bashforth",
     "against_truth",
@@ -136,6 +139,7 @@ __all__ = [
     "exponential_euler",
     "few_steps",
     "fit",
+    "fit_variances",
     "flow",
     "flow_matching",
     "forward_path",

@@ -55,7 +55,7 @@ BUGS = {
         edit(objective.loss_and_grad, "y - _", "y + _"),
         edit(objective.loss_and_grad, "b**2", "b"),
         edit(td.NetworkDenoiser._answer, "_ + b * __", "_ - b * __"),
-        edit(td.NetworkDenoiser.linearize_output, "input_scale(now) * _", "_"),
+        edit(td.NetworkDenoiser.linearize_output, "input_scale(now, self.sigma_data) * _", "_"),
     ],
     44: [
         (td.GaussianMixture.x0_mean, with_argument("alpha", np.square)),
