@@ -115,6 +115,10 @@ OF_POINTS = {
     "log_likelihood": lambda: td.log_likelihood(ORACLE, X),
     "probes": lambda: td.log_likelihood(ORACLE, ARRAY, probes=X, steps=1),
     "hutchinson": lambda: td.hutchinson_log_likelihood(ORACLE, X, rng=0),
+    "explicit": lambda: td.score_matching.explicit(ORACLE, ORACLE, X, 0.5),
+    "implicit": lambda: td.score_matching.implicit(ORACLE, X, 0.5),
+    "sliced": lambda: td.score_matching.sliced(ORACLE, X, 0.5, 0),
+    "denoising": lambda: td.score_matching.denoising(ORACLE, X, 0.5, 0),
     "prior_gap": lambda: PROCESS.prior_gap(X),
     "theta": lambda: td.NetworkDenoiser(NETWORK, [0.0] * NETWORK.size, PROCESS),
 }

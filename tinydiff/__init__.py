@@ -21,6 +21,7 @@ from tinydiff.datasets import mnist, toys
 from tinydiff.datasets.mnist import load_mnist
 from tinydiff.datasets.points import Dataset
 from tinydiff.denoisers import Counting, Denoiser, as_denoiser, score
+from tinydiff.evaluation import score_matching
 from tinydiff.evaluation.elbo import ElboTerms, elbo, forward_path, optimal_variances, path_log_ratio
 from tinydiff.evaluation.likelihood import hutchinson_log_likelihood, kl_from_truth, log_likelihood
 from tinydiff.evaluation.metrics import (
@@ -174,6 +175,7 @@ __all__ = [
     "same_process",
     "sample",
     "score",
+    "score_matching",
     "sde_dpm_solver_2m",
     "sliced_w2",
     "toys",

@@ -24,6 +24,8 @@ DRAWN = {
     "sliced_w2": lambda rng: td.sliced_w2(POINTS, 0 * POINTS, rng=rng, directions=1),
     "mode_coverage": lambda rng: td.mode_coverage(td.toys.spiral60(), POINTS, rng=rng).counts,
     "denoising": lambda rng: td.denoising(ORACLE, OTHER, 0.5, n=1, rng=rng),
+    "sliced score matching": lambda rng: td.score_matching.sliced(ORACLE, X, 0.5, rng),
+    "denoising score matching": lambda rng: td.score_matching.denoising(ORACLE, X, 0.5, rng),
 }
 every_draw = pytest.mark.parametrize("measure", DRAWN.values(), ids=DRAWN)
 
@@ -58,6 +60,11 @@ REFUSED = {
         "td.hutchinson_log_likelihood(VP, X, rng=0)",
         "td.kl_from_truth(VP, RING, rng=0)",
         "td.denoising(VP, ORACLE, 0.5, rng=0)",
+        "td.score_matching.explicit(VP, ORACLE, X, 0.5)",
+        "td.score_matching.implicit(VP, X, 0.5)",
+        "td.score_matching.sliced(VP, X, 0.5, 0)",
+        "td.score_matching.denoising(VP, X, 0.5, 0)",
+        "td.race(td.ddim, model=VP, progress=False)",
     ],
     "process must be a Process": ["td.forward_path(ORACLE, X, TS, 0)"],
     # the bound
@@ -70,6 +77,17 @@ REFUSED = {
     "x0 must be an array of shape (B, 2); got shape (4, 3)": [
         "td.elbo(ORACLE, zeros((4, 3)), TS, 0)",
         "td.optimal_variances(ORACLE, zeros((4, 3)), TS, 0)",
+        "td.score_matching.denoising(ORACLE, zeros((4, 3)), 0.5, 0)",
+    ],
+    "there is no noise at t = 0.0 (sigma is 0): take a later time": [
+        "td.score_matching.explicit(ORACLE, OTHER, X, 0.0)",
+        "td.score_matching.implicit(ORACLE, X, 0.0)",
+        "td.score_matching.sliced(ORACLE, X, 0.0, 0)",
+        "td.score_matching.denoising(ORACLE, X, 0.0, 0)",
+    ],
+    "noise must have the shape (4, 2)": [
+        "td.score_matching.denoising(ORACLE, X, 0.5, noise=zeros((4, 1)))",
+        "td.score_matching.denoising(ORACLE, X, 0.5, noise=zeros((1, 2)))",
     ],
     "needs points to fit to; got none": ["td.optimal_variances(ORACLE, X[:0], TS, 0)"],
     "a point for each of 3 times, and x_0; got 3": ["td.path_log_ratio(ORACLE, [X, X, X], TS)"],
@@ -100,9 +118,13 @@ REFUSED = {
     "x must be an array of shape (B, 2); got shape (4, 3)": [
         "td.log_likelihood(ORACLE, zeros((4, 3)))",
         "td.hutchinson_log_likelihood(ORACLE, zeros((4, 3)), rng=0)",
+        "td.score_matching.explicit(ORACLE, OTHER, zeros((4, 3)), 0.5)",
+        "td.score_matching.implicit(ORACLE, zeros((4, 3)), 0.5)",
+        "td.score_matching.sliced(ORACLE, zeros((4, 3)), 0.5, 0)",
     ],
     "distribution must be one of 'rademacher', 'gaussian'; got 'uniform'": [
-        "td.log_likelihood(ORACLE, X, probes=4, distribution='uniform', rng=0)"
+        "td.log_likelihood(ORACLE, X, probes=4, distribution='uniform', rng=0)",
+        "td.score_matching.sliced(ORACLE, X, 0.5, 0, distribution='uniform')",
     ],
     "probes must be a number, or an array (P, D) or (P, B, D); got ": [
         "td.log_likelihood(ORACLE, X, probes=zeros((4, 3)))",
@@ -111,6 +133,7 @@ REFUSED = {
         "td.log_likelihood(ORACLE, X, probes=zeros((4, 1, 1, 2)))",
         "td.log_likelihood(ORACLE, X, probes=zeros((4, 1, 1)))",
         "td.log_likelihood(ORACLE, X, probes=2.5)",
+        "td.score_matching.sliced(ORACLE, X, 0.5, probes=zeros((4, 3)))",
     ],
     "probes (P, B, D) must be one, or one for each of 4 rows; got 2": [
         "td.log_likelihood(ORACLE, X, probes=zeros((4, 2, 2)))"
@@ -157,7 +180,13 @@ REFUSED = {
         "td.mode_coverage(RING, NAN, rng=0)",
     ],
     "shape (B, 2); got shape (3, 1).": ["td.mode_coverage(RING, POINTS[:, :1], rng=0)"],
-    "model and oracle must be of one process": ["td.denoising(CHAIN, ORACLE, 0.5, rng=0)"],
+    "model and oracle must be of one process": [
+        "td.denoising(CHAIN, ORACLE, 0.5, rng=0)",
+        "td.score_matching.explicit(CHAIN, ORACLE, X, 0.5)",
+    ],
+    "this needs ∂f/∂x: pass as_denoiser(..., pull=)": [
+        "td.score_matching.implicit(td.as_denoiser(lambda x, t: x, VP, dim=2), X, 0.5)"
+    ],
     "n must be 1 or more; got 0": ["td.denoising(ORACLE, ORACLE, 0.5, n=0, rng=0)"],
     # the agreement of classes
     "N ≥ 1; got (3, 2) and (2,).": ["td.class_agreement(POINTS, zeros(2, int))"],

@@ -184,25 +184,33 @@ def test_matching_the_noise_is_matching_the_score(hold, scene, prediction, rng):
 
     Matching the score of each kernel, which is training (the loss is σ² times the left side), has the same gradient as
     matching the score of the whole, which one does not know. Both are $E[\|s_\theta\|^2 + 2\nabla\cdot s_\theta]$,
-    Hyvärinen's implicit loss, up to constants. Here $s_\theta$ is a random network.
+    Hyvärinen's implicit loss, up to constants, and that is $E[(u^\top s_\theta)^2 + 2 u^\top(\nabla s_\theta)u]$, its
+    sliced form, where $E[u u^\top] = I$. Here $s_\theta$ is a random network.
 
-    Source: Vincent 2011 (denoising score matching); Hyvärinen 2005 (score matching).
-    Catches: a lost sign or σ in the loss of one of the predictions.
+    Source: Vincent 2011 (denoising score matching); Hyvärinen 2005 (score matching); Song et al. 2019 (sliced).
+    Catches: a lost sign or σ in the loss of one of the predictions; a lost half in one of the forms.
     """
     mixture, now = scene
     network = td.TimeMLP(1, 4, 1, prediction=prediction)
     theta = hold.cast(0.5 * rng.standard_normal(network.size))
-    x0, eps, w = hold.cast(*joint_nodes(mixture, now.alpha, now.sigma))
-    rows = now.process.at(np.full(w.shape, now.t), like=x0)
-    loss, _ = objective.loss_and_grad(network, theta, rows, x0, eps, weight=lambda rows: w.size * w)
+    x0, eps, w_joint = hold.cast(*joint_nodes(mixture, now.alpha, now.sigma))
+    rows = now.process.at(np.full(w_joint.shape, now.t), like=x0)
+    loss, _ = objective.loss_and_grad(network, theta, rows, x0, eps, weight=lambda rows: w_joint.size * w_joint)
 
     x, w = marginal_nodes(mixture, now.alpha, now.sigma)
     x, w, s = hold.cast(x, w, exact_score(mixture, x, now.alpha, now.sigma))
-    model = td.NetworkDenoiser(network, theta, now.process)
-    s_model, divergence = td.score(model, x, now), -model.linearize(x, now)[1](np.ones_like(x)) / now.sigma
-    explicit, information = w @ (s_model - s) ** 2, w @ s**2
+    model, form = td.NetworkDenoiser(network, theta, now.process), td.score_matching
+    s_model, information = td.score(model, x, now), w @ s**2
+    explicit, size = w @ (s_model - s) ** 2, w @ s_model**2 + 1 / now.sigma**2
     hold(loss, now.sigma**2 * (explicit - information) + 1, scale=1 + now.sigma**2 * explicit)
-    hold(w @ (s_model**2 + 2 * divergence) + information, explicit, scale=1 / now.sigma**2 + explicit)
+    hold(2 * w @ form.explicit(model, td.Oracle(mixture, now.process), x, now), explicit, scale=size)
+    hold(2 * w_joint @ form.denoising(model, x0, now, noise=eps), loss / now.sigma**2, scale=size)
+    for value in (
+        form.implicit(model, x, now),
+        form.sliced(model, x, now, rng),
+        form.sliced(model, x, now, rng, reduced=False),
+    ):  # on a line a sign sees the whole
+        hold(2 * w @ value + information, explicit, scale=size)
 
 
 @identity(44, td.GaussianMixture.x0_mean, float64=1e-12, float32="complex steps are judged in double precision")

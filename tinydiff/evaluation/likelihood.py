@@ -85,7 +85,7 @@ def log_likelihood(
     check_points(x, model.dim, "x")
     if probes is None:
         probes = math.sqrt(model.dim) * np.eye(model.dim)  # their mean of zᵀJz is the trace
-    each = _along_the_flow(model, x, prior, _probes(probes, x, distribution, rng), steps)
+    each = _along_the_flow(model, x, prior, make_probes(probes, x, distribution, rng), steps)
     return row_sums(each) / each.shape[1]
 
 
@@ -127,7 +127,7 @@ def hutchinson_log_likelihood(
     """
     check_denoiser(model)
     check_points(x, model.dim, "x")
-    probes = _probes(probes, x, distribution, rng)
+    probes = make_probes(probes, x, distribution, rng)
     if (count := probes.shape[0]) < 2:
         raise ValueError("a standard error needs two or more probes; got 1.")
     each = _along_the_flow(model, x, prior, probes, steps)
@@ -136,7 +136,7 @@ def hutchinson_log_likelihood(
     return mean, (var / count) ** 0.5
 
 
-def _probes(probes: Any, x: Array, distribution: Distribution, rng: Any) -> Array:
+def make_probes(probes: Any, x: Array, distribution: Distribution, rng: Any) -> Array:
     """The probes (P, 1|B, D) that are given, or drawn where a number is."""
     check_choice("distribution", distribution, get_args(Distribution))
     if isinstance(probes, int | np.integer):

@@ -5,6 +5,7 @@ import numpy as np
 import tinydiff as td
 from identities.bugs import edit, scaled, with_answer, with_argument, without
 from tinydiff import predictions
+from tinydiff.evaluation import score_matching
 from tinydiff.exact.points import Points
 from tinydiff.learned import objective
 
@@ -56,6 +57,15 @@ BUGS = {
         edit(objective.loss_and_grad, "b**2", "b"),
         edit(td.NetworkDenoiser._answer, "_ + b * __", "_ - b * __"),
         edit(td.NetworkDenoiser.linearize_output, "input_scale(now, self.sigma_data) * _", "_"),
+        edit(score_matching.explicit, "score(model, x, t) - _", "score(model, x, t) + _"),
+        edit(score_matching.denoising, "_ + eps / now.sigma", "_ - eps / now.sigma"),
+        edit(score_matching.denoising, "eps / now.sigma", "eps"),
+        edit(score_matching.implicit, "0.5 * _", "_"),
+        edit(score_matching.implicit, "_ + row_sums(__)", "_ - row_sums(__)"),
+        edit(score_matching.sliced, "0.5 * square", "square"),
+        edit(score_matching.sliced, "namespace(x).sum(u * s, axis=2) ** 2", "namespace(x).sum(u * s, axis=2)"),
+        edit(score_matching._linearized, "-eps / now.sigma", "eps / now.sigma"),
+        edit(score_matching._linearized, "-pull(u) / now.sigma", "-pull(u) / now.sigma**2"),
     ],
     44: [
         (td.GaussianMixture.x0_mean, with_argument("alpha", np.square)),

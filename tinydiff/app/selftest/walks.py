@@ -130,6 +130,12 @@ def bounds(to: To) -> Entries:
         yield f"{name} hutchinson", applied(itemgetter(0), partial(estimate, probes=probes))
         if name != "points":  # where the flow is stiff and the probes agree, rounding decides the error
             yield f"{name} hutchinson with its error", partial(estimate, probes=2, rng=seeded())
+        yield f"{name} explicit", partial(td.score_matching.explicit, model, td.Oracle(MIXTURE, PROCESS), x, 0.3)
+        yield f"{name} implicit", partial(td.score_matching.implicit, model, x, T)
+        sliced = partial(td.score_matching.sliced, model, x, 0.3, probes=2)
+        yield f"{name} sliced", partial(sliced, seeded())
+        yield f"{name} sliced, as first", partial(sliced, seeded(), reduced=False)
+        yield f"{name} denoising", partial(td.score_matching.denoising, model, x, T, seeded())
     yield (
         "optimal_variances",
         lambda: tuple(td.optimal_variances(td.Oracle(MIXTURE, PROCESS), x, TS, seeded()).tolist()),
