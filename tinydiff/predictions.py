@@ -1,4 +1,4 @@
-"""The same answer has four names: what a network may predict, and how to read ε̂ and x̂_0 from it.
+"""The same answer has five names: what a network may predict, and how to read ε̂ and x̂_0 from it.
 
 Each is an affine function of the others at a given x = α x_0 + σ ε:
 
