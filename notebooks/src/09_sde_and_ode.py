@@ -407,7 +407,7 @@ assert found[400] < tests.PASSES < found[50]
 # Here $D$ is the largest distance between the distribution function of $n$ ends and that of the data. It falls as
 # $1/\sqrt n$ if the law is right, so one looks at $\sqrt n\,D$. That is the **KS test**, of Kolmogorov and Smirnov.
 #
-# Find the $\eta$ for which the fewest steps bring $\sqrt n\,D$ below 1.63. One crowd is one draw, so the border is rough.
+# Find the $\eta$ for which the fewest steps bring $\sqrt n\,D$ below 1.63. A single crowd leaves the border rough.
 
 
 # %%
@@ -564,7 +564,7 @@ assert max(tests.ks(by_flow), tests.ks(by_sde)) < tests.PASSES
 
 # %% [markdown]
 # *What to see:* two histograms, one law. On the right, where the flow takes a start says nothing about where the SDE
-# takes it. Random and smooth paths end alike as a *crowd*, and only as a crowd.
+# takes it. Random and smooth paths end alike, but only as a *crowd*.
 #
 # Now the network. It learned a chain, so make one whose step $k$ of 200 is the level $t = k/200$: your
 # `betas_from_log_snr` does it. Your network answers $v$, `from_v` makes the noise of it, and `score_from_eps` the score.
@@ -626,7 +626,7 @@ mine
 #
 # Each step of Euler–Maruyama asks for one score. Choose falling times from 1 to 0, and an $\eta$ for each step, or one
 # for all. With as few steps as you can, $\sqrt n\,D$ must stay below 1.63. Nine steps or fewer pass. The test takes the mean of twenty crowds of
-# 10,000 points. No best answer is known to us. Here are times at equal distances:
+# 10,000 points. No best answer is known. Times at equal distances:
 
 # %%
 print("√n D, mean of 20 seeds\nsteps   η = 0    η = ½    η = 1    η = 2")
