@@ -11,6 +11,7 @@ import catalogue_pages
 import check_pages
 import errata_page
 import learning_figures
+import matching_figures
 import sampling_tables
 import speed_tables
 
@@ -26,7 +27,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",  # the site reads without a connection
 ]
-exclude_patterns = ["_build", "learning", "sampling", "speed"]  # pieces that pages include
+exclude_patterns = ["_build", "learning", "matching", "sampling", "speed"]  # pieces that pages include
 nitpicky = True  # a link that leads nowhere is an error
 nitpick_ignore = [
     ("py:class", "collections.abc.Callable"),
@@ -89,6 +90,7 @@ def setup(app) -> None:
     catalogue_pages.write(HERE / "identities")
     check_pages.write(HERE / "check")
     learning_figures.write(HERE / "learning")
+    matching_figures.write(HERE / "matching")
     sampling_tables.write(HERE / "sampling")
     speed_tables.write(HERE / "speed")
     errata_page.write(HERE / "errata.md")
