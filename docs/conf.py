@@ -12,6 +12,7 @@ import check_pages
 import errata_page
 import inverse_tables
 import learning_figures
+import matching_figures
 import peers_tables
 import sampling_tables
 import speed_tables
@@ -30,6 +31,7 @@ extensions = [
     "sphinx-mathjax-offline",  # the site reads without a connection
 ]
 exclude_patterns = ["_build", "learning", "sampling", "speed", "variances"]  # pieces that pages include
+exclude_patterns = ["_build", "learning", "matching", "sampling", "speed"]  # pieces that pages include
 nitpicky = True  # a link that leads nowhere is an error
 nitpick_ignore = [
     ("py:class", "collections.abc.Callable"),
@@ -94,6 +96,7 @@ def setup(app) -> None:
     learning_figures.write(HERE / "learning")
     inverse_tables.write(HERE / "inverse")
     peers_tables.write(HERE / "peers")
+    matching_figures.write(HERE / "matching")
     sampling_tables.write(HERE / "sampling")
     speed_tables.write(HERE / "speed")
     variances_tables.write(HERE / "variances")

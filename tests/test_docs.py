@@ -26,6 +26,7 @@ from tinydiff.check.spec import SPECS
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs" / "howto").glob("*.md"))
 BLOCK = re.compile(r"^```(?P<kind>python|console)\n(?P<code>.*?)^```$|^ {4}(?P<command>tinydiff .*)$", re.M | re.S)
+PRINTED = re.compile(r"^```python\n(?:(?!^```).)*print\((?:(?!^```).)*^```\n\n```text\n(.*?)^```$", re.M | re.S)
 
 
 def blocks(page):
@@ -87,13 +88,16 @@ def perform(page, names):
 
 @pytest.mark.filterwarnings("ignore:.*samples will be off")
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
-def test_the_code_of_a_page_runs_as_written(page, little):
+def test_the_code_of_a_page_runs_as_written(page, little, capsys):
+    """And prints the words, if not the digits, that the page shows below it."""
     if "import torch" in page.read_text(encoding="utf-8"):
         pytest.importorskip("torch").set_num_threads(1)
     if "parallel.world" in page.read_text(encoding="utf-8"):
         pytest.importorskip("mpi4py")
     assert list(blocks(page)), "a page that shows how has code"
     perform(page, {"__name__": page.stem})
+    words = partial(re.findall, r"[^\W\d]{2,}")
+    assert set(words("".join(PRINTED.findall(page.read_text(encoding="utf-8"))))) <= set(words(capsys.readouterr().out))
 
 
 @pytest.mark.skipif(not (ROOT / "README.md").is_file(), reason="the README is in the repository")

@@ -99,6 +99,40 @@ def test_a_seed_is_the_race(found):
     assert np.all(td.race(midpoint, **FEW, rng=1).rms["midpoint"] != found.rms["midpoint"])
 
 
+def torch_like(dtype):
+    """An empty array of PyTorch's, where there is PyTorch."""
+    torch = pytest.importorskip("torch")
+    return torch.empty((0, 2), dtype=getattr(torch, dtype))
+
+
+@pytest.mark.parametrize(
+    ("like", "near"),
+    [
+        (lambda: np.empty((0, 2)), 1e-9),
+        (lambda: np.empty((0, 2), np.float32), 0.3),
+        (lambda: torch_like("float64"), 1e-9),
+        (lambda: torch_like("float32"), 0.3),
+    ],
+    ids=["NumPy", "NumPy in float32", "PyTorch", "PyTorch in float32"],
+)
+def test_a_model_of_ones_own_is_a_flow_to_race_on(like, near, monkeypatch):
+    """Of the oracle's answers in any library the distances are those on the toy; in float32 the draws are others."""
+    oracle = td.Oracle(td.toys.ring8(), td.VP())
+    own = td.as_denoiser(oracle, td.VP(), dim=2, like=like())
+    monkeypatch.setattr(racing, "RIVALS", {name: racing.RIVALS[name] for name in ("dpm_solver_2m", "edm_heun")})
+    options = FEW | {"evaluations": (12, 20), "n": 50}
+    toy, on_own = td.race(td.ddim, **options | {"toys": ["ring8"]}), td.race(td.ddim, model=own, **options)
+    for name, rms in toy.rms.items():
+        assert_allclose(on_own.rms[name], rms, rtol=near, atol=near / 10)
+    assert str(on_own).startswith("rms distance to the exact map, on the model's own flow\n")
+    assert on_own.verdict().startswith("Of 3, on the model's own flow, ddim is number ")
+
+
+def test_a_chain_of_ones_own_has_no_flow():
+    with pytest.raises(ValueError, match="continuous time"):
+        td.race(td.ddim, model=td.Oracle(td.toys.ring8(), td.Discrete.linear(100)), **FEW)
+
+
 def half(model, x, ts, *, rng=None):
     for t, at in td.ddim(model, x, ts):
         yield t, at[:, :1]

@@ -5,8 +5,10 @@ same noise is the sampler's doing:
 
     rms = √ mean ‖x − Φ(x_T)‖²
 
-Φ is solved to seven digits. An evaluation is one question to the model, the last of them for the answer x̂_0, so that a
-method of two evaluations a step has half the steps. What draws noise has no map to be near to, and cannot enter.
+Φ is solved to seven digits. A model of one's own has a flow, too: on it the distance is again the sampler's doing, and
+says nothing of how near that flow comes to the data. An evaluation is one question to the model, the last of them for
+the answer x̂_0, so that a method of two evaluations a step has half the steps. What draws noise has no map to be near
+to, and cannot enter.
 """
 
 from bisect import bisect_right
@@ -18,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from tinydiff import checks, grids
-from tinydiff.backend import Array
+from tinydiff.backend import Array, namespace, to_numpy
 from tinydiff.datasets.toys import TOYS
-from tinydiff.denoisers import Counting, Denoiser
+from tinydiff.denoisers import Counting, Denoiser, check_denoiser
 from tinydiff.exact.oracle import Oracle
 from tinydiff.learned.train import last
 from tinydiff.processes import VP, Process
@@ -33,6 +35,7 @@ from tinydiff.sampling.sample import Sampler, sample
 from tinydiff.sampling.unipc import unipc
 
 DEFAULT_TOYS = ("ring8", "grid25", "moons32", "pinwheel40", "spiral60")
+OWN_FLOW = "on the model's own flow"
 EVALUATIONS = (6, 8, 12, 20, 50)
 RIVALS: Mapping[str, tuple[Sampler, grids.Grid]] = {
     "ddim": (ddim, grids.logistic),
@@ -85,7 +88,8 @@ class Race:
             nearest.setdefault(min(means, key=lambda name: means[name][i]), []).append(str(n))
         places = ", ".join(f"{place} at {n}" for n, place in self.places().items())
         first = "; ".join(f"{name} at {', '.join(where)}" for name, where in nearest.items())
-        own = f"Of {len(means)}, by the mean over the toys, {self.name} is number {places} evaluations."
+        where = OWN_FLOW if self.toys == (OWN_FLOW,) else "by the mean over the toys"
+        own = f"Of {len(means)}, {where}, {self.name} is number {places} evaluations."
         return f"{own} Nearest: {first}."
 
     def __str__(self) -> str:
@@ -94,14 +98,15 @@ class Race:
         for name, mean in sorted(self.means().items(), key=lambda item: item[1][-1]):
             mark = " *" if name == self.name else ""
             lines.append(f"{name:{width}}" + "".join(f"{each:8.4f}" for each in mean) + mark)
-        title = f"rms distance to the exact map, mean over {', '.join(self.toys)}"
+        where = OWN_FLOW if self.toys == (OWN_FLOW,) else f"mean over {', '.join(self.toys)}"
+        title = f"rms distance to the exact map, {where}"
         return "\n".join([title, *lines, "", self.verdict()])
 
 
 def race(
     sampler: Sampler, *, name: str | None = None, grid: grids.Grid = grids.logistic, toys: Sequence[str] = DEFAULT_TOYS,
-    evaluations: Sequence[int] = EVALUATIONS, process: Process = VP(), n: int = 400, rng: Any = 0,
-    progress: bool = True,
+    evaluations: Sequence[int] = EVALUATIONS, process: Process = VP(), model: Denoiser | None = None, n: int = 400,
+    rng: Any = 0, progress: bool = True,
 ) -> Race:  # fmt: skip
     """Let a sampler race against those of the library: from the same noise, to where the flow itself leads.
 
@@ -120,6 +125,8 @@ def race(
         How often the model may be asked, 2 or more.
     process : Process
         The process, in continuous time.
+    model : Denoiser, optional
+        Your own, on whose flow they race in the place of the toys and of the process.
     n : int
         The number of points.
     rng : Generator or int
@@ -135,8 +142,8 @@ def race(
     Raises
     ------
     TypeError, ValueError
-        For a sampler that draws noise of its own or yields points of another shape, names that are no toys, a chain,
-        and numbers out of range.
+        For a sampler that draws noise of its own or yields points of another shape, names that are no toys, a model
+        that is no denoiser, a chain, and numbers out of range.
 
     References
     ----------
@@ -153,28 +160,31 @@ def race(
 
     if not callable(sampler):
         raise TypeError(f"sampler must be callable, sampler(model, x, ts, rng=rng); got {sampler!r}.")
+    if model is not None:
+        check_denoiser(model)
+        process, toys = model.process, [OWN_FLOW]
     grids.check_continuous(process)
     if not len(toys) or not len(evaluations):
         raise ValueError(f"a race needs one toy or more, and one budget or more; got {toys} and {evaluations}.")
     checks.as_count("n", n)
-    for toy in toys:
+    for toy in toys if model is None else []:
         checks.check_choice("each of toys", toy, tuple(TOYS))
     for budget in evaluations:
         checks.as_count("each of evaluations", budget, 2)
     name, seed = name or name_of(sampler), int(checks.as_generator(rng).integers(2**63))
-    models = [Oracle(TOYS[toy](), process) for toy in toys]
+    models: list[Denoiser] = [Oracle(TOYS[toy](), process) if model is None else model for toy in toys]
     check_draws_no_noise(name, sampler, grid, models[0])
     entries = {name: (sampler, grid)} | {rival: entry for rival, entry in RIVALS.items() if rival != name}
     steps = {each: [affordable(*entry, models[0], budget) for budget in evaluations] for each, entry in entries.items()}
     rms = {each: np.full((len(evaluations), len(models)), np.inf) for each in entries}
     with tqdm(total=len(models) * len(entries), desc="racing", leave=False, disable=not progress) as bar:
-        for j, model in enumerate(models):
-            exact = exact_map(model, n, seed)
+        for j, entered in enumerate(models):
+            exact = exact_map(entered, n, seed)
             for each, (walk, its_grid) in entries.items():
                 for i, (budget, count) in enumerate(zip(evaluations, steps[each], strict=True)):
                     if not count:
                         continue
-                    asked = Counting(model)
+                    asked = Counting(entered)
                     x = sample(asked, n, sampler=walk, steps=count, grid=its_grid, rng=seed)
                     if asked.nfe <= budget:  # what chooses its own steps may take more than one point did
                         rms[each][i, j] = distance(each, x, exact)
@@ -199,7 +209,7 @@ def check_draws_no_noise(name: str, sampler: Sampler, grid: grids.Grid, model: D
 
         return sample(model, 3, sampler=seeded, steps=8, grid=grid, rng=0)
 
-    if not np.array_equal(end(1), end(2), equal_nan=True):
+    if not np.array_equal(to_numpy(end(1)), to_numpy(end(2)), equal_nan=True):
         raise ValueError(f"{name} draws noise of its own, and has no map to be near to: only solvers of the flow race.")
 
 
@@ -216,17 +226,18 @@ def affordable(sampler: Sampler, grid: grids.Grid, model: Denoiser, budget: int)
     return choices[found - 1] if found else 0
 
 
-def exact_map(model: Oracle, n: int, seed: int) -> Array:
-    """Where the flow carries the noise of `sample` with this seed: x̂_0 at its end."""
+def exact_map(model: Denoiser, n: int, seed: int) -> Array:
+    """Where the flow carries the noise of `sample` with this seed, x̂_0 at its end; in float32 to five digits."""
     process = model.process
     x = process.prior(np.random.default_rng(seed), n, model.like)
-    ends = process.t_max, process.t_min
-    return model.x0(last(probability_flow(model, x, ends, method="rk45", rtol=1e-7, atol=1e-7))[1], process.t_min)
+    ends, tol = (process.t_max, process.t_min), max(1e-7, 50 * float(namespace(x).finfo(x.dtype).eps))
+    return model.x0(last(probability_flow(model, x, ends, method="rk45", rtol=tol, atol=tol))[1], process.t_min)
 
 
 def distance(name: str, x: Array, exact: Array) -> float:
     """The rms distance, ∞ where points are not finite; ValueError for points of another shape."""
-    if np.shape(x) != exact.shape:
-        raise ValueError(f"{name} must yield points {exact.shape}; got {np.shape(x)}.")
+    x, exact = to_numpy(x), to_numpy(exact)
+    if x.shape != exact.shape:
+        raise ValueError(f"{name} must yield points {exact.shape}; got {x.shape}.")
     squares = np.sum((x - exact) ** 2, axis=1)
     return float(np.sqrt(np.mean(squares))) if np.all(np.isfinite(squares)) else np.inf

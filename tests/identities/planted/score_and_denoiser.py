@@ -64,7 +64,7 @@ BUGS = {
         edit(score_matching.implicit, "_ + row_sums(__)", "_ - row_sums(__)"),
         edit(score_matching.sliced, "0.5 * square", "square"),
         edit(score_matching.sliced, "namespace(x).sum(u * s, axis=2) ** 2", "namespace(x).sum(u * s, axis=2)"),
-        edit(score_matching._linearized, "-eps / now.sigma", "eps / now.sigma"),
+        edit(score_matching._linearized, "-eps / now.sigma", "-eps"),
         edit(score_matching._linearized, "-pull(u) / now.sigma", "-pull(u) / now.sigma**2"),
     ],
     44: [
