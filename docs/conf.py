@@ -10,6 +10,7 @@ sys.path[:0] = [str(folder) for folder in (HERE, HERE.parent / "tests", HERE.par
 import catalogue_pages
 import check_pages
 import errata_page
+import guidance_tables
 import learning_figures
 import sampling_tables
 import speed_tables
@@ -26,7 +27,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",  # the site reads without a connection
 ]
-exclude_patterns = ["_build", "learning", "sampling", "speed"]  # pieces that pages include
+exclude_patterns = ["_build", "guidance", "learning", "sampling", "speed"]  # pieces that pages include
 nitpicky = True  # a link that leads nowhere is an error
 nitpick_ignore = [
     ("py:class", "collections.abc.Callable"),
@@ -88,6 +89,7 @@ def setup(app) -> None:
     """Write the pages that come from the tests, the measurements and the notebooks, and show docstrings as written."""
     catalogue_pages.write(HERE / "identities")
     check_pages.write(HERE / "check")
+    guidance_tables.write(HERE / "guidance")
     learning_figures.write(HERE / "learning")
     sampling_tables.write(HERE / "sampling")
     speed_tables.write(HERE / "speed")

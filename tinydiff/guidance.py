@@ -121,8 +121,8 @@ class ClassifierFreeGuidance(Wrapper):
 class Autoguidance(ClassifierFreeGuidance):
     """Guidance of a model by a worse one: ε̂ = (1 + w) ε̂(x, t) − w ε̂_weak(x, t), both of the same condition, or of none.
 
-    What the weak model lacks, the good one may lack a little: the step from weak to good is taken a little further. The
-    condition is not pushed, so that the mean stays and the spread shrinks; what both do well cancels.
+    What the weak model lacks, the good one may lack a little: the step from weak to good is taken a little further. What
+    both do well cancels. Of one Gaussian and the same, broadened, the mean stays and the spread shrinks.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ class Autoguidance(ClassifierFreeGuidance):
 
     References
     ----------
-    Karras et al. 2024 (autoguidance), eq. 3.
+    Karras et al. 2024 (autoguidance).
 
     Examples
     --------
@@ -169,11 +169,11 @@ class AdaptiveProjectedGuidance(ClassifierFreeGuidance):
     """Guidance with a push that is bounded and turned, x̂_0 = c + w (h − (1 − parallel) ⟨h, c⟩ c/‖c‖²).
 
     Here c = x̂_0(x, t | y), g = c − x̂_0(x, t), and h is g, shortened to the length `longest` where it is longer. What
-    lies along c makes points more extreme, of pictures the contrast and the colours; what lies across it
-    changes what they are. So the origin counts: with parallel = 0 nothing pushes away from it. In one dimension all is
-    parallel, and that leaves no guidance at all.
+    lies along c makes points more extreme, of pictures the contrast and the colours; what lies across it changes what
+    they are. So the origin counts: with parallel = 0 nothing pushes away from it. In one dimension all is parallel, and
+    that leaves no guidance at all.
 
-    The paper adds a momentum, a mean over the steps before. A denoiser is a function of x and t and has none.
+    The paper adds a momentum, a sum over the steps before. A denoiser is a function of x and t and has none.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ class AdaptiveProjectedGuidance(ClassifierFreeGuidance):
 
     References
     ----------
-    Sadat et al. 2024 (APG), Alg. 1.
+    Sadat et al. 2024 (APG).
 
     Examples
     --------
