@@ -23,7 +23,7 @@ NAMES = {
     "APG": "APG",
     "APG, bounded": "APG, push ≤ .3",
 }
-PANELS = ("tilted", "CFG", "CFG in an interval", "autoguidance", "bounded")
+PANELS = ("CFG", "CFG in an interval", "autoguidance", "bounded")
 DRAWN = 2.0
 """The weight of the laws in the figure."""
 
@@ -46,7 +46,7 @@ def write(folder: Path) -> None:
 
 CLASS = {"class": "of the class"}
 LAW = {"entropy": "entropy, nats", "kl": "KL, nats", "tail": "tail"}
-PLANE = CLASS | {"spread": "area", "energy": "energy distance"} | LAW
+PLANE = {"spread": "area", "energy": "energy distance"} | LAW
 
 
 def laws(results: list[Result], columns: dict[str, str]) -> str:
@@ -56,10 +56,10 @@ def laws(results: list[Result], columns: dict[str, str]) -> str:
 
 
 def number(result: Result, name: str) -> str:
-    """One number as it is shown: two digits of a small one, no zero before the point."""
-    value = result[name]
-    digits = 4 if name in ("tail", "energy") else 3
-    return f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.2f}"
+    """One number as it is shown: without a zero before the point, and with a minus that is one."""
+    value, digits = result[name], 4 if name in ("tail", "energy") else 3
+    shown = f"{value:.2f}" if abs(value) > 0.999 else f"{value:.{digits}f}".replace("0.", ".", 1)
+    return shown.replace("-", "−")
 
 
 def certain(results: list[Result]) -> str:
@@ -84,7 +84,7 @@ def learned(results: list[Result]) -> str:
 
 def drawn(line: dict[str, list[Result]]) -> Figure:
     """The laws of all guides at one weight, a row for each toy: the class is filled, the law of the samples a line."""
-    fig = Figure(figsize=(10.5, 3.9), dpi=110, layout="constrained")
+    fig = Figure(figsize=(9.6, 4.2), dpi=110, layout="constrained")
     axes = fig.subplots(len(line), len(PANELS), sharex=True, sharey="row", squeeze=False)
     for row, (data, results) in zip(axes, line.items(), strict=True):
         found = {each["guide"]: each["law"] for each in results if "law" in each and each["w"] in (0, DRAWN)}
@@ -92,9 +92,8 @@ def drawn(line: dict[str, list[Result]]) -> Figure:
         for ax, name in zip(row, PANELS, strict=True):
             ax.fill_between(x, found["class"], color=plotting.DATA, alpha=0.35, lw=0)
             ax.plot(x, found["tilted"], color=plotting.EXACT, lw=1.0)
-            if name != "tilted":
-                ax.plot(x, found[name], color=plotting.MODEL, lw=1.4)
-            ax.set(xlim=(-2, 3), yticks=[], ylim=(0, None))
+            ax.plot(x, found[name], color=plotting.MODEL, lw=1.4)
+            ax.set(xlim=(-1.3, 2.7), yticks=[])
             ax.set_title(NAMES[name], fontsize=9)
-        row[0].set_ylabel(data, fontsize=9)
+        row[0].set(ylabel=data, ylim=(0, None))
     return fig

@@ -121,8 +121,8 @@ class ClassifierFreeGuidance(Wrapper):
 class Autoguidance(ClassifierFreeGuidance):
     """Guidance of a model by a worse one: ε̂ = (1 + w) ε̂(x, t) − w ε̂_weak(x, t), both of the same condition, or of none.
 
-    What the weak model lacks, the good one may lack a little: the step from weak to good is taken a little further. What
-    both do well cancels. Of one Gaussian and the same, broadened, the mean stays and the spread shrinks.
+    What the weak model lacks, the good one may lack a little: the step from weak to good is taken further. What both do
+    well cancels. Of one Gaussian and the same, broadened, the mean stays and the spread shrinks.
 
     Parameters
     ----------
