@@ -56,9 +56,13 @@ def laws(results: list[Result], columns: dict[str, str]) -> str:
 
 
 def number(result: Result, name: str) -> str:
-    """One number as it is shown: without a zero before the point, and with a minus that is one."""
-    value, digits = result[name], 4 if name in ("tail", "energy") else 3
-    shown = f"{value:.2f}" if abs(value) > 0.999 else f"{value:.{digits}f}".replace("0.", ".", 1)
+    """One of its numbers as it is shown."""
+    return short(result[name], 4 if name in ("tail", "energy") else 3)
+
+
+def short(value: float, digits: int) -> str:
+    """Without a zero before the point, and with a minus that is one."""
+    shown = f"{value:.2f}" if abs(value) > 0.999 else f"{round(value, digits) + 0.0:.{digits}f}".replace("0.", ".", 1)
     return shown.replace("-", "−")
 
 
@@ -76,9 +80,9 @@ def learned(results: list[Result]) -> str:
     for toy, of_toy in by("data", results).items():
         for each in by("key", ({**each, "key": (each["guide"], each["w"])} for each in of_toy)).values():
             kl, *others = ([one[name] for one in each] for name in ("kl", "energy", "tail", "least mode"))
-            spread = f" ± {stdev(kl):.3f}" if len(kl) > 1 and any(kl) else ""
+            nats = f"{short(mean(kl), 3)} ± {short(stdev(kl), 3)}" if any(kl) else "0"
             w = f"{each[0]['w']:g}" if each[0]["w"] else ""
-            rows.append([toy, each[0]["guide"], w, f"{mean(kl):.3f}{spread}", *(f"{mean(one):.4f}" for one in others)])
+            rows.append([toy, each[0]["guide"], w, nats, *(short(mean(one), 4) for one in others)])
     return table(["toy", "", "w", "KL(data ‖ model), nats", "energy distance", "tail", "least mode"], rows)
 
 
