@@ -68,7 +68,7 @@ kills: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## kill a run fifty times
 mutants: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## break each operator and constant of the mathematics (hours; goes on where it stopped; SAMPLE=400 for some)
 	$(BIN)/python tests/mutation.py $(if $(SAMPLE),--sample $(SAMPLE))
 
-bench: .venv/.installed-dev-bench  ## measure speed and memory beside PyTorch and JAX, how both grow, and the speed of check (25 minutes)
+bench: .venv/.installed-dev-bench  ## measure speed and memory beside PyTorch and JAX, how both grow, the speed of check and the laws of guidance (half an hour)
 	$(BIN)/python benchmarks/speed.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/growth.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/sampling.py

@@ -8,7 +8,7 @@ two Gaussians of variances c and u the tilted law has 1/((1 + w)/c − w/u), and
 
 All guidance here is x̂_0 + w push, and they differ in the push:
 
-    ClassifierFreeGuidance       x̂_0 − that of a model without the condition; in an interval of log-SNRs, or at all
+    ClassifierFreeGuidance       x̂_0 − that of a model without the condition; in an interval of log-SNRs, or everywhere
     Autoguidance                 x̂_0 − that of a worse model with the same condition
     AdaptiveProjectedGuidance    the first, no longer than a bound, without most of what lies along x̂_0
     ClassifierGuidance           (σ²/α) ∇ ln p(y | x_t) of a classifier, from the model without the condition
