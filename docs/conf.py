@@ -10,6 +10,7 @@ sys.path[:0] = [str(folder) for folder in (HERE, HERE.parent / "tests", HERE.par
 import catalogue_pages
 import check_pages
 import errata_page
+import guidance_tables
 import inverse_tables
 import learning_figures
 import matching_figures
@@ -32,6 +33,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "learning", "sampling", "speed", "variances"]  # pieces that pages include
 exclude_patterns = ["_build", "learning", "matching", "sampling", "speed"]  # pieces that pages include
+exclude_patterns = ["_build", "guidance", "learning", "sampling", "speed"]  # pieces that pages include
 nitpicky = True  # a link that leads nowhere is an error
 nitpick_ignore = [
     ("py:class", "collections.abc.Callable"),
@@ -93,6 +95,7 @@ def setup(app) -> None:
     """Write the pages that come from the tests, the measurements and the notebooks, and show docstrings as written."""
     catalogue_pages.write(HERE / "identities")
     check_pages.write(HERE / "check")
+    guidance_tables.write(HERE / "guidance")
     learning_figures.write(HERE / "learning")
     inverse_tables.write(HERE / "inverse")
     peers_tables.write(HERE / "peers")

@@ -39,7 +39,7 @@ from tinydiff.evaluation.metrics import (
 from tinydiff.evaluation.race import race
 from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.exact.oracle import Oracle
-from tinydiff.guidance import ClassifierFreeGuidance, ClassifierGuidance
+from tinydiff.guidance import AdaptiveProjectedGuidance, Autoguidance, ClassifierFreeGuidance, ClassifierGuidance
 from tinydiff.inverse import MeasurementGuidance, inpaint
 from tinydiff.learned import couplings, objective
 from tinydiff.learned.classifier import Classifier, train_classifier
@@ -85,6 +85,8 @@ __all__ = [
     "VE",
     "VP",
     "Adam",
+    "AdaptiveProjectedGuidance",
+    "Autoguidance",
     "Classifier",
     "ClassifierFreeGuidance",
     "ClassifierGuidance",

@@ -137,13 +137,16 @@ def linearized(linearize: Callable, x: Array, t: Any, u: Array) -> Callable[[], 
 def models(to: To) -> dict[str, Any]:
     """A denoiser of each kind: learned, exact of a mixture, of points on the host and there, and guided."""
     network = td.NetworkDenoiser(NETWORK, to(THETA), PROCESS).given(LABELS)
-    oracle = td.Oracle(MIXTURE, PROCESS)
+    oracle, weak = td.Oracle(MIXTURE, PROCESS), td.Oracle(MIXTURE.diffused(1, 0.3), PROCESS)
+    projected = td.AdaptiveProjectedGuidance(network, oracle, 1.5, (-2, 2), parallel=0.2, longest=0.5)
     return {
         "network": network,
         "oracle": oracle.given(LABELS),
         "points": td.Oracle(to(POINTS), PROCESS, OF_POINTS).given(to(CLASSES)),
         "guided network": td.ClassifierFreeGuidance(network, network.given(-1), 1.5),
         "guided oracle": td.ClassifierFreeGuidance(oracle, oracle, 3).given(1),
+        "network guided by a worse one": td.Autoguidance(network, weak.given(LABELS), 1.5),
+        "projected guidance": projected,
     }
 
 
