@@ -18,7 +18,6 @@ from tinydiff.app.pictures import SAMPLER
 from tinydiff.app.read import read_array, read_table
 from tinydiff.app.sampling import write_points
 from tinydiff.inverse import MeasurementGuidance, inpaint
-from tinydiff.learned.train import last
 from tinydiff.sampling.ddim import ddim
 from tinydiff.sampling.sample import trajectory
 
@@ -32,18 +31,21 @@ FAR = 20.0
 class Inpaint:
     """Draw what is missing in a table or a picture, given what is known, in the units of the run's data.
 
-    For example the other columns of a thousand points: tinydiff inpaint runs/mine --known length=180 --n 1000.
-    The empty cells of a table: tinydiff inpaint runs/mine --known gaps.csv --out full.csv.
-    The lower half of a test digit: tinydiff inpaint runs/mnist --known 3 --mask 14:28,0:28 --n 8.
+    The other columns of a thousand points: tinydiff inpaint runs/mine --known length=180 --n 1000
+
+    The empty cells of a table: tinydiff inpaint runs/mine --known gaps.csv --out full.csv
+
+    The lower half of a test digit: tinydiff inpaint runs/mnist --known 3 --mask 14:28,0:28 --n 8
     """
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run's directory."""
     known: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE [...]|FILE|NUMBER")]
-    """Columns and their values, or a .csv file that lacks columns or cells. For pictures an image file, whose black is
-    the least value of the data, a .npy file, NaN where missing, or the number of one that the run was not trained on."""
-    mask: Annotated[str | None, tyro.conf.arg(metavar="FILE|TOP:BOTTOM,LEFT:RIGHT")] = None
-    """The pixels that are missing: the black ones of an image file, or these rows and columns, counted from 0."""
+    """Columns and their values, or a .csv file with gaps; an image, a .npy file of pictures, or the number of one."""
+    mask: Annotated[
+        str | None, tyro.conf.arg(metavar="FILE|TOP:BOTTOM,LEFT:RIGHT", help_behavior_hint="(default: NaN)")
+    ] = None
+    """The pixels that are missing: the black ones of an image, or rows and columns, from 0 on, without the last."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: in DIR)")] = None
     """A .csv or .npy file for what is known and drawn; of pictures there is a sheet beside it."""
     n: Count = 1
@@ -160,10 +162,12 @@ def drawn(trained: Trained, x: np.ndarray, missing: np.ndarray, labels: Any, opt
             sampler: Any = partial(inpaint, known=x[rows], mask=~missing[rows], resamples=options.resamples)
             known = ~missing[rows][0]
             if options.method != "repaint" and np.any(known):
-                A, y, sampler = np.eye(model.dim)[known], x[rows][:, known], partial(ddim, eta=1.0)
-                target = MeasurementGuidance(target, A, y, options.tau, covariance=options.method)
+                A, sampler = np.eye(model.dim)[known], partial(ddim, eta=1.0)
+                target = MeasurementGuidance(target, A, x[rows][:, known], options.tau, options.method)
             walk = trajectory(target, sum(rows), sampler=sampler, steps=options.steps, grid=grid, rng=rng)
-            x[rows] = last(bar.update() or pair for pair in walk)[1]
+            for _, now in walk:  # noqa: B007
+                bar.update()
+            x[rows] = now
     if not np.all(np.isfinite(x)):
         raise FloatingPointError(f"what {options.method} draws is not finite: take more --steps, or a larger --tau.")
     return x
