@@ -78,16 +78,15 @@ def fill(options: Inpaint) -> np.ndarray:
         raise UsageError("this run was trained without labels: leave out --label, and a column label.")
     missing = np.isnan(x) | hidden(options.mask, size)
     if np.all(missing) or not np.any(missing):
-        raise UsageError(
-            f"nothing is {'known' if np.all(missing) else 'missing: a table has gaps, a picture a --mask'}."
-        )
+        raise UsageError(f"nothing is {'known' if np.all(missing) else 'missing: leave gaps, or give a --mask'}.")
     whole = (x - trained.shift) / trained.scale
     if np.any(far := ~missing & (np.abs(whole) > FAR)):
         raise UsageError(f"{x[far][0]:g} is far from all of the run's data: is it in their units?")
     x, whole, missing = (np.repeat(each, options.n, axis=0) for each in (x, whole, missing))
     labels = None if labels is None else np.repeat(labels, options.n)
     new = drawn(trained, whole, missing, labels, options)
-    units = np.where(missing | (options.method != "repaint"), trained.restore(new), x)  # to the last bit
+    noisy = np.any(missing, axis=1, keepdims=True) & (options.method != "repaint")
+    units = np.where(missing | noisy, trained.restore(new), x)  # what is known, to the last bit
     write_points(out, units.reshape(-1, *size) if size and out.suffix.lower() == ".npy" else units, labels, names)
     print("Written:", out, sep="\n  ")
     if size:
@@ -153,7 +152,7 @@ def drawn(trained: Trained, x: np.ndarray, missing: np.ndarray, labels: Any, opt
     model, rng = trained.model, np.random.default_rng(options.seed)
     grid = SAMPLER["grid"] if trained.picture else grids.default
     x = np.where(missing, 0, x).astype(model.like.dtype)
-    apart = missing if options.method != "repaint" else missing[:, :0]  # a measurement has one A for all rows
+    apart = missing & (options.method != "repaint")  # a measurement has one A for all its rows
     part = np.unique(apart, axis=0, return_inverse=True)[1].ravel()
     total = (max(part) + 1) * (options.steps + 1)
     with tqdm(total=total, desc="inpainting", unit="step", dynamic_ncols=True) as bar, np.errstate(all="ignore"):
