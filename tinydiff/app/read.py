@@ -197,7 +197,7 @@ def column_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
 def read_table(path: Path, gaps: bool = False, text: str | None = None) -> tuple[list[str], np.ndarray]:
     """The names of the columns, where the first line has them, and the numbers (N, C) of a .csv file, or of its text.
 
-    gaps: an empty cell, NA and NaN are NaN.
+    gaps: an empty cell, NA and NaN are NaN, and a label may be −1.
     """
     names: list[str] = []
     rows: list[list[float]] = []
@@ -218,7 +218,7 @@ def read_table(path: Path, gaps: bool = False, text: str | None = None) -> tuple
                 if not all(math.isfinite(number) or (gaps and math.isnan(number)) for number in row):
                     raise ValueError(f"line {reader.line_num} is not finite: {','.join(cells)[:60]!r}")
                 label = row[names.index("label")] if "label" in names else 0
-                if not (label in range(1000) or (gaps and math.isnan(label))):
+                if not (label in range(-gaps, 1000) or (gaps and math.isnan(label))):
                     raise ValueError(f"line {reader.line_num}: labels must be the integers 0, 1, …, below 1000")
                 rows.append(row)
     except (ValueError, csv.Error) as error:
