@@ -10,6 +10,7 @@ sys.path[:0] = [str(folder) for folder in (HERE, HERE.parent / "tests", HERE.par
 import catalogue_pages
 import check_pages
 import errata_page
+import inverse_digits_tables
 import inverse_tables
 import learning_figures
 import peers_tables
@@ -28,7 +29,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",  # the site reads without a connection
 ]
-exclude_patterns = ["_build", "learning", "sampling", "speed"]  # pieces that pages include
+exclude_patterns = ["_build", "inverse", "learning", "peers", "sampling", "speed"]  # pieces that pages include
 nitpicky = True  # a link that leads nowhere is an error
 nitpick_ignore = [
     ("py:class", "collections.abc.Callable"),
@@ -92,6 +93,7 @@ def setup(app) -> None:
     check_pages.write(HERE / "check")
     learning_figures.write(HERE / "learning")
     inverse_tables.write(HERE / "inverse")
+    inverse_digits_tables.write(HERE / "inverse")
     peers_tables.write(HERE / "peers")
     sampling_tables.write(HERE / "sampling")
     speed_tables.write(HERE / "speed")

@@ -13,8 +13,10 @@ RESULTS = Path(__file__).parent.parent / "benchmarks" / "inverse_digits.json"
 def write(folder: Path) -> None:
     """A table for each measurement, as pieces of Markdown to include."""
     folder.mkdir(exist_ok=True)
-    for task, found in json.loads(RESULTS.read_text(encoding="utf-8"))["tasks"].items():
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    for task, found in results["tasks"].items():
         put(folder / f"digits-{task}.md", of_task(found["rows"]))
+    put(folder / "digits-covariances.md", of_covariances(results["covariances"]))
 
 
 def of_task(rows: dict[str, dict[str, Any]]) -> str:
@@ -28,13 +30,16 @@ def cells(found: dict[str, Any]) -> list[str]:
     error, apart = (number(found[name]) for name in ("error", "apart"))
     if found["finite"] < 1:
         error += f" of the {found['finite']:.0%} that are finite"
-    return [
-        error,
-        apart,
-        f"{found['read']:.2f}",
-        f"{found['sure']:.2f}",
-        f"{found['seconds']:.0f}" if "seconds" in found else "",
-    ]
+    seconds = f"{found['seconds']:.0f}" if "seconds" in found else ""
+    return [error, apart, f"{found['read']:.2f}", f"{found['sure']:.2f}", seconds]
+
+
+def of_covariances(found: dict[str, list[dict[str, float]]]) -> str:
+    """A row for each measurement and log-SNR."""
+    head = ["", "log-SNR", "asymmetry", "least eigenvalue", "greatest", "share under −τ²"]
+    numbers = ("asymmetry", "least", "greatest", "negative")
+    rows = ((task, row) for task, of_it in found.items() for row in of_it)
+    return table(head, ([task, f"{row['log_snr']:g}", *(f"{row[name]:.2g}" for name in numbers)] for task, row in rows))
 
 
 def number(value: float | None) -> str:
