@@ -166,11 +166,17 @@ def sheet(task: str, A: np.ndarray, y: np.ndarray, original: np.ndarray, clouds:
     groups = {"digit": original[:, None], "measured": measured[:, None]}
     groups |= {name.replace(", ", ",\n"): x.reshape(len(y), DRAWS, -1)[:, :2] for name, x in clouds.items()}
     widths = [each.shape[1] for each in groups.values()]
-    fig = Figure((0.62 * sum(widths) + 0.1, 0.62 * len(SHOWN) + 0.5), dpi=110, layout="constrained")
+    fig = Figure((0.62 * sum(widths) + 0.1, 0.62 * len(SHOWN) + 0.5), dpi=90, layout="constrained")
     for ax, (name, x) in zip(fig.subplots(1, len(groups), width_ratios=widths), groups.items(), strict=True):
         tiles = np.full((len(SHOWN), x.shape[1], 29, 29), -1.0)
         tiles[:, :, :28, :28] = np.nan_to_num(x[list(SHOWN)], nan=-1.0).reshape(len(SHOWN), -1, 28, 28)
-        ax.imshow(-np.concatenate(np.concatenate(tiles, axis=1), axis=1), cmap="gray", vmin=-1, vmax=1)
+        ax.imshow(
+            -np.concatenate(np.concatenate(tiles, axis=1), axis=1),
+            cmap="gray",
+            vmin=-1,
+            vmax=1,
+            interpolation="nearest",
+        )
         ax.set_axis_off()
         ax.set_title(name, fontsize=7)
     return td.plotting.save(fig, ROOT / "docs" / "figures" / f"inverse-{task}.png")
