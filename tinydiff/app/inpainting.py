@@ -41,9 +41,9 @@ class Inpaint:
     run: Annotated[Path, tyro.conf.Positional]
     """The run's directory."""
     known: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE [...]|FILE|NUMBER")]
-    """Columns and their values, or a .csv file with gaps; an image, a .npy file of pictures, or the number of one."""
+    """Columns and their values, or a .csv file with gaps; an image, a .npy file of pictures, or which unseen one."""
     mask: Annotated[
-        str | None, tyro.conf.arg(metavar="FILE|TOP:BOTTOM,LEFT:RIGHT", help_behavior_hint="(default: NaN)")
+        str | None, tyro.conf.arg(metavar="FILE|TOP:BOTTOM,LEFT:RIGHT", help_behavior_hint="(default: what is NaN)")
     ] = None
     """The pixels that are missing: the black ones of an image, or rows and columns, from 0 on, without the last."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: in DIR)")] = None
