@@ -11,6 +11,7 @@ import catalogue_pages
 import check_pages
 import errata_page
 import guidance_tables
+import inverse_digits_tables
 import inverse_tables
 import learning_figures
 import matching_figures
@@ -34,6 +35,7 @@ extensions = [
 exclude_patterns = ["_build", "learning", "sampling", "speed", "variances"]  # pieces that pages include
 exclude_patterns = ["_build", "learning", "matching", "sampling", "speed"]  # pieces that pages include
 exclude_patterns = ["_build", "guidance", "learning", "sampling", "speed"]  # pieces that pages include
+exclude_patterns = ["_build", "inverse", "learning", "peers", "sampling", "speed"]  # pieces that pages include
 nitpicky = True  # a link that leads nowhere is an error
 nitpick_ignore = [
     ("py:class", "collections.abc.Callable"),
@@ -98,6 +100,7 @@ def setup(app) -> None:
     guidance_tables.write(HERE / "guidance")
     learning_figures.write(HERE / "learning")
     inverse_tables.write(HERE / "inverse")
+    inverse_digits_tables.write(HERE / "inverse")
     peers_tables.write(HERE / "peers")
     matching_figures.write(HERE / "matching")
     sampling_tables.write(HERE / "sampling")
