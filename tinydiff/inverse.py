@@ -134,7 +134,8 @@ class MeasurementGuidance(Wrapper):
     covariance : {"mmps", "tmpd", "pigdm", "dps"}
         What is taken for Σ, as the table of the module says.
     iterations : int
-        The most steps of conjugate gradients, each a pull, in which "mmps" solves for the M numbers.
+        The most steps of conjugate gradients, each a pull, in which "mmps" solves for the M numbers. A network's
+        Jacobian is no covariance along its small directions: with many steps digits are noise.
 
     Raises
     ------
@@ -156,7 +157,7 @@ class MeasurementGuidance(Wrapper):
     """
 
     def __init__(
-        self, model: Denoiser, A: Array, y: Array, tau: float, covariance: Covariance = "mmps", iterations: int = 10
+        self, model: Denoiser, A: Array, y: Array, tau: float, covariance: Covariance = "mmps", iterations: int = 3
     ) -> None:
         super().__init__(model)
         self.A, self.y = as_measurement(A, y, tau, model.dim)

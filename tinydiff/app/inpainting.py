@@ -162,7 +162,7 @@ def drawn(trained: Trained, x: np.ndarray, missing: np.ndarray, labels: Any, opt
             known = ~missing[rows][0]
             if options.method != "repaint" and np.any(known):
                 A, sampler = np.eye(model.dim)[known], partial(ddim, eta=1.0)
-                target = MeasurementGuidance(target, A, x[rows][:, known], options.tau, options.method, iterations=3)
+                target = MeasurementGuidance(target, A, x[rows][:, known], options.tau, options.method)
             walk = trajectory(target, sum(rows), sampler=sampler, steps=options.steps, grid=grid, rng=rng)
             for _, now in walk:  # noqa: B007
                 bar.update()
