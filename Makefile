@@ -105,4 +105,4 @@ format: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## rewrite the source in
 	$(BIN)/ruff format
 
 clean:  ## remove what make has made
-	rm -rf .venv .venv-lowest .venv-nbgrader .venv-otter .venv-peers runs mutants docs/_build docs/identities docs/check docs/learning docs/peers docs/sampling docs/speed build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-lowest .venv-nbgrader .venv-otter .venv-peers runs mutants docs/_build docs/identities docs/check docs/learning docs/matching docs/peers docs/sampling docs/speed build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
