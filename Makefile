@@ -68,11 +68,12 @@ kills: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## kill a run fifty times
 mutants: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## break each operator and constant of the mathematics (hours; goes on where it stopped; SAMPLE=400 for some)
 	$(BIN)/python tests/mutation.py $(if $(SAMPLE),--sample $(SAMPLE))
 
-bench: .venv/.installed-dev-bench  ## measure speed and memory beside PyTorch and JAX, how both grow, and the speed of check (25 minutes)
+bench: .venv/.installed-dev-bench  ## measure speed and memory beside PyTorch and JAX, how both grow, the speed of check and the laws of guidance (half an hour)
 	$(BIN)/python benchmarks/speed.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/growth.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/sampling.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/check.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/guidance.py
 
 # An environment of its own: the libraries bring PyTorch and what they need with it, 6 GB.
 .venv-peers/.installed: .venv/.python benchmarks/peers/requirements.txt pyproject.toml
@@ -105,4 +106,4 @@ format: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## rewrite the source in
 	$(BIN)/ruff format
 
 clean:  ## remove what make has made
-	rm -rf .venv .venv-lowest .venv-nbgrader .venv-otter .venv-peers runs mutants docs/_build docs/identities docs/check docs/learning docs/matching docs/peers docs/sampling docs/speed build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-lowest .venv-nbgrader .venv-otter .venv-peers runs mutants docs/_build docs/identities docs/check docs/guidance docs/inverse docs/learning docs/matching docs/peers docs/sampling docs/speed docs/variances build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -10,10 +10,15 @@ sys.path[:0] = [str(folder) for folder in (HERE, HERE.parent / "tests", HERE.par
 import catalogue_pages
 import check_pages
 import errata_page
+import guidance_tables
+import inverse_digits_tables
+import inverse_tables
 import learning_figures
 import matching_figures
+import peers_tables
 import sampling_tables
 import speed_tables
+import variances_tables
 
 import tinydiff
 
@@ -27,7 +32,10 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",  # the site reads without a connection
 ]
+exclude_patterns = ["_build", "learning", "sampling", "speed", "variances"]  # pieces that pages include
 exclude_patterns = ["_build", "learning", "matching", "sampling", "speed"]  # pieces that pages include
+exclude_patterns = ["_build", "guidance", "learning", "sampling", "speed"]  # pieces that pages include
+exclude_patterns = ["_build", "inverse", "learning", "peers", "sampling", "speed"]  # pieces that pages include
 nitpicky = True  # a link that leads nowhere is an error
 nitpick_ignore = [
     ("py:class", "collections.abc.Callable"),
@@ -89,10 +97,15 @@ def setup(app) -> None:
     """Write the pages that come from the tests, the measurements and the notebooks, and show docstrings as written."""
     catalogue_pages.write(HERE / "identities")
     check_pages.write(HERE / "check")
+    guidance_tables.write(HERE / "guidance")
     learning_figures.write(HERE / "learning")
+    inverse_tables.write(HERE / "inverse")
+    inverse_digits_tables.write(HERE / "inverse")
+    peers_tables.write(HERE / "peers")
     matching_figures.write(HERE / "matching")
     sampling_tables.write(HERE / "sampling")
     speed_tables.write(HERE / "speed")
+    variances_tables.write(HERE / "variances")
     errata_page.write(HERE / "errata.md")
     course(HERE / "course")
     app.connect("autodoc-process-docstring", as_written, priority=400)  # before numpydoc, at 500

@@ -86,6 +86,8 @@ DENOISERS = {
     "network": LEARNED,
     "counted": td.Counting(ORACLE),
     "classifier-free": td.ClassifierFreeGuidance(LEARNED.given(1), LEARNED, 1.0),
+    "weak": td.Autoguidance(LEARNED, ORACLE, 1.0),
+    "projected": td.AdaptiveProjectedGuidance(LEARNED.given(1), LEARNED, 1.0),
     "classifier": td.ClassifierGuidance(ORACLE, ORACLE.grad_log_p(1), 1.0),
     "function": td.as_denoiser(lambda x, t: x, PROCESS, dim=2, pull=lambda x, t, u: u),
 }

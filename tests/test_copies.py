@@ -57,6 +57,8 @@ DENOISERS = {
     "function": td.as_denoiser(own_function, td.VE(), dim=2, pull=own_pull),
     "counted": td.Counting(LEARNED),
     "classifier-free guidance": td.ClassifierFreeGuidance(LEARNED.given(1), LEARNED, 2.0),
+    "autoguidance": td.Autoguidance(LEARNED, EXACT, 2.0),
+    "projected guidance": td.AdaptiveProjectedGuidance(LEARNED.given(1), LEARNED, 2.0, longest=0.1),
     "exact classifier guidance": td.ClassifierGuidance(EXACT, EXACT.grad_log_p(1), 2.0),
     "learned classifier guidance": td.ClassifierGuidance(LEARNED, CLASSIFIER.grad_log_p([0, 1, 1, 0, 1]), 2.0),
 }

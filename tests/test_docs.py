@@ -20,6 +20,7 @@ import tinydiff as td
 from tinydiff.app import cli, runs
 from tinydiff.app.config import open_data
 from tinydiff.app.directory import Run
+from tinydiff.app.inpainting import Inpaint, fill
 from tinydiff.app.sampling import Draw
 from tinydiff.check.spec import SPECS
 
@@ -60,6 +61,8 @@ def obey(command):
             Run.create(options.out, config).train(data)
         elif isinstance(options, Draw) and (options.run / "checkpoint.npz").exists():
             runs.sample(replace(options, n=12, steps=3, device="cpu"))
+        elif isinstance(options, Inpaint) and (options.run / "checkpoint.npz").exists():
+            fill(replace(options, n=2, steps=3, resamples=1))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
     ε̂_w = ε̂(x, t | y) − w σ ∇ ln p(y | x_t),    since ∇ ln q(x_t | y) = ∇ ln q(x_t) + ∇ ln p(y | x_t)
 
 Shapes: B rows, D coordinates. Sources: classifier-free guidance [Ho & Salimans 2022]; guidance by a classifier
-[Dhariwal & Nichol 2021].
+[Dhariwal & Nichol 2021]; by a worse model [Karras et al. 2024]; projected [Sadat et al. 2024].
 """
 
 import math
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import integrate, special
 
 import tinydiff as td
 from tinydiff import testing
@@ -50,11 +51,20 @@ def classifier(push, process, labels=LABELS, dtype=np.float64):
     return td.Classifier(CLASSIFIER, parameters(CLASSIFIER, dtype), process).grad_log_p(labels)
 
 
+def worse(process):
+    """The exact denoiser of data with a little noise."""
+    return td.Oracle(MIXTURE.diffused(1, 0.3), process).given(LABELS)
+
+
 def guide(by, kind, process, w, dtype=np.float64):
     """A model that is guided without a classifier, or by one."""
     model = make(kind, process, dtype)
     if by == "free":
         return td.ClassifierFreeGuidance(model.given(LABELS), model, w)
+    if by == "weak":
+        return td.Autoguidance(model.given(LABELS), worse(process), w)
+    if by == "projected":
+        return td.AdaptiveProjectedGuidance(model.given(LABELS), model, w, parallel=0.3, longest=0.4)
     return td.ClassifierGuidance(model, classifier(by, process, dtype=dtype), w)
 
 
@@ -69,7 +79,7 @@ def scenes(draw):
 
 
 every_kind = pytest.mark.parametrize("kind", ["oracle", "network"])
-every_guidance = pytest.mark.parametrize("by", ["free", "mixture", "points", "learned"])
+every_guidance = pytest.mark.parametrize("by", ["free", "weak", "projected", "mixture", "points", "learned"])
 
 
 # The answers agree with each other
@@ -219,13 +229,34 @@ def test_models_of_another_dimension_or_process_are_refused_and_both_are_named()
     assert td.ClassifierFreeGuidance(*alike, 1.0).process is alike[0].process
 
 
+def test_autoguidance_names_its_models_as_its_arguments_are_named():
+    line = td.Oracle(td.GaussianMixture([1.0], [[0.0, 0.0, 0.0]], np.eye(3)[None]), td.VP())
+    with pytest.raises(ValueError, match="model and weak must agree in dim; got 2 and 3"):
+        td.Autoguidance(PLANE, line, 1.0)
+    with pytest.raises(ValueError, match=r"model and weak must be of one process; got VP\(.*Cosine\("):
+        td.Autoguidance(PLANE, td.Oracle(MIXTURE, td.Cosine()), 1.0)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
+def test_a_share_of_the_push_is_from_0_to_1(value):
+    with pytest.raises(ValueError, match="parallel must be from 0 to 1"):
+        td.AdaptiveProjectedGuidance(PLANE, PLANE, 1.0, parallel=value)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan])
+def test_the_longest_push_has_a_length(value):
+    with pytest.raises(ValueError, match="longest must be over 0"):
+        td.AdaptiveProjectedGuidance(PLANE, PLANE, 1.0, longest=value)
+
+
 @pytest.mark.parametrize("stranger", [None, np.zeros((2, 2)), PLANE.x0], ids=["None", "array", "method"])
 def test_what_is_no_denoiser_cannot_be_guided(stranger):
     with pytest.raises(TypeError, match="must be a Denoiser"):
         td.ClassifierGuidance(stranger, PLANE.grad_log_p(1), 1.0)
     for pair in ((stranger, PLANE), (PLANE, stranger)):
-        with pytest.raises(TypeError, match="must be a Denoiser"):
-            td.ClassifierFreeGuidance(*pair, 1.0)
+        for guidance in (td.ClassifierFreeGuidance, td.Autoguidance, td.AdaptiveProjectedGuidance):
+            with pytest.raises(TypeError, match="must be a Denoiser"):
+                guidance(*pair, 1.0)
 
 
 @pytest.mark.parametrize("w", [math.nan, math.inf, "2"], ids=repr)
@@ -275,3 +306,162 @@ def test_outside_its_interval_guidance_asks_one_model():
 def test_an_interval_has_a_lower_end_and_a_higher(interval):
     with pytest.raises(ValueError, match="interval must be two numbers, the lower first"):
         td.ClassifierFreeGuidance(PLANE.given(1), PLANE, 1.0, interval)
+
+
+# By a worse model
+
+
+def test_a_worse_model_of_the_same_condition_is_left_behind(rng):
+    """ε̂ + w (ε̂ − ε̂_weak), both conditioned anew; a model that is no worse changes nothing, and w = −1 is the weak."""
+    x, weak = rng.standard_normal((6, 2)), td.Oracle(MIXTURE.diffused(1, 0.3), td.VP())
+    guided = td.Autoguidance(PLANE, weak, 1.5)
+    for labels in (1, LABELS, -1):
+        one, other = PLANE.given(labels)(x, TIMES), weak.given(labels)(x, TIMES)
+        assert_allclose(guided.given(labels)(x, TIMES), one + 1.5 * (one - other), rtol=0, atol=1e-12)
+        assert_allclose(td.Autoguidance(PLANE, PLANE, 1.5).given(labels)(x, TIMES), one, rtol=0, atol=1e-12)
+        assert_allclose(td.Autoguidance(PLANE, weak, -1.0).given(labels)(x, TIMES), other, rtol=0, atol=1e-12)
+    assert_allclose(guided.given(LABELS).rows(slice(2, 5))(x[2:5], 0.5), guided.given(LABELS)(x, 0.5)[2:5], atol=1e-12)
+
+
+# Projected
+
+
+def projected(w=1.5, labels=LABELS, interval=(-math.inf, math.inf), **options):
+    return td.AdaptiveProjectedGuidance(PLANE.given(labels), PLANE, w, interval, **options)
+
+
+def test_the_whole_push_of_any_length_is_guidance_without_a_classifier(rng):
+    x, u = rng.standard_normal((2, 6, 2))
+    one, other = projected(parallel=1.0), guide("free", "oracle", td.VP(), 1.5)
+    assert_allclose(one(x, TIMES), other(x, TIMES), rtol=0, atol=1e-12)
+    for ask in ("linearize", "linearize_x0"):
+        (a, pull), (b, other_pull) = getattr(one, ask)(x, TIMES), getattr(other, ask)(x, TIMES)
+        assert_allclose(a, b, rtol=0, atol=1e-12)
+        assert_allclose(pull(u), other_pull(u), rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("longest", [math.inf, 0.4])
+@pytest.mark.parametrize("parallel", [0.0, 0.3, 1.0])
+def test_a_push_is_shortened_and_then_turned(parallel, longest, rng):
+    """Of each row alone, by angles: g = r (cos φ, sin φ) from the direction of c, of which cos φ is scaled."""
+    x, w = rng.standard_normal((6, 2)), 1.5
+    c = PLANE.given(LABELS).x0(x, TIMES)
+    push, moved = (
+        a.x0(x, TIMES) - c
+        for a in (guide("free", "oracle", td.VP(), w), projected(w, parallel=parallel, longest=longest))
+    )
+    lengths = np.hypot(*push.T) / w
+    assert 0 < np.sum(lengths > 0.4) < 6
+    for i in range(6):
+        phi = math.atan2(push[i, 1], push[i, 0]) - math.atan2(c[i, 1], c[i, 0])
+        ahead, across = c[i] / np.hypot(*c[i]), np.array([-c[i, 1], c[i, 0]]) / np.hypot(*c[i])
+        expected = parallel * math.cos(phi) * ahead + math.sin(phi) * across
+        assert_allclose(moved[i], w * min(lengths[i], longest) * expected, rtol=0, atol=1e-12)
+
+
+def test_projected_guidance_follows_labels_rows_and_interval(rng):
+    x, options = rng.standard_normal((6, 2)), {"parallel": 0.3, "longest": 0.4}
+    guided = projected(labels=0, **options).given(LABELS)
+    assert_allclose(guided.x0(x, TIMES), projected(**options).x0(x, TIMES), rtol=0, atol=1e-13)
+    assert_allclose(guided.rows(slice(1, 3)).x0(x[1:3], 0.5), guided.x0(x, 0.5)[1:3], rtol=0, atol=1e-13)
+    low, high = (float(PLANE.process.log_snr(t)) for t in (TIMES[3], TIMES[1]))
+    inside = np.array([False, True, True, True, False, False])
+    expected = np.where(inside[:, None], guided.x0(x, TIMES), PLANE.given(LABELS).x0(x, TIMES))
+    assert_allclose(projected(interval=(low, high), **options).x0(x, TIMES), expected, rtol=0, atol=1e-13)
+
+
+def test_where_there_is_no_direction_the_push_stays_whole():
+    """At the middle of a symmetric mixture x̂_0 = 0, and where the two models agree there is no push: no 0/0."""
+    even = td.GaussianMixture([0.25] * 4, [[-1.0], [-0.3], [0.3], [1.0]], np.full((4, 1, 1), 0.04), [0, 1, 1, 0])
+    right = td.GaussianMixture([1.0], [[0.5]], [[[0.1]]])
+    x, u = np.zeros((1, 1)), np.ones((1, 1))
+    for other in (td.Oracle(even, td.VP()), td.Oracle(right, td.VP())):
+        for longest in (math.inf, 1e-3, 10.0):
+            model = td.Oracle(even, td.VP()).given(1)
+            guided = td.AdaptiveProjectedGuidance(model, other, 2.0, longest=longest)
+            push = model.x0(x, 0.5) - other.x0(x, 0.5)
+            assert_allclose(guided.x0(x, 0.5), 2 * np.clip(push, -longest, longest), rtol=0, atol=1e-12)
+            assert np.all(np.isfinite(guided.linearize_x0(x, 0.5)[1](u)))
+
+
+def test_projected_guidance_takes_what_there_is_where_no_signal_is_left(rng):
+    """It divides by σ alone: at the end of a chain of zero terminal SNR both answers are finite."""
+    guided = guide("projected", "oracle", td.Discrete.linear(50).zero_terminal_snr(), 2.0)
+    assert np.all(np.isfinite(guided(rng.standard_normal((6, 2)), 1.0)))
+
+
+# The laws of the samples in one dimension
+
+
+def ends_of(guided, z, steps=(40, 60, 80)):
+    """Where RK4 carries noise z (B, 1), with no step across a log-SNR of −3 or of 2."""
+    process, d = guided.process, 1e-9
+    ends = process.log_snr(process.t_max), -3 - d, -3 + d, 2 - d, 2 + d, process.log_snr(process.t_min)
+    pieces = [np.linspace(a, b, n) for a, b, n in zip(ends[::2], ends[1::2], steps, strict=True)]
+    ts = np.clip(process.time(np.concatenate(pieces)), process.t_min, process.t_max)
+    return td.last(td.probability_flow(guided, z, ts, method="rk4"))[1]
+
+
+@pytest.mark.parametrize("interval", [(-math.inf, math.inf), (-3.0, 2.0)], ids=["always", "interval"])
+@pytest.mark.parametrize("by", ["free", "weak", "projected"])
+@pytest.mark.parametrize("w", [-0.5, 2.0])
+def test_between_gaussians_the_flow_is_linear_and_its_variance_a_geometric_mean(by, interval, w):
+    """dy/du = u Σ w_i (y − m_i)/(v_i + u²) in y = x/α and u = σ/α, with the weights 1 + w and −w.
+
+    So y(u) = m(u) + s(u) z, where s² is the product of the (v_i + u²)^{w_i}, which from much noise ends at
+    c^{1+w}/u^w for data of variance c guided against u; and m solves a linear equation, by quadrature.
+    """
+    process, (m, var) = td.VP(), (1.0, 0.3)
+    other, other_var = (m, var + 0.5**2) if by == "weak" else (0.0, 1.0)
+    one, two = (
+        td.Oracle(td.GaussianMixture([1.0], [[a]], [[[b]]]), process) for a, b in ((m, var), (other, other_var))
+    )
+    share = 0.25 if by == "projected" else 1.0
+    guided = {
+        "free": lambda: td.ClassifierFreeGuidance(one, two, w, interval),
+        "weak": lambda: td.Autoguidance(one, two, w, interval),
+        "projected": lambda: td.AdaptiveProjectedGuidance(one, two, w, interval, parallel=share),
+    }[by]()
+    first, last = (math.exp(-process.log_snr(t) / 2) for t in (process.t_max, process.t_min))
+    low, high = (min(max(math.exp(-each / 2), last), first) for each in interval[::-1])
+
+    def log_scale(u):
+        """ln s(u), but for a constant."""
+        inside = min(max(u, low), high)
+        guided = math.log(var + inside**2) - math.log(other_var + inside**2)
+        return 0.5 * math.log(var + u**2) + 0.5 * w * share * guided
+
+    def source(u):
+        """−∂(dy/du)/∂m, over s(u)."""
+        weight = w * share * (low < u < high)
+        return u * ((1 + weight) * m / (var + u**2) - weight * other / (other_var + u**2)) / math.exp(log_scale(u))
+
+    ends = ends_of(guided, np.array([[0.0], [1.0]])) / process.alpha(process.t_min)
+    scale = math.exp(log_scale(last) - log_scale(first)) / process.alpha(process.t_max)
+    mean = sum(integrate.quad(source, a, b, epsabs=0, epsrel=1e-11, limit=500)[0]
+               for a, b in ((last, low), (low, high), (high, first)) if b > a)  # fmt: skip
+    assert_allclose(ends[1, 0] - ends[0, 0], scale, rtol=1e-5)
+    assert_allclose(ends[0, 0], mean * math.exp(log_scale(last)), rtol=1e-5)
+    if interval == (-math.inf, math.inf):
+        power = var ** (1 + w * share) * other_var ** (-w * share)
+        assert_allclose(scale**2, power, rtol=2e-3)  # noise and data that end at t_max and t_min
+
+
+LINE = td.GaussianMixture([0.25] * 4, [[-1.3], [-0.2], [0.3], [1.2]], np.full((4, 1, 1), 0.0625), [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("by", ["free", "weak", "bounded"])
+def test_in_one_dimension_the_likelihood_is_the_law_of_the_samples(by):
+    """The flow T is monotone in z: the mass of exp(log_likelihood) up to T(z) is that of the prior up to z, Φ(z)."""
+    model = td.Oracle(LINE, td.VP())
+    guided = {
+        "free": lambda: td.ClassifierFreeGuidance(model.given(1), model, 1.0),
+        "weak": lambda: td.Autoguidance(model, td.Oracle(LINE.diffused(1, 0.2), td.VP()), 1.0).given(1),
+        "bounded": lambda: td.AdaptiveProjectedGuidance(model.given(1), model, 1.0, parallel=0.8, longest=0.3),
+    }[by]()
+    z, x = np.linspace(-2, 2, 9)[:, None], np.linspace(-2.5, 2.5, 1001)
+    law = np.exp(td.log_likelihood(guided, x[:, None], steps=100))
+    up_to = np.concatenate([[0.0], integrate.cumulative_trapezoid(law, x)])
+    assert_allclose(up_to[-1], 1, rtol=0, atol=1e-3)
+    ends = guided.x0(ends_of(guided, z), guided.process.t_min)
+    assert_allclose(np.interp(ends[:, 0], x, up_to), special.ndtr(z[:, 0]), rtol=0, atol=1e-3)

@@ -64,6 +64,9 @@ NATIVE = {
     "classifier-free": lambda process, dtype: td.ClassifierFreeGuidance(
         network(process, "v", dtype).given([1, 0, 1, -1]), network(process, "v", dtype).given([0, 0, 1, 1]), 1.5
     ),
+    "projected": lambda process, dtype: td.AdaptiveProjectedGuidance(
+        network(process, "v", dtype).given([1, 0, 1, -1]), td.Oracle(MIXTURE, process), 1.5, parallel=0.3, longest=0.6
+    ),
 }
 """Denoisers whose x̂_0 does not come from ε̂: (process, dtype) ↦ a denoiser."""
 PUSHED = {

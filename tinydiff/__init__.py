@@ -39,7 +39,7 @@ from tinydiff.evaluation.metrics import (
 from tinydiff.evaluation.race import race
 from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.exact.oracle import Oracle
-from tinydiff.guidance import ClassifierFreeGuidance, ClassifierGuidance
+from tinydiff.guidance import AdaptiveProjectedGuidance, Autoguidance, ClassifierFreeGuidance, ClassifierGuidance
 from tinydiff.inverse import MeasurementGuidance, inpaint
 from tinydiff.learned import couplings, objective
 from tinydiff.learned.classifier import Classifier, train_classifier
@@ -50,6 +50,7 @@ from tinydiff.learned.mixer import Mixer
 from tinydiff.learned.network import TimeMLP
 from tinydiff.learned.optim import Adam, Muon, clip, ema_update, linear_decay
 from tinydiff.learned.train import TrainState, fit, last, train
+from tinydiff.learned.variances import VarianceDenoiser, VarianceMLP, fit_variances
 from tinydiff.processes import (
     VE,
     VP,
@@ -84,6 +85,8 @@ __all__ = [
     "VE",
     "VP",
     "Adam",
+    "AdaptiveProjectedGuidance",
+    "Autoguidance",
     "Classifier",
     "ClassifierFreeGuidance",
     "ClassifierGuidance",
@@ -106,6 +109,8 @@ __all__ = [
     "SubVP",
     "TimeMLP",
     "TrainState",
+    "VarianceDenoiser",
+    "VarianceMLP",
     "Velocity",
     "adams_bashforth",
     "against_truth",
@@ -137,6 +142,7 @@ __all__ = [
     "exponential_euler",
     "few_steps",
     "fit",
+    "fit_variances",
     "flow",
     "flow_matching",
     "forward_path",

@@ -45,10 +45,17 @@ def check_kind(name: str, value: Any, kind: Any, what: str) -> None:
         raise TypeError(f"{name} must be {what}; got {value!r:.80}.")
 
 
-def as_answer(y: Any, x: Any) -> Any:
+def as_answer(y: Any, x: Any, what: str = "f(x, t)") -> Any:
     """What a function of one's own gave for x, (B, D); ValueError for another shape or library."""
     if tuple(getattr(y, "shape", ())) != tuple(x.shape) or namespace(y) is not namespace(x):
-        raise ValueError(f"f(x, t) must be an array of x's library and shape {tuple(x.shape)}; got {y!r:.80}.")
+        raise ValueError(f"{what} must be an array of x's library and shape {tuple(x.shape)}; got {y!r:.80}.")
+    return y
+
+
+def as_variances_of_points(y: Any, x: Any) -> Any:
+    """The variances that a function of one's own gave for x, (B, D); ValueError unless they are positive."""
+    if not bool(namespace(x).all(as_answer(y, x, "variance(x, now, then)") > 0)):
+        raise ValueError("variance(x, now, then) must be positive.")
     return y
 
 

@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from tinydiff.backend import Array, cast, changed
-from tinydiff.checks import as_answer, check_kind, check_noise, check_process, check_pull
+from tinydiff.checks import as_answer, check_kind, check_noise, check_process, check_pull, check_range
 from tinydiff.predictions import Prediction, check_prediction, to_eps, to_x0, x0_from_eps
 from tinydiff.processes import Level, Process, same_process
 
@@ -87,10 +87,13 @@ class FromPrediction(Denoiser):
     A subclass gives F, by `output`, and its derivative, by `linearize_output`.
     """
 
-    def __init__(self, process: Process, dim: int, prediction: Prediction, like: Array) -> None:
+    def __init__(
+        self, process: Process, dim: int, prediction: Prediction, like: Array, sigma_data: float = 1.0
+    ) -> None:
         check_process(process)
         check_prediction(prediction)
-        self.process, self.dim, self.prediction, self.like = process, dim, prediction, like
+        check_range("sigma_data", sigma_data, 0, open_low=True)
+        self.process, self.dim, self.prediction, self.like, self.sigma_data = process, dim, prediction, like, sigma_data
 
     def output(self, x: Array, now: Level) -> Array:
         """F, (B, D)."""
@@ -118,12 +121,12 @@ class FromPrediction(Denoiser):
 
     def _answer(self, rule: Callable, x: Array, t: Any) -> Array:
         now = self.process.at(t, like=x)
-        a, b = rule(self.prediction, now)
+        a, b = rule(self.prediction, now, self.sigma_data)
         return a * x + b * self.output(x, now)
 
     def _linearized(self, rule: Callable, x: Array, t: Any) -> tuple[Array, Pull]:
         now = self.process.at(t, like=x)
-        a, b = rule(self.prediction, now)
+        a, b = rule(self.prediction, now, self.sigma_data)
         y, pull = self.linearize_output(x, now)
         return a * x + b * y, lambda u: a * u + pull(b * u)
 
@@ -131,8 +134,11 @@ class FromPrediction(Denoiser):
 class FunctionDenoiser(FromPrediction):
     """A function of x and t as a denoiser; see `as_denoiser`."""
 
-    def __init__(self, f: Callable, process: Process, dim: int, prediction: Prediction, pull: Any, like: Array) -> None:
-        super().__init__(process, dim, prediction, like)
+    def __init__(
+        self, f: Callable, process: Process, dim: int, prediction: Prediction, pull: Any, like: Array,
+        sigma_data: float,
+    ) -> None:  # fmt: skip
+        super().__init__(process, dim, prediction, like, sigma_data)
         self.f, self.pull = f, pull
 
     def output(self, x: Array, now: Level) -> Array:
@@ -152,7 +158,7 @@ def _times(x: Array, now: Level) -> Array:
 
 def as_denoiser(
     f: Callable[[Array, Array], Array], process: Process, *, dim: int, prediction: Prediction = "eps",
-    pull: Callable[[Array, Array, Array], Array] | None = None, like: Array | None = None,
+    pull: Callable[[Array, Array, Array], Array] | None = None, like: Array | None = None, sigma_data: float = 1.0,
 ) -> Denoiser:  # fmt: skip
     """Your own function, or another library's network, as a denoiser for every sampler, bound and measure.
 
@@ -164,12 +170,14 @@ def as_denoiser(
         The process that it was made for.
     dim : int
         The number D of coordinates.
-    prediction : {"eps", "x0", "v", "score"}
+    prediction : {"eps", "x0", "v", "score", "edm"}
         What F is.
     pull : callable, optional
         pull(x, t, u) = uᵀ ∂F/∂x for each row, (B, D). Likelihoods need it, samplers do not.
     like : array (0, D), optional
         Carries the library, dtype and device that f computes with; NumPy's float64 unless given.
+    sigma_data : float
+        The standard deviation of the data that "edm" was made for.
 
     Returns
     -------
@@ -179,7 +187,8 @@ def as_denoiser(
     Raises
     ------
     TypeError, ValueError
-        For a process that is none, or another prediction; when it is called, for an F of another shape or library.
+        For a process that is none, another prediction, or a sigma_data that is not over 0; when it is called, for an F
+        of another shape or library.
 
     Examples
     --------
@@ -190,7 +199,8 @@ def as_denoiser(
     (4, 2)
     """
     check_kind("f", f, Callable, "a function of x and t")
-    return FunctionDenoiser(f, process, dim, prediction, pull, np.empty((0, dim)) if like is None else like)
+    like = np.empty((0, dim)) if like is None else like
+    return FunctionDenoiser(f, process, dim, prediction, pull, like, sigma_data)
 
 
 def score(model: Denoiser, x: Array, t: Any) -> Array:

@@ -3,16 +3,28 @@
 With w = 0 the conditional model speaks alone; a larger w pushes samples to where the condition is more certain, at the
 price of their variety. At a fixed t the guided score is that of p(x_t|y)^{1+w} p(x_t)^{−w}, but these tilted laws are
 not the diffusion of any one law of x_0. So samples follow none that can be named, and not the one tilted at t = 0: with
-N(1, .3) guided against N(0, 1) by w = 2, that has mean 1.25 and variance .125, and the flow ends at 1.60 and .027.
+N(1, .3) guided against N(0, 1) by w = 2, that has mean 1.25 and variance .125, and the flow ends at 1.60 and .027. Of
+two Gaussians of variances c and u the tilted law has 1/((1 + w)/c − w/u), and the flow ends at c^{1+w} u^{−w}.
+
+All guidance here is x̂_0 + w push, and they differ in the push:
+
+    ClassifierFreeGuidance       x̂_0 − that of a model without the condition; in an interval of log-SNRs, or everywhere
+    Autoguidance                 x̂_0 − that of a worse model with the same condition
+    AdaptiveProjectedGuidance    the first, no longer than a bound, without most of what lies along x̂_0
+    ClassifierGuidance           (σ²/α) ∇ ln p(y | x_t) of a classifier, from the model without the condition
 """
 
 import math
 from collections.abc import Callable
 from typing import Any, Self
 
-from tinydiff.backend import Array, along
-from tinydiff.checks import as_finite, as_interval, check_signal
+from tinydiff.backend import Array, along, changed, namespace, real_part
+from tinydiff.checks import as_finite, as_interval, check_range, check_signal
 from tinydiff.denoisers import Denoiser, Pull, Wrapper, check_denoiser, check_same_process
+from tinydiff.predictions import eps_from_x0
+
+ALWAYS = (-math.inf, math.inf)
+"""The interval of all log-SNRs."""
 
 
 class ClassifierFreeGuidance(Wrapper):
@@ -49,25 +61,25 @@ class ClassifierFreeGuidance(Wrapper):
     """
 
     def __init__(
-        self,
-        conditional: Denoiser,
-        unconditional: Denoiser,
-        w: float,
-        interval: tuple[float, float] = (-math.inf, math.inf),
+        self, conditional: Denoiser, unconditional: Denoiser, w: float, interval: tuple[float, float] = ALWAYS
     ) -> None:
         check_denoiser(unconditional)
         super().__init__(conditional)
         check_same_process(conditional=conditional, unconditional=unconditional)
-        self.conditional, self.unconditional, self.w = conditional, unconditional, as_finite("w", w)
-        self.interval = as_interval("interval", interval)
+        self.unconditional, self.w, self.interval = unconditional, as_finite("w", w), as_interval("interval", interval)
+
+    @property
+    def conditional(self) -> Denoiser:
+        """The denoiser conditioned on y."""
+        return self.model
 
     def given(self, labels: Any) -> Self:
         """The same guidance towards labels: (B,), or one for all rows."""
-        return type(self)(self.conditional.given(labels), self.unconditional, self.w, self.interval)
+        return changed(self, model=self.model.given(labels))
 
     def rows(self, rows: slice) -> Self:
         """The same for some rows of a batch."""
-        return type(self)(self.conditional.rows(rows), self.unconditional.rows(rows), self.w, self.interval)
+        return changed(self, model=self.model.rows(rows), unconditional=self.unconditional.rows(rows))
 
     def _weight(self, x: Array, t: Any) -> Any:
         """w, or 0 where the log-SNR is not in the interval: a number, or columns."""
@@ -104,6 +116,152 @@ class ClassifierFreeGuidance(Wrapper):
     def linearize_x0(self, x: Array, t: Any) -> tuple[Array, Pull]:
         """(x̂_0, pull) with pull(u) = uᵀ ∂x̂_0/∂x."""
         return self._asked(x, t, lambda model: model.linearize_x0(x, t), self._pulled)
+
+
+class Autoguidance(ClassifierFreeGuidance):
+    """Guidance of a model by a worse one: ε̂ = (1 + w) ε̂(x, t) − w ε̂_weak(x, t), both of the same condition, or of none.
+
+    What the weak model lacks, the good one may lack a little: the step from weak to good is taken further. What both do
+    well cancels. Of one Gaussian and the same, broadened, the mean stays and the spread shrinks.
+
+    Parameters
+    ----------
+    model : Denoiser
+        The denoiser to improve.
+    weak : Denoiser
+        A worse one of the same data: a smaller network, trained for less time. For an exact denoiser it is that of
+        broadened data, Oracle(data.diffused(1, s), process).
+    w : float
+        The strength: 0 is the model, −1 the weak one. The paper's guidance weight is 1 + w.
+    interval : (float, float)
+        The log-SNRs between which it guides, as for ClassifierFreeGuidance.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no denoiser, two models of different processes or dimensions, and an interval without length.
+
+    References
+    ----------
+    Karras et al. 2024 (autoguidance).
+
+    Examples
+    --------
+    >>> import tinydiff as td
+    >>> data, process = td.toys.ring8(), td.VP()
+    >>> guided = td.Autoguidance(td.Oracle(data, process), td.Oracle(data.diffused(1, 0.3), process), w=1.0)
+    >>> bool(data.log_density(td.sample(guided, 500, rng=0)).mean() > -data.entropy()[0])
+    True
+    """
+
+    def __init__(self, model: Denoiser, weak: Denoiser, w: float, interval: tuple[float, float] = ALWAYS) -> None:
+        check_denoiser(model)
+        check_denoiser(weak)
+        check_same_process(model=model, weak=weak)
+        super().__init__(model, weak, w, interval)
+
+    def given(self, labels: Any) -> Self:
+        """The same guidance of both models conditioned on labels: (B,), or one for all rows."""
+        return changed(self, model=self.model.given(labels), unconditional=self.unconditional.given(labels))
+
+
+class AdaptiveProjectedGuidance(ClassifierFreeGuidance):
+    """Guidance with a push that is bounded and turned, x̂_0 = c + w (h − (1 − parallel) ⟨h, c⟩ c/‖c‖²).
+
+    Here c = x̂_0(x, t | y), g = c − x̂_0(x, t), and h is g, shortened to the length `longest` where it is longer. What
+    lies along c makes points more extreme, of pictures the contrast and the colours; what lies across it changes what
+    they are. So the origin counts: with parallel = 0 nothing pushes away from it. In one dimension all is parallel, and
+    that leaves no guidance at all.
+
+    The paper adds a momentum, a sum over the steps before. A denoiser is a function of x and t and has none.
+
+    Parameters
+    ----------
+    conditional, unconditional, w, interval
+        As for ClassifierFreeGuidance, which is this with parallel = 1.
+    parallel : float
+        How much stays of what is parallel to x̂_0, from 0 to 1; the paper's η.
+    longest : float
+        The length, over 0, of the longest push before it is weighted; the paper's r.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for ClassifierFreeGuidance, and for other numbers.
+
+    References
+    ----------
+    Sadat et al. 2024 (APG).
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> model = td.Oracle(td.toys.moons32(), td.VP())
+    >>> guided = td.AdaptiveProjectedGuidance(model.given(1), model, w=4.0)
+    >>> x = np.array([[0.3, -0.5]])
+    >>> x0 = model.given(1).x0(x, 0.5)
+    >>> bool(abs((guided.x0(x, 0.5) - x0) @ x0.T) < 1e-12)
+    True
+    """
+
+    def __init__(
+        self, conditional: Denoiser, unconditional: Denoiser, w: float, interval: tuple[float, float] = ALWAYS, *,
+        parallel: float = 0.0, longest: float = math.inf,
+    ) -> None:  # fmt: skip
+        super().__init__(conditional, unconditional, w, interval)
+        check_range("parallel", parallel, 0.0, 1.0)
+        check_range("longest", longest, 0.0, open_low=True)
+        self.parallel, self.longest = float(parallel), float(longest)
+
+    def __call__(self, x: Array, t: Any) -> Array:
+        """ε̂, (B, D), from x̂_0, in whose space a push has a length and a direction."""
+        now = self.process.at(t, like=x)
+        return eps_from_x0(x, self.x0(x, now), now)
+
+    def linearize(self, x: Array, t: Any) -> tuple[Array, Pull]:
+        """(ε̂, pull) with pull(u) = uᵀ ∂ε̂/∂x."""
+        now = self.process.at(t, like=x)
+        x0, pull = self.linearize_x0(x, now)
+        return eps_from_x0(x, x0, now), lambda u: eps_from_x0(u, pull(u), now)
+
+    def _guided(self, w: Any, conditional: Array, unconditional: Array) -> Array:
+        push = conditional - unconditional
+        return conditional + w * self._turned(push / self._too_long(push), conditional / norm(conditional))
+
+    def _turned(self, h: Array, e: Array) -> Array:
+        """h − (1 − parallel) ⟨h, e⟩ e, a symmetric matrix times h."""
+        return h - (1 - self.parallel) * dot(h, e) * e
+
+    def _too_long(self, push: Array) -> Array:
+        """By what each push is to be divided, (B, 1): ‖g‖/longest, or 1 where that is less."""
+        ratio = norm(push) / self.longest
+        return namespace(push).where(real_part(ratio) > 1, ratio, 1.0)
+
+    def _pulled(self, w: Any, conditional: tuple[Array, Pull], unconditional: tuple[Array, Pull]) -> tuple[Array, Pull]:
+        """With e = c/‖c‖, h is a function of g, and the turn one of h and e, where dc = ‖c‖ de across e."""
+        (c, pull), (other, other_pull) = conditional, unconditional
+        size, too_long = norm(c), self._too_long(c - other)
+        e, h = c / size, (c - other) / too_long
+        bounded = namespace(h).where(too_long > 1, h / norm(h), 0.0)
+
+        def both(u: Array) -> Array:
+            to_h = self._turned(w * u, e)
+            to_g = (to_h - dot(to_h, bounded) * bounded) / too_long
+            to_e = (1 - self.parallel) * w * (dot(h, e) * u + dot(u, e) * h)
+            return pull(u + to_g - (to_e - dot(to_e, e) * e) / size) - other_pull(to_g)
+
+        return self._guided(w, c, other), both
+
+
+def dot(a: Array, b: Array) -> Array:
+    """⟨a, b⟩ of each row, (B, 1)."""
+    return namespace(a).sum(a * b, axis=1, keepdims=True)
+
+
+def norm(a: Array) -> Array:
+    """‖a‖ of each row, (B, 1), to divide by: 1 where a is 0."""
+    square = dot(a, a)
+    return namespace(a).where(real_part(square) > 0, square, 1.0) ** 0.5
 
 
 class ClassifierGuidance(Wrapper):

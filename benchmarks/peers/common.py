@@ -95,6 +95,10 @@ STRAIGHT = np.concatenate([[1.0], 1 / (1 + np.exp(-np.linspace(7, -7, 81))), [0.
 """Times of a straight path from data at 1 to noise at 0, nearly even in the log-SNR."""
 
 
+DIVERGED = {"energy": math.inf, "outliers": 1.0, "modes": 0.0, "kl": math.inf, "se": 0.0}
+"""What a training that went to infinity is worth."""
+
+
 def judged(model: Model, data: td.GaussianMixture, n: int) -> dict[str, float]:
     """How far a model is from the exact density.
 
@@ -105,6 +109,8 @@ def judged(model: Model, data: td.GaussianMixture, n: int) -> dict[str, float]:
     x, true = model.sample(n), data.sample(5, n)
     level = np.quantile(data.log_density(data.sample(6, 10**6)), 1e-3)
     finite = x[np.all(np.isfinite(x), axis=1)]
+    if not len(finite):
+        return DIVERGED
     found = {
         "energy": td.energy_distance(finite, true),
         "outliers": float(1 - np.sum(data.log_density(finite) >= level) / len(x)),

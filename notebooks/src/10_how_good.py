@@ -46,8 +46,8 @@ entropy = ring.entropy()[0]  # of the ring: the mean of −ln q over its points,
 #   mean square of the differences.
 # - The **energy distance** to true points, which compares all distances between points.
 #
-# Four clouds go wrong, little by little. The bars show by how much each judge notices, over its worst of twenty
-# clouds without a fault. For surprise that is the distance to the entropy. The garbage lies outside of the picture, and its
+# Four clouds go wrong, little by little. Each bar is what a judge says, divided by its largest value for twenty clouds
+# without a fault. The black line stands at 1: a shorter bar notices nothing. For surprise that is the distance to the entropy. The garbage lies outside of the picture, and its
 # bar of surprise leaves the axis.
 
 # %%
@@ -183,8 +183,8 @@ assert np.isclose(each.mean(), np.trace(J), rtol=0, atol=1e-14)
 #
 # No point is made or lost on the way. So what happens to the density of the points in the box, while its volume changes?
 # Write $\ln p$ at the points `x`, where they stand at the first of the `times`. They are carried along all of these times;
-# at the last one `log_prior` knows their density. Any rule for the steps will do that is right for a constant velocity, and asks at the
-# given times or half way between them: the network below knows no others. A better one needs fewer steps.
+# at the last one `log_prior` knows their density. Take a rule of second order, such as the midpoint or the mean of two slopes:
+# a hundred steps of Euler are too coarse here. Ask at the given times or half way between them: the network below knows no others.
 
 
 # %%
@@ -207,7 +207,7 @@ keep(flow_log_density)
 # %% [markdown] tags=["solution"]
 # **Solution.** The points in the box stay the same, so density times volume does. Where the volume grows, the density falls at the same
 # rate: $\frac{d}{dt}\ln p(x_t) = -\operatorname{tr}J$. From the data to the end, $\ln p(x_0) = \ln p(x_1) + \int \operatorname{tr}J\,dt$. The
-# usual wrong turns are the sign, and the divergence at the start alone. The steps are Heun's; Euler passes too, and needs more of them.
+# usual wrong turns are the sign, and the divergence at the start alone. The steps are Heun's. A hundred of Euler's give the network a KL that is far too small.
 
 # %% [markdown]
 # Does it work? Two modes on a line, the exact score, and a score that is a tenth too large. The clock is $u = \sqrt t$, which
@@ -363,8 +363,9 @@ higher.reveal(
 # ### Exercise 10.4 (prove): what an error costs
 #
 # Under VP all $q_t$ are $\mathcal N(0, 1)$ here. Follow the flow of this $\hat\varepsilon$ on paper, and find the mean of its $-\ln p$
-# over the data, less the entropy. For the chain in the limit of many steps, whose variances are $\beta$, notebook 5 has the price of a step. Enter both as functions of
-# $\kappa$ and $b$. (Under VP $d\lambda/dt = -\beta/\sigma^2$.)
+# over the data, less the entropy. The chain has many steps; what its variances are does not matter in the limit. Notebook 7 has what it
+# pays: half the integral over $\lambda$ of the mean of $(\hat\varepsilon - \varepsilon^*)^2$. Enter both as functions of $\kappa$
+# and $b$. (Under VP $d\lambda/dt = -\beta/\sigma^2$.)
 
 
 # %%
@@ -510,7 +511,7 @@ for judge, shares in tests.STATISTICS.items():
 
 
 # %% [markdown]
-# The last two columns are for those who pass.
+# The last two faults are smaller. The check does not ask for them.
 
 
 # %%
@@ -564,6 +565,16 @@ keep(statistic, test=tests.one_judge, into=None)
 # <details><summary>What 10.3 shows, when your test is green</summary>
 #
 # A row with the lowest surprise is not the best row, and the row with the smallest distance need not be the true one.
+#
+# </details>
+#
+# <details><summary>The proof of 10.4, when your test is green</summary>
+#
+# The velocity is $\tfrac12\beta\kappa x$. So $x_1 = e^{\kappa b/2}x_0$, and the divergence adds up to $\tfrac12\kappa b$. The mean
+# of $-\ln p$ is $\tfrac12 e^{\kappa b} - \tfrac12\kappa b + \tfrac12\ln 2\pi$, and the entropy is $\tfrac12 + \tfrac12\ln 2\pi$. The
+# chain pays $\tfrac12\int\kappa^2\sigma^2\,d\lambda = \tfrac12\kappa^2\int\beta\,dt$:
+#
+# $$\text{flow: } \tfrac12\big(e^{\kappa b} - 1 - \kappa b\big), \qquad \text{chain: } \tfrac12\kappa^2 b .$$
 #
 # </details>
 #

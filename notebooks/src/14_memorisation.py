@@ -8,7 +8,7 @@
 # [EDM](https://arxiv.org/abs/2206.00364), App. B.3; Gu et al. 2023, [On memorization in diffusion
 # models](https://arxiv.org/abs/2310.02664).
 #
-# So far the exact denoiser belonged to a *density*. But a network is trained on a finite set of points, and its loss
+# So far the exact denoiser mostly belonged to a *density*. But a network is trained on a finite set of points, and its loss
 # has a minimiser of its own. We can write that down too, and sample with it. It is what the training loss asks for, and
 # you would not want to arrive.
 

@@ -128,7 +128,7 @@ def test_help_names_the_commands_and_the_defaults_of_a_name(capsys):
         return capsys.readouterr().out
 
     commands = shown("--help")
-    for word in ("train", "sample", "evaluate", "compare", "race", "demo", "check"):
+    for word in ("train", "sample", "inpaint", "evaluate", "compare", "race", "demo", "check"):
         assert word in commands
         assert "--" in shown(word, "--help")
     assert "(default: mixer)" in shown("train", "mnist", "--help")

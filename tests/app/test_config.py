@@ -42,7 +42,7 @@ def test_every_recipe_is_valid_and_says_only_what_differs():
 def test_the_defaults_are_those_of_train_and_of_the_network():
     """`tinydiff train ring8` is the long way of the README."""
     plain, network = Config("ring8"), td.TimeMLP(dim=2)
-    for name in ("prediction", "width", "blocks", "norm"):
+    for name in ("prediction", "sigma_data", "width", "blocks", "norm"):
         assert getattr(plain, name) == getattr(network, name)
     defaults = td.train.__kwdefaults__
     for name in ("steps", "batch", "optimizer", "lr", "weight", "times", "targets", "ema", "label_dropout"):
@@ -73,7 +73,8 @@ def test_what_is_written_is_read(tmp_path, config):
         ("save_every", 0, ">= 1"),
         ("norm", 1, "Expected bool"),
         ("process", "vq", "Expected vp, subvp, ve, cosine, straight, or module:Class for your own; got 'vq'"),
-        ("weight", "soft", "allowed: simple, vlb, min_snr, x0"),
+        ("weight", "soft", "allowed: simple, vlb, min_snr, x0, edm"),
+        ("sigma_data", 0.0, "> 0.0"),
         ("prediction", ["x0"], "got ['x0']; allowed: eps"),
         ("name", 3, "Expected str"),
         ("labels", 3, "Expected str | null"),

@@ -10,7 +10,7 @@ import tinydiff as td
 NETWORKS = [
     td.TimeMLP(5, width=6, blocks=2, classes=3, prediction="x0", norm=True),
     td.TimeMLP(3, width=4, blocks=1, outputs=2),
-    td.Mixer((4, 6), patch=2, width=3, blocks=1, classes=2, overlap=1),
+    td.Mixer((4, 6), patch=2, width=3, blocks=1, classes=2, overlap=1, prediction="edm", sigma_data=0.5),
     td.Mixer((3, 3), patch=2, width=3, blocks=1, outputs=4),
 ]
 

@@ -11,8 +11,8 @@ from identities.catalogue import identity
 from identities.draws import generators, mixtures, processes, sdes, times
 from identities.tools import complex_step, gradient, log_density, trapezoid
 from tinydiff.learned.denoiser import network_inputs
-from tinydiff.learned.objective import loss_and_grad
-from tinydiff.predictions import target, to_x0
+from tinydiff.learned.objective import edm_weight, loss_and_grad
+from tinydiff.predictions import target, to_eps, to_x0
 from tinydiff.sampling.predictor_corrector import langevin_step
 
 FUNCTIONS = [  # f′ and f″ of x², x³, sin and tanh
@@ -139,44 +139,49 @@ def test_guidance_has_the_score_of_a_tilted_law_at_each_time(hold, scene, w):
 
 
 @identity(67, to_x0, float64=1e-12, float32=2e-6)
-@given(drawn=st.data(), process=processes)
-def test_preconditioning_gives_a_network_unit_variance(hold, drawn, process):
-    r"""$D(y) = c_{skip}\,y + c_{out}\,F(c_{in}\,y)$ gives F inputs and targets of variance 1; its target is $-v$
+@given(drawn=st.data(), process=processes, d=st.floats(0.1, 10))
+def test_preconditioning_gives_a_network_unit_variance(hold, drawn, process, d):
+    r"""$D(y) = c_{skip}\,y + c_{out}\,F(c_{in}\,y)$ gives F inputs and targets of variance 1; at d = 1 they are $-v$
 
-    EDM's denoiser of $y = x/\alpha$ at the noise level $u = \sigma/\alpha$, for data of variance 1:
+    EDM's denoiser of $y = x/\alpha$ at the noise level $u = \sigma/\alpha$, for data of variance $d^2$:
 
-    $$c_{in} = \frac{1}{\sqrt{1+u^2}}, \quad c_{skip} = \frac{1}{1+u^2}, \quad c_{out} = \frac{u}{\sqrt{1+u^2}}$$
+    $$c_{in} = \frac{1}{\sqrt{d^2+u^2}},\ \ c_{skip} = \frac{d^2}{d^2+u^2},\ \ c_{out} = \frac{ud}{\sqrt{d^2+u^2}}$$
 
     This $c_{skip}$ makes $c_{out}^2$, by which errors of F are multiplied, as small as it can be; and with the weight
-    $1/c_{out}^2$ a fresh network, F = 0, has the loss 1 at every level. It is v-prediction, with the sign changed, on
-    any process.
+    $1/c_{out}^2$ a fresh network, F = 0, has the loss 1 at every level. For data of variance 1 it is v-prediction,
+    with the sign changed, on any process.
 
     Source: Karras et al. 2022 (EDM), App. B.6; v: Salimans & Ho 2022 (progressive distillation), App. D.
-    Catches: VE's coefficients without α² + σ²; v with a wrong sign; a root too few or too many.
+    Catches: VE's coefficients without α² + σ²; the scale of the data forgotten; a root too few or too many.
     """
     t = drawn.draw(times(process, 1))[0]
     a, s = float(process.alpha(t)), float(process.sigma(t))
     u = s / a
-    x0, eps = hold.cast([[1], [1], [-1], [-1]], [[1], [-1], [1], [-1]])  # two numbers of variance 1, uncorrelated
+    x0, eps = hold.cast([[d], [d], [-d], [-d]], [[1], [-1], [1], [-1]])  # of variance d² and 1, uncorrelated
     now = process.at(np.full(4, t), like=x0)
     x = now.perturb(x0, eps)
-    skip, out = to_x0("v", now)
+    skip, out = to_x0("edm", now, d)
+    f = target("edm", x0, eps, now, d)
 
     # EDM's coefficients, by its own formulas
-    hold(network_inputs(x, now)[0], (x0 + u * eps) / (1 + u**2) ** 0.5, scale=1)
-    hold(skip, 1 / (1 + u**2) / a)
-    hold(out, -u / (1 + u**2) ** 0.5)
-    hold(skip * x + out * target("v", x0, eps, now), x0, scale=1)
+    seen = network_inputs(x, now, d)[0]
+    hold(seen, (x0 + u * eps) / (d**2 + u**2) ** 0.5, scale=1)
+    hold(skip, d**2 / (d**2 + u**2) / a)
+    hold(out, u * d / (d**2 + u**2) ** 0.5)
+    hold(skip * x + out * f, x0, scale=d)
+    for rule in (to_eps, to_x0):
+        hold(rule("edm", now)[1], -rule("v", now)[1])
+    hold(target("edm", x0, eps, now), -target("v", x0, eps, now), scale=1 + d)
 
     # what they are for
     def variance(c):
         """That of x_0 − c x."""
-        return (1 - c * a) ** 2 + (c * s) ** 2
+        return (d * (1 - c * a)) ** 2 + (c * s) ** 2
 
-    hold(np.mean(network_inputs(x, now)[0] ** 2), 1)
-    hold(np.mean(target("v", x0, eps, now) ** 2), 1)
+    hold(np.mean(seen**2), 1)
+    hold(np.mean(f**2), 1)
     hold(out**2, variance(skip[0].item()))
-    hold(complex_step(variance, skip[0].item()), 0, scale=2 * a)
-    network, weight = td.TimeMLP(1, 2, 1, prediction="v"), (1 + u**2) / u**2
+    hold(complex_step(variance, skip[0].item()), 0, scale=2 * a * d**2)
+    network, weight = td.TimeMLP(1, 2, 1, prediction="edm", sigma_data=d), partial(edm_weight, sigma_data=d)
     fresh = network.init(np.random.default_rng(0), hold.dtype)
-    hold(loss_and_grad(network, fresh, now, x0, eps, weight=lambda now: weight * u**2)[0], 1)  # ‖Δx_0‖² = u² ‖Δε‖²
+    hold(loss_and_grad(network, fresh, now, x0, eps, weight=weight)[0], 1)

@@ -238,7 +238,10 @@ MODEL = td.NetworkDenoiser(PLAIN, np.zeros(PLAIN.size), td.VP())
         (lambda: td.Mixer((4, 4), patch=0), "patch must be 1 or more; got 0"),
         (lambda: td.Mixer((4, 4), width=0), "width must be 1 or more; got 0"),
         (lambda: td.Mixer((4, 4), blocks=-1), "blocks must be 0 or more; got -1"),
-        (lambda: td.Mixer((4, 4), prediction="no"), "prediction must be one of 'eps', 'x0', 'v', 'score'; got 'no'"),
+        (
+            lambda: td.Mixer((4, 4), prediction="no"),
+            "prediction must be one of 'eps', 'x0', 'v', 'score', 'edm'; got 'no'",
+        ),
         (lambda: MODEL.given(3), "labels must be whole numbers among 0 to 2, or −1 for none; got [3]"),
         (lambda: PLAIN(MODEL.theta, np.zeros((1, 15)), np.zeros(1), [3]), "labels must be whole numbers among 0 to 2"),
         (lambda: MODEL(np.zeros((4, 16)), 0.5), "points must be an array of shape (B, 15); got shape (4, 16)"),

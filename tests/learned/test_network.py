@@ -1,5 +1,7 @@
 """The network is its formula, and its denoiser says one thing in all its words; identity 68 holds the gradients."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ import tinydiff as td
 from tinydiff.backend import to_numpy
 from tinydiff.learned.denoiser import network_inputs
 
-PREDICTIONS = ("eps", "x0", "v", "score")
+PREDICTIONS = ("eps", "x0", "v", "score", "edm")
 PROCESSES = (td.VP(), td.VE(), td.Cosine(), td.Straight(), td.Discrete.linear(40))
 T = np.array([0.05, 0.4, 0.75, 0.95])
 LABELS = np.array([0, 1, -1, 2])
@@ -71,13 +73,19 @@ def test_layers_begin_at_unit_scale_or_at_zero(dim, width, blocks, rng):
 @pytest.mark.parametrize("process", PROCESSES, ids=repr)
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 def test_the_output_is_what_the_prediction_names(process, prediction, rng):
-    """F = ε̂, x̂_0, (αε̂ − σx̂_0)/√(α² + σ²) or −ε̂/σ, and x = α x̂_0 + σ ε̂ whichever of them it is."""
+    """F = ε̂, x̂_0, (αε̂ − σx̂_0)/√(α² + σ²), −ε̂/σ or EDM's, and x = α x̂_0 + σ ε̂ whichever of them it is.
+
+    Inputs are scaled by EDM's c_in of x/α, whatever is predicted.
+    """
     network, theta = make(rng, 3, prediction)
+    network = replace(network, sigma_data=0.5)
     model, x = td.NetworkDenoiser(network, theta, process).given(LABELS), rng.standard_normal((4, 3))
     now, eps, x0 = process.at(T, like=x), model(x, T), model.x0(x, T)
     v = (now.alpha * eps - now.sigma * x0) / np.hypot(now.alpha, now.sigma)
-    meant = {"eps": eps, "x0": x0, "v": v, "score": -eps / now.sigma}
-    output, _ = network(theta, *network_inputs(x, now), LABELS)
+    s = now.sigma / now.alpha
+    edm = (x0 - 0.25 / (s**2 + 0.25) * x / now.alpha) / (0.5 * s / np.sqrt(s**2 + 0.25))
+    meant = {"eps": eps, "x0": x0, "v": v, "score": -eps / now.sigma, "edm": edm}
+    output, _ = network(theta, x / now.alpha / np.sqrt(s**2 + 0.25), network_inputs(x, now)[1], LABELS)
     np.testing.assert_allclose(meant[prediction], output, rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(now.perturb(x0, eps), x, rtol=1e-9, atol=1e-10)
 
@@ -171,7 +179,10 @@ MODEL = td.NetworkDenoiser(PLAIN, np.zeros(PLAIN.size), td.VP())
     [
         (lambda: td.TimeMLP(2, outputs=-1), "outputs must be 0 or more; got -1"),
         (lambda: td.TimeMLP(2, 0), "width must be 1 or more; got 0"),
-        (lambda: td.TimeMLP(2, prediction="no"), "prediction must be one of 'eps', 'x0', 'v', 'score'; got 'no'"),
+        (
+            lambda: td.TimeMLP(2, prediction="no"),
+            "prediction must be one of 'eps', 'x0', 'v', 'score', 'edm'; got 'no'",
+        ),
         (lambda: td.NetworkDenoiser(PLAIN, np.zeros(3), td.VP()), f"the network's {PLAIN.size} parameters; got shape"),
         (lambda: MODEL(np.zeros((4, 3)), 0.5), r"points must be an array of shape \(B, 2\); got shape \(4, 3\)"),
         (lambda: MODEL.given(0), "made without classes"),

@@ -1,15 +1,18 @@
 """Weights, times and targets of the loss; identities 27, 43 and 68 hold the loss, its weights and its gradient."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 import tinydiff as td
 from tinydiff.learned import objective, targets
+from tinydiff.learned.denoiser import network_inputs
 from tinydiff.learned.objective import loss_and_grad
 from tinydiff.learned.targets import batch_means
 
 STEP = 1e-30
-PREDICTIONS = ("eps", "x0", "v", "score")
+PREDICTIONS = ("eps", "x0", "v", "score", "edm")
 
 
 def batch(rng, n=6):
@@ -21,7 +24,7 @@ def batch(rng, n=6):
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 def test_the_loss_is_the_weighted_error_of_the_noise_and_with_1_over_snr_that_of_the_data(process, prediction, rng):
     """L = mean of w ‖ε − ε̂‖²/d with the denoiser's own ε̂, and of ‖x_0 − x̂_0‖²/d where w = 1/SNR."""
-    network, (x0, eps, t) = td.TimeMLP(3, 8, 2, prediction=prediction), batch(rng)
+    network, (x0, eps, t) = td.TimeMLP(3, 8, 2, prediction=prediction, sigma_data=0.5), batch(rng)
     theta, now = 0.3 * rng.standard_normal(network.size), process.at(process.nearest(t), like=x0)
     x, model = now.perturb(x0, eps), td.NetworkDenoiser(network, theta, process)
     w = np.minimum(1, 5 * (now.sigma / now.alpha) ** 2)
@@ -64,9 +67,33 @@ def test_the_weights_are_known_by_their_names():
     levels = [td.Cosine().at(t) for t in (0.5, 2 / np.pi * np.arctan(0.25))]
     at = {name: tuple(map(weight, levels)) for name, weight in objective.WEIGHTS.items()}
     expected = {"simple": (1, 1), "vlb": (np.pi, np.pi * (0.25 + 4) / 2), "min_snr": (1, 5 / 16), "x0": (1, 1 / 16)}
+    expected["edm"] = (2, 17 / 16)
     assert at.keys() == expected.keys()
     for name, values in expected.items():
         np.testing.assert_allclose(at[name], values, rtol=1e-12, err_msg=name)
+
+
+def test_edms_weight_makes_the_loss_plain(rng):
+    """λ(s) ‖x_0 − x̂_0‖² = ‖target − F‖² with λ = (s² + d²)/(s d)², s = σ/α [Karras et al. 2022, 8 and Table 1]."""
+    d, process, (x0, eps, t) = 0.5, td.VP(), batch(rng)
+    network, now = td.TimeMLP(3, 8, 2, prediction="edm", sigma_data=d), process.at(t, like=x0)
+    theta, x, s = 0.3 * rng.standard_normal(network.size), now.perturb(x0, eps), now.sigma / now.alpha
+    weight = partial(objective.edm_weight, sigma_data=d)
+    loss, _ = loss_and_grad(network, theta, now, x0, eps, weight=weight)
+    x0_hat = td.NetworkDenoiser(network, theta, process).x0(x, now)
+    np.testing.assert_allclose(loss, np.mean((s**2 + d**2) / (s * d) ** 2 * (x0 - x0_hat) ** 2), rtol=1e-10)
+    error = network(theta, *network_inputs(x, now, d))[0] - td.predictions.target("edm", x0, eps, now, d)
+    np.testing.assert_allclose(loss, np.mean(error**2), rtol=1e-10)
+
+
+def test_edms_weight_by_name_is_for_the_networks_scale(same):
+    network = td.TimeMLP(2, 4, 1, prediction="edm", sigma_data=0.5)
+
+    def trained(weight):
+        return td.last(td.train(network, td.VP(), td.toys.ring8(), steps=2, batch=16, weight=weight, rng=0))
+
+    assert same(trained("edm"), trained(partial(objective.edm_weight, sigma_data=0.5)))
+    assert not same(trained("edm"), trained(objective.edm_weight))
 
 
 def test_an_infinite_weight_is_named():

@@ -180,7 +180,7 @@ def test_data_of_another_kind_are_refused_before_the_first_step(data, classes, s
         ({"ema": 2.0}, "ema must"),
         ({"label_dropout": -0.1}, "label_dropout must"),
         ({"label_dropout": 1.1}, "label_dropout must"),
-        ({"weight": "x"}, "weight must be a function or one of simple, vlb, min_snr, x0; got 'x'"),
+        ({"weight": "x"}, "weight must be a function or one of simple, vlb, min_snr, x0, edm; got 'x'"),
         ({"times": "x"}, "times must be a function or one of uniform, log_snr, logistic; got 'x'"),
         ({"targets": "x"}, "targets must be one of 'batch', 'single'; got 'x'"),
         ({"process": td.VP}, r"VP\(\)"),

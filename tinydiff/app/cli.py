@@ -1,6 +1,7 @@
-"""The command line: `tinydiff train`, `sample`, `evaluate`, `compare`, `race`, `demo`, `check`, each with `--help`.
+"""The command line: `tinydiff train`, `sample`, `inpaint`, `evaluate`, `compare`, `race`, `demo`, `check`.
 
-Exit codes: 0 for success, 1 for a failure, which is one line, 2 for wrong usage, 130 when interrupted.
+Each has `--help`. Exit codes: 0 for success, 1 for a failure, which is one line, 2 for wrong usage, 130 for an
+interruption.
 """
 
 import io
@@ -24,6 +25,7 @@ from tinydiff.app.checking import Check, check_file
 from tinydiff.app.compare import Compare
 from tinydiff.app.config import NAMES, Config, Device, UsageError, checked, data_name, recipe
 from tinydiff.app.directory import Run, differing
+from tinydiff.app.inpainting import Inpaint, fill
 from tinydiff.app.parallel import Comm, rows_of_rank, world
 from tinydiff.app.process import make_process
 from tinydiff.app.racing import Enter, enter
@@ -73,6 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case Draw() as options:
                 fits(comm, options.n)
                 runs.sample(options, comm)
+            case Inpaint() as options:
+                fill(options)
             case Evaluate(run):
                 runs.evaluate(run)
             case Compare() as options:
@@ -129,6 +133,7 @@ def parse(arguments: Sequence[str]) -> Any:
     commands: dict[str, Callable] = {
         "train": Train,
         "sample": Draw,
+        "inpaint": Inpaint,
         "evaluate": Evaluate,
         "compare": Compare,
         "race": Enter,

@@ -22,7 +22,7 @@ from tinydiff.learned.mixer import Mixer
 from tinydiff.learned.network import Network, TimeMLP
 from tinydiff.predictions import Prediction
 
-FORMAT = 6
+FORMAT = 7
 
 NAMES = (*TOYS, *SHAPES, "mnist")
 
@@ -56,6 +56,8 @@ class Config:
     """How data become noise: one of ours, or a class of your own."""
     prediction: Prediction = "v"
     """What the network predicts."""
+    sigma_data: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    """Standard deviation of the data: the scale of the network's inputs, and of what edm predicts."""
     network: Literal["mlp", "mixer"] = "mlp"
     """A multilayer perceptron or, for pictures, a mixer, which shares its weights over the picture."""
     patch: Annotated[
@@ -84,7 +86,7 @@ class Config:
         tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: muon 0.02, adam 0.004)"),
     ] = None
     """Peak learning rate."""
-    weight: Literal["simple", "vlb", "min_snr", "x0"] = "simple"
+    weight: Literal["simple", "vlb", "min_snr", "x0", "edm"] = "simple"
     """Weight of the noise loss at each time."""
     times: Literal["uniform", "log_snr", "logistic"] = "logistic"
     """How the times of a batch are drawn."""
@@ -244,11 +246,14 @@ def make_network(config: Config, dim: int, classes: int, picture: tuple[int, int
         for name in ("patch", "overlap"):
             if getattr(config, name) is not None:
                 raise UsageError(f"--{name} is for --network mixer.")
-        return TimeMLP(dim, config.width, config.blocks, classes, config.prediction, config.norm)
+        return TimeMLP(
+            dim, config.width, config.blocks, classes, config.prediction, config.norm, sigma_data=config.sigma_data
+        )
     if picture is None:
         raise UsageError("--network mixer is for pictures: an array (N, H, W), an IDX file or mnist.")
     if config.norm:
         raise UsageError("--norm is for --network mlp: the mixer always normalises.")
     patch = config.patch or max(2, math.ceil(math.sqrt(dim) / 4))
     overlap = patch // 3 if config.overlap is None else config.overlap
-    return Mixer(picture, patch, config.width, config.blocks, classes, config.prediction, overlap=overlap)
+    scale, prediction = config.sigma_data, config.prediction
+    return Mixer(picture, patch, config.width, config.blocks, classes, prediction, overlap=overlap, sigma_data=scale)

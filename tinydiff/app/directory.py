@@ -20,6 +20,7 @@ from tinydiff.app import checkpoint
 from tinydiff.app.config import Config, Data, extent, make_network, read_config, write_config
 from tinydiff.app.parallel import Comm, cores, data_parallel, in_parts, leads
 from tinydiff.app.process import coefficients, make_process
+from tinydiff.app.read import column_names
 from tinydiff.backend import Array, to_numpy
 from tinydiff.datasets.points import Dataset
 from tinydiff.files import atomic
@@ -41,6 +42,8 @@ class Trained:
     scale: np.ndarray
     fingerprint: str
     picture: tuple[int, int] | None = None
+    names: tuple[str, ...] = ()
+    """The names of the coordinates, where they have any."""
 
     def restore(self, x: np.ndarray) -> np.ndarray:
         """Points as the model sees them (n, D), in the units of the data."""
@@ -98,7 +101,8 @@ class Run:
             if not np.allclose(coefficients(process), more["coefficients"], rtol=1e-9, atol=1e-12):
                 raise ValueError(f"the process {self.config.process} is not what it was when this run was trained.")
             model = NetworkDenoiser(network, state.ema, process, threads=cores())
-            return Trained(model, state, more["shift"], more["scale"], str(more["fingerprint"]), picture)
+            names = tuple(more.get("names", np.empty(0)).tolist())  # older runs have none
+            return Trained(model, state, more["shift"], more["scale"], str(more["fingerprint"]), picture, names)
         except (KeyError, ValueError, TypeError) as error:
             raise ValueError(f"{self.checkpoint} does not fit {self.path / 'config.json'}: {error}") from error
 
@@ -117,6 +121,7 @@ class Run:
         config, (dim, classes, picture) = self.config, extent(data)
         network, process = make_network(config, dim, classes, picture), make_process(config.process)
         shift, scale = (data.shift, data.scale) if isinstance(data, Dataset) else (np.zeros(dim), np.ones(dim))
+        names = column_names(config.name) if isinstance(data, Dataset) else ()
         fingerprint, state, rng = fingerprint_of(data), None, np.random.default_rng(config.seed)
         if self.checkpoint.is_file():
             before = self.load()
@@ -131,7 +136,7 @@ class Run:
         )  # fmt: skip
         more = {
             "dim": dim, "classes": classes, "picture": picture or (), "coefficients": coefficients(process),
-            "shift": shift, "scale": scale, "fingerprint": fingerprint,
+            "shift": shift, "scale": scale, "fingerprint": fingerprint, "names": names,
         }  # fmt: skip
         done = 0 if state is None else state.step
         shown = watched(states, config.steps, lambda s: watch(NetworkDenoiser(network, s.ema, process)), done)
@@ -140,7 +145,7 @@ class Run:
         with blas, closing(shown), np.errstate(over="ignore", invalid="ignore"):  # train stops at what is not finite
             state = self._saving(shown, state, more) if leads(comm) else last(chain(filter(None, [state]), states))
         model = NetworkDenoiser(network, to_numpy(state.ema), process, threads=cores())
-        return Trained(model, state, shift, scale, fingerprint, picture)
+        return Trained(model, state, shift, scale, fingerprint, picture, names)
 
     def check(self, data: Data, trained: Trained) -> None:
         """Raise a ValueError unless the data are those that the model was trained on."""

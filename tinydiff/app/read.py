@@ -1,6 +1,7 @@
 """Your own points, from a .csv or .npy file, standardised; your own pictures, from a .npy or IDX file."""
 
 import csv
+import io
 import math
 import os
 from pathlib import Path
@@ -121,7 +122,7 @@ def load_pictures(path: str | os.PathLike[str], labels: str | os.PathLike[str] |
     ([[-1.0, 1.0, 0.0, -1.0], [-1.0, -1.0, 1.0, -0.5]], (2, 2))
     """
     path = Path(path)
-    array = _read_array(path)
+    array = read_array(path)
     if array.ndim != 3 or len(array) < 2 or 0 in array.shape:
         raise ValueError(f"{path} must hold two pictures or more, (N, H, W); its shape is {array.shape}.")
     for at in np.argwhere(~np.isfinite(array))[:1].tolist():
@@ -135,7 +136,7 @@ def load_pictures(path: str | os.PathLike[str], labels: str | os.PathLike[str] |
     return Dataset(x, None if of is None else _read_labels(of, path, len(x)), shift, scale, array.shape[1:])
 
 
-def _read_array(path: Path) -> np.ndarray:
+def read_array(path: Path) -> np.ndarray:
     """The array of a .npy or IDX file."""
     if is_idx(path):
         return read_idx(path)
@@ -145,7 +146,7 @@ def _read_array(path: Path) -> np.ndarray:
 
 
 def _read_labels(path: Path, pictures: Path, n: int) -> np.ndarray:
-    labels = _read_array(path)
+    labels = read_array(path)
     if labels.shape != (n,):
         raise ValueError(f"{path} must hold a label for each of the {n} pictures of {pictures}; got {labels.shape}.")
     if not np.all((labels == np.rint(labels)) & (labels >= 0) & (labels < 1000)):
@@ -178,39 +179,56 @@ def _open_npy(path: Path) -> np.ndarray:
 
 
 def _read_csv(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    names: list[str] | None = None
-    rows: list[list[float]] = []
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            for cells in reader:
-                if len(cells) <= 1 and not "".join(cells).strip():
-                    continue
-                row = [number for number in map(_number, cells) if number is not None]
-                if names is None and not rows and not row:
-                    names = [cell.strip().lower() for cell in cells]
-                    continue
-                if len(row) < len(cells):
-                    raise ValueError(f"line {reader.line_num} is not numbers: {','.join(cells)[:60]!r}")
-                if len(row) != (width := len(rows[0]) if rows else len(names or row)):
-                    raise ValueError(f"line {reader.line_num} has {len(row)} numbers, not {width}")
-                if not all(map(math.isfinite, row)):
-                    raise ValueError(f"line {reader.line_num} is not finite: {','.join(cells)[:60]!r}")
-                if names and "label" in names and row[names.index("label")] not in range(1000):
-                    raise ValueError(f"line {reader.line_num}: labels must be the integers 0, 1, …, below 1000")
-                rows.append(row)
-    except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path}: {error}.") from error
-    table = np.array(rows, float)
-    if names is None or "label" not in names or not rows:
+    names, table = read_table(path)
+    if "label" not in names or not len(table):
         return table, None
     at = names.index("label")
     return np.delete(table, at, axis=1), table[:, at].astype(np.int64)
 
 
-def _number(cell: str) -> float | None:
+def column_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The names of the coordinates in a .csv file; none where not each has one of its own."""
+    path = Path(path)
+    names = read_table(path)[0] if path.suffix.lower() == ".csv" and path.is_file() else []
+    names = [name for name in names if name != "label"]
+    return tuple(names) if len({*names} - {""}) == len(names) else ()
+
+
+def read_table(path: Path, gaps: bool = False, text: str | None = None) -> tuple[list[str], np.ndarray]:
+    """The names of the columns, where the first line has them, and the numbers (N, C) of a .csv file, or of its text.
+
+    gaps: an empty cell, NA and NaN are NaN, and a label may be −1.
+    """
+    names: list[str] = []
+    rows: list[list[float]] = []
+    try:
+        with io.StringIO(text) if text else path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            for cells in reader:
+                if len(cells) <= 1 and not "".join(cells).strip():
+                    continue
+                row = [number for cell in cells if (number := _number(cell, gaps)) is not None]
+                if not names and not rows and len(row) < len(cells) and all(map(math.isnan, row)):
+                    names = ["label" if cell.strip().lower() == "label" else cell.strip() for cell in cells]
+                    continue
+                if len(row) < len(cells):
+                    raise ValueError(f"line {reader.line_num} is not numbers: {','.join(cells)[:60]!r}")
+                if len(row) != (width := len(rows[0]) if rows else len(names or row)):
+                    raise ValueError(f"line {reader.line_num} has {len(row)} numbers, not {width}")
+                if not all(math.isfinite(number) or (gaps and math.isnan(number)) for number in row):
+                    raise ValueError(f"line {reader.line_num} is not finite: {','.join(cells)[:60]!r}")
+                label = row[names.index("label")] if "label" in names else 0
+                if not (label in range(-gaps, 1000) or (gaps and math.isnan(label))):
+                    raise ValueError(f"line {reader.line_num}: labels must be the integers 0, 1, …, below 1000")
+                rows.append(row)
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path}: {error}.") from error
+    return names, np.array(rows, float)
+
+
+def _number(cell: str, gaps: bool) -> float | None:
     """The number in a cell, or None if it holds something else."""
     try:
-        return float(cell)
+        return math.nan if gaps and cell.strip().lower() in ("", "na") else float(cell)
     except ValueError:
         return None

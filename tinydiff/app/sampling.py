@@ -245,8 +245,8 @@ def under_guidance(
     return answers
 
 
-def write_points(path: Path, x: np.ndarray, labels: np.ndarray | None) -> None:
-    """Write points as .npy, without labels, or as .csv with a column of them, as load_points reads it."""
+def write_points(path: Path, x: np.ndarray, labels: np.ndarray | None, names: Sequence[str] = ()) -> None:
+    """Write points as .npy, without labels, or as .csv with names and a column of labels, as load_points reads it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".npy":
         with atomic(path) as part:
@@ -254,6 +254,6 @@ def write_points(path: Path, x: np.ndarray, labels: np.ndarray | None) -> None:
         return
     with atomic(path) as part, part.open("w", encoding="utf-8", newline="") as text:
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([f"x{i}" for i in range(x.shape[1])] + ["label"] * (labels is not None))
+        writer.writerow([*(names or [f"x{i}" for i in range(x.shape[1])]), *["label"] * (labels is not None)])
         columns = x.T.tolist() + ([] if labels is None else [labels.tolist()])
         writer.writerows(zip(*columns, strict=True))

@@ -11,6 +11,8 @@ The variances of the reverse chain are a choice:
     "beta_tilde"   the posterior's, right for a point; the L_{t−1} are then ½ (SNR_s − SNR_t) ‖x_0 − x̂_0‖² [VDM 13]
     "beta"         the transition's, right for N(0, I) where the process keeps a unit variance
     an array       one for each time, such as optimal_variances: among isotropic ones these have the least −ELBO
+    a function     (x, now, then) ↦ (B, D), a variance for each coordinate of each point, such as the `variance` of a
+                   VarianceDenoiser; for the reconstruction `then` is the level of the data, at t = 0
 The names take σ²/α² for the reconstruction, the variance of x_1/α around x_0.
 
 Shapes: B points, D coordinates, N times ts (N,); x0 (B, D). All values are in nats, for each point.
@@ -25,13 +27,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from tinydiff import checks, grids
-from tinydiff.backend import Array, beside, cast, normal_like, row_sums, squared_norm, to_numpy
+from tinydiff.backend import Array, beside, cast, namespace, normal_like, row_sums, squared_norm, to_numpy
 from tinydiff.denoisers import Denoiser, check_denoiser
 from tinydiff.exact.mixture import LOG_2PI
 from tinydiff.processes import Level, Process, posterior, transition
 from tinydiff.sampling import walk
 
-Variances = Literal["beta_tilde", "beta"] | Array
+Variances = Literal["beta_tilde", "beta"] | Array | Callable[[Array, Level, Level], Array]
 Decoder = Literal["gaussian", "bins"]
 
 
@@ -84,8 +86,8 @@ def elbo(
         Falling times in (0, 1], such as `grids.even_log_snr(process, N − 1)`.
     rng : Generator or int, optional
         The source of the noise, or a seed; needed unless noise is given.
-    variance : {"beta_tilde", "beta"} or (N,)
-        The variance of each reverse step, and last of the reconstruction.
+    variance : {"beta_tilde", "beta"}, (N,) or callable
+        The variance of each reverse step, and last of the reconstruction; or variance(x, now, then), (B, D).
     decoder : {"gaussian", "bins"}
         "gaussian" is a density; "bins" the probability of each pixel's level.
     bins : int
@@ -140,12 +142,14 @@ def elbo(
     for (now, then), var in zip(pairwise(levels), variances[:-1], strict=True):
         x0_hat = model.x0(x, now)
         _, c_0, beta_tilde = posterior(now, then)
+        var = variance_of_step(var, x, now, then)
         diffusion.append(normal_kl(c_0 * x0, beta_tilde, c_0 * x0_hat, var))  # c_t x_t is in both means
         x = then.perturb(x0, next(draws))
 
     x0_hat = model.x0(x, levels[-1])
     log_p = partial(log_bins, bins=bins) if decoder == "bins" else log_normal
-    return ElboTerms(l_prior, beside(diffusion, x0), -log_p(x0, x0_hat, variances[-1]), model.dim)
+    var = variance_of_step(variances[-1], x, levels[-1], model.process.at(0.0))
+    return ElboTerms(l_prior, beside(diffusion, x0), -log_p(x0, x0_hat, var), model.dim)
 
 
 def path_log_ratio(
@@ -199,6 +203,7 @@ def path_log_ratio(
     for (now, then), var, (x, y) in zip(pairwise([*levels, data]), variances, pairwise(path), strict=True):
         c_t, c_0, _ = posterior(now, then)
         a, var_q = transition(now, then)
+        var = variance_of_step(var, x, now, then)
         ratio = ratio + log_normal(y, c_t * x + c_0 * model.x0(x, now), var) - log_normal(x, a * y, var_q)
     return ratio
 
@@ -295,8 +300,10 @@ def optimal_variances(model: Denoiser, x0: Array, ts: grids.Times, rng: Any) -> 
     return np.array(variances, dtype=np.float64)
 
 
-def reverse_variances(levels: list[Level], variance: Variances) -> list[float]:
-    """The variance of p(x_s | x_t) for each pair of the levels, and last of the reconstruction."""
+def reverse_variances(levels: list[Level], variance: Variances) -> list[Any]:
+    """The variance of p(x_s | x_t) for each pair of the levels, and last of the reconstruction, or what gives it."""
+    if callable(variance):
+        return [variance] * len(levels)
     if not isinstance(variance, str):
         return checks.as_variances(variance, len(levels)).tolist()
     checks.check_choice("variance", variance, ("beta_tilde", "beta"))
@@ -305,27 +312,37 @@ def reverse_variances(levels: list[Level], variance: Variances) -> list[float]:
     return [*named, (levels[-1].sigma / levels[-1].alpha) ** 2]
 
 
-def normal_kl(mean: Array, var: float, other_mean: Array, other_var: float) -> Array:
-    """KL(N(mean, var I) ‖ N(other_mean, other_var I)) in nats, means (B, D) → (B,)."""
+def variance_of_step(variance: Any, x: Array, now: Level, then: Level) -> Any:
+    """The variance of a step: the number that is given, or what a function says of x, (B, D)."""
+    return checks.as_variances_of_points(variance(x, now, then), x) if callable(variance) else variance
+
+
+def normal_kl(mean: Array, var: float, other_mean: Array, other_var: Any) -> Array:
+    """KL(N(mean, var I) ‖ N(other_mean, other_var I)) in nats, means (B, D) → (B,); other_var a number or (B, D)."""
     excess = (var - other_var) / other_var
+    if not isinstance(excess, float):
+        log_ratio = -namespace(mean).log1p((other_var - var) / var)  # as precise as a number's unless var is far larger
+        return 0.5 * row_sums((mean - other_mean) ** 2 / other_var + excess - log_ratio)
     log_ratio = math.log1p(excess) if abs(excess) < 0.5 else math.log(var / other_var)
     spread = 0.5 * mean.shape[1] * (excess - log_ratio)
     return squared_norm(mean - other_mean) / (2 * other_var) + spread
 
 
-def log_normal(x: Array, mean: Array, var: float) -> Array:
-    """ln N(x; mean, var I) in nats, (B, D) → (B,)."""
+def log_normal(x: Array, mean: Array, var: Any) -> Array:
+    """ln N(x; mean, var I) in nats, (B, D) → (B,); var a number or (B, D)."""
+    if not isinstance(var, float):
+        return -0.5 * row_sums((x - mean) ** 2 / var + LOG_2PI + namespace(x).log(var))
     return -0.5 * (squared_norm(x - mean) / var + x.shape[1] * (LOG_2PI + math.log(var)))
 
 
-def log_bins(x: Array, mean: Array, var: float, bins: int = 256) -> Array:
+def log_bins(x: Array, mean: Array, var: Any, bins: int = 256) -> Array:
     """ln of the probability that N(mean, var I) gives to the bins of x, (B, D) → (B,) in nats [DDPM 13].
 
     x lies on even levels from −1 to 1, such as −1, −1 + 2/255, …, 1 where there are 256; each bin reaches half a level
     to both sides, the first to −∞ and the last to ∞. ValueError for x off the levels.
     """
     levels, guess = checks.as_pixels(x, bins), to_numpy(mean).astype(np.float64)
-    std, half = math.sqrt(var), 1 / (bins - 1)
+    std, half = np.sqrt(to_numpy(var)).astype(np.float64), 1 / (bins - 1)
     low = np.where(levels < -1 + half, -np.inf, (levels - half - guess) / std)
     high = np.where(levels > 1 - half, np.inf, (levels + half - guess) / std)
     return cast(np.sum(log_normal_mass(low, high), axis=1), x)

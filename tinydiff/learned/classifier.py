@@ -30,7 +30,7 @@ def cross_entropy(
 ) -> tuple[float, Array]:
     """−mean w(t) ln p(label | x_t) on one batch, and its gradient (size,): the objective of a classifier."""
     now = now.for_each(x0)
-    logits, pullback = network(theta, *network_inputs(now.perturb(x0, eps), now))
+    logits, pullback = network(theta, *network_inputs(now.perturb(x0, eps), now, network.sigma_data))
     log_p, xp = log_softmax(logits), namespace(logits)
     one_hot = _one_hot(labels, log_p)
     w = weigh(weight, now) / x0.shape[0]
@@ -131,7 +131,7 @@ class Classifier:
     def _inputs(self, x: Array, now: Level) -> tuple[Array, Array, Array]:
         """What the network takes; θ goes complex with x."""
         check_library(self.theta, x)
-        return cast(self.theta, x), *network_inputs(x, now)
+        return cast(self.theta, x), *network_inputs(x, now, self.network.sigma_data)
 
     def log_p(self, x: Array, t: Any) -> Array:
         """ln p(y | x_t = x), (B, C)."""
@@ -158,4 +158,4 @@ class ClassGradient:
         now = self.classifier.process.at(t, like=x)
         logits, pullback = self.classifier.network(*self.classifier._inputs(x, now))
         error = _one_hot(self.labels, logits) - namespace(x).exp(log_softmax(logits))
-        return input_scale(now) * pullback(error)
+        return input_scale(now, self.classifier.network.sigma_data) * pullback(error)

@@ -16,18 +16,18 @@ from tinydiff.learned.parts import each, even_parts
 from tinydiff.processes import LOG_SNR_END, Level, Process
 
 
-def network_inputs(x: Array, now: Level) -> tuple[Array, Array]:
-    """What a network sees: x/√(α² + σ²) (B, D), of unit variance for standardised data, and the clipped λ, (1|B,).
+def network_inputs(x: Array, now: Level, sigma_data: float = 1.0) -> tuple[Array, Array]:
+    """What a network sees: x/√(α² σ_data² + σ²) (B, D), of unit variance, and the clipped λ, (1|B,).
 
     Training and sampling both come through here, so that they cannot disagree.
     """
     lam = cast(np.clip(now.host.log_snr, -LOG_SNR_END, LOG_SNR_END), x)
-    return input_scale(now) * x, namespace(x).reshape(lam, (-1,))
+    return input_scale(now, sigma_data) * x, namespace(x).reshape(lam, (-1,))
 
 
-def input_scale(now: Level) -> Any:
-    """1/√(α² + σ²), by which a network sees its points."""
-    return (now.alpha**2 + now.sigma**2) ** -0.5
+def input_scale(now: Level, sigma_data: float = 1.0) -> Any:
+    """1/√(α² σ_data² + σ²), by which a network sees its points: EDM's c_in/α."""
+    return ((sigma_data * now.alpha) ** 2 + now.sigma**2) ** -0.5
 
 
 class NetworkDenoiser(FromPrediction):
@@ -64,7 +64,7 @@ class NetworkDenoiser(FromPrediction):
         checks.check_theta(network.size, theta)
         checks.check_denoising(network)
         like = namespace(theta).reshape(theta[:0], (0, network.dim))
-        super().__init__(process, network.dim, network.prediction, like)
+        super().__init__(process, network.dim, network.prediction, like, network.sigma_data)
         self.network, self.theta, self.threads = network, theta, checks.as_count("threads", threads)
         self.labels = checks.as_conditions(labels, network.classes)
 
@@ -90,8 +90,8 @@ class NetworkDenoiser(FromPrediction):
     def linearize_output(self, x: Array, now: Level) -> tuple[Array, Pull]:
         """(F, pull) with pull(u) = uᵀ ∂F/∂x."""
         y, pullback = self._forward(x, now)
-        return y, lambda u: input_scale(now) * pullback(u)
+        return y, lambda u: input_scale(now, self.sigma_data) * pullback(u)
 
     def _forward(self, x: Array, now: Level) -> tuple[Array, Callable]:
         checks.check_rows("labels", 1 if self.labels is None else len(self.labels), x.shape[0])
-        return self.network(self.theta, *network_inputs(x, now), self.labels)
+        return self.network(self.theta, *network_inputs(x, now, self.sigma_data), self.labels)

@@ -46,12 +46,14 @@ class Mixer(Network):
         How often tokens and channels are mixed.
     classes : int
         Over 0 it takes a label for each row, −1 for none.
-    prediction : {"x0", "v", "eps", "score"}
+    prediction : {"x0", "v", "eps", "score", "edm"}
         What its output F is. For pictures x_0, with its own loss: noise does not fit through a narrow network.
     outputs : int
         Over 0, F is that many numbers, such as a classifier's logits, made of the mean over the tokens.
     overlap : int
         How many rows and columns of its neighbours a patch has on each side, in what it sees and in what it says.
+    sigma_data : float
+        The standard deviation of the data, by which inputs are scaled, and what "edm" predicts.
 
     Raises
     ------
@@ -80,6 +82,7 @@ class Mixer(Network):
     prediction: Prediction = "x0"
     outputs: int = 0
     overlap: int = 0
+    sigma_data: float = 1.0
     dim: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -48,6 +48,8 @@ class Network:
     """Over 0 it takes a label for each row, −1 for none."""
     prediction: Prediction
     """What its output F is."""
+    sigma_data: float = 1.0
+    """The standard deviation of the data, by which its inputs are scaled, and what "edm" predicts."""
     outputs: int
     """Over 0, F is that many numbers, such as a classifier's logits, where a denoiser has D."""
 
@@ -55,6 +57,7 @@ class Network:
         for name, least in (("dim", 1), ("width", 1), ("blocks", 0), ("classes", 0), ("outputs", 0)):
             checks.as_count(name, getattr(self, name), least)
         check_prediction(self.prediction)
+        checks.check_range("sigma_data", self.sigma_data, 0, open_low=True)
 
     # What a subclass says
 
@@ -196,12 +199,14 @@ class TimeMLP(Network):
         The width W of the features, and the number of residual blocks.
     classes : int
         Over 0 it takes a label for each row, −1 for none.
-    prediction : {"v", "eps", "x0", "score"}
+    prediction : {"v", "eps", "x0", "score", "edm"}
         What its output F is.
     norm : bool
         Normalise the features in each block: better for images, worse in the plane.
     outputs : int
         Over 0, F is that many numbers, such as a classifier's logits, where a denoiser has D.
+    sigma_data : float
+        The standard deviation of the data, by which inputs are scaled, and what "edm" predicts.
 
     Raises
     ------
@@ -229,6 +234,7 @@ class TimeMLP(Network):
     prediction: Prediction = "v"
     norm: bool = False
     outputs: int = 0
+    sigma_data: float = 1.0
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, int]]:

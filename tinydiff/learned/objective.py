@@ -18,7 +18,7 @@ from numpy.random import Generator
 
 from tinydiff import grids
 from tinydiff.backend import Array, namespace
-from tinydiff.checks import check_outputs_noise, check_weight
+from tinydiff.checks import as_falling, check_outputs_noise, check_weight
 from tinydiff.learned.denoiser import network_inputs
 from tinydiff.learned.network import Network
 from tinydiff.predictions import target, to_eps
@@ -48,6 +48,28 @@ def logistic_times(process: Process, rng: Generator, n: int, mean: float = 2.5, 
     low, high = 1 / (1 + np.exp((mean - ends) / scale))  # the distribution function at both ends
     u = low + (high - low) * strata(rng, n)
     return np.clip(process.time(mean + scale * np.log(u / (1 - u))), process.t_min, process.t_max)
+
+
+def times_of(ts: Any) -> DrawTimes:
+    """Times of a grid, or the one there is, each as likely as any other: for ``train(..., times=times_of(ts))``.
+
+    Raises ValueError for times that do not fall, and for none.
+    """
+    known = as_falling(ts) if np.size(ts) != 1 else np.array(ts, dtype=float).reshape(1)
+
+    def draw(process: Process, rng: np.random.Generator, n: int) -> np.ndarray:
+        return rng.choice(known, n)
+
+    return draw
+
+
+def indices(known: np.ndarray, now: Level) -> np.ndarray:
+    """Where the times of a batch stand in falling times; ValueError for one that is not among them."""
+    t = np.asarray(now.host.t)
+    found = np.minimum(np.searchsorted(-known, -t), len(known) - 1)
+    if np.any(np.abs(known[found] - t) > 1e-12):
+        raise ValueError(f"train on the times of the grid, times=times_of(ts): {t[0]:.6g} is not among them.")
+    return found
 
 
 # How much the error at each time weighs: functions of a level in numbers of the host, (B,)
@@ -81,7 +103,17 @@ def x0_weight(now: Level) -> Any:
     return 1 / now.snr
 
 
-WEIGHTS: dict[str, Weight] = {"simple": simple_weight, "vlb": vlb_weight, "min_snr": min_snr_weight, "x0": x0_weight}
+def edm_weight(now: Level, sigma_data: float = 1.0) -> Any:
+    """w = 1 + 1/(SNR σ_data²), under which the loss of "edm" is the plain one of F [Karras et al. 2022, Table 1].
+
+    It is λ/SNR with their weight λ = (s² + σ_data²)/(s σ_data)² of the x_0-loss, s = σ/α: 1/c_out².
+    """
+    return 1 + 1 / (now.snr * sigma_data**2)
+
+
+WEIGHTS: dict[str, Weight] = {
+    "simple": simple_weight, "vlb": vlb_weight, "min_snr": min_snr_weight, "x0": x0_weight, "edm": edm_weight,
+}  # fmt: skip
 TIMES: dict[str, DrawTimes] = {"uniform": uniform_times, "log_snr": log_snr_times, "logistic": logistic_times}
 
 
@@ -92,9 +124,9 @@ def loss_and_grad(
     """L on one batch and ∂L/∂θ (size,), with the labels (B,) of the rows, if any."""
     check_outputs_noise(network)
     now = now.for_each(x0)
-    y, pullback = network(theta, *network_inputs(now.perturb(x0, eps), now), labels)
-    error = y - target(network.prediction, x0, eps, now)
-    _, b = to_eps(network.prediction, now)
+    y, pullback = network(theta, *network_inputs(now.perturb(x0, eps), now, network.sigma_data), labels)
+    error = y - target(network.prediction, x0, eps, now, network.sigma_data)
+    _, b = to_eps(network.prediction, now, network.sigma_data)
     scaled = weigh(weight, now) * b**2 * error / (x0.shape[0] * x0.shape[1])
     grad = namespace(theta).empty_like(theta)
     pullback(2 * scaled, grad, dx=False)

@@ -5,6 +5,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from tinydiff import checks
 from tinydiff.backend import Array, cast, keep_freed_memory, namespace, normal_like
 from tinydiff.learned.denoiser import NetworkDenoiser
 from tinydiff.learned.network import Network, TimeMLP
-from tinydiff.learned.objective import TIMES, WEIGHTS, DrawTimes, Weight, loss_and_grad
+from tinydiff.learned.objective import TIMES, WEIGHTS, DrawTimes, Weight, edm_weight, loss_and_grad
 from tinydiff.learned.optim import Adam, Muon, Optimizer, OptimizerState, clip, ema_update, linear_decay
 from tinydiff.learned.targets import batch_means
 from tinydiff.processes import VP, Process
@@ -130,7 +131,8 @@ def train(
         The peak of the learning rate of an optimizer by name, which rises over a fiftieth of the steps and falls to 0
         along a line: 0.02 for the matrices under Muon, with a third of it for all else, and 0.004 for Adam.
     weight : str or callable
-        The factor w of the ε-loss, of objective.WEIGHTS or a function of a Level; DDPM's is "simple".
+        The factor w of the ε-loss, of objective.WEIGHTS or a function of a Level; DDPM's is "simple", and "edm" is for
+        the network's sigma_data.
     times : str or callable
         How t is drawn, of objective.TIMES or a function (process, rng, n); DDPM's is "uniform".
     ema : float
@@ -176,7 +178,8 @@ def train(
     >>> [state.step for state in td.train(network, td.VP(), td.toys.ring8(), steps=3, batch=64, rng=0)]
     [1, 2, 3]
     """
-    weight_of, draw_times = checks.chosen("weight", weight, WEIGHTS), checks.chosen("times", times, TIMES)
+    weights = WEIGHTS | {"edm": partial(edm_weight, sigma_data=network.sigma_data)}
+    weight_of, draw_times = checks.chosen("weight", weight, weights), checks.chosen("times", times, TIMES)
     checks.check_process(process)
     rng, steps, batch = checks.as_generator(rng), checks.as_count("steps", steps), checks.as_count("batch", batch)
     checks.check_range("max_norm", max_norm, 0, open_low=True)

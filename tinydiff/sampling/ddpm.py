@@ -8,18 +8,19 @@ step is a pure function of its noise z.
 Shapes: B rows, D coordinates; x, x0_hat, z (B, D).
 """
 
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
 from tinydiff.backend import Array, normal_like
-from tinydiff.checks import as_generator, check_choice, check_columns
+from tinydiff.checks import as_generator, as_variances_of_points, check_choice, check_columns
 from tinydiff.denoisers import Denoiser
 from tinydiff.processes import Level, posterior, transition
 from tinydiff.sampling import walk
 
-Variance = Literal["beta_tilde", "beta"]
+Variance = Literal["beta_tilde", "beta"] | Array
 
 
 def ddpm_step(x: Array, x0_hat: Array, now: Level, then: Level, z: Array, variance: Variance = "beta_tilde") -> Array:
@@ -33,9 +34,9 @@ def ddpm_step(x: Array, x0_hat: Array, now: Level, then: Level, z: Array, varian
         The levels at t and at s < t. There is no noise in a step to s = 0.
     z : (B, D)
         Standard normal noise.
-    variance : {"beta_tilde", "beta"}
+    variance : {"beta_tilde", "beta"} or (B, D)
         The posterior's variance, right where the data are a point, or the transition's, right where they are N(0, I)
-        and the process keeps a unit variance, as VP does.
+        and the process keeps a unit variance, as VP does; or one for each coordinate, as it is.
 
     Returns
     -------
@@ -59,16 +60,20 @@ def ddpm_step(x: Array, x0_hat: Array, now: Level, then: Level, z: Array, varian
     >>> td.ddpm_step(x, 0.3 * x, now, then, z)  # the step to data is the answer x̂_0
     array([[0.3, 0.3]])
     """
-    check_choice("variance", variance, get_args(Variance))
     check_columns(now)
     c_t, c_0, var = posterior(now, then)
+    if not isinstance(variance, str):
+        return c_t * x + c_0 * x0_hat + variance**0.5 * z
+    check_choice("variance", variance, ("beta_tilde", "beta"))
     if variance == "beta":
         _, beta = transition(now, then)
         var = beta * now.shaped(np.greater(then.t, 0))  # no noise in a step to data
     return c_t * x + c_0 * x0_hat + var**0.5 * z
 
 
-def ddpm(model: Denoiser, x: Array, ts: walk.Times, *, rng: Any, variance: Variance = "beta_tilde") -> walk.Walk:
+def ddpm(
+    model: Denoiser, x: Array, ts: walk.Times, *, rng: Any, variance: Variance | Callable = "beta_tilde"
+) -> walk.Walk:
     """Ancestral sampling along falling times; one evaluation for each step.
 
     Parameters
@@ -81,8 +86,8 @@ def ddpm(model: Denoiser, x: Array, ts: walk.Times, *, rng: Any, variance: Varia
         One or more, falling, in (0, 1].
     rng : Generator or int
         The source of the noise, or a seed.
-    variance : {"beta_tilde", "beta"}
-        The variance of a step; see `ddpm_step`.
+    variance : {"beta_tilde", "beta"} or callable
+        The variance of a step; see `ddpm_step`. Or variance(x, now, then), (B, D), as a VarianceDenoiser has it.
 
     Returns
     -------
@@ -108,5 +113,6 @@ def ddpm(model: Denoiser, x: Array, ts: walk.Times, *, rng: Any, variance: Varia
     rng, levels = as_generator(rng), walk.levels(model, x, ts)
     yield levels[0].t, x
     for now, then in pairwise(levels):
-        x = ddpm_step(x, model.x0(x, now), now, then, normal_like(rng, x), variance)
+        var = as_variances_of_points(variance(x, now, then), x) if callable(variance) else variance
+        x = ddpm_step(x, model.x0(x, now), now, then, normal_like(rng, x), var)
         yield then.t, x

@@ -24,23 +24,11 @@ from tinydiff.checks import as_falling
 from tinydiff.denoisers import Denoiser, check_denoiser
 from tinydiff.learned.denoiser import NetworkDenoiser
 from tinydiff.learned.network import Network
-from tinydiff.learned.objective import DrawTimes, Weight, loss_and_grad, simple_weight
+from tinydiff.learned.objective import Weight, indices, loss_and_grad, simple_weight
+from tinydiff.learned.objective import times_of as times_of  # the students' times too
 from tinydiff.predictions import eps_from_x0
-from tinydiff.processes import Level, Process
+from tinydiff.processes import Level
 from tinydiff.sampling.ddim import ddim_step
-
-
-def times_of(ts: Any) -> DrawTimes:
-    """Times of a grid, or the one there is, each as likely as any other: for ``train(..., times=times_of(ts))``.
-
-    Raises ValueError for times that do not fall, and for none.
-    """
-    known = as_falling(ts) if np.size(ts) != 1 else np.array(ts, dtype=float).reshape(1)
-
-    def draw(process: Process, rng: np.random.Generator, n: int) -> np.ndarray:
-        return rng.choice(known, n)
-
-    return draw
 
 
 def progressive(teacher: Denoiser, ts: Any) -> Callable:
@@ -156,12 +144,3 @@ def consistency(ts: Any, teacher: Denoiser | None = None) -> Callable:
         return loss_and_grad(network, theta, now, x0_aimed, eps_from_x0(x, x0_aimed, start), labels, weight)
 
     return objective
-
-
-def indices(known: np.ndarray, now: Level) -> np.ndarray:
-    """Where the times of a batch stand in falling times; ValueError for one that is not among them."""
-    t = np.asarray(now.host.t)
-    found = np.minimum(np.searchsorted(-known, -t), len(known) - 1)
-    if np.any(np.abs(known[found] - t) > 1e-12):
-        raise ValueError(f"train on the times of the grid, times=times_of(ts): {t[0]:.6g} is not among them.")
-    return found

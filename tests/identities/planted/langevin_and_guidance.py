@@ -1,10 +1,11 @@
 """What the identities of langevin and guidance must catch; bugs.py says how a bug is written."""
 
 import tinydiff as td
-from identities.bugs import edit, exchanged, without
+from identities.bugs import edit, exchanged, with_argument, without
 from tinydiff.exact.oracle import ClassGradient
 from tinydiff.learned.denoiser import network_inputs
-from tinydiff.predictions import target, to_eps, to_x0
+from tinydiff.learned.objective import edm_weight
+from tinydiff.predictions import spread, target, to_eps, to_x0
 from tinydiff.sampling.predictor_corrector import langevin_step
 
 BUGS = {
@@ -28,10 +29,13 @@ BUGS = {
         edit(td.ClassifierGuidance.__call__, "_ - __", "_ + __"),
     ],
     67: [
-        edit(to_x0, "alpha / (alpha**2 + sigma**2)", "1 / (alpha**2 + sigma**2)"),
-        edit(to_x0, "-sigma / (alpha**2 + sigma**2) ** 0.5", "-sigma / (alpha**2 + sigma**2)"),
-        edit(target, "now.alpha * eps - _", "now.alpha * eps + _"),
-        edit(network_inputs, "input_scale(now) * x", "input_scale(now) ** 2 * x"),
-        edit(to_eps, "alpha / (alpha**2 + sigma**2) ** 0.5", "alpha"),
+        edit(to_x0, "alpha * sigma_data**2 / m**2", "alpha / m**2"),
+        edit(to_x0, "sigma * sigma_data / m", "sigma * sigma_data / m**2"),
+        edit(target, "now.sigma * x0 - _", "now.sigma * x0 + _"),
+        edit(target, "sigma_data * spread(now, sigma_data)", "spread(now, sigma_data)"),
+        edit(network_inputs, "input_scale(now, sigma_data) * x", "input_scale(now) * x"),
+        edit(to_eps, "-alpha * sigma_data / m", "alpha * sigma_data / m"),
+        without(spread, "now.sigma**2"),
+        (edm_weight, with_argument("sigma_data", lambda d: d**0.5)),
     ],
 }

@@ -56,7 +56,7 @@ BUGS = {
         edit(objective.loss_and_grad, "y - _", "y + _"),
         edit(objective.loss_and_grad, "b**2", "b"),
         edit(td.NetworkDenoiser._answer, "_ + b * __", "_ - b * __"),
-        edit(td.NetworkDenoiser.linearize_output, "input_scale(now) * _", "_"),
+        edit(td.NetworkDenoiser.linearize_output, "input_scale(now, self.sigma_data) * _", "_"),
         edit(score_matching.explicit, "score(model, x, t) - _", "score(model, x, t) + _"),
         edit(score_matching.denoising, "_ + eps / now.sigma", "_ - eps / now.sigma"),
         edit(score_matching.denoising, "eps / now.sigma", "eps"),

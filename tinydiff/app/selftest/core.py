@@ -25,6 +25,7 @@ from tinydiff.learned.mean_flow import By, mean_flow_loss
 from tinydiff.learned.network import Network
 from tinydiff.learned.optim import Optimizer
 from tinydiff.learned.targets import batch_means
+from tinydiff.learned.variances import hybrid
 from tinydiff.predictions import Prediction, eps_from_x0, target, to_eps, to_x0, v_from_x0_eps, x0_from_eps
 
 To = Callable[[np.ndarray], Array]
@@ -45,6 +46,7 @@ X, Y, Z = np.random.default_rng(0).standard_normal((3, 5, 2))
 POINTS, OF_POINTS = np.arange(20.0).reshape(10, 2) / 10, np.arange(10) % 2
 MIXTURE = td.GaussianMixture([0.3, 0.7], [[0.0, 1.0], [1.0, -1.0]], np.array([[[0.3, 0.1], [0.1, 0.2]]] * 2), [0, 1])
 NETWORK = td.TimeMLP(2, 8, 2, classes=2, norm=True)
+VARIED = td.VarianceMLP(2, 8, 2)
 CLASSIFIER = td.TimeMLP(2, 8, 2, outputs=3)
 THETA = 0.3 * np.random.default_rng(3).standard_normal(NETWORK.size)
 THETA_OF_CLASSIFIER = 0.3 * np.random.default_rng(4).standard_normal(CLASSIFIER.size)
@@ -135,13 +137,16 @@ def linearized(linearize: Callable, x: Array, t: Any, u: Array) -> Callable[[], 
 def models(to: To) -> dict[str, Any]:
     """A denoiser of each kind: learned, exact of a mixture, of points on the host and there, and guided."""
     network = td.NetworkDenoiser(NETWORK, to(THETA), PROCESS).given(LABELS)
-    oracle = td.Oracle(MIXTURE, PROCESS)
+    oracle, weak = td.Oracle(MIXTURE, PROCESS), td.Oracle(MIXTURE.diffused(1, 0.3), PROCESS)
+    projected = td.AdaptiveProjectedGuidance(network, oracle, 1.5, (-2, 2), parallel=0.2, longest=0.5)
     return {
         "network": network,
         "oracle": oracle.given(LABELS),
         "points": td.Oracle(to(POINTS), PROCESS, OF_POINTS).given(to(CLASSES)),
         "guided network": td.ClassifierFreeGuidance(network, network.given(-1), 1.5),
         "guided oracle": td.ClassifierFreeGuidance(oracle, oracle, 3).given(1),
+        "network guided by a worse one": td.Autoguidance(network, weak.given(LABELS), 1.5),
+        "projected guidance": projected,
     }
 
 
@@ -209,6 +214,12 @@ def learned(to: To) -> Entries:
         yield f"mean_flow_loss by {by}{', taught' * (guide is not None)}", loss
     yield "steps of an average velocity", last(average.walk, x, [1.0, 0.5, 0.0])
     ts, teacher = [0.9, 0.6, 0.3, 0.1], td.NetworkDenoiser(NETWORK, theta, PROCESS)
+    varied = td.VarianceDenoiser(VARIED, to(THETA[: VARIED.size]), PROCESS)
+    to_data = PROCESS.at(np.resize(ts, len(T)), like=x), x, y
+    yield "hybrid", partial(hybrid(ts), VARIED, varied.theta, *to_data)
+    yield "a learned variance", partial(varied.variance, x, 0.6, 0.3)
+    yield "learned variances, to the data too", partial(varied.variance, x, PROCESS.at(T, like=x), S)
+    yield "variance denoiser, linearize", linearized(varied.linearize, x, T, y)
     on_grid = PROCESS.at(np.resize(ts[::2], len(T)), like=x), x, y, LABELS
     yield "progressive", partial(td.few_steps.progressive(teacher, ts), NETWORK, theta, *on_grid)
     yield "consistency", partial(td.few_steps.consistency(ts[::2], teacher), NETWORK, theta, *on_grid)

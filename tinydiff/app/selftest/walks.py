@@ -2,6 +2,7 @@
 
 from functools import partial
 from operator import attrgetter, itemgetter
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from tinydiff.app.selftest.core import (
     PROCESS,
     PROCESSES,
     THETA,
+    VARIED,
     Entries,
     S,
     T,
@@ -138,6 +140,12 @@ def bounds(to: To) -> Entries:
         "optimal_variances",
         lambda: tuple(td.optimal_variances(td.Oracle(MIXTURE, PROCESS), x, TS, seeded()).tolist()),
     )
+    varied = td.VarianceDenoiser(VARIED, to(THETA[: VARIED.size]), PROCESS)
+    learned: dict[str, Any] = {"variance": varied.variance}
+    yield "elbo of learned variances", partial(td.elbo, varied, x, TS, seeded(), **learned)
+    yield "elbo of bins, learned variances", partial(td.elbo, varied, levels, TS, seeded(), decoder="bins", **learned)
+    yield "path_log_ratio, learned variances", partial(td.path_log_ratio, varied, walk, TS, **learned)
+    yield "ddpm of learned variances", last(td.ddpm, varied, x, TS, rng=seeded(), **learned)
     network = td.NetworkDenoiser(NETWORK, to(THETA), PROCESS)
     yield "kl_from_truth", partial(td.kl_from_truth, network, MIXTURE, n=5, steps=3, rng=seeded())
 

@@ -15,7 +15,8 @@ def along(drift: Callable, divergence: Callable, log_prior: Callable, x: Any, ti
     for t, s in pairwise(change.get("visited", times)):
         h = change.get("step", lambda t, s: s - t)(t, s)
         first = drift(x, t)
-        moved = x + change.get("way", 1) * h * (first + drift(x + h * first, s)) / 2
+        second = first if change.get("euler") else drift(x + h * first, s)
+        moved = x + change.get("way", 1) * h * (first + second) / 2
         total = total + change.get("add", lambda one, other, h: h * (one + other) / 2)(
             divergence(change.get("asked", lambda x, start: x)(x, start), t),
             divergence(change.get("asked", lambda x, start: x)(moved, start), s),
@@ -46,6 +47,7 @@ flow_log_density.mistake("all steps as long as the first", lambda *a: along(*a, 
 flow_log_density.mistake(
     "the mean of all steps for each", lambda *a: along(*a, step=lambda t, s: (a[4][-1] - a[4][0]) / len(a[4]))
 )
+flow_log_density.mistake("the slope at the start of each step alone, Euler's rule", lambda *a: along(*a, euler=True))
 flow_log_density.mistake("the last step forgotten", lambda *a: along(*a, visited=a[4][:-1]))
 flow_log_density.mistake("the times backwards", lambda *a: along(*a, visited=a[4][::-1]))
 flow_log_density.mistake(
