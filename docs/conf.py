@@ -32,10 +32,8 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",  # the site reads without a connection
 ]
-exclude_patterns = ["_build", "learning", "sampling", "speed", "variances"]  # pieces that pages include
-exclude_patterns = ["_build", "learning", "matching", "sampling", "speed"]  # pieces that pages include
-exclude_patterns = ["_build", "guidance", "learning", "sampling", "speed"]  # pieces that pages include
-exclude_patterns = ["_build", "inverse", "learning", "peers", "sampling", "speed"]  # pieces that pages include
+PIECES = "guidance", "inverse", "learning", "matching", "peers", "sampling", "speed", "variances"
+exclude_patterns = ["_build", *PIECES]  # pieces that pages include
 nitpicky = True  # a link that leads nowhere is an error
 nitpick_ignore = [
     ("py:class", "collections.abc.Callable"),
