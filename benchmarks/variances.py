@@ -25,7 +25,9 @@ from tinydiff.files import atomic
 RESULTS = Path(__file__).with_name("variances.json")
 SEEDS = (0, 1, 2)
 TOYS, STEPS_OF_CHAIN = ("ring8", "spiral60"), (10, 50, 200)
-STEPS, BATCH, POINTS = 400, 512, 1000
+POINTS = 1000
+CHAIN = {"steps": 600, "batch": 512, "progress": False}
+NETWORK = {"steps": 400, "batch": 256, "progress": False}
 ABLATED, SCALE = "grid25", 0.5
 PROCESS = td.VP()
 Rule = Callable[[td.Level, td.Level], float]
@@ -123,7 +125,7 @@ def bounds(model: td.Denoiser, data: td.GaussianMixture, ts: np.ndarray, seed: i
 def bound_job(toy: str, n: int, seed: int) -> list[dict[str, Any]]:
     """The perfect denoiser, and the network that learns its variances."""
     data, ts = td.toys.TOYS[toy](), td.grids.even_log_snr(PROCESS, n - 1)
-    network = td.fit_variances(data, ts, PROCESS, rng=seed, steps=STEPS, batch=BATCH, progress=False)
+    network = td.fit_variances(data, ts, PROCESS, rng=seed, **CHAIN)
     return [
         {"toy": toy, "steps": n, "seed": seed, "model": name} | bounds(model, data, ts, seed)
         for name, model in (("oracle", td.Oracle(data, PROCESS)), ("network", network))
@@ -136,8 +138,7 @@ def prediction_job(name: str, seed: int) -> list[dict[str, Any]]:
     toy = td.toys.TOYS[ABLATED]()
     data = td.GaussianMixture(toy.weights, SCALE * toy.means, SCALE**2 * toy.covariances)
     network = td.TimeMLP(2, prediction=prediction, sigma_data=sigma_data)
-    options = {"steps": STEPS, "batch": BATCH // 2, "weight": weight, "progress": False}
-    model, oracle = td.fit(data, PROCESS, network=network, rng=seed, **options), td.Oracle(data, PROCESS)
+    model, oracle = td.fit(data, PROCESS, network=network, rng=seed, weight=weight, **NETWORK), td.Oracle(data, PROCESS)
     ts, rng = td.grids.even_log_snr(PROCESS, 40), np.random.default_rng(700 + seed)
     excess = [td.denoising(model, oracle, float(t), n=2 * POINTS, rng=rng)[1] for t in ts[:-1]]
     lam = PROCESS.log_snr(ts[:-1])
