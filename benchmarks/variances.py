@@ -26,6 +26,7 @@ RESULTS = Path(__file__).with_name("variances.json")
 SEEDS = (0, 1, 2)
 TOYS, STEPS_OF_CHAIN = ("ring8", "spiral60"), (10, 50, 200)
 POINTS = 1000
+OTHER_LAMS = (10, 0.4), (200, 0.001)  # on the first toy
 CHAIN = {"steps": 600, "batch": 512, "progress": False}
 NETWORK = {"steps": 400, "batch": 256, "progress": False}
 ABLATED, SCALE = "grid25", 0.5
@@ -132,6 +133,13 @@ def bound_job(toy: str, n: int, seed: int) -> list[dict[str, Any]]:
     ]
 
 
+def lam_job(n: int, lam: float, seed: int) -> list[dict[str, Any]]:
+    """The network with another λ."""
+    data, ts = td.toys.TOYS[TOYS[0]](), td.grids.even_log_snr(PROCESS, n - 1)
+    network = td.fit_variances(data, ts, PROCESS, rng=seed, lam=lam, **CHAIN)
+    return [{"steps": n, "lam": lam, "seed": seed} | bounds(network, data, ts, seed)]
+
+
 def prediction_job(name: str, seed: int) -> list[dict[str, Any]]:
     """The nats that a network of this prediction loses."""
     prediction, sigma_data, weight = PREDICTIONS[name]
@@ -148,7 +156,7 @@ def prediction_job(name: str, seed: int) -> list[dict[str, Any]]:
 
 def key(result: dict[str, Any]) -> tuple:
     """What says which job a result is of."""
-    return tuple(result.get(name) for name in ("toy", "steps", "prediction", "seed"))
+    return tuple(result.get(name) for name in ("toy", "steps", "lam", "prediction", "seed"))
 
 
 def main() -> None:
@@ -157,8 +165,9 @@ def main() -> None:
     there = set(map(key, results))
     jobs: list[tuple[tuple, Callable, tuple]] = []
     for seed in SEEDS:
-        jobs += [((toy, n, None, seed), bound_job, (toy, n, seed)) for toy in TOYS for n in STEPS_OF_CHAIN]
-        jobs += [((None, None, name, seed), prediction_job, (name, seed)) for name in PREDICTIONS]
+        jobs += [((toy, n, None, None, seed), bound_job, (toy, n, seed)) for toy in TOYS for n in STEPS_OF_CHAIN]
+        jobs += [((None, n, lam, None, seed), lam_job, (n, lam, seed)) for n, lam in OTHER_LAMS]
+        jobs += [((None, None, None, name, seed), prediction_job, (name, seed)) for name in PREDICTIONS]
     for _, run, arguments in tqdm([job for job in jobs if job[0] not in there], unit="job"):
         results += run(*arguments)
         with atomic(RESULTS) as part:
