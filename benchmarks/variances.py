@@ -25,7 +25,10 @@ from tinydiff.files import atomic
 RESULTS = Path(__file__).with_name("variances.json")
 SEEDS = (0, 1, 2)
 TOYS, STEPS_OF_CHAIN = ("ring8", "spiral60"), (10, 50, 200)
-STEPS, BATCH, POINTS = 400, 512, 1000
+POINTS = 1000
+OTHER_LAMS = (10, 0.4), (200, 0.001)  # on the first toy
+CHAIN = {"steps": 600, "batch": 512, "progress": False}
+NETWORK = {"steps": 400, "batch": 256, "progress": False}
 ABLATED, SCALE = "grid25", 0.5
 PROCESS = td.VP()
 Rule = Callable[[td.Level, td.Level], float]
@@ -123,11 +126,18 @@ def bounds(model: td.Denoiser, data: td.GaussianMixture, ts: np.ndarray, seed: i
 def bound_job(toy: str, n: int, seed: int) -> list[dict[str, Any]]:
     """The perfect denoiser, and the network that learns its variances."""
     data, ts = td.toys.TOYS[toy](), td.grids.even_log_snr(PROCESS, n - 1)
-    network = td.fit_variances(data, ts, PROCESS, rng=seed, steps=STEPS, batch=BATCH, progress=False)
+    network = td.fit_variances(data, ts, PROCESS, rng=seed, **CHAIN)
     return [
         {"toy": toy, "steps": n, "seed": seed, "model": name} | bounds(model, data, ts, seed)
         for name, model in (("oracle", td.Oracle(data, PROCESS)), ("network", network))
     ]
+
+
+def lam_job(n: int, lam: float, seed: int) -> list[dict[str, Any]]:
+    """The network with another λ."""
+    data, ts = td.toys.TOYS[TOYS[0]](), td.grids.even_log_snr(PROCESS, n - 1)
+    network = td.fit_variances(data, ts, PROCESS, rng=seed, lam=lam, **CHAIN)
+    return [{"steps": n, "lam": lam, "seed": seed} | bounds(network, data, ts, seed)]
 
 
 def prediction_job(name: str, seed: int) -> list[dict[str, Any]]:
@@ -136,8 +146,7 @@ def prediction_job(name: str, seed: int) -> list[dict[str, Any]]:
     toy = td.toys.TOYS[ABLATED]()
     data = td.GaussianMixture(toy.weights, SCALE * toy.means, SCALE**2 * toy.covariances)
     network = td.TimeMLP(2, prediction=prediction, sigma_data=sigma_data)
-    options = {"steps": STEPS, "batch": BATCH // 2, "weight": weight, "progress": False}
-    model, oracle = td.fit(data, PROCESS, network=network, rng=seed, **options), td.Oracle(data, PROCESS)
+    model, oracle = td.fit(data, PROCESS, network=network, rng=seed, weight=weight, **NETWORK), td.Oracle(data, PROCESS)
     ts, rng = td.grids.even_log_snr(PROCESS, 40), np.random.default_rng(700 + seed)
     excess = [td.denoising(model, oracle, float(t), n=2 * POINTS, rng=rng)[1] for t in ts[:-1]]
     lam = PROCESS.log_snr(ts[:-1])
@@ -147,7 +156,7 @@ def prediction_job(name: str, seed: int) -> list[dict[str, Any]]:
 
 def key(result: dict[str, Any]) -> tuple:
     """What says which job a result is of."""
-    return tuple(result.get(name) for name in ("toy", "steps", "prediction", "seed"))
+    return tuple(result.get(name) for name in ("toy", "steps", "lam", "prediction", "seed"))
 
 
 def main() -> None:
@@ -156,8 +165,9 @@ def main() -> None:
     there = set(map(key, results))
     jobs: list[tuple[tuple, Callable, tuple]] = []
     for seed in SEEDS:
-        jobs += [((toy, n, None, seed), bound_job, (toy, n, seed)) for toy in TOYS for n in STEPS_OF_CHAIN]
-        jobs += [((None, None, name, seed), prediction_job, (name, seed)) for name in PREDICTIONS]
+        jobs += [((toy, n, None, None, seed), bound_job, (toy, n, seed)) for toy in TOYS for n in STEPS_OF_CHAIN]
+        jobs += [((None, n, lam, None, seed), lam_job, (n, lam, seed)) for n, lam in OTHER_LAMS]
+        jobs += [((None, None, None, name, seed), prediction_job, (name, seed)) for name in PREDICTIONS]
     for _, run, arguments in tqdm([job for job in jobs if job[0] not in there], unit="job"):
         results += run(*arguments)
         with atomic(RESULTS) as part:

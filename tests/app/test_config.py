@@ -128,6 +128,12 @@ def test_every_name_opens_data_in_the_plane_and_gives_a_network(name):
     assert make_network(Config(name), dim, classes).classes == 0
 
 
+def test_the_scale_of_the_data_reaches_either_network():
+    for config, picture in ((Config("ring8"), None), (replace(MNIST, conditional=False), (4, 4))):
+        network = make_network(replace(config, prediction="edm", sigma_data=0.5), 16, 0, picture)
+        assert (network.prediction, network.sigma_data) == ("edm", 0.5)
+
+
 def test_a_file_of_points_is_known_by_its_absolute_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("mine.npy", np.arange(12.0).reshape(4, 3) ** 2)
