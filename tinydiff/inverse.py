@@ -161,6 +161,7 @@ class MeasurementGuidance(Wrapper):
     ) -> None:
         super().__init__(model)
         self.A, self.y = as_measurement(A, y, tau, model.dim)
+        self.squares, self.axes = np.linalg.eigh(self.A @ self.A.T)
         check_range("tau", tau, 0.0, open_low=True)
         check_choice("covariance", covariance, get_args(Covariance))
         self.tau, self.covariance, self.iterations = float(tau), covariance, as_count("iterations", iterations)
@@ -198,7 +199,7 @@ class MeasurementGuidance(Wrapper):
         if self.covariance == "dps":
             v = gap / var
         elif self.covariance == "pigdm":
-            d, P = (cast(each, x) for each in np.linalg.eigh(self.A @ self.A.T))
+            d, P = cast(self.squares, x), cast(self.axes, x)
             v = gap @ P / (now.sigma**2 / (now.alpha**2 + now.sigma**2) * d + var) @ P.T
         elif self.covariance == "tmpd":
             v = gap / (xp.maximum(measured_cov(xp.ones_like(gap)), 0.0) + var)
@@ -214,10 +215,11 @@ def conjugate_gradients(S: Callable[[Array], Array], b: Array, steps: int) -> Ar
     """
     xp, v, r, p = namespace(b), 0.0 * b, b, b
     square = xp.sum(r * r, axis=1, keepdims=True)
+    going = square > 0
     for _ in range(steps):
         S_p = S(p)
         curvature = xp.sum(p * S_p, axis=1, keepdims=True)
-        going = (curvature > 0) & (square > 0)
+        going = going & (curvature > 0) & (square > 0)
         step = xp.where(going, square, 0.0) / xp.where(going, curvature, 1.0)
         v, r, before = v + step * p, r - step * S_p, square
         square = xp.sum(r * r, axis=1, keepdims=True)
