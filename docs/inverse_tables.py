@@ -68,7 +68,7 @@ def number(value: float) -> str:
     """Two digits that count, and no power of ten."""
     if not math.isfinite(value) or value > 100:
         return "far away"
-    return f"{value:.2g}" if value >= 1e-3 else f"{value:.1e}" if value < 1e-4 else f"{value:.4f}"
+    return f"{value:#.2g}" if value >= 1e-3 else f"{value:.1e}" if value < 1e-4 else f"{value:.4f}"
 
 
 def code(name: str) -> str:

@@ -80,16 +80,15 @@ def modes(found: dict[str, dict[str, float]]) -> str:
 
 
 def search(results: list[Result]) -> str:
-    """A row for each library, a column for each recipe: the geometric mean over the toys of what decided."""
-    recipes = list({each.recipe: None for each in sorted(results, key=lambda each: recipe_order(each.recipe))})
-    rows = []
+    """A column for each library, a row for each recipe: the geometric mean over the toys of what decided."""
+    recipes = sorted({each.recipe for each in results}, key=recipe_order)
+    heads, columns = [], []
     for peer in sorted({each.peer for each in results}):
         of = [each for each in results if each.peer == peer]
-        scores = {recipe: score([each.found for each in of if each.recipe == recipe]) for recipe in recipes}
-        best = min(scores.values())
-        cells = (f"**{small(each)}**" if each == best else small(each) for each in scores.values())
-        rows.append([name(peer), "KL" if "kl" in of[0].found else "energy", *cells])
-    return table(["", "judged by", *recipes], rows)
+        scores = [score([each.found for each in of if each.recipe == recipe]) for recipe in recipes]
+        heads.append(f"{name(peer)}, {'KL' if 'kl' in of[0].found else 'energy'}")
+        columns.append([f"**{small(each)}**" if each == min(scores) else small(each) for each in scores])
+    return table(["rate, batch", *heads], ([recipe, *row] for recipe, *row in zip(recipes, *columns, strict=True)))
 
 
 def recipe_order(recipe: str) -> tuple[float, int]:
