@@ -393,7 +393,8 @@ keep(flow_excess, chain_excess, test=tests.two_models, into=None)
 # larger: errors at all times add up before they are squared.
 
 # %% [markdown]
-# Find the $\kappa$, other than 0, at which both models cost the same, with 60 steps. Then take fewer: which dot leaves its curve?
+# The circle is the flow, and the square is the chain. Find the $\kappa$, other than 0, at which both cost the same, with 60 steps. Your
+# formulas put it further left: sixty steps are not yet many. Then take fewer: which mark leaves its curve?
 
 # %%
 kappas = np.linspace(-1.1, 0.22, 23)
@@ -501,7 +502,12 @@ mine
 #
 # With your own data nobody knows $q$. You have 1,000 true points and 1,000 of the model. Find *one* statistic, larger where the two
 # differ more, that catches three faults, each in 95 % of clouds: modes half as wide, one mode missing, 3.4 % garbage. It may refuse
-# 5 % of true clouds, so here a cloud is caught beyond 95 % of true ones, not beyond the worst. These do not pass:
+# 5 % of true clouds, so here a cloud is caught beyond 95 % of true ones, not beyond the worst. `tests.cloud(name, rng)` makes a
+# cloud; its names are "true" and those of `tests.FAULTS`.
+#
+# The energy distance is twice the mean distance between the clouds, less the mean distances within each. MMD does the same for
+# the kernel $e^{-\|x - y\|^2/2h^2}$, with the opposite sign. The fourth row asks how many points have their nearest neighbour in their
+# own cloud. The fifth is the mean of ln distance to the nearest true point, less that among true points. These do not pass:
 
 # %%
 names = ("half as wide", "one missing", "garbage", "90 % as wide", "0.5 % garbage")
