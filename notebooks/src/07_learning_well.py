@@ -79,8 +79,11 @@ show(
 
 # %% [markdown]
 # *What to see:* the same 600 steps are worth very different amounts. After 200 steps recipe 6 is ahead of where the
-# others end. They still fall, but would need far more steps. Recipe 1 is that of notebook 6; 2 to 5 change one thing,
-# and 6 changes three.
+# others end. They still fall, but would need far more steps.
+#
+# Recipe 1 is the loop of notebook 6, but for its $t$: 16 values, drawn evenly from DDPM's 1,000 steps. On our chain, which
+# is even in λ, uniform $t$ would be uniform λ: that is recipe 2. Recipe 3 draws other levels, 4 has another target, and 5
+# another step. Recipe 6 changes all three.
 #
 # ## Nats over the floor
 #
@@ -116,7 +119,8 @@ worst.reveal(
     peaks[0],
     f"All six are worst between {min(peaks):.1f} and {max(peaks):.1f}. There the modes have just parted, and half way "
     "between two modes the right answer turns round within a short way. Below −4 all points look alike, and there is "
-    "little to learn. Recipe 6 gives up a little there, where it costs nothing, and is ten times lower from 1 to 7.",
+    "little to learn. Below −5 recipe 6 is far worse than recipe 1, where it costs almost nothing. From 1 to 7 it is five to "
+    "thirty times lower than the others.",
     picture=fig,
     alt="Excess of six networks against the log-SNR, on a logarithmic scale, and the floor above. All rise from the left to "
     "a peak between 3 and 4, where recipe 1 reaches the floor. The thick line of recipe 6 is far below the others on the "
@@ -345,7 +349,7 @@ show(
 )
 
 # %% [markdown]
-# *What to see:* each step makes a small singular value half as large again, so the smallest come last. Some sixty steps
+# *What to see:* each step makes a small singular value half as large again, so the smallest come last. Some fifty steps
 # would bring up all 64. Training needs no such number: six steps bring up the largest, and are enough.
 #
 # ## Which levels to draw
@@ -505,8 +509,8 @@ empirical_denoiser, newton_schulz = mine.empirical_denoiser, mine.newton_schulz
 #
 # `betas` may be any chain. Every choice is free. Ours is that of `fit`, but for these:
 #
-# - each step draws 256 points, and 16 values of $\lambda$. Each value takes 16 of the points, and the $t$ of the chain whose
-#   $\lambda_t$ is nearest. All 256 are the `points` of the batch's answer;
+# - each step draws 256 points, and 16 values of $\lambda$ from $\mathcal N(3, 2.5^2)$. Each value takes 16 of the points, and the
+#   $t$ of the chain whose $\lambda_t$ is nearest. All 256 are the `points` of the batch's answer;
 # - the target is the $v$ of the batch's answer $\bar x_0$, and of the noise that leads from it to $x_t$;
 # - for a matrix, $\mu$ keeps 95 % of itself at each step, and takes 5 % of the gradient $g$. The move is `newton_schulz` of
 #   95 % of the new $\mu$ and 5 % $g$, in 6 steps, times $\sqrt{\max(1, m/n)}$ for the shape $(n, m)$;

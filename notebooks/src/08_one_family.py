@@ -314,9 +314,10 @@ assert all(factors["N(0, 0.04), even t", eta].max() < 3.85 for eta in (0.0, 0.5,
 
 # %% [markdown]
 # *What to see:* more noise is worse on both sides. On the left all three KL fall as $1/N^2$ in the end: twice the steps, a
-# fourth. On the right none does, and $\eta = 1$ least. Very near the data the noise of this curve goes as $\sqrt t$. The
+# fourth. On the right none does, and $\eta = 1$ least. In the last hundredth of the walk the noise of this curve goes as $\sqrt t$. The
 # last stride removes all of it, and the one before at least $1 - \sqrt{1/2}$ of what it has. Such strides never become
 # short. The $i$-th from the end misses a share that goes as $\tfrac{1}{iN}$. The sum goes as $\tfrac{\ln N}{N}$.
+# With DDPM's noise each such stride misses four times as much, so there the logarithm counts most.
 
 # %% [markdown]
 # ## A start is a name
@@ -370,8 +371,8 @@ play(
 # %% [markdown]
 # ## Three suspects
 #
-# Each program takes one stride, in the form of DDPM's paper, and adds noise of the stride's variance $\beta$. A walks all
-# thousand steps. B and C take twenty strides of fifty. One program is right. Each of the others has a fault in one line.
+# Each program takes one stride, in the form of DDPM's paper. Its noise has the stride's variance $\beta$, which is DDPM's other
+# choice, and not the $\tilde\beta$ of 8.1. So none is in the family, but that is not the fault. A walks all thousand steps. B and C take twenty strides of fifty. One program is right. Each of the others has a fault in one line.
 
 
 # %%
@@ -442,7 +443,9 @@ assert mean_log["program A"] > mean_log["data"] + 0.3
 #
 # For each program enter its faulty line, or 0 if it is right. Enter also what the table shows of the fault: is it seen with
 # `"narrow"` data alone, which is $\mathcal N(0, 0.04)$, with `"unit"` data alone, with `"both"`, or `"none"` for the right
-# program? One number needs a reason: twenty right strides miss the variance 1 of $\mathcal N(0, 1)$ by a quantity of the
+# program? A fault is seen where the variance is further from that of the data than the right program's.
+#
+# One number needs a reason: twenty right strides miss the variance 1 of $\mathcal N(0, 1)$ by a quantity of the
 # chain. Write it as a function, and hidden chains test it.
 
 # %%
