@@ -35,6 +35,7 @@ def write(folder: Path) -> None:
     put(folder / "best.md", models([*ours, *(each for each in results if each.stage == "best")]))
     put(folder / "search.md", search([each for each in results if each.stage == "search"]))
     put(folder / "setting.md", setting(kept))
+    put(folder / "truth.md", truth(kept["truth"]))
 
 
 def parsed(name: str, found: dict[str, float]) -> Result:
@@ -110,6 +111,12 @@ def setting(kept: dict[str, Any]) -> str:
         f"{kept['date']}, {kept['machine']}; {kept['seconds']:g} CPU seconds of training for each model; seeds 1 and "
         f"2, of the search 101. Versions: {versions}.\n"
     )
+
+
+def truth(energies: dict[str, list[float]]) -> str:
+    """The energy distance of true points to the judge's, for each toy."""
+    cells = (f"{mean(each):.4f}, {min(each):.4f} to {max(each):.4f}" for each in energies.values())
+    return table(["4,000 true points, twelve times", *energies], [["energy: mean, least to greatest", *cells]])
 
 
 def name(library: str) -> str:

@@ -51,13 +51,13 @@ def agree(model, exact, x, t):
     rng=testing.generators(),
     process=testing.processes(td.VP, td.SubVP, td.VE, td.Cosine, td.Straight),
     t=st.floats(0.05, 0.95),
-    measured=st.integers(1, 3),
+    measured=st.integers(1, 6),
     tau=st.floats(0.1, 2.0),
 )
 def test_mmps_is_the_posterior_of_one_gaussian(rng, process, t, measured, tau):
     """The covariance of x_0 given x_t is exact and does not depend on x: Kalman's mean is the posterior's."""
-    data, B = normal(rng, 3), rng.standard_normal((measured, 3))
-    y, x = rng.standard_normal(measured), process.at(t).perturb(data.sample(rng, 4), rng.standard_normal((4, 3)))
+    data, B = normal(rng, 6), rng.standard_normal((measured, 6))
+    y, x = rng.standard_normal(measured), process.at(t).perturb(data.sample(rng, 4), rng.standard_normal((4, 6)))
     model = td.MeasurementGuidance(td.Oracle(data, process), B, y, tau)
     agree(model, td.Oracle(data.conditioned(B, y, tau), process), x, t)
 
@@ -153,6 +153,15 @@ def test_conjugate_gradients_rest_at_the_answer_and_where_nothing_is_positive():
     assert_array_equal(conjugate_gradients(lambda v: -v, b, 3), 0 * b)
 
 
+def test_a_row_that_has_stopped_stays_where_it_is():
+    """For a hundred steps, in float32, where the residual is large: S is positive along the first step alone."""
+    S = np.diag(np.array([3.0, -1.0], np.float32))
+    b = np.array([[20.0, 5.0], [5.0, 20.0]], np.float32)
+    early, late = (conjugate_gradients(lambda v: v @ S, b, steps) for steps in (2, 100))
+    assert_array_equal(early, late)
+    assert np.all(np.isfinite(late))
+
+
 # Bookkeeping
 
 
@@ -206,5 +215,9 @@ def test_what_it_can_not_do_is_said():
         td.MeasurementGuidance(deaf, A, Y, TAU).x0(X, 0.5)
     with pytest.raises(ValueError, match="begin at a smaller time"):
         td.MeasurementGuidance(td.Oracle(MIXTURE, td.Cosine()), A, Y, TAU).x0(X, 1.0)
+    for answer in (guided := td.MeasurementGuidance(ORACLE, A, Y, TAU)), guided.x0:
+        with pytest.raises(ValueError, match="take a later time"):
+            answer(X, 0.0)
+    assert td.MeasurementGuidance(td.Oracle(np.eye(20), td.VP()), np.eye(20), np.zeros(20), TAU).iterations == 3
     with pytest.raises(ValueError, match="MeasurementGuidance has no pull"):
         td.log_likelihood(td.MeasurementGuidance(ORACLE, A, Y, TAU), X)

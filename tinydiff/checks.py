@@ -237,14 +237,14 @@ def as_known(mask: Any, dim: int) -> np.ndarray:
 
 def as_measurement(A: Any, y: Any, tau: Any, dim: int) -> tuple[np.ndarray, np.ndarray]:
     """A (M, D) and y (1|B, M) of y = A x + τ n in float64; ValueError for others, and for a τ under 0."""
-    check_range("tau", tau, 0.0, np.finfo(float).max)
+    check_range("tau", tau, 0.0, 1e150)
     A, y = np.asarray(to_numpy(A), dtype=np.float64), np.asarray(to_numpy(y), dtype=np.float64)
     if A.ndim != 2 or A.shape[1] != dim or A.shape[0] == 0:
         raise ValueError(f"A must be a matrix (M, {dim}), a row for each number that is measured; got {describe(A)}.")
     if y.ndim not in (1, 2) or y.shape[-1] != len(A):
         raise ValueError(f"y must be ({len(A)},), or (B, {len(A)}), a number for each row of A; got {describe(y)}.")
     if not (np.all(np.isfinite(A)) and np.all(np.isfinite(y))):
-        raise ValueError("A and y must be finite.")
+        raise ValueError("A and y, the values that are known, must be finite.")
     return A, np.atleast_2d(y)
 
 
@@ -257,7 +257,10 @@ def check_one_shape(variances: Any) -> None:
 def check_measured(var: np.ndarray) -> None:
     """Raise a ValueError where what is measured, of variances (K, 1, M), has no spread and no noise, so no density."""
     if np.any(var <= 1e-24 * np.max(var, axis=2, keepdims=True)):
-        raise ValueError("a component has no spread along what is known, so no density to condition on: pass tau > 0.")
+        raise ValueError(
+            "a component has no spread along something that is known, or A's rows depend on each other: "
+            "condition on less, or with a larger tau."
+        )
 
 
 def mixture_parameters(weights: Any, means: Any, covariances: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

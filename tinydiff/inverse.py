@@ -36,6 +36,7 @@ from tinydiff.checks import (
     as_mask,
     as_measurement,
     check_choice,
+    check_noise,
     check_range,
     check_rows,
     check_signal,
@@ -118,7 +119,7 @@ def inpaint(
 class MeasurementGuidance(Wrapper):
     """The denoiser of what agrees with a measurement y = A x_0 + τ n: x̂_0 + Cov Aᵀ (A Σ Aᵀ + τ² I)⁻¹ (y − A x̂_0).
 
-    Any sampler takes it. With the exact denoiser of one Gaussian and "mmps" it is the exact denoiser of the posterior.
+    Any sampler takes it. With the exact denoiser of one Gaussian and "mmps", solved in M steps, it is the posterior's.
     An evaluation of x̂_0 is one of the model with its pull; of ε̂ there is one more. It cannot be differentiated.
 
     Parameters
@@ -133,15 +134,16 @@ class MeasurementGuidance(Wrapper):
         The standard deviation of its noise, over 0.
     covariance : {"mmps", "tmpd", "pigdm", "dps"}
         What is taken for Σ, as the table of the module says.
-    iterations : int
-        The most steps of conjugate gradients, each a pull, in which "mmps" solves for the M numbers. A network's
-        Jacobian is no covariance along its small directions: with many steps digits are noise.
+    iterations : int, optional
+        In how many steps of conjugate gradients, each a pull, "mmps" solves for the M numbers: M are exact, and taken
+        up to sixteen; beyond 3 are. They stay among the largest directions of Cov, and along the small ones a network's
+        Jacobian is no covariance: in ten steps digits are noise.
 
     Raises
     ------
     TypeError, ValueError
         For what is no denoiser, shapes that do not fit, numbers that are not finite, another covariance; when asked,
-        for a model without a pull, where α < 1e-8, and for another number of rows than y has.
+        for a model without a pull, where α < 1e-8, at t = 0, and for another number of rows than y has.
 
     References
     ----------
@@ -157,14 +159,21 @@ class MeasurementGuidance(Wrapper):
     """
 
     def __init__(
-        self, model: Denoiser, A: Array, y: Array, tau: float, covariance: Covariance = "mmps", iterations: int = 3
+        self,
+        model: Denoiser,
+        A: Array,
+        y: Array,
+        tau: float,
+        covariance: Covariance = "mmps",
+        iterations: int | None = None,
     ) -> None:
         super().__init__(model)
         self.A, self.y = as_measurement(A, y, tau, model.dim)
         self.squares, self.axes = np.linalg.eigh(self.A @ self.A.T)
         check_range("tau", tau, 0.0, open_low=True)
         check_choice("covariance", covariance, get_args(Covariance))
-        self.tau, self.covariance, self.iterations = float(tau), covariance, as_count("iterations", iterations)
+        self.tau, self.covariance, few = float(tau), covariance, len(self.A) <= 16
+        self.iterations = as_count("iterations", (len(self.A) if few else 3) if iterations is None else iterations)
 
     def given(self, labels: Array) -> Self:
         """The same measurement of the model conditioned on labels."""
@@ -177,7 +186,8 @@ class MeasurementGuidance(Wrapper):
     def __call__(self, x: Array, t: Any) -> Array:
         """ε̂, (B, D), which moves by −α/σ of what x̂_0 moves by."""
         now = self.process.at(t, like=x)
-        return self.model(x, now) - now.alpha / now.sigma * self._moved(x, now)[1]
+        _, move = self._moved(x, now)
+        return self.model(x, now) - now.alpha / now.sigma * move
 
     def x0(self, x: Array, t: Any) -> Array:
         """x̂_0, (B, D)."""
@@ -188,6 +198,7 @@ class MeasurementGuidance(Wrapper):
         """The model's x̂_0 and the move Cov Aᵀ (A Σ Aᵀ + τ² I)⁻¹ (y − A x̂_0), both (B, D)."""
         check_rows("y", len(self.y), x.shape[0])
         check_signal(now, "begin at a smaller time")
+        check_noise(now, "take a later time")
         xp, A, y, var = namespace(x), cast(self.A, x), cast(self.y, x), self.tau**2
         x0, pull = self.model.linearize_x0(x, now)
 
@@ -209,7 +220,7 @@ class MeasurementGuidance(Wrapper):
 
 
 def conjugate_gradients(S: Callable[[Array], Array], b: Array, steps: int) -> Array:
-    """S⁻¹ b for each row of b (B, M), S symmetric and positive: exactly in M steps, nearly so in fewer.
+    """S⁻¹ b for each row of b (B, M), S symmetric and positive, in M steps; in fewer along its largest directions.
 
     A network's Jacobian is not quite symmetric: a row stops where S is not positive along its direction.
     """
@@ -223,7 +234,7 @@ def conjugate_gradients(S: Callable[[Array], Array], b: Array, steps: int) -> Ar
         step = xp.where(going, square, 0.0) / xp.where(going, curvature, 1.0)
         v, r, before = v + step * p, r - step * S_p, square
         square = xp.sum(r * r, axis=1, keepdims=True)
-        p = r + square / xp.where(going, before, 1.0) * p
+        p = xp.where(going, r + square / xp.where(going, before, 1.0) * p, 0.0)
     return v
 
 

@@ -61,6 +61,14 @@ def task(stage: str, peer: str, toy: str, seed: int, recipe: dict | None) -> tup
     return key(stage, peer, toy, seed, vars(recipe)), {"seconds": spent} | found
 
 
+def of_truth(toy: str) -> list[float]:
+    """The energy distance of 4,000 true points to the judge's, twelve times."""
+    import tinydiff as td
+
+    data = td.toys.TOYS[toy]()
+    return [td.energy_distance(data.sample(1000 + seed, 4000), data.sample(5, 4000)) for seed in range(12)]
+
+
 def key(stage: str, peer: str, toy: str, seed: int, recipe: dict) -> str:
     """The name of a result."""
     return f"{stage} {peer} {toy} {seed} lr={recipe['lr']:g} batch={recipe['batch']} decay={recipe['decay']}"
@@ -108,6 +116,7 @@ def main() -> None:
     results["machine"] = f"{processor()}, {os.cpu_count()} cores, one for each model"
     results["date"] = datetime.now(UTC).date().isoformat()
     results["seconds"] = SECONDS
+    results["truth"] = {toy: of_truth(toy) for toy in TOYS}
     sys.path.insert(0, str(HERE))
     own = {peer: vars(importlib.import_module(f"with_{peer}").OWN) for peer in ("tinydiff", *PEERS)}
 

@@ -111,7 +111,7 @@ def test_what_is_no_mask_is_a_value_error(mask):
         (
             td.GaussianMixture([1.0], [[0.0] * 3], np.zeros((1, 3, 3))),
             np.zeros((1, 3)),
-            "no spread along what is known",
+            "no spread along something that is known",
         ),
     ],
     ids=["flat", "narrow", "nested", "a law a row", "a covariance a row", "points"],

@@ -106,12 +106,12 @@ def test_points_with_a_class_each_are_weighed_and_stay_where_they_are(rng):
         ({"A": np.ones((0, 2))}, "A must be a matrix (M, 2)"),
         ({"y": np.ones(2)}, "y must be (1,), or (B, 1), a number for each row of A; got shape (2,)"),
         ({"y": 1.0}, "y must be (1,)"),
-        ({"y": np.array([np.nan])}, "A and y must be finite"),
-        ({"A": np.array([[np.inf, 0]])}, "A and y must be finite"),
+        ({"y": np.array([np.nan])}, "A and y, the values that are known, must be finite"),
+        ({"A": np.array([[np.inf, 0]])}, "A and y, the values that are known, must be finite"),
         ({"tau": -0.1}, "tau must be from 0 to"),
         ({"tau": np.nan}, "tau must be from 0 to"),
-        ({"A": np.ones((2, 2)), "y": np.ones(2), "tau": 0.0}, "no spread along what is known"),
-        ({"A": np.ones((3, 2)), "y": np.ones(3), "tau": 0.0}, "no spread along what is known"),
+        ({"A": np.ones((2, 2)), "y": np.ones(2), "tau": 0.0}, "or A's rows depend on each other"),
+        ({"A": np.ones((3, 2)), "y": np.ones(3), "tau": 0.0}, "or A's rows depend on each other"),
     ],
 )
 def test_what_is_no_measurement_is_a_value_error(wrong, message):

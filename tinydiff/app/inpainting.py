@@ -78,7 +78,8 @@ def fill(options: Inpaint) -> np.ndarray:
         raise UsageError("this run was trained without labels: leave out --label, and a column label.")
     missing = np.isnan(x) | hidden(options.mask, size)
     if np.all(missing) or not np.any(missing):
-        raise UsageError(f"nothing is {'known' if np.all(missing) else 'missing: leave gaps, or give a --mask'}.")
+        gaps = "leave gaps, or give a --mask" if options.mask is None else f"the --mask {options.mask} hides no pixel"
+        raise UsageError(f"nothing is {'known' if np.all(missing) else f'missing: {gaps}'}.")
     whole = (x - trained.shift) / trained.scale
     if np.any(far := ~missing & (np.abs(whole) > FAR)):
         raise UsageError(f"{x[far][0]:g} is far from all of the run's data: is it in their units?")
@@ -115,7 +116,9 @@ def pictures_of(known: tuple[str, ...], run: Run, trained: Trained) -> np.ndarra
     """Pictures (N, H·W) in the units of the data, NaN where they are not known."""
     if (path := " ".join(known)).isdecimal():
         unseen = open_unseen(run.config.name, run.config.labels)
-        return unseen.restore(unseen.x[int(path) :][:1])
+        if int(path) >= len(unseen.x):
+            raise UsageError(f"there are {len(unseen.x)} unseen pictures, the first of them 0; got {path}.")
+        return unseen.restore(unseen.x[int(path)][None])
     x = pixels(path, trained.picture)
     return x if path.lower().endswith(".npy") else trained.restore(2 * x - 1)
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydiff.backend import Array, namespace, normal_like, row_sums, squared_norm
+from tinydiff.backend import Array, cast, namespace, normal_like, row_sums, squared_norm
 from tinydiff.checks import as_generator, as_probes, check_noise, check_points, check_shape
 from tinydiff.denoisers import Denoiser, Pull, check_denoiser, check_same_process, score
 from tinydiff.evaluation.likelihood import Distribution, make_probes, traces
@@ -62,6 +62,7 @@ def explicit(model: Denoiser, oracle: Oracle, x: Array, t: Any) -> Array:
     0.6
     """
     check_denoiser(model)
+    check_denoiser(oracle)
     check_same_process(model=model, oracle=oracle)
     check_points(x, model.dim, "x")
     return 0.5 * squared_norm(score(model, x, t) - score(oracle, x, t))
@@ -201,8 +202,8 @@ def denoising(model: Denoiser, x0: Array, t: Any, rng: Any = None, *, noise: Arr
     check_points(x0, model.dim, "x0")
     now = model.process.at(t, like=x0)
     check_noise(now, "take a later time")
-    eps = normal_like(as_generator(rng), x0) if noise is None else noise
-    check_shape("noise", eps, tuple(x0.shape))
+    check_shape("noise", x0 if noise is None else noise, tuple(x0.shape))
+    eps = normal_like(as_generator(rng), x0) if noise is None else cast(noise, x0)
     return 0.5 * squared_norm(score(model, now.perturb(x0, eps), now) + eps / now.sigma)
 
 
