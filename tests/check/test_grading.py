@@ -155,8 +155,8 @@ INSIDE = {
 
 @pytest.mark.parametrize("act", INSIDE)
 def test_whatever_a_function_does_ends_in_a_mark(act, mark, monkeypatch):
-    monkeypatch.setattr(remote, "FIRST", 0.5)
     body, says = INSIDE[act]
+    monkeypatch.setattr(remote, "FIRST", 0.5 if says == "no answer in time" else 10.0)  # a large answer takes its time
     marks = mark(f"import numpy as np\ndef q_sample(x0, t, eps, betas):\n    {body}\n")["q_sample"]
     assert not marks["passed"]
     assert says in marks["yours"]
