@@ -1,4 +1,4 @@
-"""Langevin, guidance, preconditioning: steps along a score, sums of scores, and the scales that a network sees."""
+"""Langevin, guidance, preconditioning, measurements: steps along a score, sums of scores, and what moves a denoiser."""
 
 from functools import partial
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import tinydiff as td
 from identities.catalogue import identity
 from identities.draws import generators, mixtures, processes, sdes, times
-from identities.tools import complex_step, gradient, log_density, trapezoid
+from identities.tools import complex_step, gradient, log_density, log_normal, trapezoid
 from tinydiff.learned.denoiser import network_inputs
 from tinydiff.learned.objective import edm_weight, loss_and_grad
 from tinydiff.predictions import target, to_eps, to_x0
@@ -185,3 +185,48 @@ def test_preconditioning_gives_a_network_unit_variance(hold, drawn, process, d):
     network, weight = td.TimeMLP(1, 2, 1, prediction="edm", sigma_data=d), partial(edm_weight, sigma_data=d)
     fresh = network.init(np.random.default_rng(0), hold.dtype)
     hold(loss_and_grad(network, fresh, now, x0, eps, weight=weight)[0], 1)
+
+
+@identity(74, td.GaussianMixture.conditioned, float64=1e-11, float32=2e-5)
+@given(rough=mixtures(), rng=generators, tau=st.floats(0.1, 3))
+def test_the_posterior_of_a_measurement_is_a_mixture(hold, rough, rng, tau):
+    r"""$\log q(x|y) = \log q(x) + \log N(y;\,Ax,\,\tau^2 I) - \log p(y)$ is a mixture, for $y = Ax + \tau n$
+
+    Each component is conditioned as a Gaussian is, and gets the weight of its own evidence,
+    $w_k\,N(y;\,Am_k,\,AC_kA^\top + \tau^2 I)$; their sum is $p(y)$. Without noise every draw measures $y$ exactly.
+
+    Source: Bishop 2006, §2.3.3 (Bayes' theorem for Gaussian variables).
+    Catches: τ for τ²; weights that forget the evidence, or its determinant; a gain in the place of its complement.
+    """
+    q = rough.diffused(1.0, 0.3)
+    A, x = rng.standard_normal((2, q.dim)), q.sample(rng, 5)
+    y = A @ q.sample(rng, 1)[0] + tau * rng.standard_normal(2)
+    measured = td.GaussianMixture(q.weights, q.means @ A.T, A @ q.covariances @ A.T + tau**2 * np.eye(2))
+    prior, noise, evidence = log_density(q, x), log_normal(y - x @ A.T, 0.0, tau**2), log_density(measured, y[None])
+    scale = 1 + np.abs(prior) + np.abs(noise) + np.abs(evidence) + np.sum((x / 0.3) ** 2, axis=1)
+    hold(q.conditioned(A, y, tau).log_density(hold.cast(x)), prior + noise - evidence, scale=scale)
+
+    exact = hold.cast(q.conditioned(A[:1], y[:1]).sample(rng, 5))
+    hold(exact @ hold.cast(A[0]), y[0], scale=np.abs(exact) @ np.abs(A[0]))
+
+
+@identity(75, td.MeasurementGuidance.x0, float64=1e-9, float32=1e-3)
+@given(process=sdes, log_snr=st.floats(-2, 3), rng=generators, tau=st.floats(0.2, 2))
+def test_on_one_gaussian_the_kalman_update_of_a_denoiser_is_the_posteriors(hold, process, log_snr, rng, tau):
+    r"""$\hat x_0 + \mathrm{Cov}A^\top(A\Sigma A^\top + \tau^2 I)^{-1}(y - A\hat x_0) = E[x_0|x_t,y]$ on one Gaussian
+
+    Where $\Sigma = \mathrm{Cov} = (\sigma^2/\alpha)\,\partial\hat x_0/\partial x$ is the covariance of $x_0$ given
+    $x_t$, which there does not depend on $x_t$. With $\Sigma = \sigma^2/(\alpha^2+\sigma^2)\,I$ it holds on $N(0, I)$.
+
+    Source: Boys et al. 2023 (TMPD), §3; Rozet et al. 2024 (MMPS), §4; Song et al. 2023 (ΠGDM), eq. 8.
+    Catches: the sign of the innovation; τ for τ²; the covariance without σ²/α; conjugate gradients one step short.
+    """
+    t = min(float(process.time(log_snr)), process.t_max)
+    A, y, root = rng.standard_normal((2, 3)), rng.standard_normal(2), rng.standard_normal((3, 3))
+    normal = td.GaussianMixture([1.0], rng.standard_normal((1, 3)), [root @ root.T / 3 + 0.2 * np.eye(3)])
+    standard = td.GaussianMixture([1.0], np.zeros((1, 3)), [np.eye(3)])
+    for data, covariance in ((normal, "mmps"), (standard, "pigdm")):
+        x = hold.cast(process.at(t).perturb(data.sample(rng, 4), rng.standard_normal((4, 3))))
+        guided = td.MeasurementGuidance(td.Oracle(data, process), A, y, tau, covariance)
+        exact = td.Oracle(data.conditioned(A, y, tau), process)
+        hold(guided.x0(x, t), exact.x0(x, t), scale=1 + np.max(np.abs(exact.x0(x, t))))

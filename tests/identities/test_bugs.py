@@ -4,7 +4,7 @@ import pytest
 
 from identities.catalogue import identities, run
 
-COUNT = 73
+COUNT = 75
 TESTS = identities()
 BUGS = [
     pytest.param(test, bug, id=f"{test.identity.number}-{bug.target.__qualname__}-{i}")

@@ -3,6 +3,7 @@
 import tinydiff as td
 from identities.bugs import edit, exchanged, with_argument, without
 from tinydiff.exact.oracle import ClassGradient
+from tinydiff.inverse import conjugate_gradients
 from tinydiff.learned.denoiser import network_inputs
 from tinydiff.learned.objective import edm_weight
 from tinydiff.predictions import spread, target, to_eps, to_x0
@@ -37,5 +38,22 @@ BUGS = {
         edit(to_eps, "-alpha * sigma_data / m", "alpha * sigma_data / m"),
         without(spread, "now.sigma**2"),
         (edm_weight, with_argument("sigma_data", lambda d: d**0.5)),
+    ],
+    74: [
+        edit(td.GaussianMixture.conditioned, "tau**2 + _", "tau + _"),
+        edit(td.GaussianMixture.conditioned, "apart**2 / var + np.log(var)", "apart**2 / var - np.log(var)"),
+        edit(td.GaussianMixture.conditioned, "apart**2 / var + np.log(var)", "apart**2 / var"),
+        edit(td.GaussianMixture.conditioned, "y - m @ A.T", "m @ A.T - y"),
+        edit(td.GaussianMixture.conditioned, "tau / np.sqrt(_)", "np.sqrt(_) / tau"),
+        edit(td.GaussianMixture.conditioned, "root @ Vt.swapaxes(1, 2)", "root @ Vt"),
+    ],
+    75: [
+        edit(td.MeasurementGuidance._moved, "self.tau**2", "self.tau"),
+        edit(td.MeasurementGuidance._moved, "y - x0 @ A.T", "x0 @ A.T - y"),
+        edit(td.MeasurementGuidance._moved, "measured_cov(v) + var * v", "measured_cov(v)"),
+        edit(td.MeasurementGuidance._moved, "now.alpha**2 + now.sigma**2", "now.alpha + now.sigma"),
+        edit(td.MeasurementGuidance.x0, "x0 + move", "x0 - move"),
+        edit(conjugate_gradients, "r - step * S_p", "r + step * S_p"),
+        edit(conjugate_gradients, "range(steps)", "range(steps - 1)"),
     ],
 }
