@@ -115,8 +115,8 @@ def setting(kept: dict[str, Any]) -> str:
 
 def truth(energies: dict[str, list[float]]) -> str:
     """The energy distance of true points to the judge's, for each toy."""
-    cells = (f"{mean(each):.4f}, {min(each):.4f} to {max(each):.4f}" for each in energies.values())
-    return table(["4,000 true points, twelve times", *energies], [["energy: mean, least to greatest", *cells]])
+    cells = (f"{mean(energies[t]):.4f}, {min(energies[t]):.4f} to {max(energies[t]):.4f}" for t in TOYS)
+    return table(["4,000 true points, twelve times", *TOYS], [["energy: mean, least to greatest", *cells]])
 
 
 def name(library: str) -> str:
