@@ -17,7 +17,7 @@
 # Notebook 7 asked for these.
 #
 # - The best answer that knows only $N$ points is their mean, each weighted by
-#   $e^{-\|x_t - \sqrt{\bar\alpha_t}\,x_i\|^2/2(1 - \bar\alpha_t)}$.
+#   $\exp\big(-\|x_t - \sqrt{\bar\alpha_t}\,x_i\|^2/(2 - 2\bar\alpha_t)\big)$.
 # - For noise $\sigma$ on data of variance $\sigma_d^2$ the demands give
 #   $c_\text{skip} = \frac{\sigma_d^2}{\sigma^2 + \sigma_d^2}$,
 #   $c_\text{out} = \frac{\sigma\sigma_d}{\sqrt{\sigma^2 + \sigma_d^2}}$ and
@@ -325,7 +325,7 @@ assert all(factors["N(0, 0.04), even t", eta].max() < 3.85 for eta in (0.0, 0.5,
 # Next, 300 starts walk by your `ddim` with the perfect denoiser of the ring. Each is drawn as the number of the mode in
 # which it ends.
 #
-# Find out what the seed changes at $\eta = 0$. Then find the $\eta$ at which only half of the starts end in one mode with
+# Find out what the seed changes at $\eta = 0$. Then find the $\eta$ at which only half of the starts end in the same mode as
 # their nearest neighbour.
 
 # %%
