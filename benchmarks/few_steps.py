@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 import tinydiff as td
 from tinydiff.learned.mean_flow import By
-from tinydiff.sampling.few_steps import consistency, progressive, times_of
+from tinydiff.sampling.few_steps import consistency, progressive
 
 TOYS, N, SEED = ("ring8", "grid25", "spiral60"), 4000, 1
 BATCH, STEPS = 512, (400, 1500, 1000)  # of each halving, of consistency, and of average velocities
@@ -80,14 +80,14 @@ def run(toy: str) -> None:
     race.row("the teacher, DDIM", teacher, np.array([VP.t_max]), spent)
     ts, student = td.grids.logistic(VP, 31), teacher
     while len(ts) > 1:
-        options = {"times": times_of(ts[::2]), "objective": progressive(student, ts), "weight": "x0"}
+        options = {"times": td.grids.times_of(ts[::2]), "objective": progressive(student, ts), "weight": "x0"}
         student, seconds = race.taught(student.theta, STEPS[0], **options)
         ts, spent = ts[::2], spent + seconds
         if len(ts) <= 4:
             race.row("progressive distillation", student, ts, spent)
     ts = td.grids.logistic(VP, 16)
     for name, guide in (("consistency distillation", teacher), ("consistency training", None)):
-        options = {"times": times_of(ts), "objective": consistency(ts, guide), "weight": root_weight}
+        options = {"times": td.grids.times_of(ts), "objective": consistency(ts, guide), "weight": root_weight}
         student, seconds = race.taught(teacher.theta, STEPS[1], **options)
         race.row(name, student, ts[:1], race.seconds + seconds)
     averages(race)

@@ -235,16 +235,27 @@ def as_known(mask: Any, dim: int) -> np.ndarray:
     return known
 
 
+def real_numbers(name: str, value: Any) -> np.ndarray:
+    """The value as float64 on the host; ValueError for what is no array of real numbers."""
+    try:
+        numbers = np.asarray(to_numpy(value))
+    except ValueError:
+        numbers = np.array(None)
+    if numbers.dtype.kind not in "fiu":
+        raise ValueError(f"{name} must be an array of real numbers; got {value!r:.80}.")
+    return numbers.astype(np.float64)
+
+
 def as_measurement(A: Any, y: Any, tau: Any, dim: int) -> tuple[np.ndarray, np.ndarray]:
     """A (M, D) and y (1|B, M) of y = A x + τ n in float64; ValueError for others, and for a τ under 0."""
     check_range("tau", tau, 0.0, 1e150)
-    A, y = np.asarray(to_numpy(A), dtype=np.float64), np.asarray(to_numpy(y), dtype=np.float64)
+    A, y = real_numbers("A", A), real_numbers("y", y)
     if A.ndim != 2 or A.shape[1] != dim or A.shape[0] == 0:
         raise ValueError(f"A must be a matrix (M, {dim}), a row for each number that is measured; got {describe(A)}.")
     if y.ndim not in (1, 2) or y.shape[-1] != len(A):
         raise ValueError(f"y must be ({len(A)},), or (B, {len(A)}), a number for each row of A; got {describe(y)}.")
-    if not (np.all(np.isfinite(A)) and np.all(np.isfinite(y))):
-        raise ValueError("A and y, the values that are known, must be finite.")
+    if not (np.all(np.abs(A) < 1e100) and np.all(np.abs(y) < 1e100)):
+        raise ValueError("A and y, the values that are known, must be finite, and below 1e100.")
     return A, np.atleast_2d(y)
 
 

@@ -318,6 +318,6 @@ def check_same_process(**models: Denoiser) -> None:
         raise ValueError(f"{name} and {other_name} must be of one process; got {one.process} and {other.process}.")
 
 
-def check_denoiser(model: Any) -> None:
+def check_denoiser(model: Any, name: str = "model") -> None:
     """Raise a TypeError unless the model is a denoiser."""
-    check_kind("model", model, Denoiser, "a Denoiser (an Oracle, what td.fit gives, as_denoiser)")
+    check_kind(name, model, Denoiser, "a Denoiser (an Oracle, what td.fit gives, as_denoiser)")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydiff.checks import as_count, check_flow, check_process, check_range, check_walk
+from tinydiff.checks import as_count, as_falling, check_flow, check_process, check_range, check_walk
 from tinydiff.processes import LOG_SNR_END, Discrete, Level, Process
 
 Grid = Callable[[Process, int], np.ndarray]
@@ -112,3 +112,16 @@ def _finished(process: Process, ts: np.ndarray, *, last: bool = True) -> np.ndar
     if len(np.unique(ts)) < len(ts):
         raise ValueError(f"{process} has no {len(ts)} different times on this grid: take fewer, or another grid.")
     return ts
+
+
+def times_of(ts: Any) -> Callable[[Process, np.random.Generator, int], np.ndarray]:
+    """Draws of the times of a grid (N,), each as likely as any other: for ``train(..., times=times_of(ts))``.
+
+    Raises ValueError for times that do not fall, and for none.
+    """
+    known = as_falling(ts) if np.size(ts) != 1 else np.array(ts, dtype=float).reshape(1)
+
+    def draw(process: Process, rng: np.random.Generator, n: int) -> np.ndarray:
+        return rng.choice(known, n)
+
+    return draw

@@ -63,7 +63,7 @@ class ClassifierFreeGuidance(Wrapper):
     def __init__(
         self, conditional: Denoiser, unconditional: Denoiser, w: float, interval: tuple[float, float] = ALWAYS
     ) -> None:
-        check_denoiser(unconditional)
+        check_denoiser(unconditional, "unconditional")
         super().__init__(conditional)
         check_same_process(conditional=conditional, unconditional=unconditional)
         self.unconditional, self.w, self.interval = unconditional, as_finite("w", w), as_interval("interval", interval)
@@ -156,7 +156,7 @@ class Autoguidance(ClassifierFreeGuidance):
 
     def __init__(self, model: Denoiser, weak: Denoiser, w: float, interval: tuple[float, float] = ALWAYS) -> None:
         check_denoiser(model)
-        check_denoiser(weak)
+        check_denoiser(weak, "weak")
         check_same_process(model=model, weak=weak)
         super().__init__(model, weak, w, interval)
 

@@ -135,9 +135,9 @@ class MeasurementGuidance(Wrapper):
     covariance : {"mmps", "tmpd", "pigdm", "dps"}
         What is taken for Σ, as the table of the module says.
     iterations : int, optional
-        In how many steps of conjugate gradients, each a pull, "mmps" solves for the M numbers: M are exact, and taken
-        up to sixteen; beyond 3 are. They stay among the largest directions of Cov, and along the small ones a network's
-        Jacobian is no covariance: in ten steps digits are noise.
+        In how many steps of conjugate gradients, each a pull, "mmps" solves for the M numbers. M steps are exact, and
+        are taken unless M is over 16; then 3 are. A few steps solve along the largest directions of Cov. Along the
+        small ones a network's Jacobian is no covariance, and ten steps make noise of digits.
 
     Raises
     ------
@@ -202,9 +202,9 @@ class MeasurementGuidance(Wrapper):
         xp, A, y, var = namespace(x), cast(self.A, x), cast(self.y, x), self.tau**2
         x0, pull = self.model.linearize_x0(x, now)
 
-        def measured_cov(v: Array) -> Array:
-            """A Cov Aᵀ v, (B, M)."""
-            return now.sigma**2 / now.alpha * pull(v @ A) @ A.T
+        def cov(v: Array) -> Array:
+            """Cov Aᵀ v, (B, D)."""
+            return now.sigma**2 / now.alpha * pull(v @ A)
 
         gap = y - x0 @ A.T
         if self.covariance == "dps":
@@ -213,10 +213,10 @@ class MeasurementGuidance(Wrapper):
             d, P = cast(self.squares, x), cast(self.axes, x)
             v = gap @ P / (now.sigma**2 / (now.alpha**2 + now.sigma**2) * d + var) @ P.T
         elif self.covariance == "tmpd":
-            v = gap / (xp.maximum(measured_cov(xp.ones_like(gap)), 0.0) + var)
+            v = gap / (xp.maximum(cov(xp.ones_like(gap)) @ A.T, 0.0) + var)
         else:
-            v = conjugate_gradients(lambda v: measured_cov(v) + var * v, gap, min(len(self.A), self.iterations))
-        return x0, now.sigma**2 / now.alpha * pull(v @ A)
+            v = conjugate_gradients(lambda v: cov(v) @ A.T + var * v, gap, min(len(self.A), self.iterations))
+        return x0, cov(v)
 
 
 def conjugate_gradients(S: Callable[[Array], Array], b: Array, steps: int) -> Array:

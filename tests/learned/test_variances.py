@@ -256,7 +256,7 @@ X, RING = np.ones((3, 2)), td.toys.ring8()
         ),
         (
             lambda: td.fit(RING, network=td.VarianceMLP(2, 4, 1), rng=0, objective=hybrid([0.5, 0.1]), progress=False),
-            r"train on the times of the grid, times=times_of\(ts\)",
+            r"train on the times of the grid, times=td\.grids\.times_of\(ts\)",
         ),
         (lambda: MODEL.variance(X, 0.1, 0.5), "now comes first"),
         (

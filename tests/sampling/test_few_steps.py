@@ -105,7 +105,7 @@ def test_one_step_of_a_student_is_the_flows_map(way, within, rng):
     options = {"batch": 128, "targets": "single", "weight": "x0", "rng": 1}
     student = teacher
     if way == "consistency":
-        taught, times = few_steps.consistency(ts[::2], teacher), few_steps.times_of(ts[::2])
+        taught, times = few_steps.consistency(ts[::2], teacher), td.grids.times_of(ts[::2])
         options |= {"times": times, "objective": taught, "weight": lambda now: now.snr**-0.5}
         student = td.NetworkDenoiser(
             network, td.last(td.train(network, process, data, steps=600, **options)).ema, process
@@ -113,7 +113,7 @@ def test_one_step_of_a_student_is_the_flows_map(way, within, rng):
     else:
         while len(ts) > 1:
             taught = few_steps.progressive(student, ts)
-            times = few_steps.times_of(ts[::2])
+            times = td.grids.times_of(ts[::2])
             state = td.last(td.train(network, process, data, steps=150, times=times, objective=taught, **options))
             student, ts = td.NetworkDenoiser(network, state.ema, process), ts[::2]
     x = rng.standard_normal((500, 1)).astype(np.float32)
@@ -122,10 +122,10 @@ def test_one_step_of_a_student_is_the_flows_map(way, within, rng):
 
 def test_times_are_those_of_the_grid_each_as_likely(rng):
     ts = np.array([0.9, 0.5, 0.1])
-    drawn = few_steps.times_of(ts)(VP, rng, 6000)
+    drawn = td.grids.times_of(ts)(VP, rng, 6000)
     assert_array_equal(np.unique(drawn), ts[::-1])
     assert np.all(np.abs(np.unique(drawn, return_counts=True)[1] - 2000) < 5 * np.sqrt(6000 * 2 / 9))
-    assert_array_equal(few_steps.times_of([0.7])(VP, rng, 3), [0.7] * 3)
+    assert_array_equal(td.grids.times_of([0.7])(VP, rng, 3), [0.7] * 3)
 
 
 ORACLE, RNG = td.Oracle(RING, VP), np.random.default_rng(0)
@@ -139,14 +139,14 @@ ORACLE, RNG = td.Oracle(RING, VP), np.random.default_rng(0)
         (lambda: few_steps.progressive("teacher", [0.9, 0.5]), "model must be a Denoiser"),
         (lambda: few_steps.consistency([0.9, 0.5], "teacher"), "model must be a Denoiser"),
         (lambda: few_steps.consistency([0.5, 0.9]), "fall strictly"),
-        (lambda: few_steps.times_of([]), "fall strictly"),
+        (lambda: td.grids.times_of([]), "fall strictly"),
         (
             lambda: few_steps.progressive(ORACLE, [0.9, 0.5])(NETWORK, None, *batch(td.Cosine(), [0.9], RNG)),
             r"Cosine\(.*VP\(",
         ),
         (
             lambda: td.fit(RING, rng=0, steps=1, progress=False, objective=few_steps.consistency([0.9, 0.5])),
-            r"train on the times of the grid, times=times_of\(ts\)",
+            r"train on the times of the grid, times=td\.grids\.times_of\(ts\)",
         ),
     ],
 )

@@ -104,6 +104,8 @@ def points_of(known: tuple[str, ...], names: tuple[str, ...]) -> tuple[np.ndarra
     pairs = [word.partition("=") for word in known]
     text = "\n".join(",".join(pair[i] for pair in pairs) for i in (0, 2)) if "=" in known[0] else None
     header, table = read_table(Path("--known" if text else " ".join(known)), gaps=True, text=text)
+    if not table.size:
+        raise UsageError("nothing is known: --known holds no numbers.")
     header, columns = header or list(names), [*names, "label"]
     if not set(header) <= set(columns) or table.shape[1:] != (len(set(header)),):
         raise UsageError(f"the run's data have the columns {', '.join(names)}; got {', '.join(header)}, {table.shape}.")

@@ -62,7 +62,7 @@ def explicit(model: Denoiser, oracle: Oracle, x: Array, t: Any) -> Array:
     0.6
     """
     check_denoiser(model)
-    check_denoiser(oracle)
+    check_denoiser(oracle, "oracle")
     check_same_process(model=model, oracle=oracle)
     check_points(x, model.dim, "x")
     return 0.5 * squared_norm(score(model, x, t) - score(oracle, x, t))

@@ -18,7 +18,7 @@ from numpy.random import Generator
 
 from tinydiff import grids
 from tinydiff.backend import Array, namespace
-from tinydiff.checks import as_falling, check_outputs_noise, check_weight
+from tinydiff.checks import check_outputs_noise, check_weight
 from tinydiff.learned.denoiser import network_inputs
 from tinydiff.learned.network import Network
 from tinydiff.predictions import target, to_eps
@@ -50,25 +50,12 @@ def logistic_times(process: Process, rng: Generator, n: int, mean: float = 2.5, 
     return np.clip(process.time(mean + scale * np.log(u / (1 - u))), process.t_min, process.t_max)
 
 
-def times_of(ts: Any) -> DrawTimes:
-    """Times of a grid, or the one there is, each as likely as any other: for ``train(..., times=times_of(ts))``.
-
-    Raises ValueError for times that do not fall, and for none.
-    """
-    known = as_falling(ts) if np.size(ts) != 1 else np.array(ts, dtype=float).reshape(1)
-
-    def draw(process: Process, rng: np.random.Generator, n: int) -> np.ndarray:
-        return rng.choice(known, n)
-
-    return draw
-
-
 def indices(known: np.ndarray, now: Level) -> np.ndarray:
     """Where the times of a batch stand in falling times; ValueError for one that is not among them."""
     t = np.asarray(now.host.t)
     found = np.minimum(np.searchsorted(-known, -t), len(known) - 1)
     if np.any(np.abs(known[found] - t) > 1e-12):
-        raise ValueError(f"train on the times of the grid, times=times_of(ts): {t[0]:.6g} is not among them.")
+        raise ValueError(f"train on the times of the grid, times=td.grids.times_of(ts): {t[0]:.6g} is not among them.")
     return found
 
 

@@ -29,9 +29,10 @@ import numpy as np
 from tinydiff import checks
 from tinydiff.backend import Array, namespace
 from tinydiff.denoisers import Pull
+from tinydiff.grids import times_of
 from tinydiff.learned.denoiser import NetworkDenoiser, network_inputs
 from tinydiff.learned.network import Network, TimeMLP
-from tinydiff.learned.objective import Weight, indices, simple_weight, times_of, weigh
+from tinydiff.learned.objective import Weight, indices, simple_weight, weigh
 from tinydiff.learned.targets import batch_means
 from tinydiff.learned.train import STEPS, last, train
 from tinydiff.predictions import target, to_eps, to_x0

@@ -25,7 +25,6 @@ from tinydiff.denoisers import Denoiser, check_denoiser
 from tinydiff.learned.denoiser import NetworkDenoiser
 from tinydiff.learned.network import Network
 from tinydiff.learned.objective import Weight, indices, loss_and_grad, simple_weight
-from tinydiff.learned.objective import times_of as times_of  # the students' times too
 from tinydiff.predictions import eps_from_x0
 from tinydiff.processes import Level
 from tinydiff.sampling.ddim import ddim_step
@@ -34,8 +33,8 @@ from tinydiff.sampling.ddim import ddim_step
 def progressive(teacher: Denoiser, ts: Any) -> Callable:
     """The objective of progressive distillation: one DDIM step for two of a teacher's.
 
-    Train on ``times_of(ts[::2])`` with `weight="x0"` and `targets="single"`, and sample by DDIM on these times. The
-    student begins best with its teacher's parameters.
+    Train on ``td.grids.times_of(ts[::2])`` with `weight="x0"` and `targets="single"`, and sample by DDIM on these
+    times. The student begins best with its teacher's parameters.
 
     Parameters
     ----------
@@ -64,7 +63,7 @@ def progressive(teacher: Denoiser, ts: Any) -> Callable:
     >>> import tinydiff as td
     >>> teacher = td.Oracle(td.toys.ring8(), td.VP())
     >>> ts = td.grids.logistic(td.VP(), 7)  # eight times, for a student of four
-    >>> options = {"times": td.few_steps.times_of(ts[::2]), "objective": td.few_steps.progressive(teacher, ts)}
+    >>> options = {"times": td.grids.times_of(ts[::2]), "objective": td.few_steps.progressive(teacher, ts)}
     >>> student = td.fit(td.toys.ring8(), rng=0, steps=5, progress=False, targets="single", **options)
     >>> td.sample(student, 3, sampler=td.ddim, grid=lambda process, n: ts[::2], steps=4, rng=0).shape
     (3, 2)
@@ -97,7 +96,7 @@ def consistency(ts: Any, teacher: Denoiser | None = None) -> Callable:
     Parameters
     ----------
     ts : (N,)
-        The falling times of the grid; train on ``times_of(ts)``.
+        The falling times of the grid; train on ``td.grids.times_of(ts)``.
     teacher : Denoiser, optional
         Whose DDIM step leads from t to s: distillation. Without one x_0 and ε lead there: training from nothing.
 
@@ -119,7 +118,7 @@ def consistency(ts: Any, teacher: Denoiser | None = None) -> Callable:
     --------
     >>> import tinydiff as td
     >>> ts = td.grids.logistic(td.VP(), 15)
-    >>> options = {"times": td.few_steps.times_of(ts), "objective": td.few_steps.consistency(ts), "targets": "single"}
+    >>> options = {"times": td.grids.times_of(ts), "objective": td.few_steps.consistency(ts), "targets": "single"}
     >>> model = td.fit(td.toys.ring8(), rng=0, steps=5, progress=False, **options)
     >>> td.sample(model, 3, steps=1, rng=0).shape
     (3, 2)

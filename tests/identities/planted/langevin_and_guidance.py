@@ -50,7 +50,7 @@ BUGS = {
     75: [
         edit(td.MeasurementGuidance._moved, "self.tau**2", "self.tau"),
         edit(td.MeasurementGuidance._moved, "y - x0 @ A.T", "x0 @ A.T - y"),
-        edit(td.MeasurementGuidance._moved, "measured_cov(v) + var * v", "measured_cov(v)"),
+        edit(td.MeasurementGuidance._moved, "cov(v) @ A.T + var * v", "cov(v) @ A.T"),
         edit(td.MeasurementGuidance._moved, "now.alpha**2 + now.sigma**2", "now.alpha + now.sigma"),
         edit(td.MeasurementGuidance.x0, "x0 + move", "x0 - move"),
         edit(conjugate_gradients, "r - step * S_p", "r + step * S_p"),
