@@ -29,6 +29,7 @@ from tinydiff.app.inpainting import Inpaint, fill
 from tinydiff.app.parallel import Comm, rows_of_rank, world
 from tinydiff.app.process import make_process
 from tinydiff.app.racing import Enter, enter
+from tinydiff.app.read import is_pictures
 from tinydiff.app.sampling import Draw
 from tinydiff.backend import keep_freed_memory
 
@@ -161,7 +162,9 @@ def parse_train(arguments: Sequence[str]) -> Train:
     with usage():
         options = cli(default=Train(base, out))
         config = options.config
-        labels = config.labels and str(Path(config.labels).resolve())
+        labels = config.labels
+        if labels and config.name not in NAMES and is_pictures(config.name):
+            labels = str(Path(labels).resolve())
         config = checked(replace(config, name=data_name(config.name), labels=labels), "--")
         if not options.resume:
             make_process(config.process)

@@ -12,7 +12,8 @@ import numpy as np
 import tyro
 
 from tinydiff.app.process import PROCESSES, is_process_name
-from tinydiff.app.read import is_idx, is_pictures, labels_beside, load_pictures, load_points
+from tinydiff.app.columns import Reading
+from tinydiff.app.read import is_idx, is_pictures, labels_beside, load_pictures, name_of, read_points, standardised
 from tinydiff.datasets.mnist import load_mnist
 from tinydiff.datasets.points import Dataset
 from tinydiff.datasets.toys import SHAPES, TOYS, Shape
@@ -22,8 +23,10 @@ from tinydiff.learned.mixer import Mixer
 from tinydiff.learned.network import Network, TimeMLP
 from tinydiff.predictions import Prediction
 
-FORMAT = 7
+FORMAT = 8
 
+TABLES = (".csv", ".tsv", ".txt", ".npy", ".npz", ".parquet", ".feather", ".arrow", ".gz")
+"""The suffixes of tables."""
 NAMES = (*TOYS, *SHAPES, "mnist")
 
 T = TypeVar("T")
@@ -45,11 +48,13 @@ class Config:
     """All that decides the numbers of a run."""
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """A toy, mnist, or the path of a .csv or .npy file of points, or of a .npy or IDX file of pictures."""
-    labels: Annotated[str | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: beside an IDX file)")] = (
-        None
-    )
-    """A .npy or IDX file with the label of each picture."""
+    """A toy, mnist, or the path of a table (.csv, .npy, .parquet, …) or of pictures (a .npy or IDX file)."""
+    labels: Annotated[
+        str | None, tyro.conf.arg(metavar="COLUMN|FILE", help_behavior_hint="(default: by its name, or beside an IDX file)")
+    ] = None
+    """The column of a table that has the classes, or none; for pictures a .npy or IDX file with the label of each."""
+    read: tyro.conf.OmitArgPrefixes[Reading] = Reading()
+    """How to read a table, where guessing is not enough."""
     conditional: bool = False
     """Learn each point's label too, so as to sample class by class and with guidance."""
     process: Annotated[str, tyro.conf.arg(metavar="{vp,subvp,ve,cosine,straight,MODULE:CLASS}")] = "vp"
@@ -159,7 +164,7 @@ def read_config(path: Path) -> Config:
     if wrong := set(content) ^ {field.name for field in fields(Config)}:
         raise ValueError(f"{path} has entries missing or unknown: {', '.join(sorted(wrong))}.")
     try:
-        return checked(Config(**content))
+        return checked(Config(**content | {"read": msgspec.convert(content["read"], Reading)}))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -174,15 +179,15 @@ def data_name(name: str) -> str:
     """The name of data, a path made absolute. Raises UsageError for what is neither a name nor a file that we read."""
     if name in NAMES:
         return name
-    if Path(name).suffix.lower() in (".csv", ".npy") or is_idx(name):
+    if Path(name).suffix.lower() in TABLES or is_idx(name) or Path(name).is_file():
         return str(Path(name).resolve())
-    raise UsageError(f"NAME must be one of {', '.join(NAMES)}, or a .csv, .npy or IDX file; got {name!r}.")
+    raise UsageError(f"NAME must be one of {', '.join(NAMES)}, or a table, a .npy or an IDX file; got {name!r}.")
 
 
-def open_data(name: str, labels: str | None = None) -> Data:
+def open_data(name: str, labels: str | None = None, how: Reading = Reading()) -> Data:
     """The data of this name or path, with the labels of a file of theirs: what a run is trained on."""
     if labels is not None and name in NAMES:
-        raise UsageError(f"--labels is for a file of pictures; got {name}.")
+        raise UsageError(f"--labels is for a file; got {name}.")
     if name in TOYS:
         return TOYS[name]()
     if name in SHAPES:
@@ -195,10 +200,8 @@ def open_data(name: str, labels: str | None = None) -> Data:
         if len(data.x) < 20:
             raise ValueError(f"{name} has {len(data.x)} pictures: a run needs 20, as it is judged by a tenth of them.")
         return parted(data)[0]
-    data = load_points(data_name(name))
-    if labels is not None:
-        raise UsageError("--labels is for pictures: points have theirs in a column named label.")
-    return data
+    path = data_name(name)
+    return standardised(read_points(path, how, labels), name_of(path))
 
 
 def open_unseen(name: str, labels: str | None = None) -> Dataset:

@@ -17,12 +17,11 @@ from typing import Self, TextIO
 import numpy as np
 
 from tinydiff.app import checkpoint
-from tinydiff.app.config import Config, Data, extent, make_network, read_config, write_config
+from tinydiff.app.config import Config, Data, UsageError, extent, make_network, read_config, write_config
 from tinydiff.app.parallel import Comm, cores, data_parallel, in_parts, leads
 from tinydiff.app.process import coefficients, make_process
-from tinydiff.app.read import column_names
 from tinydiff.backend import Array, to_numpy
-from tinydiff.datasets.points import Dataset
+from tinydiff.datasets.points import Dataset, with_constants
 from tinydiff.files import atomic
 from tinydiff.learned.denoiser import NetworkDenoiser
 from tinydiff.learned.parts import even_parts, one_blas_thread
@@ -43,11 +42,22 @@ class Trained:
     fingerprint: str
     picture: tuple[int, int] | None = None
     names: tuple[str, ...] = ()
-    """The names of the coordinates, where they have any."""
+    """The names of the columns of the data, where they have any."""
+    classes: tuple[str, ...] = ()
+    """The names of the classes, where they have any."""
+    constants: tuple[tuple[int, float], ...] = ()
+    """The columns of the data that never change: the place and the value of each."""
 
     def restore(self, x: np.ndarray) -> np.ndarray:
-        """Points as the model sees them (n, D), in the units of the data."""
-        return x * self.scale + self.shift
+        """Points as the model sees them (n, D), in the units of the data, with the columns that never change."""
+        return with_constants(x * self.scale + self.shift, self.constants)
+
+    def class_of(self, name: str) -> int:
+        """The number of a class, by its name or, where classes have none, its number; −1 for no class."""
+        known = self.classes or tuple(map(str, range(self.model.network.classes)))
+        if name not in (*known, "-1"):
+            raise UsageError(f"there is no class {name!r}: the classes are {', '.join(known):.200}, and -1 for none.")
+        return known.index(name) if name in known else -1
 
 
 @dataclass(frozen=True)
@@ -101,8 +111,11 @@ class Run:
             if not np.allclose(coefficients(process), more["coefficients"], rtol=1e-9, atol=1e-12):
                 raise ValueError(f"the process {self.config.process} is not what it was when this run was trained.")
             model = NetworkDenoiser(network, state.ema, process, threads=cores())
-            names = tuple(more.get("names", np.empty(0)).tolist())  # older runs have none
-            return Trained(model, state, more["shift"], more["scale"], str(more["fingerprint"]), picture, names)
+            names, classes = (tuple(more[name].tolist()) for name in ("names", "class_names"))
+            constants = tuple((int(i), float(value)) for i, value in more["constants"].reshape(-1, 2))
+            return Trained(
+                model, state, more["shift"], more["scale"], str(more["fingerprint"]), picture, names, classes, constants
+            )
         except (KeyError, ValueError, TypeError) as error:
             raise ValueError(f"{self.checkpoint} does not fit {self.path / 'config.json'}: {error}") from error
 
@@ -121,7 +134,7 @@ class Run:
         config, (dim, classes, picture) = self.config, extent(data)
         network, process = make_network(config, dim, classes, picture), make_process(config.process)
         shift, scale = (data.shift, data.scale) if isinstance(data, Dataset) else (np.zeros(dim), np.ones(dim))
-        names = column_names(config.name) if isinstance(data, Dataset) else ()
+        of = data if isinstance(data, Dataset) else Dataset(np.empty(0), None, shift, scale)
         fingerprint, state, rng = fingerprint_of(data), None, np.random.default_rng(config.seed)
         if self.checkpoint.is_file():
             before = self.load()
@@ -136,7 +149,8 @@ class Run:
         )  # fmt: skip
         more = {
             "dim": dim, "classes": classes, "picture": picture or (), "coefficients": coefficients(process),
-            "shift": shift, "scale": scale, "fingerprint": fingerprint, "names": names,
+            "shift": shift, "scale": scale, "fingerprint": fingerprint,
+            "names": of.names, "class_names": of.classes, "constants": of.constants,
         }  # fmt: skip
         done = 0 if state is None else state.step
         shown = watched(states, config.steps, lambda s: watch(NetworkDenoiser(network, s.ema, process)), done)
@@ -145,7 +159,7 @@ class Run:
         with blas, closing(shown), np.errstate(over="ignore", invalid="ignore"):  # train stops at what is not finite
             state = self._saving(shown, state, more) if leads(comm) else last(chain(filter(None, [state]), states))
         model = NetworkDenoiser(network, to_numpy(state.ema), process, threads=cores())
-        return Trained(model, state, shift, scale, fingerprint, picture, names)
+        return Trained(model, state, shift, scale, fingerprint, picture, of.names, of.classes, of.constants)
 
     def check(self, data: Data, trained: Trained) -> None:
         """Raise a ValueError unless the data are those that the model was trained on."""

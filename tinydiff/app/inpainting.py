@@ -12,11 +12,14 @@ import tyro
 from tqdm import tqdm
 
 from tinydiff import grids, plotting
+from tinydiff.app.columns import Reading, table_of
 from tinydiff.app.config import Count, Seed, UsageError, open_unseen
 from tinydiff.app.directory import Run, Trained
 from tinydiff.app.pictures import SAMPLER
-from tinydiff.app.read import read_array, read_table
-from tinydiff.app.sampling import write_points
+from tinydiff.app.read import read_array, read_points
+from tinydiff.app.sampling import column_names, write_points
+from tinydiff.app.text import read_text
+from tinydiff.datasets.points import with_constants
 from tinydiff.inverse import MeasurementGuidance, inpaint
 from tinydiff.sampling.ddim import ddim
 from tinydiff.sampling.sample import trajectory
@@ -50,7 +53,7 @@ class Inpaint:
     """A .csv or .npy file for what is known and drawn; of pictures there is a sheet beside it."""
     n: Count = 1
     """Draws for each point or picture."""
-    label: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: none)")] = None
+    label: Annotated[str | None, tyro.conf.arg(metavar="CLASS", help_behavior_hint="(default: none)")] = None
     """The class of all, of a conditional run; a column label of a table gives each its own."""
     method: Literal["repaint", "mmps", "tmpd", "pigdm", "dps"] = "repaint"
     """repaint keeps what is known as it is; the others take it for a measurement with noise."""
@@ -68,13 +71,13 @@ def fill(options: Inpaint) -> np.ndarray:
     """Draw, write and show what was asked for; what was written, (rows · n, D), in the units of the data."""
     run = Run.open(options.run)
     trained = run.load()
-    size, names = trained.picture, trained.names or tuple(f"x{i}" for i in range(trained.model.dim))
+    size = trained.picture
     out = options.out or run.path / ("inpainted.npy" if size else "inpainted.csv")
     if out.suffix.lower() not in (".npy", ".csv"):
         raise UsageError(f"--out must be a .npy or .csv file; got {out}.")
-    x, labels = (pictures_of(options.known, run, trained), None) if size else points_of(options.known, names)
-    labels = labels if options.label is None else np.full(len(x), options.label)
-    if labels is not None and not trained.model.network.classes:
+    x, labels = (pictures_of(options.known, run, trained), None) if size else points_of(options.known, run, trained)
+    labels = labels if options.label is None else np.full(len(x), trained.class_of(options.label))
+    if (labels is not None or options.label is not None) and not trained.model.network.classes:
         raise UsageError("this run was trained without labels: leave out --label, and a column label.")
     missing = np.isnan(x) | hidden(options.mask, size)
     if np.all(missing) or not np.any(missing):
@@ -87,8 +90,9 @@ def fill(options: Inpaint) -> np.ndarray:
     labels = None if labels is None else np.repeat(labels, options.n)
     new = drawn(trained, whole, missing, labels, options)
     noisy = np.any(missing, axis=1, keepdims=True) & (options.method != "repaint")
-    units = np.where(missing | noisy, trained.restore(new), x)  # what is known, to the last bit
-    write_points(out, units.reshape(-1, *size) if size and out.suffix.lower() == ".npy" else units, labels, names)
+    x = np.where(missing | noisy, new * trained.scale + trained.shift, x)  # what is known, to the last bit
+    units = with_constants(x, trained.constants)
+    write_points(out, units.reshape(-1, *size) if size and out.suffix.lower() == ".npy" else units, labels, trained)
     print("Written:", out, sep="\n  ")
     if size:
         draws = [new[i :: options.n] for i in range(min(8, options.n))]
@@ -99,19 +103,33 @@ def fill(options: Inpaint) -> np.ndarray:
     return units
 
 
-def points_of(known: tuple[str, ...], names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Points (N, D) in the units of the data, NaN where they are not known, and their labels, −1 for none."""
+def points_of(known: tuple[str, ...], run: Run, trained: Trained) -> tuple[np.ndarray, np.ndarray | None]:
+    """Points (N, D) in the units of the data, NaN where they are not known, and their classes, −1 for none."""
     pairs = [word.partition("=") for word in known]
-    text = "\n".join(",".join(pair[i] for pair in pairs) for i in (0, 2)) if "=" in known[0] else None
-    header, table = read_table(Path("--known" if text else " ".join(known)), gaps=True, text=text)
-    if not table.size:
+    names = column_names(trained, trained.model.dim + len(trained.constants))
+    if "=" in known[0]:
+        text = "\n".join(",".join(pair[i] for pair in pairs) for i in (0, 2))
+        frame, _ = read_text(text.encode(), Reading(header=True, separator=",", decimal="."))
+        table = table_of(frame, Reading(keep_index=True), gaps=True)
+    else:
+        table = read_points(" ".join(known), Reading(keep_index=True), gaps=True)
+    if not len(table.x):
         raise UsageError("nothing is known: --known holds no numbers.")
-    header, columns = header or list(names), [*names, "label"]
-    if not set(header) <= set(columns) or table.shape[1:] != (len(set(header)),):
-        raise UsageError(f"the run's data have the columns {', '.join(names)}; got {', '.join(header)}, {table.shape}.")
-    given = np.full((len(table), len(columns)), np.nan)
-    given[:, [columns.index(name) for name in header]] = table
-    return given[:, :-1], np.nan_to_num(given[:, -1], nan=-1).astype(int) if "label" in header else None
+    given = table.names or names
+    if not set(given) <= set(names) or table.x.shape[1] != len(given):
+        raise UsageError(
+            f"the run's data have the columns {', '.join(names)}; got {', '.join(table.names)}, {table.x.shape}."
+        )
+    x = np.full((len(table.x), len(names)), np.nan)
+    x[:, [names.index(name) for name in given]] = table.x
+    for i, value in trained.constants:
+        if np.any(~np.isnan(x[:, i]) & (x[:, i] != value)):
+            raise UsageError(f"column {names[i]} is {value:g} in all of the run's data.")
+    x = np.delete(x, [i for i, _ in trained.constants], axis=1)
+    if table.labels is None:
+        return x, None
+    numbers = np.array([*map(trained.class_of, table.classes), -1])
+    return x, numbers[table.labels]
 
 
 def pictures_of(known: tuple[str, ...], run: Run, trained: Trained) -> np.ndarray:

@@ -1,13 +1,17 @@
-"""Your own points, from a .csv or .npy file, standardised; your own pictures, from a .npy or IDX file."""
+"""Your own points, from a table of any kind, standardised; your own pictures, from a .npy or IDX file."""
 
-import csv
-import io
-import math
 import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from tinydiff.app.columns import CHOICES, Frame, Reading, Table, named, table_of
+from tinydiff.app.frames import frame_of, frame_of_array, is_path, open_npy, open_npz, read_arrow
+from tinydiff.app.text import read_text
 from tinydiff.datasets.mnist import read_idx
 from tinydiff.datasets.points import Dataset
 
@@ -15,56 +19,161 @@ IDX = ("-ubyte", "-ubyte.gz", ".idx", ".idx.gz")
 """How the names of IDX files end."""
 
 
-def load_points(path: str | os.PathLike[str]) -> Dataset:
-    r"""Read the points of a file, each coordinate moved and scaled to mean 0 and variance 1.
+def load_points(source: Any, labels: str | None = None, **options: Any) -> Dataset:
+    r"""Read a table of points, each coordinate moved and scaled to mean 0 and variance 1.
 
-    A .npy file is an array (N, D) of numbers. A .csv file has commas between numbers, a point on each line, and
-    optionally a first line of names; its column named "label", if there is one, holds the classes 0, 1, ….
+    A text file may be written in any of the usual ways: with commas, semicolons, tabs, bars or spaces, with a decimal
+    point or comma, quotes, comments, a line of names, in UTF-8 or UTF-16, gzipped or not. What is guessed is said in
+    ``notes``; what can be read in two ways is refused, and an option decides. Columns that are constant are left out,
+    and put back by ``restore``. A column named label, labels, class, classes or target, or the only one of words, has
+    the classes.
 
     Parameters
     ----------
-    path : str or path-like
-        The file, whose suffix is .csv or .npy.
+    source : str, path-like or object
+        A text file (.csv, .tsv, .txt, …), a .npy or .npz file, a .parquet or .feather file, ``"-"`` for a text on
+        standard input; or a data frame, one of scikit-learn's data sets, an array, or lists of rows.
+    labels : str, optional
+        The column of classes, by its name, or "none" where there is none.
+    header : bool, optional
+        Whether the first line of a text has the names of the columns.
+    separator : {",", ";", "|", "tab", "space"}, optional
+        What stands between two cells of a text.
+    decimal : {".", ","}, optional
+        The decimal mark of a text.
+    array : str, optional
+        The array of a .npz file that has the points.
+    keep_index : bool, optional
+        Whether a first column that only counts the rows is a coordinate all the same.
+    drop : sequence of str, optional
+        Columns to leave out.
+    drop_missing : bool, optional
+        Whether to leave out rows in which a value is missing.
 
     Returns
     -------
     Dataset
-        Points (N, D) in float64, and labels (N,) or None; ``restore`` leads back to the units of the file.
+        Points (N, D) in float64, labels (N,) or None, the names of columns and classes, and notes on what was guessed;
+        ``restore`` leads back to the units and the columns of the file.
 
     Raises
     ------
     FileNotFoundError
         Where there is no such file.
+    TypeError
+        For an option that does not exist.
     ValueError
-        Where it does not hold points, naming the file and, where there is one, the line.
+        Where the source does not hold points, naming it, the line, the column, the text that is found there, and the
+        option that would help.
 
     Examples
     --------
     >>> import pathlib, tempfile, tinydiff as td
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "mine.csv"
-    >>> _ = path.write_text("width,label\n10,0\n30,1\n", encoding="utf-8")
+    >>> _ = path.write_text("width;kind\n1,5;cat\n2,5;dog\n", encoding="utf-8")
     >>> data = td.load_points(path)
-    >>> data.x.tolist(), data.labels.tolist(), data.restore(data.x).tolist()
-    ([[-1.0], [1.0]], [0, 1], [[10.0], [30.0]])
+    >>> data.x.tolist(), data.labels.tolist(), data.classes, data.restore(data.x).tolist()
+    ([[-1.0], [1.0]], [0, 1], ('cat', 'dog'), [[1.5], [2.5]])
+    >>> data.notes
+    ('decimal commas', "label column 'kind': 2 classes")
     """
-    path = Path(path)
-    readers = {".csv": _read_csv, ".npy": _read_npy}
-    if path.suffix.lower() not in readers:
-        raise ValueError(f"points come from a .csv or .npy file; got {path}.")
-    points, labels = readers[path.suffix.lower()](path)
-    if points.ndim != 2 or len(points) < 2 or points.shape[1] == 0:
-        raise ValueError(f"{path} must hold two points or more, (N, D); its shape is {points.shape}.")
-    for row, at in np.argwhere(~np.isfinite(points))[:1]:
-        raise ValueError(f"{path} must hold finite numbers; coordinate {at} of point {row} is {points[row, at]}.")
-    with np.errstate(over="ignore", under="ignore"):
-        scale = points.std(axis=0)
-    apart = (scale > np.maximum(1e-150, 1e-10 * np.max(np.abs(points), axis=0))) & (scale < 1e150)
-    if not np.all(apart):
-        at = int(np.argmin(apart))
-        raise ValueError(f"coordinate {at} of {path} is constant, or beyond float64: its deviation is {scale[at]:.3g}.")
-    if labels is not None:
-        _check_gaps(path, labels)
-    return Dataset.standardised(points, labels)
+    return standardised(read_points(source, reading(options), labels), name_of(source))
+
+
+def reading(options: Mapping[str, Any]) -> Reading:
+    """The options of a table, each of them allowed."""
+    allowed = [field.name for field in fields(Reading)]
+    for name, value in options.items():
+        if name not in allowed:
+            raise TypeError(f"load_points has no option {name!r}; its options are {', '.join(allowed)}.")
+        if name in CHOICES and value not in (None, *CHOICES[name]):
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, CHOICES[name]))}; got {value!r}.")
+    drop = options.get("drop", ())
+    return Reading(**{**options, "drop": (drop,) if isinstance(drop, str) else tuple(drop)})
+
+
+def name_of(source: Any) -> str:
+    """What errors call a source."""
+    if not is_path(source):
+        return "the data"
+    return "standard input" if source == "-" else str(source)
+
+
+def read_points(source: Any, how: Reading = Reading(), labels: str | None = None, gaps: bool = False) -> Table:
+    """The table in a file, on standard input or in memory. ValueError names it, the place, and what would help."""
+    try:
+        frame, notes = _frame(source, how)
+        return table_of(frame, how, labels, gaps, notes)
+    except ValueError as error:
+        if str(error).startswith(str(source)):  # it is named already
+            raise
+        raise ValueError(f"{name_of(source)}: {error}.") from error
+
+
+def _frame(source: Any, how: Reading) -> tuple[Frame, Sequence[str]]:
+    """The columns of a source, and what was guessed."""
+    if not is_path(source):
+        return frame_of(source), ()
+    if source == "-":
+        return read_text(sys.stdin.buffer.read(), how)
+    path = Path(source)
+    match path.suffix.lower():
+        case ".npy":
+            return frame_of_array(open_npy(path)), ()
+        case ".npz":
+            x, y, notes = open_npz(path, how.array)
+            return frame_of_array(x, labels=y), notes
+        case ".parquet" | ".feather" | ".arrow":
+            return read_arrow(path), ()
+    return read_text(path.read_bytes(), how)
+
+
+def summary(name: str, data: Dataset) -> str:
+    """What was read, in one line."""
+    n, d = len(data.x), data.x.shape[1] + len(data.constants)
+    return f"{name}: {'; '.join([f'{n:,} points of {d} columns', *data.notes])}."
+
+
+def standardised(table: Table, name: str) -> Dataset:
+    """The data set of a table: each coordinate that varies, moved and scaled; ValueError where none does."""
+    x, places = table.x, np.arange(table.x.shape[1])
+    if len(x) < 2 or not len(places):
+        raise ValueError(f"{name} must hold two points or more, (N, D); its shape is {x.shape}.")
+    for row, at in np.argwhere(~np.isfinite(x))[:1]:
+        raise ValueError(f"{name} must hold finite numbers; coordinate {at} of point {row} is {x[row, at]}.")
+    low, high = x.min(axis=0), x.max(axis=0)
+    with np.errstate(over="ignore"):
+        spread = high - low
+    step = np.spacing(np.maximum(np.abs(low), np.abs(high)))  # from one number of float64 to the next
+    varies = spread > 4 * step
+    if not np.any(varies):
+        raise ValueError(f"{name} has no column that varies: there is nothing to learn.")
+    labelled = [named(table.names or [""] * len(places), i) for i in range(len(places))]
+    for i in np.flatnonzero(varies & ~((spread > 1e-150) & (spread < 1e150))):
+        raise ValueError(f"column {labelled[i]} of {name} goes from {low[i]:g} to {high[i]:g}: beyond float64.")
+    notes = [*table.notes, *_sentences(x[:, varies], [labelled[i] for i in places[varies]], (spread / step)[varies])]
+    constants = tuple((int(i), float(low[i])) for i in places[~varies])
+    if constants:
+        few = ", ".join(f"{labelled[i]} = {value:g}" for i, value in constants[:3])
+        rest = f" and {len(constants) - 3} more" * (len(constants) > 3)
+        notes.insert(len(table.notes), f"constant, so not learned but put back in samples: {few}{rest}")
+    data = Dataset.standardised(x[:, varies], table.labels)
+    return data._replace(names=table.names, classes=table.classes, constants=constants, notes=tuple(notes))
+
+
+def _sentences(x: np.ndarray, named: Sequence[str], steps: np.ndarray) -> Iterator[str]:
+    """What is good to know of columns that vary (N, D) before a model learns them."""
+    scale = x.std(axis=0)
+    with np.errstate(over="ignore"):
+        far = np.max(np.abs(x - x.mean(axis=0)), axis=0) / scale
+    if np.max(far) > 30:
+        i = int(np.argmax(far))
+        yield f"column {named[i]} goes {far[i]:.0f} deviations from its mean: such tails are learned badly; try its logarithm"
+    if np.max(scale) > 1e6 * np.min(scale):
+        yield "the columns differ in scale by more than a million: each is learned in deviations of its own"
+    if np.min(steps) < 1000:
+        i = int(np.argmin(steps))
+        yield f"column {named[i]} has only {steps[i]:.0f} numbers of float64 from its least to its greatest"
 
 
 def is_idx(path: str | os.PathLike[str]) -> bool:
@@ -76,7 +185,7 @@ def is_pictures(path: str | os.PathLike[str]) -> bool:
     """Whether a file holds pictures: an IDX file by its name, or a .npy file of three axes."""
     path = Path(path)
     try:
-        return is_idx(path) or (path.suffix.lower() == ".npy" and _open_npy(path).ndim == 3)
+        return is_idx(path) or (path.suffix.lower() == ".npy" and open_npy(path).ndim == 3)
     except (OSError, ValueError):
         return False
 
@@ -142,7 +251,7 @@ def read_array(path: Path) -> np.ndarray:
         return read_idx(path)
     if path.suffix.lower() != ".npy":
         raise ValueError(f"pictures and labels come from a .npy file or an IDX file (…-ubyte, .idx, .gz); got {path}.")
-    return np.asarray(_open_npy(path))
+    return np.asarray(open_npy(path))
 
 
 def _read_labels(path: Path, pictures: Path, n: int) -> np.ndarray:
@@ -158,77 +267,3 @@ def _read_labels(path: Path, pictures: Path, n: int) -> np.ndarray:
 def _check_gaps(path: Path, labels: np.ndarray) -> None:
     if missing := set(range(labels.max() + 1)) - set(labels.tolist()):
         raise ValueError(f"{path}: labels must be 0, 1, … without gaps; no point has the label {min(missing)}.")
-
-
-def _read_npy(path: Path) -> tuple[np.ndarray, None]:
-    return np.asarray(_open_npy(path), float), None
-
-
-def _open_npy(path: Path) -> np.ndarray:
-    """The array of numbers in a file, of which nothing is read yet."""
-    try:
-        with np.errstate(over="raise"):  # a size beyond 64 bits
-            array = np.lib.format.open_memmap(path, mode="r")  # which checks the file's size before it takes memory
-    except OSError:
-        raise
-    except Exception as error:  # NumPy raises half a dozen types for a broken header, the tokenizer's among them
-        raise ValueError(f"{path} is not a .npy file of numbers: {' '.join(str(error).split())}") from error
-    if array.dtype.kind not in "iufb":
-        raise ValueError(f"{path} must hold real numbers; got {array.dtype}.")
-    return array
-
-
-def _read_csv(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    names, table = read_table(path)
-    if "label" not in names or not len(table):
-        return table, None
-    at = names.index("label")
-    return np.delete(table, at, axis=1), table[:, at].astype(np.int64)
-
-
-def column_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The names of the coordinates in a .csv file; none where not each has one of its own."""
-    path = Path(path)
-    names = read_table(path)[0] if path.suffix.lower() == ".csv" and path.is_file() else []
-    names = [name for name in names if name != "label"]
-    return tuple(names) if len({*names} - {""}) == len(names) else ()
-
-
-def read_table(path: Path, gaps: bool = False, text: str | None = None) -> tuple[list[str], np.ndarray]:
-    """The names of the columns, where the first line has them, and the numbers (N, C) of a .csv file, or of its text.
-
-    gaps: an empty cell, NA and NaN are NaN, and a label may be −1.
-    """
-    names: list[str] = []
-    rows: list[list[float]] = []
-    try:
-        with io.StringIO(text) if text else path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            for cells in reader:
-                if len(cells) <= 1 and not "".join(cells).strip():
-                    continue
-                row = [number for cell in cells if (number := _number(cell, gaps)) is not None]
-                if not names and not rows and len(row) < len(cells) and all(map(math.isnan, row)):
-                    names = ["label" if cell.strip().lower() == "label" else cell.strip() for cell in cells]
-                    continue
-                if len(row) < len(cells):
-                    raise ValueError(f"line {reader.line_num} is not numbers: {','.join(cells)[:60]!r}")
-                if len(row) != (width := len(rows[0]) if rows else len(names or row)):
-                    raise ValueError(f"line {reader.line_num} has {len(row)} numbers, not {width}")
-                if not all(math.isfinite(number) or (gaps and math.isnan(number)) for number in row):
-                    raise ValueError(f"line {reader.line_num} is not finite: {','.join(cells)[:60]!r}")
-                label = row[names.index("label")] if "label" in names else 0
-                if not (label in range(-gaps, 1000) or (gaps and math.isnan(label))):
-                    raise ValueError(f"line {reader.line_num}: labels must be the integers 0, 1, …, below 1000")
-                rows.append(row)
-    except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path}: {error}.") from error
-    return names, np.array(rows, float)
-
-
-def _number(cell: str, gaps: bool) -> float | None:
-    """The number in a cell, or None if it holds something else."""
-    try:
-        return math.nan if gaps and cell.strip().lower() in ("", "na") else float(cell)
-    except ValueError:
-        return None

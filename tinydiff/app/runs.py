@@ -3,6 +3,7 @@
 A run lives in a directory (directory.py), is decided by its Config (config.py), and ends in a report (report.py).
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +33,9 @@ from tinydiff.app.parallel import Comm, leads
 from tinydiff.app.process import make_process
 from tinydiff.app.report import measure, trajectory
 from tinydiff.app.sampling import Draw, device_like, draw, sampler_options, write_points
+from tinydiff.app.read import summary
 from tinydiff.app.table import table
+from tinydiff.datasets.points import Dataset
 from tinydiff.datasets.toys import TOYS
 from tinydiff.evaluation.metrics import denoising
 from tinydiff.exact.mixture import GaussianMixture
@@ -64,9 +67,11 @@ def train(
     """
     like = device_like(device, comm)
     config = Run.open(out).config if resume else config
-    data = open_data(config.name, config.labels)
+    data = open_data(config.name, config.labels, config.read)
     make_network(config, *extent(data))  # what does not fit is said before anything is written
     make_process(config.process)
+    if isinstance(data, Dataset) and leads(comm):
+        print(summary(Path(config.name).name, data), file=sys.stderr)
     run = Run(out, config) if resume or not leads(comm) else Run.create(out, config)
     trained = run.train(data, _watch(data, config.seed), comm, like)
     return _finish(run, trained, data) if leads(comm) else {}
@@ -88,7 +93,7 @@ def demo(options: Demo) -> dict[str, Any]:
 def evaluate(path: Path) -> dict[str, Any]:
     """Measure the run in this directory, as it stands; the report."""
     run = Run.open(path)
-    return _finish(run, run.load(), open_data(run.config.name, run.config.labels))
+    return _finish(run, run.load(), open_data(run.config.name, run.config.labels, run.config.read))
 
 
 def sample(options: Draw, comm: Comm | None = None) -> np.ndarray:
@@ -107,7 +112,7 @@ def sample(options: Draw, comm: Comm | None = None) -> np.ndarray:
     units = trained.restore(x)
     if trained.picture is not None and out.suffix.lower() == ".npy":
         units = units.reshape(-1, *trained.picture)
-    write_points(out, units, labels, trained.names)
+    write_points(out, units, labels, trained)
     figure = None
     if trained.picture is not None:
         figure = plotting.pictures(x[:100], trained.picture)
@@ -121,7 +126,7 @@ def sample(options: Draw, comm: Comm | None = None) -> np.ndarray:
 def compare(options: Compare) -> dict[str, Any]:
     """Compare all samplers on a run, and write compare.json and compare.png; the comparison."""
     run = Run.open(options.run)
-    trained, data = run.load(), open_data(run.config.name, run.config.labels)
+    trained, data = run.load(), open_data(run.config.name, run.config.labels, run.config.read)
     run.check(data, trained)
     n = options.n or (1000 if trained.picture is None else 100)
     of = open_unseen(run.config.name, run.config.labels) if trained.picture else data

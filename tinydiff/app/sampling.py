@@ -81,8 +81,8 @@ class Draw:
     """A .npy file for the samples, or a .csv file for them and their labels."""
     n: Count = 1000
     """Number of samples."""
-    label: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: all in turn)")] = None
-    """Draw this class alone, -1 for no class, of a conditional run."""
+    label: Annotated[str | None, tyro.conf.arg(metavar="CLASS", help_behavior_hint="(default: all in turn)")] = None
+    """Draw this class alone, by its name or number, -1 for no class, of a conditional run."""
     w: Strength = 0.0
     """Strength of classifier-free guidance: 0 for none; some call 1 + w the guidance scale."""
     interval: Annotated[
@@ -151,14 +151,13 @@ def draw(trained: Trained, options: Draw, comm: Comm | None = None) -> tuple[np.
         model = NetworkDenoiser(model.network, cast(model.theta, like), model.process)
     if not classes and (options.label is not None or options.w):
         raise UsageError("this run was trained without labels: leave out --label and --w, or train with --conditional.")
-    if options.label is not None and not -1 <= options.label < classes:
-        raise UsageError(f"--label must be a class from 0 to {classes - 1}, or -1 for none; got {options.label}.")
+    label = None if options.label is None else trained.class_of(options.label)
     if options.interval is not None:
         if not options.w:
             raise UsageError("--interval is for guidance: give --w too.")
         if not options.interval[0] < options.interval[1]:
             raise UsageError("--interval is two log-SNRs, the lower first; got {:g} {:g}.".format(*options.interval))
-    if options.label == -1 and options.w:
+    if label == -1 and options.w:
         raise UsageError("--label -1 asks for no class, so there is none to guide to: leave out --w.")
     if options.method == "rk45" and comm is not None:
         raise UsageError("rk45 steps as the worst of all samples needs, so they cannot be divided: leave out --mpi.")
@@ -166,7 +165,7 @@ def draw(trained: Trained, options: Draw, comm: Comm | None = None) -> tuple[np.
         grid = partial(grids.even_log_snr, end=options.end)
     labels = None
     if classes:
-        labels = np.arange(options.n) % classes if options.label is None else np.full(options.n, options.label)
+        labels = np.arange(options.n) % classes if label is None else np.full(options.n, label)
     rows: slice = slice(None)
     rng: Any = np.random.default_rng(options.seed)
     if comm is not None:
@@ -187,7 +186,7 @@ def draw(trained: Trained, options: Draw, comm: Comm | None = None) -> tuple[np.
         raise FloatingPointError("the samples are not finite: take more --steps, or less noise or guidance.")
     if comm is not None and (everyones := gathered(comm, x)) is not None:
         x = everyones
-    return x, None if options.label == -1 else labels
+    return x, None if label == -1 else labels
 
 
 def sampler_options(options: Draw) -> dict[str, Any]:
@@ -245,8 +244,8 @@ def under_guidance(
     return answers
 
 
-def write_points(path: Path, x: np.ndarray, labels: np.ndarray | None, names: Sequence[str] = ()) -> None:
-    """Write points as .npy, without labels, or as .csv with names and a column of labels, as load_points reads it."""
+def write_points(path: Path, x: np.ndarray, labels: np.ndarray | None, trained: Trained) -> None:
+    """Write points as .npy, without labels, or as .csv with names and a column of classes, as load_points reads it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".npy":
         with atomic(path) as part:
@@ -254,6 +253,12 @@ def write_points(path: Path, x: np.ndarray, labels: np.ndarray | None, names: Se
         return
     with atomic(path) as part, part.open("w", encoding="utf-8", newline="") as text:
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*(names or [f"x{i}" for i in range(x.shape[1])]), *["label"] * (labels is not None)])
-        columns = x.T.tolist() + ([] if labels is None else [labels.tolist()])
+        writer.writerow([*column_names(trained, x.shape[1]), *["label"] * (labels is not None)])
+        kinds = dict(enumerate(trained.classes))
+        columns = x.T.tolist() + ([] if labels is None else [[kinds.get(k, k) for k in labels.tolist()]])
         writer.writerows(zip(*columns, strict=True))
+
+
+def column_names(trained: Trained, columns: int) -> tuple[str, ...]:
+    """The names of the columns of a run's data, or x0, x1, … where they have none."""
+    return trained.names or tuple(f"x{i}" for i in range(columns))

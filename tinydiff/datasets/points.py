@@ -5,12 +5,13 @@ Shapes: N points, D coordinates; B samples of a model.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import array_api_compat
 import numpy as np
 
-from tinydiff.backend import Array, cast, to_numpy
+from tinydiff.backend import Array, cast, namespace, to_numpy
 from tinydiff.checks import check_points, own_labels
 
 
@@ -32,6 +33,14 @@ class Dataset(NamedTuple):
         What the points were divided by then, in their own units.
     picture : (int, int), optional
         Rows and columns, where each point is a picture, row by row.
+    names : tuple of str
+        The names of the columns that ``restore`` makes, where they have any.
+    classes : tuple of str
+        The names of the classes, where they have any.
+    constants : tuple of (int, float)
+        Columns of the data that never change, which the points lack: the place of each, and its value.
+    notes : tuple of str
+        What was guessed as the data were read.
 
     Examples
     --------
@@ -47,6 +56,10 @@ class Dataset(NamedTuple):
     shift: Array
     scale: Array
     picture: tuple[int, int] | None = None
+    names: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    constants: tuple[tuple[int, float], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def standardised(cls, x: Any, labels: Any = None) -> Dataset:
@@ -115,7 +128,7 @@ class Dataset(NamedTuple):
         return self._replace(x=self.x[rows], labels=None if self.labels is None else self.labels[rows])
 
     def restore(self, x: Array) -> Array:
-        """Bring points of the model's space back to the units of the data, as x · scale + shift.
+        """Bring points of the model's space back to the units of the data, as x · scale + shift, constants among them.
 
         Parameters
         ----------
@@ -124,8 +137,9 @@ class Dataset(NamedTuple):
 
         Returns
         -------
-        (B, D)
-            The same points in the data's own units, of the library, device and dtype of ``x``.
+        (B, D) or more columns
+            The same points in the data's own units, of the library, device and dtype of ``x``; where the data have
+            columns that never change, these are back in their places.
 
         Raises
         ------
@@ -141,7 +155,19 @@ class Dataset(NamedTuple):
                [40.]])
         """
         check_points(x, self.x.shape[1], "x")
-        return cast(self.scale, x) * x + cast(self.shift, x)
+        return with_constants(cast(self.scale, x) * x + cast(self.shift, x), self.constants)
+
+
+def with_constants(x: Array, constants: Sequence[tuple[int, float]]) -> Array:
+    """The points (B, D) with these columns in their places, each constant."""
+    if not constants:
+        return x
+    xp, d = namespace(x), x.shape[1]
+    order = [i for i in range(d + len(constants)) if i not in dict(constants)]
+    places = np.argsort([*order, *dict(constants)])  # where in the points, or behind them, each column is
+    values = cast(np.array([value for _, value in constants]), x)
+    whole = xp.concat([x, xp.broadcast_to(values, (x.shape[0], len(constants)))], axis=1)
+    return xp.take(whole, xp.asarray(places, device=array_api_compat.device(x)), axis=1)
 
 
 def _real_points(x: Any) -> np.ndarray:

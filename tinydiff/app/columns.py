@@ -1,0 +1,195 @@
+"""What the columns of a table are: coordinates, classes, an index, or words that are no numbers.
+
+A table comes from a text file (text.py), or from an array, a data frame or a file of one (frames.py). Whatever is not
+sure is said in a note, and what can be read in two ways is refused, with the options that decide.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+LABELS = ("label", "labels", "class", "classes", "target")
+"""The names of a column of classes."""
+INDEX = ("", "index", "id", "idx", "row", "no", "nr", "#", "unnamed: 0", "__index_level_0__")
+"""The names of a column that only counts the rows."""
+DATE = re.compile(r"\d{1,4}[-/.:]\d{1,2}([-/.:T ]|$)", re.ASCII)
+"""How a date or a time of day begins."""
+MOST_CLASSES = 1000
+CHOICES = {"separator": (",", ";", "|", "tab", "space"), "decimal": (".", ",")}
+"""What some options may be."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read a table, where guessing is not enough."""
+
+    header: bool | None = None
+    """Whether the first line of a text has the names of the columns."""
+    separator: Literal[",", ";", "|", "tab", "space"] | None = None
+    """What stands between two cells of a text."""
+    decimal: Literal[".", ","] | None = None
+    """The decimal mark of a text."""
+    array: str | None = None
+    """The array of a .npz file that has the points."""
+    keep_index: bool = False
+    """Whether a first column that only counts the rows is a coordinate all the same."""
+    drop: tuple[str, ...] = ()
+    """Columns to leave out, by their names."""
+    drop_missing: bool = False
+    """Whether to leave out rows in which a value is missing."""
+
+
+class Frame(NamedTuple):
+    """Columns as they came: numbers in float64, with NaN where one is missing, or words (of dtype object).
+
+    rows: the number of each row, as the one who looks it up counts; unit: what these count, lines or rows.
+    """
+
+    names: list[str]
+    columns: list[np.ndarray]
+    rows: Sequence[int]
+    unit: str = "row"
+
+    def place(self, row: int, i: int) -> str:
+        """Where a value is."""
+        return f"{self.unit} {self.rows[row]}, column {named(self.names, i)}"
+
+
+class Table(NamedTuple):
+    """The coordinates of a table (N, C) and their names, its classes, and what was guessed.
+
+    A label is the place of its class in `classes`, −1 where it is missing.
+    """
+
+    x: np.ndarray
+    names: tuple[str, ...]
+    labels: np.ndarray | None
+    classes: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def table_of(
+    frame: Frame, how: Reading = Reading(), labels: str | None = None, gaps: bool = False, notes: Sequence[str] = ()
+) -> Table:
+    """What the columns are. ValueError names a column, a line, the text that is found there, and what would help.
+
+    labels: the column of classes, by its name; "none" where there is none. gaps: values and classes may be missing.
+    """
+    names, notes = frame.names, list(notes)
+    for name in how.drop:
+        if name not in names:
+            raise ValueError(f"there is no column {name!r} to drop: {listed(names)}")
+    kept = [i for i, name in enumerate(names) if name not in how.drop]
+    label = label_column(frame, kept, labels)
+    kept = [i for i in kept if i != label]
+    if kept and (note := is_index(frame, kept[0], how)):
+        notes.append(note)
+        kept = kept[1:] if "left out" in note else kept
+    for i in kept:
+        refuse_words(frame, i, label)
+    x = np.stack([frame.columns[i] for i in kept], axis=1) if kept else np.empty((len(frame.rows), 0))
+    own, classes = (None, ()) if label is None else classes_of(frame, label, labels is not None, gaps or how.drop_missing)
+    if not gaps and np.any(gone := np.any(np.isnan(x), axis=1)):
+        if not how.drop_missing:
+            row, at = np.argwhere(np.isnan(x))[0]
+            raise ValueError(f"{frame.place(row, kept[at])} has no value: --drop-missing leaves out such rows")
+        notes.append(f"{np.sum(gone)} of {len(x)} rows miss a value: left out")
+        x, own = x[~gone], None if own is None else own[~gone]
+    if label is not None:
+        notes.append(f"label column {named(names, label)}: {len(classes)} classes")
+    names = [names[i] for i in kept]
+    return Table(x, tuple(names) if len({*names} - {""}) == len(names) else (), own, classes, tuple(notes))
+
+
+def label_column(frame: Frame, kept: list[int], labels: str | None) -> int | None:
+    """The column of classes: the one that was named, or has the name of one, or is the only one of words."""
+    names = frame.names
+    if labels == "none":
+        return None
+    if labels is None:
+        found = [i for i in kept if names[i].lower() in LABELS]
+    elif not (found := [i for i in kept if names[i] == labels]):
+        raise ValueError(f"there is no column {labels!r} for the classes: {listed(names)}")
+    if len(found) > 1:
+        both = " and ".join(f"{i + 1}, {names[i]!r}," for i in found)
+        raise ValueError(f"columns {both} are both classes by their names: --labels says which, or rename one")
+    words = [i for i in kept if is_words(frame.columns[i])]
+    if not found and len(words) == 1 and len(kept) > 1 and repeats(frame.columns[words[0]]):
+        return words[0]
+    return found[0] if found else None
+
+
+def is_words(column: np.ndarray) -> bool:
+    """Whether a column holds words."""
+    return column.dtype == object
+
+
+def repeats(words: np.ndarray) -> bool:
+    """Whether words are few, as classes are, and no dates or times."""
+    few = set(words[:1000].tolist())
+    return len(few) <= max(4, min(len(words), 1000) / 2) and not any(DATE.match(word) for word in few)
+
+
+def refuse_words(frame: Frame, i: int, label: int | None) -> None:
+    """Raise a ValueError where a coordinate is a column of words."""
+    if not is_words(column := frame.columns[i]):
+        return
+    row = next(row for row, word in enumerate(column) if word)
+    raise ValueError(f"{frame.place(row, i)} is no number: {column[row]!r:.40}. {without(frame.names, i, label is None)}")
+
+
+def without(names: Sequence[str], i: int, may_be_label: bool = False) -> str:
+    """How to leave a column out."""
+    if not names[i]:
+        return "Name the columns in a first line; then --drop leaves one out"
+    return f"--drop {names[i]!r} leaves the column out" + f"; --labels {names[i]!r} takes it for the classes" * may_be_label
+
+
+def is_index(frame: Frame, i: int, how: Reading) -> str:
+    """A note where the first column only counts the rows, from 0 or 1; whether it is left out."""
+    column, name = frame.columns[i], named(frame.names, i)
+    counts = len(column) > 4 and len(frame.names) > 1 and not is_words(column) and column[0] in (0, 1)
+    if not counts or not np.array_equal(column, np.arange(len(column)) + column[0]):
+        return ""
+    if frame.names[i].lower() not in INDEX:
+        return f"column {name} counts the rows and is read as a coordinate (--drop {name} leaves it out)"
+    return "" if how.keep_index else f"column {name} only counts the rows: left out (--keep-index keeps it)"
+
+
+def classes_of(frame: Frame, i: int, sure: bool, gaps: bool) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The class of each row as a place among the names of the classes, and these; numbers in their order."""
+    column, name = frame.columns[i], named(frame.names, i)
+    missing = np.array([not word for word in column]) if is_words(column) else np.isnan(column)
+    if np.any(missing) and not gaps:
+        raise ValueError(f"{frame.place(int(np.argmax(missing)), i)} has no class: --drop-missing leaves out such rows")
+    if not is_words(column) and np.any(odd := ~missing & (column != np.rint(column))):
+        row = int(np.argmax(odd))
+        raise ValueError(
+            f"{frame.place(row, i)} is no class: {column[row]:g}; a class is a whole number or a word. "
+            "--labels none reads the column as a coordinate"
+        )
+    values, places = np.unique(column[~missing], return_inverse=True)
+    rows = int(np.sum(~missing))
+    many = not sure and rows > 9 and len(values) > max(rows / 2, 4) and not gaps
+    if len(values) > MOST_CLASSES or many:
+        most = f"; at most {MOST_CLASSES} can be learned" * (len(values) > MOST_CLASSES)
+        raise ValueError(
+            f"column {name} has {len(values)} different values in {rows} rows: are they classes{most}? "
+            f"--labels {name} takes them for it, --labels none for a coordinate"
+        )
+    labels = np.full(len(column), -1, np.int64)
+    labels[~missing] = places
+    return labels, tuple(str(value) if is_words(column) else str(int(value)) for value in values)
+
+
+def named(names: Sequence[str], i: int) -> str:
+    """The name of a column, or its number, as people count."""
+    return f"{names[i]!r:.40}" if names[i] else str(i + 1)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The names of the columns, in a sentence."""
+    return f"the columns are {', '.join(map(repr, names)):.200}" if any(names) else "the columns have no names"

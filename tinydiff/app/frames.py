@@ -1,0 +1,129 @@
+"""Columns from what is no text: NumPy's files, Parquet and Feather, data frames, and scikit-learn's data sets."""
+
+import os
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinydiff.app.columns import Frame, Reading
+
+POINTS = ("x", "X", "data", "points", "x_train", "arr_0")
+"""The names of the array of points in a .npz file, the likeliest first."""
+LABELS = ("y", "labels", "label", "target", "y_train", "arr_1")
+"""The names of the array of its classes."""
+EXTRA = 'needs pyarrow: pip install "tinydiff[files]"'
+
+
+def open_npy(path: Path) -> np.ndarray:
+    """The array of numbers in a .npy file, of which nothing is read yet."""
+    try:
+        with np.errstate(over="raise"):  # a size beyond 64 bits
+            array = np.lib.format.open_memmap(path, mode="r")  # which checks the file's size before it takes memory
+    except OSError:
+        raise
+    except Exception as error:  # NumPy raises half a dozen types for a broken header, the tokenizer's among them
+        raise ValueError(f"{path} is not a .npy file of numbers: {' '.join(str(error).split())}") from error
+    if array.dtype.kind not in "iufb":
+        raise ValueError(f"{path} must hold real numbers; got {array.dtype}.")
+    return array
+
+
+def open_npz(path: Path, wanted: str | None = None) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+    """The points in a .npz file, the classes beside them, if any, and what was chosen; no pickle is loaded.
+
+    The array of points is the one that is wanted, or has a usual name, or is the only one of two axes or more.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            shapes = {name: file[name].shape for name in file.files}
+            tables = [name for name, shape in shapes.items() if len(shape) >= 2]
+            usual = [name for name in POINTS if name in tables]
+            if wanted is not None and wanted not in shapes:
+                raise LookupError(f"there is no array {wanted!r}")
+            chosen = wanted or (tables[0] if len(tables) == 1 else usual[0] if usual else None)
+            if chosen is None:
+                raise LookupError("which of its arrays has the points? --array says it")
+            x = file[chosen]
+            beside = [name for name in LABELS if shapes.get(name) == (len(x),)]
+            y = file[beside[0]] if beside else None
+    except LookupError as error:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "none"
+        raise ValueError(f"{path}: {error.args[0]}; it holds {listed}.") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError):
+            raise
+        raise ValueError(f"{path} is not a .npz file of numbers: {' '.join(str(error).split()):.200}.") from error
+    note = f"array {chosen!r} of {', '.join(map(repr, shapes))}" + f", with the classes {beside[0]!r}" * bool(beside)
+    return x, y, [note] * (len(shapes) > 1)
+
+
+def frame_of_array(array: Any, names: Sequence[str] = (), labels: Any = None) -> Frame:
+    """The columns of an array (N, D) of numbers, and of classes (N,) beside it."""
+    array = np.asarray(array)
+    if array.dtype.kind not in "iufb":
+        raise ValueError(f"it must hold real numbers; got {array.dtype}")
+    if array.ndim != 2:
+        raise ValueError(f"it must hold points (N, D); its shape is {array.shape}")
+    columns = [*array.T.astype(np.float64)]
+    names = list(map(str, names)) if len(names) == len(columns) else [""] * len(columns)
+    if labels is not None:
+        names, columns = [*names, "label"], [*columns, column_of(labels, "label")]
+        if len(columns[-1]) != len(array):
+            raise ValueError(f"{len(array)} points have {len(columns[-1])} labels")
+    return Frame(names, columns, range(len(array)))
+
+
+def frame_of_columns(names: Sequence[Any], column: Callable[[Any], Any]) -> Frame:
+    """The columns of a data frame, each by its name."""
+    columns = [column_of(column(name), str(name)) for name in names]
+    return Frame([str(name) for name in names], columns, range(len(columns[0]) if columns else 0))
+
+
+def column_of(values: Any, name: str) -> np.ndarray:
+    """A column as numbers, NaN where one is missing, or as words, "" where one is."""
+    array = np.asarray(values)
+    if array.dtype.kind in "iufb":
+        return array.astype(np.float64)
+    if array.dtype.kind not in "OUST":
+        raise ValueError(f"column {name!r} holds no numbers but {array.dtype}. --drop {name!r} leaves it out")
+    plain = ["" if value is None or value != value else value for value in array.tolist()]
+    if all(isinstance(value, int | float) for value in plain if value != ""):
+        return np.array([np.nan if value == "" else value for value in plain], float)
+    return np.array([value.decode() if isinstance(value, bytes) else str(value) for value in plain], object)
+
+
+def read_arrow(path: Path) -> Frame:
+    """The columns of a Parquet or Feather file."""
+    try:
+        from pyarrow import ArrowException, feather, parquet
+    except ImportError as error:
+        raise ValueError(f"{path} {EXTRA}") from error
+    try:
+        read = parquet.read_table if path.suffix.lower() == ".parquet" else feather.read_table
+        table = read(path, memory_map=False)
+    except FileNotFoundError:
+        raise
+    except (ArrowException, OSError) as error:
+        raise ValueError(f"{path} cannot be read: {' '.join(str(error).split()):.200}") from error
+    return frame_of_columns(table.column_names, lambda name: table[name].to_numpy())
+
+
+def frame_of(source: Any) -> Frame:
+    """The columns of an object in memory: a data frame, one of scikit-learn's data sets, an array, or lists of rows."""
+    if isinstance(source, dict) and "data" in source:  # scikit-learn's Bunch
+        labels, kinds = source.get("target"), source.get("target_names")
+        if kinds is not None and labels is not None and np.asarray(labels).dtype.kind in "iu":
+            labels = np.asarray(kinds, dtype=object)[np.asarray(labels)]
+        return frame_of_array(source["data"], source.get("feature_names") or (), labels)
+    names = getattr(source, "column_names", getattr(source, "columns", None))
+    if names is not None and hasattr(source, "__getitem__"):
+        return frame_of_columns(list(names), source.__getitem__)
+    return frame_of_array(source)
+
+
+def is_path(source: Any) -> bool:
+    """Whether something is the path of a file, or "-"."""
+    return isinstance(source, str | os.PathLike)
