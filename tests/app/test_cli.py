@@ -107,7 +107,7 @@ def test_train_starts_from_the_recipe_of_its_name_wherever_the_name_stands(words
 def test_sample_takes_its_options():
     words = "sample there --n 5 --label -1 --w 2 --interval -2 2.5 --sampler ddim --steps 9 --grid even_time --eta 1"
     options = cli.parse([*words.split(), "--seed", "4"])
-    assert options == Draw(Path("there"), None, 5, -1, 2.0, (-2.0, 2.5), "ddim", 9, "even_time", eta=1.0, seed=4)
+    assert options == Draw(Path("there"), None, 5, "-1", 2.0, (-2.0, 2.5), "ddim", 9, "even_time", eta=1.0, seed=4)
 
 
 def test_resume_goes_on_with_the_runs_own_configuration(run, tmp_path, capsys, assert_same):
@@ -152,13 +152,13 @@ def test_control_c_while_the_command_is_imported_is_an_exit_code(monkeypatch):
         (2, "demo --stps 3", "--stps"),
         (2, "demo --steps 0", "--steps: Expected int >= 1; got 0"),
         (2, "train", "NAME"),
-        (2, "train ring9", r"NAME must be one of ring8, .*mnist, or a \.csv, \.npy or IDX file; got 'ring9'"),
+        (2, "train ring9", r"NAME must be one of ring8, .*mnist, or a table, a \.npy or an IDX file; got 'ring9'"),
         (2, "train ring8 --stps 3", "--stps"),
         (2, "train ring8 --ema 1.5", "--ema: Expected float <= 1.0; got 1.5"),
         (2, "train ring8 --process vq", "--process: Expected vp, .*, or module:Class for your own; got 'vq'"),
         (2, "train s_curve --conditional", "s_curve has no labels"),
         (2, "sample", "DIR|PATH"),
-        (2, "sample RUN --label 2", "--label must be a class from 0 to 1"),
+        (2, "sample RUN --label 2", "--label must be one of 0, 1, or -1"),
         (2, "sample RUN --out x.txt", r"--out must be a \.npy or \.csv file"),
         (2, "sample there --w -1", "--w: Expected float >= 0.0; got -1"),
         (2, "sample there --sampler ddim --eta 2", "--eta of the sampler ddim is at most 1; got 2"),
@@ -167,7 +167,7 @@ def test_control_c_while_the_command_is_imported_is_an_exit_code(monkeypatch):
         (1, "train ring8 --out out --resume", "out holds no run"),
         (1, "evaluate broken", "config.json is not JSON"),
         (1, "train nothing.csv", "nothing.csv"),
-        (1, "train words.csv", "words.csv: line 2 is not numbers"),
+        (1, "train words.csv", "words.csv: line 2, column 1 is no number: 'three'"),
         (1, "train circles --out RUN", "holds a run: go on with --resume"),
         (1, "train ring8 --out file/run", "file"),
         (1, "demo --out RUN", "holds a run that is no demo"),

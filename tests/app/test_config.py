@@ -140,8 +140,8 @@ def test_a_file_of_points_is_known_by_its_absolute_path(tmp_path, monkeypatch):
     assert data_name("mine.npy") == str(tmp_path / "mine.npy")
     assert extent(open_data("mine.npy")) == (3, 0, None)
     assert data_name("ring8") == "ring8"
-    for name in ("ring9", "mine.txt", ""):
-        with pytest.raises(ValueError, match=r"NAME must be one of ring8, .*mnist, or a \.csv, \.npy or IDX file; got"):
+    for name in ("ring9", "mine.doc", ""):
+        with pytest.raises(ValueError, match=r"NAME must be one of ring8, .*mnist, or a table, a \.npy or an IDX file; got"):
             data_name(name)
 
 
@@ -183,7 +183,7 @@ def test_pictures_are_parted_into_nine_tenths_and_one(n, classes, seed):
         np.testing.assert_array_equal(each.x, data.x[at])
         np.testing.assert_array_equal(each.x, again.x)
         assert each.labels is None if labels is None else np.array_equal(each.labels, labels[at])
-        assert each[2:] == (3.0, 2.0, (2, 2))
+        assert each[2:5] == (3.0, 2.0, (2, 2))
     if labels is not None and n > 10:
         assert set(seen.labels) == set(labels)
 
@@ -204,11 +204,15 @@ def test_what_is_unseen_is_what_was_not_trained_on(tmp_path, rng):
         open_data(path)
 
 
-def test_labels_are_for_files_of_pictures(tmp_path):
-    np.save(path := str(tmp_path / "points.npy"), np.arange(12.0).reshape(4, 3) ** 2)
-    for name, says in (("ring8", "got ring8"), ("mnist", "got mnist"), (path, "a column named label")):
-        with pytest.raises(UsageError, match=f"--labels is for .*pictures.*{says}"):
+def test_labels_are_for_files(tmp_path):
+    """Of pictures, as a file of their own; of a table, as the name of a column."""
+    for name in ("ring8", "mnist"):
+        with pytest.raises(UsageError, match=f"--labels is for a file; got {name}"):
             open_data(name, "labels.npy")
+    (path := tmp_path / "points.csv").write_text("a,b\n1,2\n3,2\n4,7\n", encoding="utf-8")
+    assert open_data(str(path), "b").classes == ("2", "7")
+    with pytest.raises(ValueError, match=r"points.csv: there is no column 'labels.npy' for the classes: the columns are"):
+        open_data(str(path), "labels.npy")
     with pytest.raises(FileNotFoundError, match="none"):
         open_data(str(tmp_path / "none.npy"), "labels.npy")
 

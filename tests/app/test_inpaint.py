@@ -3,6 +3,7 @@
 The table is length and weight, weight = 0.8 length − 80 + 3 n, so that what must come out is known.
 """
 
+import csv
 import re
 
 import matplotlib.image
@@ -14,7 +15,6 @@ from tinydiff.app import cli
 from tinydiff.app.config import Config, UsageError, recipe
 from tinydiff.app.directory import Run
 from tinydiff.app.inpainting import Inpaint, fill
-from tinydiff.app.read import read_table
 
 SHORT = {"width": 16, "blocks": 2, "save_every": 1000}
 
@@ -22,6 +22,13 @@ SHORT = {"width": 16, "blocks": 2, "save_every": 1000}
 def write(path, content):
     path.write_text(content, encoding="utf-8")
     return str(path)
+
+
+def read_table(path):
+    """The names and the numbers of a file that was written."""
+    with path.open(encoding="utf-8", newline="") as file:
+        names, *rows = csv.reader(file)
+    return names, np.array(rows, float)
 
 
 @pytest.fixture(scope="module")
@@ -107,13 +114,13 @@ def test_labels_count_in_a_conditional_run(folder, table, tmp_path):
     run = folder / "classes"
     rows = write(tmp_path / "rows.csv", "weight,label\n70,0\n70,1\n70,\n")
     x = filled(run, rows, out=tmp_path / "x.csv")
-    names, back = read_table(tmp_path / "x.csv", gaps=True)
+    names, back = read_table(tmp_path / "x.csv")
     assert names == ["Length", "weight", "label"]
     np.testing.assert_array_equal(back[:, 2], [0, 1, -1])
     filled(run, rows, n=2, out=tmp_path / "x.csv")
-    np.testing.assert_array_equal(read_table(tmp_path / "x.csv", gaps=True)[1][:, 2], [0, 0, 1, 1, -1, -1])
+    np.testing.assert_array_equal(read_table(tmp_path / "x.csv")[1][:, 2], [0, 0, 1, 1, -1, -1])
     np.testing.assert_array_equal(filled(run, "weight=70", "label=1", n=3)[:, 1], 70)
-    of = [filled(run, write(tmp_path / "same.csv", "weight\n70\n70\n70\n"), label=label) for label in (0, 1, -1, None)]
+    of = [filled(run, write(tmp_path / "same.csv", "weight\n70\n70\n70\n"), label=label) for label in ("0", "1", "-1", None)]
     for i in range(3):
         np.testing.assert_allclose(of[i][i], x[i], rtol=1e-6)
     np.testing.assert_array_equal(of[2], of[3])
@@ -189,8 +196,8 @@ def test_a_picture_that_the_run_was_not_trained_on_is_named_by_its_number(pictur
         (2, "weight=70 weight=71", "columns Length, weight; got weight, weight"),
         (2, "weight=", "nothing is known: --known holds no numbers"),
         (2, "weight=nan", "nothing is known"),
-        (1, "weight=heavy", "--known: line 2 is not numbers: 'heavy'"),
-        (1, "weight=inf", "--known: line 2 is not finite: 'inf'"),
+        (1, "weight=heavy", "line 2, column 'weight' is no number: 'heavy'"),
+        (1, "weight=inf", "line 2, column 'weight' is no number: 'inf'"),
         (2, "weight=70 Length=180", "nothing is missing: leave gaps, or give a --mask"),
         (2, "weight=7000", "7000 is far from all of the run's data: is it in their units?"),
         (2, "weight=70 --mask 0:1,0:1", "--mask is for pictures"),
@@ -200,10 +207,10 @@ def test_a_picture_that_the_run_was_not_trained_on_is_named_by_its_number(pictur
         (2, "weight=70 --method magic", "magic"),
         (1, "nothing.csv", "nothing.csv"),
         (2, "three.csv", r"have the columns Length, weight; got Length, weight, \(1, 3\)"),
-        (1, "words.csv", "words.csv: line 2 is not numbers: 'much,3'"),
+        (2, "words.csv", "have the columns Length, weight; got Length, weight"),
         (2, "empty.csv", "nothing is known: --known holds no numbers"),
         (2, "labels.csv", "trained without labels: leave out --label, and a column label"),
-        (1, "halves.csv", "halves.csv: line 2: labels must be the integers 0, 1, …, below 1000"),
+        (1, "halves.csv", "halves.csv: line 2, column 'label' is no class: 0.5"),
     ],
 )
 def test_what_goes_wrong_with_a_table_is_one_line(table, tmp_path, monkeypatch, capsys, code, known, says):
@@ -249,8 +256,8 @@ def check_fails(capsys, code, arguments, says):
 
 
 def test_a_label_that_the_run_does_not_have_is_said(folder, table):
-    with pytest.raises(ValueError, match="labels"):
-        filled(folder / "classes", "weight=70", label=2)
+    with pytest.raises(UsageError, match="--label must be one of 0, 1, or -1 for no class; got '2'"):
+        filled(folder / "classes", "weight=70", label="2")
 
 
 def test_draws_that_are_not_finite_are_said(table, monkeypatch):
@@ -270,7 +277,7 @@ def test_the_command_takes_its_options():
     words = "inpaint there --known a=1 b=2 --n 5 --label -1 --method mmps --resamples 3 --tau 0.2 --steps 9 --seed 4"
     options = cli.parse(words.split())
     assert options == Inpaint(
-        options.run, ("a=1", "b=2"), None, None, 5, -1, "mmps", resamples=3, tau=0.2, steps=9, seed=4
+        options.run, ("a=1", "b=2"), None, None, 5, "-1", "mmps", resamples=3, tau=0.2, steps=9, seed=4
     )
     with pytest.raises(UsageError, match="--known"):
         cli.parse(["inpaint", "there"])
@@ -280,5 +287,5 @@ def test_what_is_missing_is_not_a_number_of_a_file_to_train_on(tmp_path):
     """A table may have gaps where it is to be filled alone."""
     path = tmp_path / "gaps.csv"
     write(path, "a,b\n1,\n2,3\n")
-    with pytest.raises(ValueError, match="line 2 is not numbers"):
+    with pytest.raises(ValueError, match="line 2, column 'b' has no value"):
         td.load_points(path)

@@ -94,11 +94,22 @@ def test_the_column_of_labels_may_stand_anywhere(tmp_path, at, name):
         check_holds(load(tmp_path, content), POINTS, LABELS)
 
 
-@pytest.mark.parametrize("names", ["", "x,y,z,labels\n", "x,y,z,class\n"])
-def test_without_its_name_a_column_is_a_coordinate(tmp_path, names):
-    """Labels are never guessed: integers without a header, or under another name, are numbers like the others."""
+def test_without_a_name_that_says_so_a_column_of_numbers_is_a_coordinate(tmp_path):
     points = np.column_stack([POINTS, LABELS])
-    check_holds(load(tmp_path, names + table(points)), points)
+    for names in ("", "x,y,z,k\n"):
+        check_holds(load(tmp_path, names + table(points)), points)
+
+
+@pytest.mark.parametrize("name", ["label", "Labels", "class", "CLASSES", "target"])
+def test_classes_are_known_by_the_name_of_their_column_or_by_being_words(tmp_path, name):
+    """In the order of the numbers, or of the alphabet; they keep their names."""
+    rows = "".join(f"{x},{k},{y}\n" for x, k, y in ((1, 10, 4), (2, 9, 5), (3, 10, 7)))
+    data = load(tmp_path, f"x,{name},y\n{rows}")
+    assert (data.labels.tolist(), data.classes, data.names) == ([1, 0, 1], ("9", "10"), ("x", "y"))
+    assert data.notes == (f"label column {name!r}: 2 classes",)
+    for head, words in ((f"x,{name},y\n", ("dog", "cat")), ("x,kind,y\n", ("dog", "cat")), ("", ("ü b", "Z"))):
+        data = load(tmp_path, head + rows.replace("10", words[0]).replace("9", words[1]))
+        assert (data.labels.tolist(), data.classes) == ([1, 0, 1] if words[1] < words[0] else [0, 1, 0], tuple(sorted(words)))
 
 
 # .npy
@@ -127,49 +138,63 @@ def check_error(tmp_path, content, name, message):
 
 ERRORS = {
     "points.csv": [
-        ("1,2\n3\n", "line 2 has 1 numbers, not 2"),
-        ("x,y\n1,2,3\n4,5,6\n", "line 2 has 3 numbers, not 2"),
-        ("x,y\n1,2\n\n3,4\n5\n", "line 5 has 1 numbers, not 2"),
-        ("1,2\n3,four\n", r"line 2 is not numbers: '3,four'"),
-        ("x,y\nin m,in m\n1,2\n3,4\n", "line 2 is not numbers: 'in m,in m'"),
-        ("1,2\nx,y\n3,4\n", "line 2 is not numbers: 'x,y'"),
-        ("1,\n3,4\n5,7\n", "line 1"),  # a number is missing: not a line of names
-        ("1,2\n" + "long " * 1000 + "\n", "line 2 is not numbers"),
-        ('1,2\n"3\n4",5\n', "line 3 is not numbers"),
+        ("1,2\n3\n", "line 2 has 1 cells, not 2"),
+        ("x,y\n1,2,3\n4,5,6\n", "line 2 has 3 cells, not 2"),
+        ("x,y\n1,2\n\n3,4\n5\n", "line 5 has 1 cells, not 2"),
+        ("1,2\n3,four\n", "line 2, column 2 is no number: 'four'. Name the columns in a first line"),
+        ("x,y\nin m,in m\n1,2\n3,4\n", "line 2, column 'x' is no number: 'in m'. --drop 'x' leaves the column out"),
+        ("1,2\nx,y\n3,4\n", "line 2, column 1 is no number: 'x'"),
+        ("1,\n3,4\n5,7\n", "line 1, column 2 has no value: --drop-missing leaves out such rows"),
+        ("1,2\n" + "long " * 1000 + "\n", "line 2 has 1 cells, not 2"),
+        ('1,2\n"3\n4",5\n', "line 3, column 1 is no number"),
         ('x,y\n"' + 200_000 * "1" + '"\n', "field larger than field limit"),
-        ("", "two points or more"),
+        ('x,y\n1,"2\n3,4\n', "line 3: unexpected end of data"),
+        ("", "it holds no numbers"),
+        ("# nothing\n\n", "it holds no numbers"),
         ("x,label\n", "two points or more"),
         ("1,2\n", "two points or more"),
         ("label\n1\n0\n", "two points or more"),
-        ("1,2\n3,2\n4,2\n", "coordinate 1 of .* is constant"),
-        (10 * "1,0.1\n" + "2,0.1\n", "coordinate 1 of .* is constant"),  # whose mean is not 0.1
-        ("1,0.3\n2,0.30000000000000004\n3,0.3\n", "coordinate 1 of .* is constant"),  # but for rounding
-        ("1,2\n\n3,-inf\n", "line 3 is not finite"),
-        ("1,2\n3,1e999\n", "line 2 is not finite"),
-        ("1e200,1\n2e200,3\n", "coordinate 0 of .* beyond float64"),
-        ("1.7e308\n1.6e308\n1.5e308\n", "coordinate 0 of .* beyond float64"),
-        ("1e-200,1\n2e-200,3\n", "coordinate 0 of .* beyond float64"),
-        ("x,label\n1,-1\n2,0\n", "line 2.*labels must be the integers 0, 1"),
-        ("x,label\n1,0\n\n2,1000\n", "line 4.*labels must be the integers 0, 1"),
-        ("label,x\n3,1\n0,2\n7.0,4\n", r"labels must be 0, 1, … without gaps; no point has the label 1\."),
-        ("naïve,y\n1,2\n3,4\n".encode("latin-1"), "utf-8"),
+        ("1,2\n1,2\n1,2\n", "has no column that varies"),
+        (10 * "0.1\n", "has no column that varies"),  # whose mean is not 0.1
+        ("0.3\n0.30000000000000004\n0.3\n", "has no column that varies"),  # but for rounding
+        ("1,2\n\n3,-inf\n", "line 3, column 2 is no number: '-inf'"),
+        ("1,2\n3,1e999\n", "line 2, column 2 is not finite: '1e999'"),
+        ("1e200,1\n2e200,3\n", r"column 1 of .* goes from 1e\+200 to 2e\+200: beyond float64"),
+        ("1.7e308\n1.6e308\n-1.5e308\n", "column 1 of .* beyond float64"),
+        ("1e-200,1\n2e-200,3\n", "column 1 of .* beyond float64"),
+        ("x,label\n1,0\n\n2,1.5\n", "line 4, column 'label' is no class: 1.5; a class is a whole number or a word"),
+        ("x,label\n1,0\n2,\n", "line 3, column 'label' has no class"),
+        ("x,label\n" + "".join(f"{k},{k}\n" for k in range(12)), "column 'label' has 12 different values in 12 rows"),
+        ("x,label\n" + "".join(f"{k},{k}\n" for k in range(1001)), "at most 1000 can be learned"),
+        ("label,x,Class\n1,2,3\n4,5,6\n", "columns 1, 'label', and 3, 'Class', are both classes by their names"),
+        ("day,x\n2024-05-01,1\n2024-05-02,3\n", "line 2, column 'day' is no number: '2024-05-01'"),
+        ("a;b\n1,234;2\n5,678;3\n", "line 2: '1,234' is 1.234 with a decimal mark and 1234 with thousands: .*--decimal"),
+        ("a;b\n1,23;2\n5.67;3\n", "lines 2 and 3 have different decimal marks: '1,23' and '5.67'"),
+        ("0,1\n" + 6 * "2,3\n4,5\n", "the first line, 0 1, may be names or a point: .*--no-header"),
+        ("x,y\n1_000,2\n3,4\n", "line 2, column 'x' is no number: '1_000'"),
+        ("x,y\n12%,2\n3,4\n", "line 2, column 'x' is no number: '12%'"),
+        (b"a,b\n1,\x00\n2,3\n", "it is no text: it has bytes that are 0"),
+        (b"\x1f\x8b\x08 and no more", "it is gzipped and broken"),
+        (b"PK\x03\x04", "it is no text but a zip file, as Excel's workbooks"),
+        (npy(POINTS), "it is no text but a NumPy array: name it .npy"),
     ],
     "points.npy": [
         (npy(np.array([[1, 2], [3, None]], dtype=object), allow_pickle=True), "Python objects|pickle"),
         (npy(POINTS + 1j), "must hold real numbers; got complex128"),
         (npy(np.zeros(3, [("x", float), ("y", float)])), "must hold real numbers"),
-        (npy(np.array(3.0)), r"two points or more, \(N, D\); its shape is \(\)"),
-        (npy(POINTS[None]), r"two points or more, \(N, D\); its shape is \(1, 4, 3\)"),
+        (npy(np.array(3.0)), r"it must hold points \(N, D\); its shape is \(\)"),
+        (npy(POINTS[None]), r"it must hold points \(N, D\); its shape is \(1, 4, 3\)"),
         (npy(POINTS[:1]), "two points or more"),
         (npy(POINTS[:, :0]), "two points or more"),
-        (npy(np.where(POINTS == 7, np.nan, POINTS)), "finite.*point 1 .*nan"),
-        (npy(np.where(np.eye(60) > 0.5, np.nan, np.arange(3600.0).reshape(60, 60))), "finite.*point 0 .*nan"),
+        (npy(np.where(POINTS == 7, np.nan, POINTS)), "row 1, column 2 has no value"),
+        (npy(np.where(np.eye(60) > 0.5, np.nan, np.arange(3600.0).reshape(60, 60))), "row 0, column 1 has no value"),
         (b"", "not a .npy file"),
         (npy(POINTS)[:-1], "not a .npy file"),
         (npy(POINTS).replace(b"\x93NUMPY\x01", b"\x93NUMPY\x09"), "not a .npy file"),
         (b"PK\x03\x04", "not a .npy file"),  # the mark of an .npz file
     ],
-    **{name: [(ROWS, r"\.csv or \.npy")] for name in ("points.txt", "points", "points.npz", "points.csv.gz", ".csv")},
+    "points.npz": [(ROWS, "is not a whole .npz file"), (b"PK\x03\x04", "is not a whole .npz file")],
+    "points.parquet": [(ROWS, "cannot be read|pyarrow")],
 }
 ROWS_OF_ERRORS = [(name, content, message) for name, rows in ERRORS.items() for content, message in rows]
 

@@ -25,7 +25,7 @@ def test_the_default_is_that_of_sample_in_fifty_evaluations_on_all_classes_in_tu
 def test_a_label_and_a_weight_are_those_asked_for(random_model, label, w):
     """The label −1 is none."""
     t = random_model()
-    x, labels = draw(t, Draw("run", n=5, label=label, w=w, steps=9))
+    x, labels = draw(t, Draw("run", n=5, label=str(label), w=w, steps=9))
     np.testing.assert_array_equal(labels, None if label == -1 else np.full(5, label))
     model = td.ClassifierFreeGuidance(t.model.given(label), t.model.given(-1), w)
     expected = td.sample(model, 5, steps=9, rng=0)
@@ -47,11 +47,11 @@ def test_every_sampler_on_every_grid(random_model, sampler, grid, end):
 @pytest.mark.parametrize(
     ("classes", "options", "says"),
     [
-        (0, {"label": 0}, "trained without labels"),
+        (0, {"label": "0"}, "trained without labels"),
         (0, {"w": 1.0}, "trained without labels"),
-        (3, {"label": 3}, "--label must be a class from 0 to 2, or -1 for none; got 3"),
-        (3, {"label": -2}, "got -2"),
-        (3, {"label": -1, "w": 1.0}, "leave out --w"),
+        (3, {"label": "3"}, "--label must be one of 0, 1, 2, or -1 for no class; got '3'"),
+        (3, {"label": "-2"}, "got '-2'"),
+        (3, {"label": "-1", "w": 1.0}, "leave out --w"),
         (0, {"end": 3.0, "grid": "karras"}, "--end is for the grid even_log_snr; got karras"),
         (0, {"sampler": "ddim", "eta": 1.5}, "--eta of the sampler ddim is at most 1; got 1.5"),
         (0, {**RK45, "steps": 9}, "rk45 chooses its own steps: leave out --st"),

@@ -7,6 +7,7 @@ sure is said in a note, and what can be read in two ways is refused, with the op
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -61,13 +62,14 @@ class Frame(NamedTuple):
 class Table(NamedTuple):
     """The coordinates of a table (N, C) and their names, its classes, and what was guessed.
 
-    A label is the place of its class in `classes`, −1 where it is missing.
+    A label is the place of its class in `classes`, −1 where it is missing; `label` is the name of its column.
     """
 
     x: np.ndarray
     names: tuple[str, ...]
     labels: np.ndarray | None
     classes: tuple[str, ...]
+    label: str
     notes: tuple[str, ...]
 
 
@@ -101,7 +103,7 @@ def table_of(
     if label is not None:
         notes.append(f"label column {named(names, label)}: {len(classes)} classes")
     names = [names[i] for i in kept]
-    return Table(x, tuple(names) if len({*names} - {""}) == len(names) else (), own, classes, tuple(notes))
+    return Table(x, tuple(names) if len({*names} - {""}) == len(names) else (), own, classes, "" if label is None else frame.names[label], tuple(notes))
 
 
 def label_column(frame: Frame, kept: list[int], labels: str | None) -> int | None:
@@ -128,16 +130,25 @@ def is_words(column: np.ndarray) -> bool:
 
 
 def repeats(words: np.ndarray) -> bool:
-    """Whether words are few, as classes are, and no dates or times."""
+    """Whether words are few, as classes are, and no dates, times or numbers."""
     few = set(words[:1000].tolist())
-    return len(few) <= max(4, min(len(words), 1000) / 2) and not any(DATE.match(word) for word in few)
+    odd = any(DATE.match(word) or is_float(word) for word in few)
+    return len(few) <= max(4, min(len(words), 1000) / 2) and not odd
+
+
+def is_float(word: str) -> bool:
+    """Whether Python reads a word as a number that is finite."""
+    try:
+        return isfinite(float(word))
+    except ValueError:
+        return False
 
 
 def refuse_words(frame: Frame, i: int, label: int | None) -> None:
     """Raise a ValueError where a coordinate is a column of words."""
     if not is_words(column := frame.columns[i]):
         return
-    row = next(row for row, word in enumerate(column) if word)
+    row = next((row for row, word in enumerate(column) if word and not is_float(word)), 0)
     raise ValueError(f"{frame.place(row, i)} is no number: {column[row]!r:.40}. {without(frame.names, i, label is None)}")
 
 

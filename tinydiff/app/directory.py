@@ -54,9 +54,11 @@ class Trained:
 
     def class_of(self, name: str) -> int:
         """The number of a class, by its name or, where classes have none, its number; −1 for no class."""
+        if not self.model.network.classes:
+            raise UsageError("this run was trained without labels: leave out --label, and a column label.")
         known = self.classes or tuple(map(str, range(self.model.network.classes)))
         if name not in (*known, "-1"):
-            raise UsageError(f"there is no class {name!r}: the classes are {', '.join(known):.200}, and -1 for none.")
+            raise UsageError(f"--label must be one of {', '.join(known):.200}, or -1 for no class; got {name!r}.")
         return known.index(name) if name in known else -1
 
 

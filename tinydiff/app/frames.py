@@ -1,14 +1,14 @@
 """Columns from what is no text: NumPy's files, Parquet and Feather, data frames, and scikit-learn's data sets."""
 
 import os
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinydiff.app.columns import Frame, Reading
+from tinydiff.app.checkpoint import read as read_npz
+from tinydiff.app.columns import Frame
 
 POINTS = ("x", "X", "data", "points", "x_train", "arr_0")
 """The names of the array of points in a .npz file, the likeliest first."""
@@ -36,28 +36,17 @@ def open_npz(path: Path, wanted: str | None = None) -> tuple[np.ndarray, np.ndar
 
     The array of points is the one that is wanted, or has a usual name, or is the only one of two axes or more.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            shapes = {name: file[name].shape for name in file.files}
-            tables = [name for name, shape in shapes.items() if len(shape) >= 2]
-            usual = [name for name in POINTS if name in tables]
-            if wanted is not None and wanted not in shapes:
-                raise LookupError(f"there is no array {wanted!r}")
-            chosen = wanted or (tables[0] if len(tables) == 1 else usual[0] if usual else None)
-            if chosen is None:
-                raise LookupError("which of its arrays has the points? --array says it")
-            x = file[chosen]
-            beside = [name for name in LABELS if shapes.get(name) == (len(x),)]
-            y = file[beside[0]] if beside else None
-    except LookupError as error:
-        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "none"
-        raise ValueError(f"{path}: {error.args[0]}; it holds {listed}.") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-        if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError):
-            raise
-        raise ValueError(f"{path} is not a .npz file of numbers: {' '.join(str(error).split()):.200}.") from error
-    note = f"array {chosen!r} of {', '.join(map(repr, shapes))}" + f", with the classes {beside[0]!r}" * bool(beside)
-    return x, y, [note] * (len(shapes) > 1)
+    arrays = read_npz(path)
+    tables = [name for name, array in arrays.items() if array.ndim >= 2]
+    usual = [name for name in POINTS if name in tables]
+    chosen = wanted or (tables[0] if len(tables) == 1 else usual[0] if usual else None)
+    if chosen not in arrays:
+        listed = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "none"
+        what = f"there is no array {wanted!r}" if wanted else "which array has the points? --array says it"
+        raise ValueError(f"{path}: {what}; it holds {listed}.")
+    beside = next((name for name in LABELS if name in arrays and arrays[name].shape == arrays[chosen].shape[:1]), None)
+    note = f"array {chosen!r} of {', '.join(map(repr, arrays))}" + f", with the classes {beside!r}" * bool(beside)
+    return arrays[chosen], arrays[beside] if beside else None, [note] * (len(arrays) > 1)
 
 
 def frame_of_array(array: Any, names: Sequence[str] = (), labels: Any = None) -> Frame:

@@ -12,7 +12,7 @@ import tyro
 from tqdm import tqdm
 
 from tinydiff import grids, plotting
-from tinydiff.app.columns import Reading, table_of
+from tinydiff.app.columns import LABELS, Reading, table_of
 from tinydiff.app.config import Count, Seed, UsageError, open_unseen
 from tinydiff.app.directory import Run, Trained
 from tinydiff.app.pictures import SAMPLER
@@ -71,14 +71,12 @@ def fill(options: Inpaint) -> np.ndarray:
     """Draw, write and show what was asked for; what was written, (rows · n, D), in the units of the data."""
     run = Run.open(options.run)
     trained = run.load()
-    size = trained.picture
+    size, words = trained.picture, (trained.names, trained.classes)
     out = options.out or run.path / ("inpainted.npy" if size else "inpainted.csv")
     if out.suffix.lower() not in (".npy", ".csv"):
         raise UsageError(f"--out must be a .npy or .csv file; got {out}.")
     x, labels = (pictures_of(options.known, run, trained), None) if size else points_of(options.known, run, trained)
     labels = labels if options.label is None else np.full(len(x), trained.class_of(options.label))
-    if (labels is not None or options.label is not None) and not trained.model.network.classes:
-        raise UsageError("this run was trained without labels: leave out --label, and a column label.")
     missing = np.isnan(x) | hidden(options.mask, size)
     if np.all(missing) or not np.any(missing):
         gaps = "leave gaps, or give a --mask" if options.mask is None else f"the --mask {options.mask} hides no pixel"
@@ -92,7 +90,7 @@ def fill(options: Inpaint) -> np.ndarray:
     noisy = np.any(missing, axis=1, keepdims=True) & (options.method != "repaint")
     x = np.where(missing | noisy, new * trained.scale + trained.shift, x)  # what is known, to the last bit
     units = with_constants(x, trained.constants)
-    write_points(out, units.reshape(-1, *size) if size and out.suffix.lower() == ".npy" else units, labels, trained)
+    write_points(out, units.reshape(-1, *size) if size and out.suffix.lower() == ".npy" else units, labels, *words)
     print("Written:", out, sep="\n  ")
     if size:
         draws = [new[i :: options.n] for i in range(min(8, options.n))]
@@ -106,7 +104,7 @@ def fill(options: Inpaint) -> np.ndarray:
 def points_of(known: tuple[str, ...], run: Run, trained: Trained) -> tuple[np.ndarray, np.ndarray | None]:
     """Points (N, D) in the units of the data, NaN where they are not known, and their classes, −1 for none."""
     pairs = [word.partition("=") for word in known]
-    names = column_names(trained, trained.model.dim + len(trained.constants))
+    names = trained.names or column_names(trained.model.dim + len(trained.constants))
     if "=" in known[0]:
         text = "\n".join(",".join(pair[i] for pair in pairs) for i in (0, 2))
         frame, _ = read_text(text.encode(), Reading(header=True, separator=",", decimal="."))
@@ -115,11 +113,11 @@ def points_of(known: tuple[str, ...], run: Run, trained: Trained) -> tuple[np.nd
         table = read_points(" ".join(known), Reading(keep_index=True), gaps=True)
     if not len(table.x):
         raise UsageError("nothing is known: --known holds no numbers.")
-    given = table.names or names
-    if not set(given) <= set(names) or table.x.shape[1] != len(given):
-        raise UsageError(
-            f"the run's data have the columns {', '.join(names)}; got {', '.join(table.names)}, {table.x.shape}."
-        )
+    given = (pair[0] for pair in pairs if pair[0].lower() not in LABELS) if "=" in known[0] else table.names or names
+    given = tuple(given)
+    if table.label in names or not set(given) <= set(names) or table.x.shape[1] != len(set(given)):
+        got = f"{', '.join([*given, *[table.label] * bool(table.label)])}, {table.x.shape}"
+        raise UsageError(f"the run's data have the columns {', '.join(names)}; got {got}.")
     x = np.full((len(table.x), len(names)), np.nan)
     x[:, [names.index(name) for name in given]] = table.x
     for i, value in trained.constants:

@@ -112,7 +112,7 @@ def sample(options: Draw, comm: Comm | None = None) -> np.ndarray:
     units = trained.restore(x)
     if trained.picture is not None and out.suffix.lower() == ".npy":
         units = units.reshape(-1, *trained.picture)
-    write_points(out, units, labels, trained)
+    write_points(out, units, labels, trained.names, trained.classes)
     figure = None
     if trained.picture is not None:
         figure = plotting.pictures(x[:100], trained.picture)

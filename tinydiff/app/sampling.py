@@ -244,7 +244,9 @@ def under_guidance(
     return answers
 
 
-def write_points(path: Path, x: np.ndarray, labels: np.ndarray | None, trained: Trained) -> None:
+def write_points(
+    path: Path, x: np.ndarray, labels: np.ndarray | None, names: Sequence[str] = (), classes: Sequence[str] = ()
+) -> None:
     """Write points as .npy, without labels, or as .csv with names and a column of classes, as load_points reads it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".npy":
@@ -253,12 +255,12 @@ def write_points(path: Path, x: np.ndarray, labels: np.ndarray | None, trained: 
         return
     with atomic(path) as part, part.open("w", encoding="utf-8", newline="") as text:
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*column_names(trained, x.shape[1]), *["label"] * (labels is not None)])
-        kinds = dict(enumerate(trained.classes))
+        writer.writerow([*(names or column_names(x.shape[1])), *["label"] * (labels is not None)])
+        kinds = dict(enumerate(classes))
         columns = x.T.tolist() + ([] if labels is None else [[kinds.get(k, k) for k in labels.tolist()]])
         writer.writerows(zip(*columns, strict=True))
 
 
-def column_names(trained: Trained, columns: int) -> tuple[str, ...]:
-    """The names of the columns of a run's data, or x0, x1, … where they have none."""
-    return trained.names or tuple(f"x{i}" for i in range(columns))
+def column_names(columns: int) -> tuple[str, ...]:
+    """What columns are called that have no names."""
+    return tuple(f"x{i}" for i in range(columns))

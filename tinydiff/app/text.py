@@ -64,8 +64,9 @@ def decoded(raw: bytes) -> tuple[str, list[str]]:
             raise ValueError(f"it is no text but {what}")
     mark = next((mark for mark in BOMS if raw.startswith(mark)), None)
     encoding, note = ("utf-8", "") if mark is None else (BOMS[mark], "")
-    if mark is None and 0 in raw[:200]:
-        encoding = "utf-16-be" if raw[:1] == b"\0" else "utf-16-le"
+    for first, name in enumerate(("utf-16-be", "utf-16-le")):  # in which a figure has a byte 0, first or second
+        if mark is None and raw[first:200:2].count(0) > 0.8 * len(raw[first:200:2]):
+            encoding = name
     try:
         text = raw.decode(encoding)
     except UnicodeDecodeError as error:
@@ -111,25 +112,28 @@ class Lines:
             raise ValueError(f"line {at}: {error}") from error
 
 
-def guess_separator(text: str, sample: int = 200) -> str:
+def guess_separator(text: str) -> str:
     """What separates cells: what gives the first lines equally many, two or more, and most of them numbers."""
     best, found = 0.0, ","
     for separator in SEPARATORS:
         try:
-            rows = [cells for _, cells in islice(Lines(text, separator), sample)]
+            rows = [cells for _, cells in islice(Lines(text, separator), SAMPLE)]
         except ValueError:
             continue
         widths = [len(cells) for cells in rows]
         usual = max(set(widths), key=widths.count, default=0)
-        whole = [cell for row in rows if len(row) == usual for cell in row]
-        if usual > 1 and (score := sum(map(like_a_number, whole)) / len(whole) * widths.count(usual) / len(rows)) > best:
-            best, found = score, separator
+        if usual > 1:
+            whole = [cell for row in rows if len(row) == usual for cell in row]
+            split_late = sum(any(other in cell for other in ";\t|") for cell in whole)
+            score = (sum(map(like_a_number, whole)) - split_late / 2) / len(whole) * widths.count(usual) / len(rows)
+            if score > best:
+                best, found = score, separator
     return found
 
 
 def like_a_number(cell: str) -> bool:
     """Whether a cell is a number in some way of writing, or has no value."""
-    return bool(NUMBER.fullmatch(cell) or WITH_COMMA.fullmatch(cell) or GROUPED.fullmatch(cell)) or is_missing(cell)
+    return any(way.fullmatch(cell) for way in (NUMBER, WITH_COMMA, GROUPED)) or is_missing(cell)
 
 
 def is_missing(cell: str) -> bool:
@@ -140,33 +144,51 @@ def is_missing(cell: str) -> bool:
 def guess_decimal(text: str, separator: str) -> tuple[str, list[str]]:
     """The decimal mark, "." or ",", and what there is to say of it.
 
-    A comma within a number is a decimal mark, or groups thousands. One number that can be but one of them decides for
-    all; where each could be both, a table of commas or with points elsewhere has thousands, and another is refused.
+    A comma within a number is a decimal mark or groups thousands, and so is a point. One number that can be but one of
+    them decides for all. Where none does, a table of commas has thousands between them, and another table is refused.
     """
-    if ("," not in text) if separator != "," else ('"' not in text):
+    if ("," not in text and separator not in ";\t") if separator != "," else '"' not in text:
         return ".", []
     seen: dict[str, tuple[int, str]] = {}
     for line, cells in Lines(text, separator):
         for cell in cells:
-            if "," in cell:
-                decimal, grouped = bool(WITH_COMMA.fullmatch(cell)), bool(GROUPED.fullmatch(cell))
-                kind = {(True, True): "either", (True, False): "decimal", (False, True): "grouped"}.get((decimal, grouped))
-            else:
-                kind = "point" if "." in cell and NUMBER.fullmatch(cell) and not WITH_COMMA.fullmatch(cell) else None
-            if kind:
+            if kind := kind_of(cell):
                 seen.setdefault(kind, (line, cell))
-    if "decimal" in seen:
-        if other := seen.get("grouped") or seen.get("point"):
-            (line, cell), (at, one) = seen["decimal"], other
-            raise ValueError(f"line {line} has a decimal comma, {cell!r}, and line {at} has none, {one!r}")
+    for one, other in (("1,5", "1.5"), ("1,5", "1,000,000"), ("1.000.000", "1.5"), ("1.000.000", "1,000,000")):
+        if one in seen and other in seen:
+            (line, cell), (at, another) = seen[one], seen[other]
+            raise ValueError(f"lines {line} and {at} have different decimal marks: {cell!r} and {another!r}")
+    if "1,5" in seen or "1.000.000" in seen:
         return ",", ["decimal commas"]
-    if "either" in seen and separator != "," and not {"grouped", "point"} & seen.keys():
-        line, cell = seen["either"]
-        raise ValueError(
-            f"line {line}: {cell!r} is {cell.replace(',', '.')} with a decimal comma and {cell.replace(',', '')} with "
-            "thousands: say which by --decimal , or --decimal ."
-        )
-    return ".", ["commas group thousands"] * bool({"either", "grouped"} & seen.keys())
+    if "1,000" in seen and separator != "," and not {"1.5", "1,000,000"} & seen.keys():
+        raise ValueError(two_readings(*seen["1,000"]))
+    if "1.000" in seen and separator in ";\t" and not {"1.5", "1,000", "1,000,000"} & seen.keys():
+        raise ValueError(two_readings(*seen["1.000"]))
+    return ".", ["commas group thousands"] * bool({"1,000", "1,000,000"} & seen.keys())
+
+
+def kind_of(cell: str) -> str:
+    """What a number says of its marks, by an example; nothing for what has none, or is no number.
+
+    "1.000" and "1,000" may have a decimal mark or thousands, "1.000.000" and "1,000,000" have thousands, "1.5" and
+    "1,5" a decimal mark.
+    """
+    plain, with_comma, grouped = (way.fullmatch(cell) for way in (NUMBER, WITH_COMMA, GROUPED))
+    if "," in cell:
+        return "1,000" if with_comma and grouped else "1,5" if with_comma else "1,000,000" if grouped else ""
+    if "." not in cell:
+        return ""
+    thousands = GROUPED.fullmatch(cell.replace(".", ","))
+    return "1.000" if plain and thousands else "1.5" if plain else "1.000.000" if thousands else ""
+
+
+def two_readings(line: int, cell: str) -> str:
+    """What is refused."""
+    one, other = cell.replace(",", "."), cell.replace(",", "").replace(".", "")
+    return (
+        f"line {line}: {cell!r} is {one} with a decimal mark and {other} with thousands: "
+        "say which by --decimal , or --decimal ."
+    )
 
 
 def number(cell: str, decimal: str) -> float | None:
@@ -204,7 +226,7 @@ def read_text(raw: bytes, how: Reading = Reading()) -> tuple[Frame, list[str]]:
         at.append(line)
         table.append(row_of(line, cells, names, numbers, decimal, plain))
         said_words.append(["" if is_missing(cells[i]) else cells[i] for i in words])
-    columns: dict[int, np.ndarray] = dict(zip(numbers, np.array(table, float).reshape(len(at), -1).T, strict=True))
+    columns: dict[int, np.ndarray] = dict(zip(numbers, np.array(table, float).reshape(len(at), len(numbers)).T, strict=True))
     columns |= {i: np.array([row[k] for row in said_words], object) for k, i in enumerate(words)}
     if len(names) > 1 and names[-1] == "" and at and is_void(columns[len(names) - 1]):
         names = names[:-1]  # lines that end in a separator
@@ -248,8 +270,7 @@ def is_header(rows: Sequence[Row], decimal: str, known: bool | None) -> tuple[bo
     if not below or len(words) == len(cells) or any(all(like_a_number(row[i]) for row in below) for i in words):
         return True, []
     for i in words:
-        column = [row[i] for row in below]
-        if len(column) > 4 and cells[i] not in column and len(set(column)) <= len(column) / 2:
+        if cells[i] not in [row[i] for row in below]:
             raise ValueError(f"line {rows[0][0]}: {cells[i]!r:.40} may be the name of a column or a class: {EITHER}")
     return False, []
 
