@@ -141,7 +141,9 @@ def test_a_file_of_points_is_known_by_its_absolute_path(tmp_path, monkeypatch):
     assert extent(open_data("mine.npy")) == (3, 0, None)
     assert data_name("ring8") == "ring8"
     for name in ("ring9", "mine.doc", ""):
-        with pytest.raises(ValueError, match=r"NAME must be one of ring8, .*mnist, or a table, a \.npy or an IDX file; got"):
+        with pytest.raises(
+            ValueError, match=r"NAME must be one of ring8, .*mnist, or a table, a \.npy or an IDX file; got"
+        ):
             data_name(name)
 
 
@@ -211,7 +213,9 @@ def test_labels_are_for_files(tmp_path):
             open_data(name, "labels.npy")
     (path := tmp_path / "points.csv").write_text("a,b\n1,2\n3,2\n4,7\n", encoding="utf-8")
     assert open_data(str(path), "b").classes == ("2", "7")
-    with pytest.raises(ValueError, match=r"points.csv: there is no column 'labels.npy' for the classes: the columns are"):
+    with pytest.raises(
+        ValueError, match=r"points.csv: there is no column 'labels.npy' for the classes: the columns are"
+    ):
         open_data(str(path), "labels.npy")
     with pytest.raises(FileNotFoundError, match="none"):
         open_data(str(tmp_path / "none.npy"), "labels.npy")

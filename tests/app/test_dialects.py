@@ -1,4 +1,4 @@
-"""Tables as people and programs write them: each is read back number by number, or refused in a sentence. Never otherwise.
+"""Tables as people and programs write them: each is read back number by number, or refused in a sentence.
 
 A table is drawn, written in a dialect that is drawn too, and read without a hint. What may differ from what was written
 is only what a note says: a first column that counts the rows is left out.
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
-from tinydiff.app.columns import INDEX, LABELS, Reading
+from tinydiff.app.columns import GUESS, INDEX, LABELS, Reading
 from tinydiff.app.read import read_points
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "utf-32")
@@ -75,7 +75,9 @@ def file_of(table, dialect):
         text.write(dialect["comment"] + dialect["end"])
     if names is not None:
         writer.writerow(names)
-    writer.writerows(zip(*[[written(v, dialect["decimal"], dialect["grouped"]) for v in c] for c in columns], strict=True))
+    writer.writerows(
+        zip(*[[written(v, dialect["decimal"], dialect["grouped"]) for v in c] for c in columns], strict=True)
+    )
     content = text.getvalue()
     content = content if dialect["last"] else content.removesuffix(dialect["end"])
     raw = content.encode(dialect["encoding"])
@@ -91,7 +93,7 @@ def path(tmp_path_factory):
     return tmp_path_factory.mktemp("dialects") / "table.csv"
 
 
-def read(path, raw, how=Reading()):
+def read(path, raw, how=GUESS):
     """The table, or None where it is refused in one line that names the file."""
     path.write_bytes(raw)
     try:
@@ -168,7 +170,23 @@ def test_a_number_is_never_more_than_what_stands_there():
     """Words that Python reads as numbers, and others like them, are refused."""
     from tinydiff.app.text import number
 
-    for word in ("1_000", "0x10", "1e", "e5", "١٢", "1 000", "1,23", "nan", "inf", "infinity", "1.2.3", "--1", "5%", "$5", "1/2"):
+    for word in (
+        "1_000",
+        "0x10",
+        "1e",
+        "e5",
+        "١٢",
+        "1 000",
+        "1,23",
+        "nan",
+        "inf",
+        "infinity",
+        "1.2.3",
+        "--1",
+        "5%",
+        "$5",
+        "1/2",
+    ):
         assert number(word, ".") is None, word
     for word, value in (("1.", 1), (".5", 0.5), ("+1e3", 1000), ("−2", -2), ("1,000", 1000), ("12,345.5", 12345.5)):
         assert number(word, ".") == value

@@ -120,7 +120,10 @@ def test_labels_count_in_a_conditional_run(folder, table, tmp_path):
     filled(run, rows, n=2, out=tmp_path / "x.csv")
     np.testing.assert_array_equal(read_table(tmp_path / "x.csv")[1][:, 2], [0, 0, 1, 1, -1, -1])
     np.testing.assert_array_equal(filled(run, "weight=70", "label=1", n=3)[:, 1], 70)
-    of = [filled(run, write(tmp_path / "same.csv", "weight\n70\n70\n70\n"), label=label) for label in ("0", "1", "-1", None)]
+    of = [
+        filled(run, write(tmp_path / "same.csv", "weight\n70\n70\n70\n"), label=label)
+        for label in ("0", "1", "-1", None)
+    ]
     for i in range(3):
         np.testing.assert_allclose(of[i][i], x[i], rtol=1e-6)
     np.testing.assert_array_equal(of[2], of[3])

@@ -109,7 +109,10 @@ def test_classes_are_known_by_the_name_of_their_column_or_by_being_words(tmp_pat
     assert data.notes == (f"label column {name!r}: 2 classes",)
     for head, words in ((f"x,{name},y\n", ("dog", "cat")), ("x,kind,y\n", ("dog", "cat")), ("", ("ü b", "Z"))):
         data = load(tmp_path, head + rows.replace("10", words[0]).replace("9", words[1]))
-        assert (data.labels.tolist(), data.classes) == ([1, 0, 1] if words[1] < words[0] else [0, 1, 0], tuple(sorted(words)))
+        assert (data.labels.tolist(), data.classes) == (
+            [1, 0, 1] if words[1] < words[0] else [0, 1, 0],
+            tuple(sorted(words)),
+        )
 
 
 # .npy
@@ -168,7 +171,10 @@ ERRORS = {
         ("x,label\n" + "".join(f"{k},{k}\n" for k in range(1001)), "at most 1000 can be learned"),
         ("label,x,Class\n1,2,3\n4,5,6\n", "columns 1, 'label', and 3, 'Class', are both classes by their names"),
         ("day,x\n2024-05-01,1\n2024-05-02,3\n", "line 2, column 'day' is no number: '2024-05-01'"),
-        ("a;b\n1,234;2\n5,678;3\n", "line 2: '1,234' is 1.234 with a decimal mark and 1234 with thousands: .*--decimal"),
+        (
+            "a;b\n1,234;2\n5,678;3\n",
+            "line 2: '1,234' is 1.234 with a decimal mark and 1234 with thousands: .*--decimal",
+        ),
         ("a;b\n1,23;2\n5.67;3\n", "lines 2 and 3 have different decimal marks: '1,23' and '5.67'"),
         ("0,1\n" + 6 * "2,3\n4,5\n", "the first line, 0 1, may be names or a point: .*--no-header"),
         ("x,y\n1_000,2\n3,4\n", "line 2, column 'x' is no number: '1_000'"),

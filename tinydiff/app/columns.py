@@ -1,6 +1,6 @@
 """What the columns of a table are: coordinates, classes, an index, or words that are no numbers.
 
-A table comes from a text file (text.py), or from an array, a data frame or a file of one (frames.py). Whatever is not
+A table comes from a text file (lines.py), or from an array, a data frame or a file of one (frames.py). Whatever is not
 sure is said in a note, and what can be read in two ways is refused, with the options that decide.
 """
 
@@ -43,6 +43,9 @@ class Reading:
     """Whether to leave out rows in which a value is missing."""
 
 
+GUESS = Reading()
+
+
 class Frame(NamedTuple):
     """Columns as they came: numbers in float64, with NaN where one is missing, or words (of dtype object).
 
@@ -74,7 +77,7 @@ class Table(NamedTuple):
 
 
 def table_of(
-    frame: Frame, how: Reading = Reading(), labels: str | None = None, gaps: bool = False, notes: Sequence[str] = ()
+    frame: Frame, how: Reading = GUESS, labels: str | None = None, gaps: bool = False, notes: Sequence[str] = ()
 ) -> Table:
     """What the columns are. ValueError names a column, a line, the text that is found there, and what would help.
 
@@ -93,7 +96,9 @@ def table_of(
     for i in kept:
         refuse_words(frame, i, label)
     x = np.stack([frame.columns[i] for i in kept], axis=1) if kept else np.empty((len(frame.rows), 0))
-    own, classes = (None, ()) if label is None else classes_of(frame, label, labels is not None, gaps or how.drop_missing)
+    own, classes = (
+        (None, ()) if label is None else classes_of(frame, label, labels is not None, gaps or how.drop_missing)
+    )
     if not gaps and np.any(gone := np.any(np.isnan(x), axis=1)):
         if not how.drop_missing:
             row, at = np.argwhere(np.isnan(x))[0]
@@ -103,7 +108,14 @@ def table_of(
     if label is not None:
         notes.append(f"label column {named(names, label)}: {len(classes)} classes")
     names = [names[i] for i in kept]
-    return Table(x, tuple(names) if len({*names} - {""}) == len(names) else (), own, classes, "" if label is None else frame.names[label], tuple(notes))
+    return Table(
+        x,
+        tuple(names) if len({*names} - {""}) == len(names) else (),
+        own,
+        classes,
+        "" if label is None else frame.names[label],
+        tuple(notes),
+    )
 
 
 def label_column(frame: Frame, kept: list[int], labels: str | None) -> int | None:
@@ -149,14 +161,19 @@ def refuse_words(frame: Frame, i: int, label: int | None) -> None:
     if not is_words(column := frame.columns[i]):
         return
     row = next((row for row, word in enumerate(column) if word and not is_float(word)), 0)
-    raise ValueError(f"{frame.place(row, i)} is no number: {column[row]!r:.40}. {without(frame.names, i, label is None)}")
+    raise ValueError(
+        f"{frame.place(row, i)} is no number: {column[row]!r:.40}. {without(frame.names, i, label is None)}"
+    )
 
 
 def without(names: Sequence[str], i: int, may_be_label: bool = False) -> str:
     """How to leave a column out."""
     if not names[i]:
         return "Name the columns in a first line; then --drop leaves one out"
-    return f"--drop {names[i]!r} leaves the column out" + f"; --labels {names[i]!r} takes it for the classes" * may_be_label
+    return (
+        f"--drop {names[i]!r} leaves the column out"
+        + f"; --labels {names[i]!r} takes it for the classes" * may_be_label
+    )
 
 
 def is_index(frame: Frame, i: int, how: Reading) -> str:

@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 import tyro
 
+from tinydiff.app.columns import GUESS, Reading
 from tinydiff.app.process import PROCESSES, is_process_name
-from tinydiff.app.columns import Reading
 from tinydiff.app.read import is_idx, is_pictures, labels_beside, load_pictures, name_of, read_points, standardised
 from tinydiff.datasets.mnist import load_mnist
 from tinydiff.datasets.points import Dataset
@@ -50,10 +50,11 @@ class Config:
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
     """A toy, mnist, or the path of a table (.csv, .npy, .parquet, …) or of pictures (a .npy or IDX file)."""
     labels: Annotated[
-        str | None, tyro.conf.arg(metavar="COLUMN|FILE", help_behavior_hint="(default: by its name, or beside an IDX file)")
+        str | None,
+        tyro.conf.arg(metavar="COLUMN|FILE", help_behavior_hint="(default: by its name, or beside an IDX file)"),
     ] = None
     """The column of a table that has the classes, or none; for pictures a .npy or IDX file with the label of each."""
-    read: tyro.conf.OmitArgPrefixes[Reading] = Reading()
+    read: tyro.conf.OmitArgPrefixes[Reading] = GUESS
     """How to read a table, where guessing is not enough."""
     conditional: bool = False
     """Learn each point's label too, so as to sample class by class and with guidance."""
@@ -184,7 +185,7 @@ def data_name(name: str) -> str:
     raise UsageError(f"NAME must be one of {', '.join(NAMES)}, or a table, a .npy or an IDX file; got {name!r}.")
 
 
-def open_data(name: str, labels: str | None = None, how: Reading = Reading()) -> Data:
+def open_data(name: str, labels: str | None = None, how: Reading = GUESS) -> Data:
     """The data of this name or path, with the labels of a file of theirs: what a run is trained on."""
     if labels is not None and name in NAMES:
         raise UsageError(f"--labels is for a file; got {name}.")

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tinydiff.app.columns import CHOICES, Frame, Reading, Table, named, table_of
+from tinydiff.app.columns import CHOICES, GUESS, Frame, Reading, Table, named, table_of
 from tinydiff.app.frames import frame_of, frame_of_array, is_path, open_npy, open_npz, read_arrow
-from tinydiff.app.text import read_text
+from tinydiff.app.lines import read_text
 from tinydiff.datasets.mnist import read_idx
 from tinydiff.datasets.points import Dataset
 
@@ -35,20 +35,15 @@ def load_points(source: Any, labels: str | None = None, **options: Any) -> Datas
         standard input; or a data frame, one of scikit-learn's data sets, an array, or lists of rows.
     labels : str, optional
         The column of classes, by its name, or "none" where there is none.
-    header : bool, optional
-        Whether the first line of a text has the names of the columns.
-    separator : {",", ";", "|", "tab", "space"}, optional
-        What stands between two cells of a text.
-    decimal : {".", ","}, optional
-        The decimal mark of a text.
-    array : str, optional
-        The array of a .npz file that has the points.
-    keep_index : bool, optional
-        Whether a first column that only counts the rows is a coordinate all the same.
-    drop : sequence of str, optional
-        Columns to leave out.
-    drop_missing : bool, optional
-        Whether to leave out rows in which a value is missing.
+    **options
+        Those of a table, where guessing is not enough.
+        header (bool): whether the first line of a text has the names of the columns.
+        separator (",", ";", "|", "tab" or "space"): what stands between two cells of a text.
+        decimal ("." or ","): the decimal mark of a text.
+        array (str): the array of a .npz file that has the points.
+        keep_index (bool): whether a first column that only counts the rows is a coordinate all the same.
+        drop (sequence of str): columns to leave out.
+        drop_missing (bool): whether to leave out rows in which a value is missing.
 
     Returns
     -------
@@ -99,7 +94,7 @@ def name_of(source: Any) -> str:
     return "standard input" if source == "-" else str(source)
 
 
-def read_points(source: Any, how: Reading = Reading(), labels: str | None = None, gaps: bool = False) -> Table:
+def read_points(source: Any, how: Reading = GUESS, labels: str | None = None, gaps: bool = False) -> Table:
     """The table in a file, on standard input or in memory. ValueError names it, the place, and what would help."""
     try:
         frame, notes = _frame(source, how)
@@ -168,7 +163,8 @@ def _sentences(x: np.ndarray, named: Sequence[str], steps: np.ndarray) -> Iterat
         far = np.max(np.abs(x - x.mean(axis=0)), axis=0) / scale
     if np.max(far) > 30:
         i = int(np.argmax(far))
-        yield f"column {named[i]} goes {far[i]:.0f} deviations from its mean: such tails are learned badly; try its logarithm"
+        name, times = named[i], far[i]
+        yield f"column {name} goes {times:.0f} deviations from its mean: such tails are learned badly; try logarithms"
     if np.max(scale) > 1e6 * np.min(scale):
         yield "the columns differ in scale by more than a million: each is learned in deviations of its own"
     if np.min(steps) < 1000:

@@ -31,9 +31,9 @@ from tinydiff.app.config import (
 from tinydiff.app.directory import Run, Trained
 from tinydiff.app.parallel import Comm, leads
 from tinydiff.app.process import make_process
+from tinydiff.app.read import summary
 from tinydiff.app.report import measure, trajectory
 from tinydiff.app.sampling import Draw, device_like, draw, sampler_options, write_points
-from tinydiff.app.read import summary
 from tinydiff.app.table import table
 from tinydiff.datasets.points import Dataset
 from tinydiff.datasets.toys import TOYS

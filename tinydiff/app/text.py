@@ -1,4 +1,4 @@
-"""A table in a text file, however people and programs write it: its encoding, separator, decimal mark and header.
+"""The cells of a text file, however people and programs write it: its encoding, separator and decimal mark.
 
 What is guessed is said in a note. What can be read in two ways is refused, with both and the option that decides.
 """
@@ -9,15 +9,9 @@ import io
 import re
 import zlib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain, islice
-from math import inf, isfinite, nan
-
-import numpy as np
-
-from tinydiff.app.columns import Frame, Reading, named, without
+from itertools import islice
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
 """What may stand between two cells, the likeliest first; a space stands for any number of them."""
@@ -28,12 +22,8 @@ GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?", re.ASCII)
 """A number whose thousands are grouped by commas."""
 MISSING = {"", "?", "-", "na", "n/a", "nan", "null", "none"}
 """What stands in a cell that has no value, in lower case."""
-SPELLED = {",": ",", ";": ";", "|": "|", "tab": "\t", "space": " "}
 SAMPLE = 200
 """The lines that say what a column holds; what differs further down is an error in its line."""
-EITHER = "say which by --header or --no-header"
-Row = tuple[int, list[str]]
-"""The number of a line, and its cells."""
 BOMS = {
     BOM_UTF8: "utf-8-sig",
     BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark is its beginning
@@ -94,7 +84,7 @@ class Lines:
 
         def lines() -> Iterator[str]:
             nonlocal at
-            for at, line in enumerate(io.StringIO(self.text, newline=""), 1):
+            for at, line in enumerate(io.StringIO(self.text, newline=""), 1):  # noqa: B007
                 if line.lstrip().startswith("#"):
                     self.comments.append(line.lstrip().lstrip("#").strip())
                 elif line.strip():
@@ -199,101 +189,3 @@ def number(cell: str, decimal: str) -> float | None:
     if NUMBER.fullmatch(cell):
         return float(cell)
     return float(cell.replace(",", "")) if GROUPED.fullmatch(cell) else None
-
-
-# ---- from lines to columns
-
-
-def read_text(raw: bytes, how: Reading = Reading()) -> tuple[Frame, list[str]]:
-    """The columns in the bytes of a text file, and what was guessed; ValueError says line, column and what is there."""
-    text, notes = decoded(raw)
-    separator = SPELLED[how.separator] if how.separator else guess_separator(text)
-    decimal, said = (how.decimal, []) if how.decimal else guess_decimal(text, separator)
-    lines = iter(source := Lines(text, separator))
-    first = list(islice(lines, SAMPLE))
-    if not first:
-        raise ValueError("it holds no numbers")
-    titled, guessed = is_header(first, decimal, how.header)
-    names = first[0][1] if titled else names_in_comments(source.comments, len(first[0][1]))
-    whole = [cells for _, cells in first[titled:] if len(cells) == len(names)]
-    words = {i for i in range(len(names)) if names[i] in how.drop or any(not like_a_number(c[i]) for c in whole)}
-    plain = decimal == "." and text.isascii() and "_" not in text
-    numbers = [i for i in range(len(names)) if i not in words]
-    table, said_words, at = [], [], []
-    for line, cells in chain(first[titled:], lines):
-        if len(cells) != len(names):
-            raise ValueError(f"line {line} has {len(cells)} cells, not {len(names)}")
-        at.append(line)
-        table.append(row_of(line, cells, names, numbers, decimal, plain))
-        said_words.append(["" if is_missing(cells[i]) else cells[i] for i in words])
-    columns: dict[int, np.ndarray] = dict(zip(numbers, np.array(table, float).reshape(len(at), len(numbers)).T, strict=True))
-    columns |= {i: np.array([row[k] for row in said_words], object) for k, i in enumerate(words)}
-    if len(names) > 1 and names[-1] == "" and at and is_void(columns[len(names) - 1]):
-        names = names[:-1]  # lines that end in a separator
-    return Frame(list(names), [columns[i] for i in range(len(names))], at, "line"), [*notes, *said, *guessed]
-
-
-def is_void(column: np.ndarray) -> bool:
-    """Whether a column holds nothing."""
-    return column.dtype != object and bool(np.all(np.isnan(column)))
-
-
-def row_of(
-    line: int, cells: list[str], names: list[str], places: list[int], decimal: str, plain: bool
-) -> Sequence[float]:
-    """The numbers of a row, NaN where one is missing; by Python's float where that reads what `number` does, quicker."""
-    if plain:
-        with suppress(ValueError):
-            if isfinite(sum(row := [float(cells[i]) for i in places])):
-                return row
-    row = []
-    for i in places:
-        if (found := nan if is_missing(cells[i]) else number(cells[i], decimal)) is None or abs(found) == inf:
-            what = "no number" if found is None else "not finite"
-            raise ValueError(f"line {line}, column {named(names, i)} is {what}: {cells[i]!r:.40}. {without(names, i)}")
-        row.append(found)
-    return row
-
-
-def is_header(rows: Sequence[Row], decimal: str, known: bool | None) -> tuple[bool, list[str]]:
-    """Whether the first line has names and not numbers, and what there is to say of it."""
-    cells, below = rows[0][1], [row for _, row in rows[1:] if len(row) == len(rows[0][1])]
-    if known is not None:
-        return known, []
-    if all(number(cell, decimal) is not None for cell in cells):
-        return numbers_as_names(cells, below, decimal)
-    words = [i for i, cell in enumerate(cells) if not like_a_number(cell)]
-    if cells[0] == "" and below and [row[0] for row in below] == [str(i) for i in range(len(below))]:
-        return True, []  # an index without a name
-    if not words:
-        return False, []
-    if not below or len(words) == len(cells) or any(all(like_a_number(row[i]) for row in below) for i in words):
-        return True, []
-    for i in words:
-        if cells[i] not in [row[i] for row in below]:
-            raise ValueError(f"line {rows[0][0]}: {cells[i]!r:.40} may be the name of a column or a class: {EITHER}")
-    return False, []
-
-
-def numbers_as_names(cells: list[str], below: list[list[str]], decimal: str) -> tuple[bool, list[str]]:
-    """Whether whole numbers in the first line are names: they are if far from all below, and those have decimals."""
-    if len(below) < 5 or not all(cell.isdigit() for cell in cells) or len(set(cells)) < len(cells):
-        return False, []
-    counted = len(cells) > 1 and cells in ([str(i + k) for i in range(len(cells))] for k in (0, 1))
-    columns = [[n for row in below if (n := number(row[i], decimal)) is not None] for i in range(len(cells))]
-    spans = [(min(column), max(column)) for column in columns if column]
-    far = all(not 2 * low - high <= float(cell) <= 2 * high - low for cell, (low, high) in zip(cells, spans))
-    first = " ".join(cells)
-    if far and not any(cell.isdigit() for row in below for cell in row):
-        return True, [f"the first line, {first:.40}, is taken for names (--no-header reads it as a point)"]
-    if far or counted:
-        raise ValueError(f"the first line, {first:.40}, may be names or a point: {EITHER}")
-    return False, []
-
-
-def names_in_comments(comments: Sequence[str], width: int) -> list[str]:
-    """The names in the last comment that has so many words, none of them a number; else none."""
-    for words in (re.split(r"[\s,;|]+", comment) for comment in reversed(comments)):
-        if len(words) == width and not any(map(like_a_number, words)):
-            return words
-    return [""] * width
