@@ -169,7 +169,8 @@ REFUSED = {
         "td.mmd(POINTS[:1], POINTS)",
         "td.frechet_distance(POINTS[:1], POINTS)",
     ],
-    "bandwidth must be over 0; got 0.0.": ["td.mmd(0 * POINTS, 0 * POINTS)"],
+    "bandwidth must be over 0; got 0.0.": ["td.mmd(POINTS, POINTS, bandwidth=0.0)"],
+    "y must have two points that are not equal": ["td.mmd(POINTS, 0 * POINTS)"],
     "bandwidth must be over 0; got nan.": ["td.mmd(POINTS, POINTS, bandwidth=np.nan)"],
     "directions must be 1 or more; got 0": ["td.sliced_w2(POINTS, POINTS, rng=0, directions=0)"],
     "must be finite: some points are NaN or infinite": [

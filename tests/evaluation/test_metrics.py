@@ -127,12 +127,21 @@ def test_the_nearest_point_is_the_first_of_the_least_distances(rng, monkeypatch)
 
 
 def test_memorisation_is_the_fraction_nearer_to_seen_points(rng):
-    """With its standard error √(p(1 − p)/N). Strictly nearer counts: among equal distances none is."""
+    """With its standard error √(p(1 − p)/N). A sample as near to both is half a one."""
     x, seen, unseen = rng.standard_normal((203, 3)), rng.standard_normal((40, 3)), 0.3 + rng.standard_normal((40, 3))
     fraction, error = td.memorisation(x, seen, unseen)
     assert fraction == np.mean(distances(x, seen).min(axis=1) < distances(x, unseen).min(axis=1))
     assert error == pytest.approx(math.sqrt(fraction * (1 - fraction) / 203), rel=1e-14)
-    assert td.memorisation(x, seen, seen) == (0, 0)
+    assert td.memorisation(x, seen, seen) == (0.5, 0)
+    assert td.memorisation([[0.0], [1.0], [3.0]], [[0.0], [1.0]], [[1.0], [2.0]])[0] == (1 + 0.5 + 0) / 3
+
+
+def test_the_kernel_is_as_wide_as_the_median_of_unequal_points_are_apart(rng):
+    """Of whole numbers most pairs may be equal, and still there is a distance."""
+    y = np.array([[0.0]] * 30 + [[1.0], [4.0]])
+    x = rng.integers(0, 3, (20, 1)).astype(float)
+    apart = distances(y, y)[np.triu_indices(32, 1)]
+    assert td.mmd(x, y) == td.mmd(x, y, bandwidth=np.median(apart[apart > 0]))
 
 
 def test_class_agreement_is_the_fraction_of_labels_that_are_most_probable():

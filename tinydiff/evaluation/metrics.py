@@ -115,7 +115,7 @@ def mmd(x: Array, y: Array, *, bandwidth: float | None = None) -> float:
     x, y : (N, D), (M, D)
         The two samples, of two points or more each.
     bandwidth : float, optional
-        The h of the kernel; unless given the median distance between points of y, up to 1,000 of them.
+        The h of the kernel; unless given the median distance between unequal points of y, up to 1,000 of them.
 
     Returns
     -------
@@ -125,7 +125,8 @@ def mmd(x: Array, y: Array, *, bandwidth: float | None = None) -> float:
     Raises
     ------
     ValueError
-        For samples of two spaces, not finite or of one point, and a bandwidth that is not positive.
+        For samples of two spaces, not finite or of one point, a bandwidth that is not positive, and equal points y
+        without one.
 
     References
     ----------
@@ -141,7 +142,10 @@ def mmd(x: Array, y: Array, *, bandwidth: float | None = None) -> float:
     x, y = two_samples(x, y, least=2)
     if bandwidth is None:
         few = y[np.linspace(0, len(y) - 1, min(len(y), 1000)).astype(int)]
-        bandwidth = float(np.median(np.sqrt(_squares(few, few)[np.triu_indices(len(few), 1)])))
+        apart = _squares(few, few)[np.triu_indices(len(few), 1)]
+        if not np.any(apart):
+            raise ValueError("y must have two points that are not equal, or a bandwidth must be given.")
+        bandwidth = float(np.median(np.sqrt(apart[apart > 0])))  # of data with ties, half of the pairs may be equal
     check_range("bandwidth", bandwidth, 0, open_low=True)
 
     def kernel(a: np.ndarray, b: np.ndarray) -> float:
@@ -224,7 +228,7 @@ def memorisation(x: Array, seen: Array, unseen: Array) -> tuple[float, float]:
     """The fraction of samples that lie nearer to a training point than to any held-out one, with its standard error.
 
     It is ½ for true samples, and 1 for copies of training points. It stays ½ for samples that are merely bad, so read
-    it beside a distance.
+    it beside a distance. A sample that is as near to both counts as half.
 
     Parameters
     ----------
@@ -255,7 +259,8 @@ def memorisation(x: Array, seen: Array, unseen: Array) -> tuple[float, float]:
     (1.0, 0.0)
     """
     seen, unseen = two_samples(seen, unseen, alike=True)
-    return _fraction(nearest(x, seen)[1] < nearest(x, unseen)[1])
+    nearer = nearest(x, unseen)[1] - nearest(x, seen)[1]
+    return _fraction((1 + np.sign(nearer)) / 2)
 
 
 def nearest(x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
@@ -443,9 +448,8 @@ def denoising(model: Denoiser, oracle: Oracle, t: float, *, n: int = 2000, rng: 
 
 
 def _fraction(hits: np.ndarray) -> tuple[float, float]:
-    """How often it is so, with its standard error."""
-    fraction = float(np.mean(hits))
-    return fraction, math.sqrt(fraction * (1 - fraction) / len(hits))
+    """How often it is so, with its standard error; ½ for what is neither."""
+    return float(np.mean(hits)), float(np.std(hits)) / math.sqrt(len(hits))
 
 
 def _squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
