@@ -73,7 +73,7 @@ def test_the_model_is_of_the_nine_tenths_and_knows_the_picture(run):
 @pytest.fixture
 def unreported(monkeypatch):
     """Runs end without a report, for a test that does not look at it."""
-    monkeypatch.setattr(runs, "measure", lambda run, trained, data: {"figures": []})
+    monkeypatch.setattr(runs, "measure", lambda run, trained, data, watch: {"figures": []})
     monkeypatch.setattr(runs, "table", str)
 
 
@@ -154,8 +154,8 @@ def test_twenty_pictures_are_enough_and_one_label_may_be_rare(tmp_path, rng, lab
         (2, "mine.npy --conditional", r"mine\.npy has no labels: leave out --conditional"),
         (2, "mine.npy --patch 0", "--patch: Expected int >= 1"),
         (2, "points.npy --network mixer", "--network mixer is for pictures"),
-        (2, "points.npy --labels labels.npy", "--labels is for pictures"),
-        (2, "ring8 --labels labels.npy", "--labels is for a file of pictures"),
+        (1, "points.npy --labels labels.npy", "there is no column .labels.npy. for the classes"),
+        (2, "ring8 --labels labels.npy", "--labels is for a file; got ring8"),
         (1, "mine.npy --labels none.npy", r"none\.npy"),
         (1, "mine.npy --labels points.npy", r"points\.npy must hold a label for each of the 40 pictures"),
         (1, "few.npy", r"few\.npy has 7 pictures: a run needs 20"),

@@ -7,6 +7,7 @@ import tinydiff as td
 from tinydiff.app import pictures, report
 from tinydiff.app.config import Config
 from tinydiff.app.directory import Run, Trained
+from tinydiff.app.parts import Parts
 from tinydiff.app.pictures import bits, levels, x0_loss
 from tinydiff.app.report import measure
 from tinydiff.app.sampling import WEIGHTS
@@ -84,7 +85,8 @@ def test_a_model_that_copies_its_data_is_found_out(rng, monkeypatch):
     oracle.network = td.TimeMLP(784, 1, 0, classes=10)
     trained = Trained(oracle, None, np.zeros(784), np.ones(784), "")
     monkeypatch.setattr(pictures, "bits", lambda *arguments: {})
-    report, _ = pictures.pictures_report(trained, data, made_up(np.random.default_rng(5)), rng)
+    pictures.pictures_report(found := Parts(), trained, data, made_up(np.random.default_rng(5)), rng)
+    report = found.numbers
     assert report["memorised"] > 0.6
     assert report["loss_train"] < 0.5 * report["loss_test"]
     assert report["nearest"] < 0.5 * report["nearest_true"]

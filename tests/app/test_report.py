@@ -9,6 +9,7 @@ import tinydiff as td
 from tinydiff.app import report
 from tinydiff.app.config import Config, open_data
 from tinydiff.app.directory import Run, Trained
+from tinydiff.app.parts import Parts
 from tinydiff.app.report import losses, measure
 from tinydiff.app.sampling import under_guidance
 from tinydiff.app.table import table
@@ -36,7 +37,9 @@ def trained_on(path, config, data=None):
 
 def test_the_oracle_is_at_the_floor_and_at_zero_nats():
     perfect = Trained(Perfect(TWO, td.VP(), 2), None, np.zeros(2), np.ones(2), "")
-    measured, figures = report.exact_report(perfect, TWO, np.random.default_rng(0))
+    report.exact_report(found := Parts(), perfect, TWO, np.random.default_rng(0))
+    measured, figures = found.numbers, found.figures
+    assert not found.failed
     np.testing.assert_allclose(measured["excess_t"], 0, atol=1e-20)
     assert measured["loss"] == pytest.approx(measured["floor"], abs=1e-12)
     assert measured["kl_nats"] == pytest.approx(0, abs=1e-3)
@@ -119,3 +122,31 @@ def test_a_report_on_your_own_points_is_in_their_own_units(tmp_path, undrawn, rn
         assert other[name] - one[name] == pytest.approx(dim * np.log(1000), abs=1e-3)
     with pytest.raises(ValueError, match=r"1\.npy is not what it was when this run began"):
         measure(run, run.load(), td.Dataset.standardised(points**3, None))
+
+
+def test_an_error_in_a_part_is_a_line_and_the_rest_is_measured_and_drawn(tmp_path, undrawn, monkeypatch):
+    """Whatever it is, out of memory too; the table has what is left."""
+
+    def fails(*arguments, **options):
+        raise MemoryError("8 TB for a\nmatrix")
+
+    monkeypatch.setattr(report, "in_nats", fails)
+    monkeypatch.setattr(report.plotting, "histograms", fails)
+    np.save(tmp_path / "points.npy", np.random.default_rng(0).standard_normal((40, 2)))
+    _, written = trained_on(tmp_path / "run", Config(str(tmp_path / "points.npy"), **SHORT))
+    why = "MemoryError: 8 TB for a matrix"
+    assert written["failed"] == {"nats": why, "histograms.png": why}
+    assert written["figures"] == ["samples.png", "trajectory.png", "training.png"]
+    assert written["mmd_true"] < 1
+    assert table(written).row_count == 3 + 2
+
+
+def test_whole_numbers_and_few_rows_are_reported(tmp_path, undrawn):
+    """Among four points two are compared with two; where most are equal the kernel still has a width."""
+    for name, points in (("few", [[0.0], [1.0], [2.0], [5.0]]), ("counts", [[0.0]] * 50 + [[1.0]] * 9 + [[2.0]])):
+        np.save(tmp_path / f"{name}.npy", np.array(points))
+        _, written = trained_on(tmp_path / name, Config(str(tmp_path / f"{name}.npy"), **SHORT))
+        assert written["failed"] == {}
+    np.save(tmp_path / "three.npy", np.arange(3.0)[:, None])
+    with pytest.raises(ValueError, match=r"three.npy has 3 points: a run needs 4"):
+        open_data(str(tmp_path / "three.npy"))

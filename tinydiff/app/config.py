@@ -202,7 +202,10 @@ def open_data(name: str, labels: str | None = None, how: Reading = GUESS) -> Dat
             raise ValueError(f"{name} has {len(data.x)} pictures: a run needs 20, as it is judged by a tenth of them.")
         return parted(data)[0]
     path = data_name(name)
-    return standardised(read_points(path, how, labels), name_of(path))
+    data = standardised(read_points(path, how, labels), name_of(path))
+    if len(data.x) < 4:
+        raise ValueError(f"{name} has {len(data.x)} points: a run needs 4, as its report compares two halves of them.")
+    return data
 
 
 def open_unseen(name: str, labels: str | None = None) -> Dataset:

@@ -5,7 +5,6 @@ the entropy of the data, each by its own model's KL from them; between the two t
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,11 @@ STEPS = 500
 """Steps of the reverse chain, in equal log-SNR; the last is the reconstruction."""
 BATCHES = 20
 """Batches of points whose bounds are independent draws."""
+NUMBERS = 32_000
+"""Coordinates of the points that are looked at, together, where that leaves ten of them for each batch."""
+NOISE = 10_000_000
+"""Numbers of noise at a time: an array of 80 MB."""
+PARTS = ("prior", "diffusion", "reconstruction")
 
 
 def in_nats(
@@ -37,7 +41,9 @@ def in_nats(
     noise is that of its own draws, and most of it that of ‖ε‖²: so ε is stratified over the points of each batch.
     """
     log_q = np.zeros(len(x)) if log_q is None else log_q
-    x, others = cast(x, model.like), cast(others, model.like)
+    few = max(10 * BATCHES, NUMBERS // model.dim)  # of large points, whose nats vary less for their size
+    x, log_q = cast(x[:few], model.like), log_q[:few]
+    others = cast(others, model.like)
     probes = None if model.dim <= 16 else 4
 
     def log_p(y: Array) -> np.ndarray:
@@ -47,17 +53,26 @@ def in_nats(
     ts = grids.even_log_snr(model.process, STEPS - 1)
     size = max(1, len(x) // BATCHES)
     x, log_q = x[: len(x) // size * size], log_q[: len(x) // size * size]
-    noise = stratified_normal(rng, (STEPS, *x.shape), size)
-    bound = elbo(model, x, ts, noise=noise)
-    best = elbo(model, x, ts, noise=noise, variance=optimal_variances(model, others[:500], ts, rng))
-    neg_elbo, optimal = (
-        mean_and_error(np.mean((log_q + to_numpy(each.nats)).reshape(-1, size), axis=1)) for each in (bound, best)
-    )
+    variances = optimal_variances(model, others[:500], ts, rng)
+
+    def bounds(rows: slice) -> tuple[np.ndarray, ...]:
+        """Nats of both chains, and the parts of the first, of some of the points."""
+        y = x[rows]
+        noise = stratified_normal(rng, (STEPS, *y.shape), size)
+        first, best = elbo(model, y, ts, noise=noise), elbo(model, y, ts, noise=noise, variance=variances)
+        split = first.prior, to_numpy(first.diffusion).sum(axis=1), first.reconstruction
+        return tuple(map(to_numpy, (first.nats, best.nats, *split)))
+
+    at_once = max(1, NOISE // (STEPS * model.dim * size)) * size
+    whole = [bounds(slice(i, i + at_once)) for i in range(0, len(x), at_once)]
+    first, best, *split = (np.concatenate(part) for part in zip(*whole, strict=True))
+    neg_elbo, optimal = (mean_and_error(np.mean((log_q + each).reshape(-1, size), axis=1)) for each in (first, best))
     return {
         "nll_nats": entropy + nll[0], "nll_standard_error": nll[1],
         "neg_elbo_nats": entropy + neg_elbo[0], "neg_elbo_standard_error": neg_elbo[1],
         "neg_elbo_optimal_nats": entropy + optimal[0], "neg_elbo_optimal_standard_error": optimal[1],
-        "elbo_steps": STEPS, "elbo_parts": parts(bound, lambda each: float(np.mean(to_numpy(each)))),
+        "elbo_steps": STEPS,
+        "elbo_parts": {name: float(np.mean(part)) for name, part in zip(PARTS, split, strict=True)},
     }  # fmt: skip
 
 
@@ -71,15 +86,6 @@ def stratified_normal(rng: np.random.Generator, shape: tuple[int, int, int], siz
     order = rng.permuted(np.broadcast_to(np.arange(size), (n, b // size, d, size)), axis=3)
     u = (order + rng.random(order.shape)) / size
     return ndtri(u).swapaxes(2, 3).reshape(shape)
-
-
-def parts(bound: Any, mean: Callable[[Any], float]) -> dict[str, float]:
-    """L_T, Σ L_{t−1} and L_0, each by this mean."""
-    return {
-        "prior": mean(bound.prior),
-        "diffusion": mean(to_numpy(bound.diffusion).sum(axis=1)),
-        "reconstruction": mean(bound.reconstruction),
-    }
 
 
 def mean_and_error(values: np.ndarray) -> tuple[float, float]:

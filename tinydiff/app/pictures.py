@@ -8,7 +8,8 @@ from tqdm import tqdm
 
 from tinydiff import grids, plotting
 from tinydiff.app.directory import Trained
-from tinydiff.app.nats import mean_and_error, parts
+from tinydiff.app.nats import PARTS, mean_and_error
+from tinydiff.app.parts import Parts
 from tinydiff.app.sampling import WEIGHTS, guided, under_guidance
 from tinydiff.backend import normal_like
 from tinydiff.datasets.points import Dataset
@@ -48,49 +49,58 @@ JUDGE_STEPS = 1500
 """Training steps of the judge."""
 
 
-def pictures_report(trained: Trained, data: Dataset, test: Dataset, rng: np.random.Generator) -> tuple[dict, dict]:
+def pictures_report(found: Parts, trained: Trained, data: Dataset, test: Dataset, rng: np.random.Generator) -> None:
     """Losses, bits per dimension, samples, before a judge where there are labels, and sheets of pictures.
 
     test: pictures that the model was not trained on. The judge is an MLP that is trained here. Every distance stands
     beside that of training pictures to the same test pictures.
     """
     model, process, classes = trained.model, trained.model.process, trained.model.network.classes
+    numbers, figures = found.numbers, found.figures
     assert data.picture is not None
     n = min(COUNT, len(test.x), len(data.x))
     true, again, unseen = _some(test, rng, n), _some(data, rng, n), _some(test, rng, -(-len(test.x) // 2))
-    report: dict[str, Any] = {"loss_train": x0_loss(model, data, rng), "loss_test": x0_loss(model, test, rng)}
+    with found.part("loss"):
+        numbers |= {"loss_train": x0_loss(model, data, rng), "loss_test": x0_loss(model, test, rng)}
     if bins := levels(data):
-        report |= bits(model, data.x, test.x[:TESTED], rng, bins)
+        with found.part("bits"):
+            numbers |= bits(model, data.x, test.x[:TESTED], rng, bins)
     labels = np.resize(np.repeat(np.arange(classes), max(1, SHOWN // classes)), n) if classes else None
     weights = WEIGHTS if classes else (0.0,)
-    clouds = under_guidance(model, labels, process.prior(rng, n, model.like), weights, **SAMPLER, interval=INTERVAL)
-    report["guidance_w"] = list(weights)
-    distances = {"energy_distance": energy_distance}
+    numbers["guidance_w"] = list(weights)
+    with found.part("samples"):
+        noise = process.prior(rng, n, model.like)
+        clouds = under_guidance(model, labels, noise, weights, **SAMPLER, interval=INTERVAL)
+    measures = {"energy_distance": energy_distance}
     if test.labels is not None:
-        judge = train_judge(process, data, JUDGE_STEPS, np.random.default_rng(0))
-        report["judge_accuracy"] = class_agreement(judge.log_p(test.x, process.t_min), test.labels)[0]
-        distances["frechet"] = lambda x, y: frechet_distance(*(judge.features(each, process.t_min) for each in (x, y)))
-    for name, distance in distances.items():
-        pairs = [against_truth(distance, x, true.x, again.x) for x in clouds]
-        report |= {name: [found for found, _ in pairs], f"{name}_true": pairs[0][1]}
-    if labels is not None:
-        report["agreement"] = [class_agreement(judge.log_p(x, process.t_min), labels)[0] for x in clouds]
-    report["memorised"], report["memorised_standard_error"] = memorisation(
-        clouds[0], _some(data, rng, len(unseen.x)).x, unseen.x
-    )
-    shown = clouds[0][:SHOWN]
-    rows, apart = nearest(shown, data.x)
-    report["nearest"], report["nearest_true"] = (
-        float(np.median(each)) for each in (apart, nearest(true.x[:SHOWN], data.x)[1])
-    )
+        with found.part("judge"):
+            judge = train_judge(process, data, JUDGE_STEPS, np.random.default_rng(0))
+            numbers["judge_accuracy"] = class_agreement(judge.log_p(test.x, process.t_min), test.labels)[0]
+            measures["frechet"] = lambda x, y: frechet_distance(*(judge.features(z, process.t_min) for z in (x, y)))
+            if labels is not None:
+                agreement = [class_agreement(judge.log_p(x, process.t_min), labels)[0] for x in clouds]
+                numbers["agreement"] = agreement
+    for name, distance in measures.items():
+        with found.part(name):
+            pairs = [against_truth(distance, x, true.x, again.x) for x in clouds]
+            numbers |= {name: [of for of, _ in pairs], f"{name}_true": pairs[0][1]}
+    with found.part("memorised"):
+        seen = _some(data, rng, len(unseen.x))
+        numbers["memorised"], numbers["memorised_standard_error"] = memorisation(clouds[0], seen.x, unseen.x)
+        rows, apart = nearest(clouds[0][:SHOWN], data.x)
+        numbers["nearest"] = float(np.median(apart))
+        numbers["nearest_true"] = float(np.median(nearest(true.x[:SHOWN], data.x)[1]))
     draw = partial(plotting.pictures, size=data.picture)
     names = [f"pictures-w{w:g}.png" for w in weights] if classes else ["pictures.png"]
-    figures = {name: draw(x[:SHOWN]) for name, x in zip(names, clouds, strict=True)}
-    columns = min(10, len(shown))
-    few = np.arange(len(shown) // columns * columns).reshape(columns, -1)[:, :2].T  # two of each class, where ten
-    beside = np.stack([shown[few], data.x[rows[few]]], axis=1)
-    figures["pictures-nearest.png"] = draw(beside.reshape(-1, data.x.shape[1]), columns=columns)
-    return report, figures
+    for i, name in enumerate(names):
+        with found.part(name):
+            figures[name] = draw(clouds[i][:SHOWN])
+    with found.part("pictures-nearest.png"):
+        shown = clouds[0][:SHOWN]
+        columns = min(10, len(shown))
+        few = np.arange(len(shown) // columns * columns).reshape(columns, -1)[:, :2].T  # two of each class, where ten
+        beside = np.stack([shown[few], data.x[rows[few]]], axis=1)
+        figures["pictures-nearest.png"] = draw(beside.reshape(-1, data.x.shape[1]), columns=columns)
 
 
 def levels(data: Dataset) -> int | None:
@@ -124,9 +134,12 @@ def bits(
     prior, diffusion, reconstruction = (np.concatenate(part) for part in list(zip(*chunks, strict=True))[:3])
     found = ElboTerms(prior, diffusion, reconstruction, test.shape[1])
     mean, error = mean_and_error(found.bits_per_dim)
+    split = prior, diffusion.sum(axis=1), reconstruction
     return {
         "bits_per_dim": mean, "bits_standard_error": error, "elbo_steps": STEPS, "elbo_end_log_snr": end,
-        "elbo_parts": parts(found, lambda nats: float(np.mean(nats)) / (found.dim * np.log(2))),
+        "elbo_parts": {
+            name: float(np.mean(nats)) / (found.dim * np.log(2)) for name, nats in zip(PARTS, split, strict=True)
+        },
     }  # fmt: skip
 
 

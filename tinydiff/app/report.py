@@ -1,5 +1,6 @@
 """What a run is worth: report.json and figures, measured against the truth where it is known."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from tinydiff import grids, plotting
 from tinydiff.app.config import Data, open_unseen, write_json
 from tinydiff.app.directory import Run, Trained
 from tinydiff.app.nats import in_nats
+from tinydiff.app.parts import Parts
 from tinydiff.app.pictures import pictures_report
 from tinydiff.app.sampling import WEIGHTS, under_guidance
 from tinydiff.backend import cast
@@ -30,10 +32,10 @@ from tinydiff.sampling.sample import sample
 from tinydiff.sampling.sample import trajectory as trajectory_of
 
 
-def measure(run: Run, trained: Trained, data: Data) -> dict[str, Any]:
-    """Measure the model, draw the figures, and write report.json; the report."""
+def measure(run: Run, trained: Trained, data: Data, watch: Callable[[str], None] = lambda name: None) -> dict[str, Any]:
+    """Measure the model, draw the figures, and write report.json; the report. `watch` is told what is measured."""
     run.check(data, trained)
-    rng, log = np.random.default_rng(run.config.seed + 1), run.read_log()
+    rng, log, found = np.random.default_rng(run.config.seed + 1), run.read_log(), Parts(watch)
     report = {
         "name": run.config.name, "seed": run.config.seed, "steps": trained.state.step,
         "parameters": trained.model.network.size,
@@ -41,58 +43,67 @@ def measure(run: Run, trained: Trained, data: Data) -> dict[str, Any]:
         "training_loss": float(np.mean([row[1] for row in log[-100:]])) if log else None,
     }  # fmt: skip
     if isinstance(data, GaussianMixture):
-        measured, figures = exact_report(trained, data, rng)
+        report["kind"] = "mixture"
+        exact_report(found, trained, data, rng)
     elif isinstance(data, Dataset) and data.picture is not None:
-        unseen = open_unseen(run.config.name, run.config.labels)
-        measured, figures = pictures_report(trained, data, unseen, rng)
+        report["kind"] = "pictures"
+        pictures_report(found, trained, data, open_unseen(run.config.name, run.config.labels), rng)
     else:
-        measured, figures = cloud_report(trained, data, rng)
+        report["kind"] = "points"
+        cloud_report(found, trained, data, rng)
     if len(log) > 1:
-        figures["training.png"] = plotting.training([row[0] for row in log], [row[1] for row in log])
-    report |= measured | {"figures": list(figures)}
-    for name, figure in figures.items():
-        plotting.save(figure, run.path / name)
+        with found.part("training.png"):
+            found.figures["training.png"] = plotting.training([row[0] for row in log], [row[1] for row in log])
+    for name, figure in list(found.figures.items()):
+        with found.part(name):
+            plotting.save(figure, run.path / name)
+    drawn = [name for name in found.figures if name not in found.failed]
+    report |= found.numbers | {"figures": drawn, "failed": found.failed}
     write_json(run.path / "report.json", report)
     return report
 
 
-def exact_report(trained: Trained, data: GaussianMixture, rng: np.random.Generator) -> tuple[dict, dict]:
+def exact_report(found: Parts, trained: Trained, data: GaussianMixture, rng: np.random.Generator) -> None:
     """Against a mixture: losses over their floor, KL, distances; by class and guided where the run is conditional."""
-    model, process = trained.model, trained.model.process
+    model, process, numbers, figures = trained.model, trained.model.process, found.numbers, found.figures
     oracle = Oracle(data, process)
     true, again = data.sample(rng, 2000), data.sample(rng, 2000)
-    x = sample(model, 2000, steps=50, rng=rng)
+    with found.part("samples"):
+        x = sample(model, 2000, steps=50, rng=rng)
     log_q, entropy = data.log_density(true), data.entropy()[0]
-    nats = in_nats(model, true, again, rng, log_q, entropy)
-    coverage = mode_coverage(data, x, rng=rng)
-    report = {
-        **losses(model, oracle, rng),
-        "entropy_nats": entropy, **nats,
-        "kl_nats": nats["nll_nats"] - entropy, "kl_standard_error": nats["nll_standard_error"],
-        **distances(x, true, again, rng),
-        "modes_covered": coverage.covered, "modes_chi2": coverage.chi2, "modes_p_value": coverage.p_value,
-        "prior_gap_nats": float(np.mean(process.prior_gap(true))),
-    }  # fmt: skip
-    eps = rng.standard_normal(true.shape)
-    forward = [(t, process.at(t).perturb(true, eps)) for t in (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)]
-    frames = trajectory(model, rng)
-    lam, loss, floor, excess = (np.array(report[name]) for name in ("log_snr", "loss_t", "floor_t", "excess_t"))
-    figures = {
-        "samples.png": plotting.samples_against_data(true, x),
-        "forward.png": plotting.strip(forward, plotting.DATA),
-        "trajectory.png": plotting.strip(plotting.spread(frames, 8)),
-        "score.png": plotting.score_fields(oracle, model, [0.05, 0.2, 0.5]),
-        "loss.png": plotting.loss_per_time(lam, loss, floor, excess),
-    }
+    with found.part("loss"):
+        numbers |= losses(model, oracle, rng) | {"prior_gap_nats": float(np.mean(process.prior_gap(true)))}
+    with found.part("nats"):
+        nats = in_nats(model, true, again, rng, log_q, entropy)
+        numbers |= {"entropy_nats": entropy, **nats}
+        numbers |= {"kl_nats": nats["nll_nats"] - entropy, "kl_standard_error": nats["nll_standard_error"]}
+    with found.part("distances"):
+        numbers |= distances(x, true, again, rng)
+    with found.part("modes"):
+        of = mode_coverage(data, x, rng=rng)
+        numbers |= {"modes_covered": of.covered, "modes_chi2": of.chi2, "modes_p_value": of.p_value}
+    with found.part("samples.png"):
+        figures["samples.png"] = plotting.samples_against_data(true, x)
+    with found.part("forward.png"):
+        eps = rng.standard_normal(true.shape)
+        forward = [(t, process.at(t).perturb(true, eps)) for t in (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)]
+        figures["forward.png"] = plotting.strip(forward, plotting.DATA)
+    with found.part("trajectory.png"):
+        figures["trajectory.png"] = plotting.strip(plotting.spread(trajectory(model, rng), 8))
+    with found.part("score.png"):
+        figures["score.png"] = plotting.score_fields(oracle, model, [0.05, 0.2, 0.5])
+    with found.part("loss.png"):
+        columns = (np.array(numbers[name]) for name in ("log_snr", "loss_t", "floor_t", "excess_t"))
+        figures["loss.png"] = plotting.loss_per_time(*columns)
     if model.network.classes:
-        by_class = [kl_from_truth(model.given(k), data.given(k), n=500, rng=rng) for k in range(model.network.classes)]
-        report |= {
-            "kl_nats_of_class": [kl for kl, _ in by_class],
-            "kl_standard_error_of_class": [e for _, e in by_class],
-        }
-        guidance, figures["guidance.png"] = against_exact_guidance(model, data, rng)
-        report |= guidance
-    return report, figures
+        with found.part("nats of classes"):
+            classes = range(model.network.classes)
+            by_class = [kl_from_truth(model.given(k), data.given(k), n=500, rng=rng) for k in classes]
+            numbers["kl_nats_of_class"] = [kl for kl, _ in by_class]
+            numbers["kl_standard_error_of_class"] = [e for _, e in by_class]
+        with found.part("guidance"):
+            guidance, figures["guidance.png"] = against_exact_guidance(model, data, rng)
+            numbers |= guidance
 
 
 def losses(model: NetworkDenoiser, oracle: Oracle, rng: np.random.Generator) -> dict[str, Any]:
@@ -154,26 +165,32 @@ def distances(x: np.ndarray, true: np.ndarray, again: np.ndarray, rng: np.random
     return report
 
 
-def cloud_report(trained: Trained, data: Dataset | Shape, rng: np.random.Generator) -> tuple[dict, dict]:
+def cloud_report(found: Parts, trained: Trained, data: Dataset | Shape, rng: np.random.Generator) -> None:
     """Against points: the distance of the model's samples to them, beside that of others of them."""
-    model = trained.model
+    model, numbers, figures = trained.model, found.numbers, found.figures
     if isinstance(data, Dataset):
         n = min(2000, len(data.x) // 2)
         true, again = np.split(data.x[rng.permutation(len(data.x))[: 2 * n]], 2)
+        numbers["nats_of"] = " (training points)"
     else:
         n = 2000
         true, again = data.sample(rng, n), data.sample(rng, n)
-    x = sample(model, n, steps=50, rng=rng)
-    report: dict[str, Any] = distances(x, true, again, rng) | {"log_scale_nats": float(np.sum(np.log(trained.scale)))}
-    report |= in_nats(model, true, again, rng, entropy=report["log_scale_nats"])
-    if isinstance(data, Dataset):
-        report["nats_of"] = " (training points)"
-    figures = {"histograms.png": plotting.histograms(trained.restore(true), trained.restore(x))}
+    numbers["log_scale_nats"] = float(np.sum(np.log(trained.scale)))
+    with found.part("samples"):
+        x = sample(model, n, steps=50, rng=rng)
+    with found.part("distances"):
+        numbers |= distances(x, true, again, rng)
+    with found.part("nats"):
+        numbers |= in_nats(model, true, again, rng, entropy=numbers["log_scale_nats"])
+    with found.part("histograms.png"):
+        figures["histograms.png"] = plotting.histograms(trained.restore(true), trained.restore(x))
     if model.dim == 2:
-        figures["samples.png"] = plotting.samples_against_data(true, x)
-        figures["trajectory.png"] = plotting.strip(plotting.spread(trajectory(model, rng), 8))
+        with found.part("samples.png"):
+            figures["samples.png"] = plotting.samples_against_data(true, x)
+        with found.part("trajectory.png"):
+            figures["trajectory.png"] = plotting.strip(plotting.spread(trajectory(model, rng), 8))
     if model.network.classes and model.dim == 2:
-        labels = np.arange(2000) % model.network.classes
-        clouds = under_guidance(model, labels, model.process.prior(rng, 2000, model.like))
-        figures["guidance.png"] = plotting.guidance({"learned": clouds}, WEIGHTS, labels)
-    return report, figures
+        with found.part("guidance.png"):
+            labels = np.arange(2000) % model.network.classes
+            clouds = under_guidance(model, labels, model.process.prior(rng, 2000, model.like))
+            figures["guidance.png"] = plotting.guidance({"learned": clouds}, WEIGHTS, labels)

@@ -155,8 +155,8 @@ def _watch(data: Data, seed: int) -> Callable[[NetworkDenoiser], str]:
 def _finish(run: Run, trained: Trained, data: Data, *more: Path) -> dict[str, Any]:
     """Evaluate, and print the report."""
     console = Console()
-    with console.status("sampling, measuring and drawing"):
-        report = measure(run, trained, data)
+    with console.status("measuring") as status:
+        report = measure(run, trained, data, lambda part: status.update(f"measuring: {part}"))
     console.print(table(report))
     files = [run.path / name for name in ("report.json", *report["figures"])]
     console.print("Written:", *(f"  {path}" for path in (*files, *more)), sep="\n", highlight=False, soft_wrap=True)

@@ -1,6 +1,7 @@
 """The report for people: what was measured on the model, beside what a perfect model would have."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,20 @@ def table(report: dict[str, Any]) -> Table:
     table.add_column("measured on the model")
     table.add_column("value", justify="right")
     table.add_column("a perfect model", justify="right")
-    if "loss_test" in report:
-        sections = [pictures_rows(report)]
-    else:
-        sections = [exact_rows(report) if "floor" in report else iter(()), nats_rows(report), distance_rows(report)]
-        sections.append(guidance_rows(report))
+    rows_of = {
+        "mixture": (exact_rows, nats_rows, distance_rows, guidance_rows),
+        "points": (nats_rows, distance_rows),
+        "pictures": (pictures_rows,),
+    }
+    sections = [rows(report) for rows in rows_of[report["kind"]]]
     for rows in sections:
         table.add_section()
-        for row in rows:
-            table.add_row(*row)
+        with suppress(KeyError):  # what failed has no number
+            for row in rows:
+                table.add_row(*row)
+    table.add_section()
+    for name, why in report["failed"].items():
+        table.add_row(f"not measured: {name}", why, "")
     return table
 
 
