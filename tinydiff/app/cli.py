@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from tinydiff.app.process import make_process
 from tinydiff.app.racing import Enter, enter
 from tinydiff.app.read import is_pictures
 from tinydiff.app.sampling import Draw
+from tinydiff.app.streams import Lasting
 from tinydiff.backend import keep_freed_memory
 
 
@@ -55,13 +56,19 @@ class Evaluate:
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run's directory."""
+    data: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: where it was)")] = None
+    """The file of the run's data, where it has moved."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name and return the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a console without Greek still gets its report
+    with redirect_stdout(Lasting(sys.stdout)), redirect_stderr(Lasting(sys.stderr)):
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that is closed ends no training
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     keep_freed_memory()
     arguments, comm = sys.argv[1:] if arguments is None else arguments, None
     try:
@@ -78,8 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 runs.sample(options, comm)
             case Inpaint() as options:
                 fill(options)
-            case Evaluate(run):
-                runs.evaluate(run)
+            case Evaluate(run, data):
+                runs.evaluate(run, data)
             case Compare() as options:
                 runs.compare(options)
             case Enter() as options:
@@ -168,9 +175,9 @@ def parse_train(arguments: Sequence[str]) -> Train:
         config = checked(replace(config, name=data_name(config.name), labels=labels), "--")
         if not options.resume:
             make_process(config.process)
-        if options.resume and config.name != base.name:
+        if options.resume and config.name != base.name and (base.name in NAMES or Path(base.name).exists()):
             raise UsageError(f"{out} holds a run of {base.name}; got {config.name}.")
-        if options.resume and (changed := differing(config, base)):
+        if options.resume and (changed := differing(replace(config, name=base.name), base)):
             values = {name: getattr(base, name) for name in changed}
             own = [f"--{name} {'default' if value is None else value}" for name, value in values.items()]
             raise UsageError(f"--resume goes on with the run's own {', '.join(own)}: leave that out.")

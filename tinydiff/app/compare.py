@@ -70,6 +70,8 @@ class Compare:
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run's directory."""
+    data: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: where it was)")] = None
+    """The file of the run's data, where it has moved."""
     n: Annotated[Many | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 1000; of digits 100)")] = None
     """Number of samples for each."""
     most: Annotated[int, msgspec.Meta(ge=BUDGETS[0], le=BUDGETS[-1])] = 200

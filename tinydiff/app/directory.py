@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
 from typing import Self, TextIO
@@ -17,7 +17,7 @@ from typing import Self, TextIO
 import numpy as np
 
 from tinydiff.app import checkpoint
-from tinydiff.app.config import Config, Data, UsageError, extent, make_network, read_config, write_config
+from tinydiff.app.config import NAMES, Config, Data, UsageError, extent, make_network, read_config, write_config
 from tinydiff.app.parallel import Comm, cores, data_parallel, in_parts, leads
 from tinydiff.app.process import coefficients, make_process
 from tinydiff.backend import Array, to_numpy
@@ -100,6 +100,23 @@ class Run:
         if not (path / "config.json").is_file():
             raise FileNotFoundError(f"{path} holds no run: there is no config.json in it.")
         return cls(path, read_config(path / "config.json"))
+
+    def with_data(self, given: Path | None = None) -> Self:
+        """The same run, its data where they are now: given, or where they were, or in their folder beside the run.
+
+        A run and its data may have moved together: the end of their path is sought under each folder above the run.
+        Whether they are the data is for `check` to say.
+        """
+        name, path = self.config.name, Path(self.config.name)
+        if given is not None:
+            return replace(self, config=replace(self.config, name=str(given.resolve())))
+        if name in NAMES or path.exists():
+            return self
+        for above in (here := self.path.resolve(), *here.parents):
+            for k in range(1, len(path.parts)):
+                if (there := above.joinpath(*path.parts[k:])).is_file():
+                    return replace(self, config=replace(self.config, name=str(there)))
+        raise FileNotFoundError(f"{name} is not there, nor beside {self.path}: say where it is by --data FILE.")
 
     def load(self) -> Trained:
         """The model of the last checkpoint. Raises FileNotFoundError, or ValueError for a broken one."""

@@ -66,7 +66,6 @@ def train(
     for it where MPI ends, which takes no processor. device: where to train; the report is made on the host.
     """
     like = device_like(device, comm)
-    config = Run.open(out).config if resume else config
     data = open_data(config.name, config.labels, config.read)
     make_network(config, *extent(data))  # what does not fit is said before anything is written
     make_process(config.process)
@@ -90,9 +89,9 @@ def demo(options: Demo) -> dict[str, Any]:
     return _finish(run, trained, data, plotting.save_gif(frames, run.path / "trajectory.gif"))
 
 
-def evaluate(path: Path) -> dict[str, Any]:
-    """Measure the run in this directory, as it stands; the report."""
-    run = Run.open(path)
+def evaluate(path: Path, data: Path | None = None) -> dict[str, Any]:
+    """Measure the run in this directory, as it stands; the report. data: its file, where that has moved."""
+    run = Run.open(path).with_data(data)
     return _finish(run, run.load(), open_data(run.config.name, run.config.labels, run.config.read))
 
 
@@ -109,6 +108,8 @@ def sample(options: Draw, comm: Comm | None = None) -> np.ndarray:
     x, labels = draw(trained, options, comm)
     if not leads(comm):
         return trained.restore(x)
+    if trained.picture is not None:
+        x = _in_range(x, options.clip)
     units = trained.restore(x)
     if trained.picture is not None and out.suffix.lower() == ".npy":
         units = units.reshape(-1, *trained.picture)
@@ -123,9 +124,21 @@ def sample(options: Draw, comm: Comm | None = None) -> np.ndarray:
     return trained.restore(x)
 
 
+def _in_range(x: np.ndarray, clip: bool) -> np.ndarray:
+    """Pictures (n, D) from −1 to 1, clipped where that is asked for; what a sheet cannot show is said."""
+    beyond = float(np.mean(np.abs(x) > 1))
+    if clip:
+        return np.clip(x, -1, 1)
+    if beyond > 0:
+        where = f"from {x.min():.2f} to {x.max():.2f} where the data go from -1 to 1"
+        print(f"{beyond:.1%} of the pixels are beyond the data's range, {where}: the sheet clips them, "
+              "the array does not (--clip does).", file=sys.stderr)  # fmt: skip
+    return x
+
+
 def compare(options: Compare) -> dict[str, Any]:
     """Compare all samplers on a run, and write compare.json and compare.png; the comparison."""
-    run = Run.open(options.run)
+    run = Run.open(options.run).with_data(options.data)
     trained, data = run.load(), open_data(run.config.name, run.config.labels, run.config.read)
     run.check(data, trained)
     n = options.n or (1000 if trained.picture is None else 100)

@@ -131,6 +131,8 @@ class Draw:
     """probability_flow: how the ODE is solved."""
     corrections: Annotated[Few | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 1)")] = None
     """predictor_corrector: Langevin steps after each step."""
+    clip: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Pictures: clip what is beyond the range of the data's pixels."""
     seed: Seed = 0
     """Seed of the noise."""
     mpi: tyro.conf.FlagCreatePairsOff[bool] = False
