@@ -284,6 +284,67 @@ def histograms(data: Array, samples: Array, most: int = 6) -> Figure:
     return fig
 
 
+def pairs(
+    x: Array, names: Sequence[str] = (), labels: Array | None = None, classes: Sequence[str] = (), most: int = 5
+) -> Figure:
+    """Draw each of the first coordinates against each other, and alone as a histogram; and how many are of each class.
+
+    Parameters
+    ----------
+    x : (N, D)
+        The points; at most 2,000 of them are drawn, at equal distances in their order.
+    names : sequence of str
+        The names of the coordinates.
+    labels : (N,), optional
+        The class of each point, 0, 1, …
+    classes : sequence of str
+        The names of the classes.
+    most : int
+        How many coordinates to show, at most.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel for each pair below the diagonal, a histogram on it; with labels, bars of the classes in the corner.
+
+    Examples
+    --------
+    >>> import numpy as np, tinydiff as td
+    >>> figure = td.plotting.pairs(np.random.default_rng(0).standard_normal((90, 3)), names=["a", "b", "c"])
+    >>> figure.axes[-1].get_xlabel()
+    'c'
+    """
+    from matplotlib import colormaps
+
+    x, count = to_numpy(x), min(most, x.shape[1])
+    rows = np.linspace(0, len(x) - 1, min(len(x), 2000)).astype(int)
+    titles = names or [f"coordinate {i}" for i in range(count)]
+    colours = DATA if labels is None else colormaps["tab10"](to_numpy(labels)[rows] % 10)
+    side = count + (labels is not None and count == 1)  # room for the classes
+    fig, axes = _figure(max(3.0, 1.9 * side), max(2.6, 1.9 * count), rows=count, columns=side)
+    for (i, j), ax in np.ndenumerate(axes):
+        ax.set_visible(j <= i)
+        ax.tick_params(labelsize=7, labelleft=j == 0 < i)
+        if i == j:
+            ax.hist(x[:, i], 40, color=DATA, alpha=0.6)
+            ax.set_yticks([])
+        elif j < i:
+            size = 3 if len(rows) > 500 else 12
+            ax.scatter(x[rows, j], x[rows, i], s=size, c=colours, alpha=0.5, linewidths=0, rasterized=True)
+    for i, title in zip(range(count), titles, strict=False):
+        axes[-1, i].set_xlabel(title, fontsize=8)
+        axes[i, 0].set_ylabel(title if i else "", fontsize=8)
+    if labels is not None:
+        ax, number = axes[0, -1], np.bincount(to_numpy(labels))
+        ax.set_visible(True)
+        ax.bar(range(len(number)), number, color=colormaps["tab10"](np.arange(len(number)) % 10), alpha=0.6)
+        ax.set_title("points of each class", fontsize=8)
+        ax.tick_params(labelleft=True)
+        if len(number) <= 12 and len(classes) == len(number):
+            ax.set_xticks(range(len(number)), classes, rotation=90)
+    return fig
+
+
 def guidance(clouds: dict[str, list[Array]], weights: Sequence[float], labels: Array) -> Figure:
     """Draw guided samples in the colours of their labels, a row for each model and a column for each weight.
 

@@ -144,7 +144,7 @@ def test_with_its_dialect_named_no_table_of_numbers_is_refused_for_it(path, tabl
     columns, _ = table
     columns = [c for c in columns if not isinstance(c[0], str)]
     separator = {"\t": "tab"}.get(dialect["separator"], dialect["separator"])
-    how = Reading(header=True, separator=separator, decimal=dialect["decimal"], keep_index=True)
+    how = Reading(header="yes", separator=separator, decimal=dialect["decimal"], keep_index=True)
     names = [f"n{i}" for i in range(len(columns))]
     found = read(path, file_of((columns, names), dialect), how)
     assert found is not None

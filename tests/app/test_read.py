@@ -176,7 +176,7 @@ ERRORS = {
             "line 2: '1,234' is 1.234 with a decimal mark and 1234 with thousands: .*--decimal",
         ),
         ("a;b\n1,23;2\n5.67;3\n", "lines 2 and 3 have different decimal marks: '1,23' and '5.67'"),
-        ("0,1\n" + 6 * "2,3\n4,5\n", "the first line, 0 1, may be names or a point: .*--no-header"),
+        ("0,1\n" + 6 * "2,3\n4,5\n", "the first line, 0 1, may be names or a point: .*--header no"),
         ("x,y\n1_000,2\n3,4\n", "line 2, column 'x' is no number: '1_000'"),
         ("x,y\n12%,2\n3,4\n", "line 2, column 'x' is no number: '12%'"),
         (b"a,b\n1,\x00\n2,3\n", "it is no text: it has bytes that are 0"),

@@ -1,4 +1,4 @@
-"""The command line: `tinydiff train`, `sample`, `inpaint`, `evaluate`, `compare`, `race`, `demo`, `check`.
+"""The command line: `tinydiff look`, `train`, `sample`, `inpaint`, `evaluate`, `compare`, `race`, `demo`, `check`.
 
 Each has `--help`. Exit codes: 0 for success, 1 for a failure, which is one line, 2 for wrong usage, 130 for an
 interruption.
@@ -26,6 +26,7 @@ from tinydiff.app.compare import Compare
 from tinydiff.app.config import NAMES, Config, Device, UsageError, checked, data_name, recipe
 from tinydiff.app.directory import Run, differing
 from tinydiff.app.inpainting import Inpaint, fill
+from tinydiff.app.looking import Look, look
 from tinydiff.app.parallel import Comm, rows_of_rank, world
 from tinydiff.app.process import make_process
 from tinydiff.app.racing import Enter, enter
@@ -80,6 +81,8 @@ def _main(arguments: Sequence[str] | None) -> int:
             case Train(config, out, resume, _, device):
                 fits(comm, config.batch)
                 runs.train(config, out, resume, comm, device)
+            case Look() as options:
+                look(options)
             case Draw() as options:
                 fits(comm, options.n)
                 runs.sample(options, comm)
@@ -139,6 +142,7 @@ def parse(arguments: Sequence[str]) -> Any:
         print(f"tinydiff {__version__}")
         raise SystemExit(0)
     commands: dict[str, Callable] = {
+        "look": Look,
         "train": Train,
         "sample": Draw,
         "inpaint": Inpaint,

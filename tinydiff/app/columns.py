@@ -8,9 +8,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
+from tyro.conf import FlagCreatePairsOff, arg
 
 LABELS = ("label", "labels", "class", "classes", "target")
 """The names of a column of classes."""
@@ -19,28 +20,33 @@ INDEX = ("", "index", "id", "idx", "row", "no", "nr", "#", "unnamed: 0", "__inde
 DATE = re.compile(r"\d{1,4}[-/.:]\d{1,2}([-/.:T ]|$)", re.ASCII)
 """How a date or a time of day begins."""
 MOST_CLASSES = 1000
-CHOICES = {"separator": (",", ";", "|", "tab", "space"), "decimal": (".", ",")}
+CHOICES = {"header": ("yes", "no"), "separator": (",", ";", "|", "tab", "space"), "decimal": (".", ",")}
 """What some options may be."""
+
+
+GUESSED = "(default: guessed)"
 
 
 @dataclass(frozen=True)
 class Reading:
     """How to read a table, where guessing is not enough."""
 
-    header: bool | None = None
+    header: Annotated[Literal["yes", "no"] | None, arg(metavar="{yes,no}", help_behavior_hint=GUESSED)] = None
     """Whether the first line of a text has the names of the columns."""
-    separator: Literal[",", ";", "|", "tab", "space"] | None = None
+    separator: Annotated[
+        Literal[",", ";", "|", "tab", "space"] | None, arg(metavar="{,;|} or tab or space", help_behavior_hint=GUESSED)
+    ] = None
     """What stands between two cells of a text."""
-    decimal: Literal[".", ","] | None = None
+    decimal: Annotated[Literal[".", ","] | None, arg(metavar="{.,}", help_behavior_hint=GUESSED)] = None
     """The decimal mark of a text."""
-    array: str | None = None
+    array: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: the only one)")] = None
     """The array of a .npz file that has the points."""
-    keep_index: bool = False
-    """Whether a first column that only counts the rows is a coordinate all the same."""
-    drop: tuple[str, ...] = ()
+    keep_index: FlagCreatePairsOff[bool] = False
+    """Take a first column that only counts the rows for a coordinate all the same."""
+    drop: Annotated[tuple[str, ...], arg(metavar="COLUMN [...]", help_behavior_hint="(default: none)")] = ()
     """Columns to leave out, by their names."""
-    drop_missing: bool = False
-    """Whether to leave out rows in which a value is missing."""
+    drop_missing: FlagCreatePairsOff[bool] = False
+    """Leave out rows in which a value is missing."""
 
 
 GUESS = Reading()

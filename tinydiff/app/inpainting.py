@@ -107,7 +107,7 @@ def points_of(known: tuple[str, ...], run: Run, trained: Trained) -> tuple[np.nd
     names = trained.names or column_names(trained.model.dim + len(trained.constants))
     if "=" in known[0]:
         text = "\n".join(",".join(pair[i] for pair in pairs) for i in (0, 2))
-        frame, _ = read_text(text.encode(), Reading(header=True, separator=",", decimal="."))
+        frame, _ = read_text(text.encode(), Reading(header="yes", separator=",", decimal="."))
         table = table_of(frame, Reading(keep_index=True), gaps=True)
     else:
         table = read_points(" ".join(known), Reading(keep_index=True), gaps=True)

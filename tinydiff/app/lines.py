@@ -12,7 +12,7 @@ from tinydiff.app.columns import GUESS, Frame, Reading, named, without
 from tinydiff.app.text import SAMPLE, Lines, decoded, guess_decimal, guess_separator, is_missing, like_a_number, number
 
 SPELLED = {",": ",", ";": ";", "|": "|", "tab": "\t", "space": " "}
-EITHER = "say which by --header or --no-header"
+EITHER = "say which by --header yes or --header no"
 Row = tuple[int, list[str]]
 """The number of a line, and its cells."""
 
@@ -70,11 +70,11 @@ def row_of(
     return row
 
 
-def is_header(rows: Sequence[Row], decimal: str, known: bool | None) -> tuple[bool, list[str]]:
+def is_header(rows: Sequence[Row], decimal: str, known: str | None) -> tuple[bool, list[str]]:
     """Whether the first line has names and not numbers, and what there is to say of it."""
     cells, below = rows[0][1], [row for _, row in rows[1:] if len(row) == len(rows[0][1])]
     if known is not None:
-        return known, []
+        return known == "yes", []
     if all(number(cell, decimal) is not None for cell in cells):
         return numbers_as_names(cells, below, decimal)
     words = [i for i, cell in enumerate(cells) if not like_a_number(cell)]
@@ -102,7 +102,7 @@ def numbers_as_names(cells: list[str], below: list[list[str]], decimal: str) -> 
         far = far and not 2 * low - high <= float(cell) <= 2 * high - low
     first = " ".join(cells)
     if far and not any(cell.isdigit() for row in below for cell in row):
-        return True, [f"the first line, {first:.40}, is taken for names (--no-header reads it as a point)"]
+        return True, [f"the first line, {first:.40}, is taken for names (--header no reads it as a point)"]
     if far or counted:
         raise ValueError(f"the first line, {first:.40}, may be names or a point: {EITHER}")
     return False, []

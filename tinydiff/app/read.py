@@ -37,7 +37,7 @@ def load_points(source: Any, labels: str | None = None, **options: Any) -> Datas
         The column of classes, by its name, or "none" where there is none.
     **options
         Those of a table, where guessing is not enough.
-        header (bool): whether the first line of a text has the names of the columns.
+        header ("yes" or "no"): whether the first line of a text has the names of the columns.
         separator (",", ";", "|", "tab" or "space"): what stands between two cells of a text.
         decimal ("." or ","): the decimal mark of a text.
         array (str): the array of a .npz file that has the points.

@@ -1,0 +1,68 @@
+"""`tinydiff look`: what is printed and drawn is what would be learned."""
+
+import numpy as np
+import pytest
+
+from tinydiff import plotting
+from tinydiff.app import cli
+
+
+def look(capsys, *words):
+    code = cli.main(["look", *map(str, words)])
+    return code, *capsys.readouterr()
+
+
+def test_it_shows_each_column_the_classes_what_was_guessed_and_a_picture(tmp_path, capsys):
+    (tmp_path / "mine.csv").write_text(
+        ";height;width;kind\n0;1,5;7;cat\n1;2,5;7;dog\n2;4,5;7;cat\n3;0,5;7;cat\n4;1;7;dog\n", encoding="utf-8"
+    )
+    code, out, err = look(capsys, tmp_path / "mine.csv", "--out", tmp_path / "a" / "seen.png")
+    assert (code, err) == (0, "")
+    for words in (
+        "│ height ",
+        " 4.5 │",
+        "│ class dog ",
+        "5 points of 2 columns; decimal commas; column 1 only counts the rows",
+        "constant, so not learned but put back in samples: 'width' = 7",
+        "label column 'kind': 2 classes",
+    ):
+        assert words in out, words
+    assert (tmp_path / "a" / "seen.png").read_bytes()[1:4] == b"PNG"
+    code, out, _ = look(
+        capsys, tmp_path / "mine.csv", "--labels", "none", "--drop", "kind", "--keep-index", "--out", tmp_path / "b.png"
+    )
+    assert "5 points of 3 columns" in out
+    assert "class" not in out
+
+
+def test_what_cannot_be_read_is_one_line(tmp_path, capsys):
+    (tmp_path / "mine.csv").write_text("a,b\n1,2\n3,x\n", encoding="utf-8")
+    np.save(tmp_path / "pictures.npy", np.zeros((3, 4, 4)))
+    for name, exit_code, says in (
+        ("mine.csv", 1, "line 3, column 'b'"),
+        ("pictures.npy", 2, "holds pictures"),
+        ("none.csv", 1, "none.csv"),
+    ):
+        code, out, err = look(capsys, tmp_path / name, "--out", tmp_path / "a.png")
+        assert (code, out) == (exit_code, "")
+        assert says in err
+        assert err.count("\n") == 1
+    assert not (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize("dim", [1, 2, 5, 9])
+@pytest.mark.parametrize("labelled", [False, True])
+def test_pairs_of_up_to_five_columns_are_drawn_below_the_diagonal(rng, dim, labelled):
+    x, labels = rng.standard_normal((30, dim)), np.arange(30) % 3
+    figure = plotting.pairs(x, [f"c{i}" for i in range(dim)], labels if labelled else None, ("a", "b", "c"))
+    count = min(dim, 5)
+    seen = [ax for ax in figure.axes if ax.get_visible()]
+    assert len(seen) == count * (count + 1) // 2 + labelled
+    clouds = [ax.collections[0].get_offsets() for ax in seen if ax.collections]
+    expected = [x[:, [j, i]] for i in range(count) for j in range(i)]
+    assert len(clouds) == len(expected)
+    for cloud in clouds:
+        assert any(np.array_equal(cloud, pair) for pair in expected)
+    if labelled:
+        (bars,) = [ax for ax in seen if ax.get_title() == "points of each class"]
+        assert [bar.get_height() for bar in bars.patches] == [10, 10, 10]
