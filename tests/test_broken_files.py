@@ -87,9 +87,18 @@ def npy_file(array):
     return file.getvalue()
 
 
+def npz_file(**arrays):
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+TEXT = b"x;y;kind\n1,5;2;cat\n3,5;-4e3;dog\n0;7;dog\n"
 POINTS = {
     "points.csv": [b"x,y,label\n1,2,0\n3.5,-4e3,1\n0,7,1\n", b"1,2\r\n3,4\r\n5,6.25\r\n", "\ufeffa\n1\n2\n".encode()],
+    "points.tsv": [TEXT, gzip.compress(TEXT, mtime=0), TEXT.decode().encode("utf-16"), b"# a b\n1 2\n3 5\n"],
     "points.npy": [npy_file(np.arange(8.0).reshape(4, 2) ** 2)],
+    "points.npz": [npz_file(x=np.arange(8.0).reshape(4, 2) ** 2, y=np.array([0, 1, 1, 0]))],
 }
 
 
