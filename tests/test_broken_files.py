@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import tinydiff as td
 from tinydiff.app import checkpoint
 from tinydiff.app.config import FORMAT, Config, read_config
-from tinydiff.app.read import is_pictures
+from tinydiff.app.images import is_pictures
 from tinydiff.datasets.mnist import read_idx
 
 many = settings(max_examples=settings().max_examples ** 2 // 5, suppress_health_check=list(HealthCheck))

@@ -15,8 +15,9 @@ Importing this needs NumPy and array-api-compat alone; matplotlib is imported wh
 
 from tinydiff import backend, denoisers, grids, plotting, predictions
 from tinydiff.app import checkpoint, parallel, weights
+from tinydiff.app.images import load_pictures
 from tinydiff.app.parallel import data_parallel
-from tinydiff.app.read import load_pictures, load_points
+from tinydiff.app.read import load_points
 from tinydiff.datasets import mnist, toys
 from tinydiff.datasets.mnist import load_mnist
 from tinydiff.datasets.points import Dataset

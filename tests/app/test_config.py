@@ -211,7 +211,7 @@ def test_labels_are_for_files(tmp_path):
     for name in ("ring8", "mnist"):
         with pytest.raises(UsageError, match=f"--labels is for a file; got {name}"):
             open_data(name, "labels.npy")
-    (path := tmp_path / "points.csv").write_text("a,b\n1,2\n3,2\n4,7\n", encoding="utf-8")
+    (path := tmp_path / "points.csv").write_text("a,b\n1,2\n3,2\n4,7\n5,7\n", encoding="utf-8")
     assert open_data(str(path), "b").classes == ("2", "7")
     with pytest.raises(
         ValueError, match=r"points.csv: there is no column 'labels.npy' for the classes: the columns are"

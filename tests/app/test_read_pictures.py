@@ -5,8 +5,9 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from tinydiff.app.read import is_pictures, labels_beside, load_pictures
+from tinydiff.app.images import is_pictures, labels_beside, load_pictures
 
 
 def idx(array):
@@ -146,3 +147,43 @@ def test_pictures_are_known_by_their_name_or_by_their_axes(tmp_path):
     assert is_pictures("anywhere/train-images-idx3-ubyte.gz")
     for name in ("TWO.NPY", "complex.npy", "folder.npy", "broken.npy", "none.npy", "three.csv", "", "\0.npy"):
         assert not is_pictures(tmp_path / name)
+
+
+def images(folder, shape=(3, 5), count=4, kind="png", mode="L"):
+    """A folder of images, and what they hold."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = np.random.default_rng(0).integers(0, 256, (count, *shape)).astype(np.uint8)
+    for i, array in enumerate(arrays):
+        Image.fromarray(array).convert(mode).save(folder / f"{i:02}.{kind}")
+    return arrays
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("png", "L"), ("PNG", "RGB"), ("bmp", "L"), ("png", "RGBA")])
+def test_a_folder_of_images_is_read_in_the_order_of_their_names_as_grey_values(tmp_path, kind, mode):
+    arrays = images(tmp_path / "mine", kind=kind, mode=mode)
+    (tmp_path / "mine" / "notes.txt").write_text("no image", encoding="utf-8")
+    data = load_pictures(tmp_path / "mine")
+    assert is_pictures(tmp_path / "mine")
+    assert (data.picture, data.labels, data.classes) == ((3, 5), None, ())
+    np.testing.assert_allclose(data.restore(data.x), arrays.reshape(4, 15), atol=1e-4)
+
+
+def test_folders_in_a_folder_are_classes(tmp_path):
+    cats, dogs = images(tmp_path / "mine" / "cats", count=3), images(tmp_path / "mine" / "dogs", count=2)
+    data = load_pictures(tmp_path / "mine")
+    assert (data.labels.tolist(), data.classes) == ([0, 0, 0, 1, 1], ("cats", "dogs"))
+    np.testing.assert_allclose(data.restore(data.x), np.concatenate([cats, dogs]).reshape(5, 15), atol=1e-4)
+    np.save(tmp_path / "labels.npy", np.array([1, 0, 1, 0, 1]))
+    assert load_pictures(tmp_path / "mine", tmp_path / "labels.npy").labels.tolist() == [1, 0, 1, 0, 1]
+
+
+def test_a_folder_that_cannot_be_read_is_a_value_error_that_names_a_file(tmp_path):
+    images(tmp_path / "mine")
+    (tmp_path / "none").mkdir()
+    check_error(tmp_path / "none", "has no images", tmp_path / "none")
+    images(cats := tmp_path / "mine" / "cats")
+    check_error(tmp_path / "mine", "has images beside folders of images: 00.png", tmp_path / "mine")
+    Image.new("L", (9, 9)).save(cats / "99.png")
+    check_error(cats, r"of one size: .*00.png has 5 × 3 pixels, .*99.png 9 × 9", cats)
+    (cats / "99.png").write_bytes(b"\x89PNG and no more")
+    check_error(cats / "99.png", "is no image that can be read", cats)

@@ -25,12 +25,12 @@ from tinydiff.app.checking import Check, check_file
 from tinydiff.app.compare import Compare
 from tinydiff.app.config import NAMES, Config, Device, UsageError, checked, data_name, recipe
 from tinydiff.app.directory import Run, differing
+from tinydiff.app.images import is_pictures
 from tinydiff.app.inpainting import Inpaint, fill
 from tinydiff.app.looking import Look, look
 from tinydiff.app.parallel import Comm, rows_of_rank, world
 from tinydiff.app.process import make_process
 from tinydiff.app.racing import Enter, enter
-from tinydiff.app.read import is_pictures
 from tinydiff.app.sampling import Draw
 from tinydiff.app.streams import Lasting
 from tinydiff.backend import keep_freed_memory

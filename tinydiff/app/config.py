@@ -12,8 +12,9 @@ import numpy as np
 import tyro
 
 from tinydiff.app.columns import GUESS, Reading
+from tinydiff.app.images import has_classes, is_idx, is_pictures, labels_beside, load_pictures
 from tinydiff.app.process import PROCESSES, is_process_name
-from tinydiff.app.read import is_idx, is_pictures, labels_beside, load_pictures, name_of, read_points, standardised
+from tinydiff.app.read import name_of, read_points, standardised
 from tinydiff.datasets.mnist import load_mnist
 from tinydiff.datasets.points import Dataset
 from tinydiff.datasets.toys import SHAPES, TOYS, Shape
@@ -48,7 +49,7 @@ class Config:
     """All that decides the numbers of a run."""
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """A toy, mnist, or the path of a table (.csv, .npy, .parquet, …) or of pictures (a .npy or IDX file)."""
+    """A toy, mnist, or the path of a table (.csv, .npy, .parquet, …) or of pictures (a .npy or IDX file, a folder)."""
     labels: Annotated[
         str | None,
         tyro.conf.arg(metavar="COLUMN|FILE", help_behavior_hint="(default: by its name, or beside an IDX file)"),
@@ -127,7 +128,7 @@ def recipe(name: str) -> Config:
     if name == "mnist":
         return replace(Config(name), **PICTURES, conditional=True)
     if name not in NAMES and is_pictures(name):
-        return replace(Config(name), **PICTURES, conditional=labels_beside(name) is not None)
+        return replace(Config(name), **PICTURES, conditional=labels_beside(name) is not None or has_classes(name))
     return Config(name)
 
 
@@ -180,7 +181,7 @@ def data_name(name: str) -> str:
     """The name of data, a path made absolute. Raises UsageError for what is neither a name nor a file that we read."""
     if name in NAMES:
         return name
-    if Path(name).suffix.lower() in TABLES or is_idx(name) or Path(name).is_file():
+    if Path(name).suffix.lower() in TABLES or is_idx(name) or Path(name).is_file() or is_pictures(name):
         return str(Path(name).resolve())
     raise UsageError(f"NAME must be one of {', '.join(NAMES)}, or a table, a .npy or an IDX file; got {name!r}.")
 

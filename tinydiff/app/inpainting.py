@@ -15,9 +15,10 @@ from tinydiff import grids, plotting
 from tinydiff.app.columns import LABELS, Reading, table_of
 from tinydiff.app.config import Count, Seed, UsageError, open_unseen
 from tinydiff.app.directory import Run, Trained
+from tinydiff.app.images import read_array
 from tinydiff.app.lines import read_text
 from tinydiff.app.pictures import SAMPLER
-from tinydiff.app.read import read_array, read_points
+from tinydiff.app.read import read_points
 from tinydiff.app.sampling import column_names, write_points
 from tinydiff.datasets.points import with_constants
 from tinydiff.inverse import MeasurementGuidance, inpaint

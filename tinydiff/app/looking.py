@@ -12,7 +12,8 @@ from rich.table import Table
 from tinydiff import plotting
 from tinydiff.app.columns import GUESS, Reading, named
 from tinydiff.app.config import UsageError
-from tinydiff.app.read import is_pictures, name_of, read_points, standardised, summary
+from tinydiff.app.images import is_pictures
+from tinydiff.app.read import name_of, read_points, standardised, summary
 from tinydiff.datasets.points import Dataset
 
 MOST = 30

@@ -1,6 +1,5 @@
-"""Your own points, from a table of any kind, standardised; your own pictures, from a .npy or IDX file."""
+"""Your own points, from a table of any kind, standardised."""
 
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -12,11 +11,7 @@ import numpy as np
 from tinydiff.app.columns import CHOICES, GUESS, Frame, Reading, Table, named, table_of
 from tinydiff.app.frames import frame_of, frame_of_array, is_path, open_npy, open_npz, read_arrow
 from tinydiff.app.lines import read_text
-from tinydiff.datasets.mnist import read_idx
 from tinydiff.datasets.points import Dataset
-
-IDX = ("-ubyte", "-ubyte.gz", ".idx", ".idx.gz")
-"""How the names of IDX files end."""
 
 
 def load_points(source: Any, labels: str | None = None, **options: Any) -> Dataset:
@@ -170,96 +165,3 @@ def _sentences(x: np.ndarray, named: Sequence[str], steps: np.ndarray) -> Iterat
     if np.min(steps) < 1000:
         i = int(np.argmin(steps))
         yield f"column {named[i]} has only {steps[i]:.0f} numbers of float64 from its least to its greatest"
-
-
-def is_idx(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is named as IDX files are."""
-    return Path(path).name.lower().endswith(IDX)
-
-
-def is_pictures(path: str | os.PathLike[str]) -> bool:
-    """Whether a file holds pictures: an IDX file by its name, or a .npy file of three axes."""
-    path = Path(path)
-    try:
-        return is_idx(path) or (path.suffix.lower() == ".npy" and open_npy(path).ndim == 3)
-    except (OSError, ValueError):
-        return False
-
-
-def labels_beside(path: str | os.PathLike[str]) -> Path | None:
-    """The labels that lie beside an IDX file of pictures under MNIST's name for them, if they do."""
-    path = Path(path)
-    beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
-    return beside if is_idx(path) and beside != path and beside.is_file() else None
-
-
-def load_pictures(path: str | os.PathLike[str], labels: str | os.PathLike[str] | None = None) -> Dataset:
-    """Read grey pictures of one size, scaled so that the least value of all pixels is −1 and the greatest 1.
-
-    Parameters
-    ----------
-    path : str or path-like
-        A .npy file of numbers (N, H, W), or an IDX file of bytes, gzipped or not, whose name ends in "-ubyte" or
-        ".idx", before any ".gz".
-    labels : str or path-like, optional
-        A .npy or IDX file of the classes 0, 1, …, (N,). Without it, the IDX file beside the pictures that is named as
-        MNIST names it, "labels-idx1" for "images-idx3", if it is there.
-
-    Returns
-    -------
-    Dataset
-        Pictures (N, H·W) in float32, row by row, and labels (N,) or None; ``restore`` leads back to the file's values.
-
-    Raises
-    ------
-    FileNotFoundError
-        Where there is no such file.
-    ValueError
-        Where it does not hold pictures, or the labels are not theirs, naming the file.
-
-    Examples
-    --------
-    >>> import pathlib, tempfile, numpy as np, tinydiff as td
-    >>> path = pathlib.Path(tempfile.mkdtemp()) / "mine.npy"
-    >>> np.save(path, np.array([[[0, 16], [8, 0]], [[0, 0], [16, 4]]]))
-    >>> data = td.load_pictures(path)
-    >>> data.x.tolist(), data.picture
-    ([[-1.0, 1.0, 0.0, -1.0], [-1.0, -1.0, 1.0, -0.5]], (2, 2))
-    """
-    path = Path(path)
-    array = read_array(path)
-    if array.ndim != 3 or len(array) < 2 or 0 in array.shape:
-        raise ValueError(f"{path} must hold two pictures or more, (N, H, W); its shape is {array.shape}.")
-    for at in np.argwhere(~np.isfinite(array))[:1].tolist():
-        raise ValueError(f"{path} must hold finite numbers; pixel {at[1:]} of picture {at[0]} is {array[tuple(at)]}.")
-    low, high = float(array.min()), float(array.max())
-    if not 1e-150 < high - low < 1e150:
-        raise ValueError(f"the pixels of {path} go from {low:g} to {high:g}: that cannot be scaled to −1 and 1.")
-    shift, scale = (high + low) / 2, (high - low) / 2
-    of = labels_beside(path) if labels is None else Path(labels)
-    x = (np.subtract(array.reshape(len(array), -1), shift, dtype=np.float64) / scale).astype(np.float32)
-    return Dataset(x, None if of is None else _read_labels(of, path, len(x)), shift, scale, array.shape[1:])
-
-
-def read_array(path: Path) -> np.ndarray:
-    """The array of a .npy or IDX file."""
-    if is_idx(path):
-        return read_idx(path)
-    if path.suffix.lower() != ".npy":
-        raise ValueError(f"pictures and labels come from a .npy file or an IDX file (…-ubyte, .idx, .gz); got {path}.")
-    return np.asarray(open_npy(path))
-
-
-def _read_labels(path: Path, pictures: Path, n: int) -> np.ndarray:
-    labels = read_array(path)
-    if labels.shape != (n,):
-        raise ValueError(f"{path} must hold a label for each of the {n} pictures of {pictures}; got {labels.shape}.")
-    if not np.all((labels == np.rint(labels)) & (labels >= 0) & (labels < 1000)):
-        raise ValueError(f"{path}: labels must be the integers 0, 1, …, below 1000.")
-    _check_gaps(path, labels.astype(np.int64))
-    return labels.astype(np.int64)
-
-
-def _check_gaps(path: Path, labels: np.ndarray) -> None:
-    if missing := set(range(labels.max() + 1)) - set(labels.tolist()):
-        raise ValueError(f"{path}: labels must be 0, 1, … without gaps; no point has the label {min(missing)}.")
