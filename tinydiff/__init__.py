@@ -28,6 +28,7 @@ from tinydiff.evaluation.likelihood import hutchinson_log_likelihood, kl_from_tr
 from tinydiff.evaluation.metrics import (
     against_truth,
     class_agreement,
+    classifier_test,
     denoising,
     energy_distance,
     frechet_distance,
@@ -120,6 +121,7 @@ __all__ = [
     "brownian_path",
     "checkpoint",
     "class_agreement",
+    "classifier_test",
     "clip",
     "couplings",
     "data_parallel",

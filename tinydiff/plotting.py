@@ -244,7 +244,7 @@ def loss_per_time(lam: np.ndarray, loss: np.ndarray, floor: np.ndarray, excess: 
     return fig
 
 
-def histograms(data: Array, samples: Array, most: int = 6) -> Figure:
+def histograms(data: Array, samples: Array, most: int = 6, names: Sequence[str] = ()) -> Figure:
     """Draw the histogram of each of the first coordinates, of the data and of samples.
 
     Parameters
@@ -255,6 +255,8 @@ def histograms(data: Array, samples: Array, most: int = 6) -> Figure:
         The model's, as an orange line in the same bins.
     most : int
         How many coordinates to show, at most.
+    names : sequence of str
+        Their names.
 
     Returns
     -------
@@ -279,7 +281,8 @@ def histograms(data: Array, samples: Array, most: int = 6) -> Figure:
         ax.hist(samples[:, i], edges, weights=weights, color=MODEL, histtype="step", label="samples")
         outside = np.mean((samples[:, i] < edges[0]) | (samples[:, i] > edges[-1]))
         ax.set(yticks=[])
-        ax.set_title(f"coordinate {i}" + (f": {outside:.1%} of the samples outside" if outside else ""), fontsize=9)
+        name = names[i] if names else f"coordinate {i}"
+        ax.set_title(name + (f": {outside:.1%} of the samples outside" if outside else ""), fontsize=9)
     axes[0, 0].legend(frameon=False, fontsize=8)
     return fig
 

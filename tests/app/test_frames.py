@@ -140,7 +140,7 @@ def test_standard_input(monkeypatch):
 def test_an_option_that_does_not_exist_or_is_not_allowed_is_named():
     with pytest.raises(TypeError, match="load_points has no option 'sep'; its options are header, separator"):
         td.load_points(X, sep=";")
-    with pytest.raises(ValueError, match=r"separator must be one of ',', ';', '\|', 'tab', 'space'; got 'x'"):
+    with pytest.raises(ValueError, match=r"separator must be one of 'guess', ',', ';', '\|', 'tab', 'space'; got 'x'"):
         td.load_points(X, separator="x")
     with pytest.raises(ValueError, match="there is no column 'z' to drop: the columns are 'a', 'b'"):
         td.load_points(DataFrame(a=X[:, 0], b=X[:, 1]), drop="z")

@@ -144,6 +144,33 @@ def test_the_kernel_is_as_wide_as_the_median_of_unequal_points_are_apart(rng):
     assert td.mmd(x, y) == td.mmd(x, y, bandwidth=np.median(apart[apart > 0]))
 
 
+@pytest.mark.parametrize(("n", "dim"), [(200, 1), (201, 3), (100, 30)])
+def test_a_classifier_is_right_every_other_time_where_the_laws_agree(rng, n, dim):
+    """With the error of a fair coin, over many draws; it is surer the further they are apart, and sure in the end."""
+    right, errors = zip(*[td.classifier_test(*rng.standard_normal((2, n, dim)), rng=i) for i in range(60)], strict=True)
+    assert errors[0] == 0.5 / math.sqrt(2 * (n - n // 2))
+    assert abs(np.mean(right) - 0.5) < 4 * errors[0] / math.sqrt(60)
+    assert np.std(right) < 1.6 * errors[0]
+    x, y = rng.standard_normal((2, n, dim))
+    apart = [td.classifier_test(x, y + shift, rng=0)[0] for shift in (0.0, 1.0, 50.0)]
+    assert apart[0] < apart[1] <= apart[2] == 1.0
+    assert td.classifier_test(x, y, rng=3) == td.classifier_test(x, y, rng=np.random.default_rng(3))
+
+
+def test_a_classifier_written_out(rng, monkeypatch):
+    """The same votes, one point at a time, also where pairs are looked at in parts."""
+    x, y = rng.standard_normal((2, 9, 2))
+    order = np.random.default_rng(5)
+    x1, y1 = x[order.permutation(9)], y[order.permutation(9)]
+    known, score = np.concatenate([x1[:4], y1[:4]]), 0.0
+    for z, own in [*zip(x1[4:], [0] * 5, strict=True), *zip(y1[4:], [1] * 5, strict=True)]:
+        near = np.argsort(np.linalg.norm(known - z, axis=1))[:2] >= 4
+        score += 0.5 if near[0] != near[1] else float(near[0] == own)
+    assert td.classifier_test(x, y, rng=5)[0] == score / 10
+    monkeypatch.setattr("tinydiff.evaluation.metrics.NUMBERS", 8 * 3)
+    assert td.classifier_test(x, y, rng=5)[0] == score / 10
+
+
 def test_class_agreement_is_the_fraction_of_labels_that_are_most_probable():
     """With its binomial standard error; the columns are the classes 0, 1, 2, or those that are given."""
     log_p = np.log([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.1, 0.2, 0.7], [0.4, 0.5, 0.1]])

@@ -8,10 +8,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-from tyro.conf import FlagCreatePairsOff, arg
 
 LABELS = ("label", "labels", "class", "classes", "target")
 """The names of a column of classes."""
@@ -20,32 +19,31 @@ INDEX = ("", "index", "id", "idx", "row", "no", "nr", "#", "unnamed: 0", "__inde
 DATE = re.compile(r"\d{1,4}[-/.:]\d{1,2}([-/.:T ]|$)", re.ASCII)
 """How a date or a time of day begins."""
 MOST_CLASSES = 1000
-CHOICES = {"header": ("yes", "no"), "separator": (",", ";", "|", "tab", "space"), "decimal": (".", ",")}
+CHOICES = {
+    "header": ("guess", "yes", "no"),
+    "separator": ("guess", ",", ";", "|", "tab", "space"),
+    "decimal": ("guess", ".", ","),
+}
 """What some options may be."""
-
-
-GUESSED = "(default: guessed)"
 
 
 @dataclass(frozen=True)
 class Reading:
     """How to read a table, where guessing is not enough."""
 
-    header: Annotated[Literal["yes", "no"] | None, arg(metavar="{yes,no}", help_behavior_hint=GUESSED)] = None
+    header: Literal["guess", "yes", "no"] = "guess"
     """Whether the first line of a text has the names of the columns."""
-    separator: Annotated[
-        Literal[",", ";", "|", "tab", "space"] | None, arg(metavar="{,;|} or tab or space", help_behavior_hint=GUESSED)
-    ] = None
+    separator: Literal["guess", ",", ";", "|", "tab", "space"] = "guess"
     """What stands between two cells of a text."""
-    decimal: Annotated[Literal[".", ","] | None, arg(metavar="{.,}", help_behavior_hint=GUESSED)] = None
+    decimal: Literal["guess", ".", ","] = "guess"
     """The decimal mark of a text."""
-    array: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: the only one)")] = None
+    array: str = "guess"
     """The array of a .npz file that has the points."""
-    keep_index: FlagCreatePairsOff[bool] = False
+    keep_index: bool = False
     """Take a first column that only counts the rows for a coordinate all the same."""
-    drop: Annotated[tuple[str, ...], arg(metavar="COLUMN [...]", help_behavior_hint="(default: none)")] = ()
+    drop: tuple[str, ...] = ()
     """Columns to leave out, by their names."""
-    drop_missing: FlagCreatePairsOff[bool] = False
+    drop_missing: bool = False
     """Leave out rows in which a value is missing."""
 
 

@@ -30,6 +30,9 @@ TABLES = (".csv", ".tsv", ".txt", ".npy", ".npz", ".parquet", ".feather", ".arro
 """The suffixes of tables."""
 NAMES = (*TOYS, *SHAPES, "mnist")
 
+FEW = 40
+"""The fewest points of a run: four are then unseen, the fewest that two samples can be told apart by."""
+
 T = TypeVar("T")
 
 
@@ -107,6 +110,11 @@ class Config:
     """Steps between checkpoints."""
     seed: Seed = 0
     """Seed of everything random."""
+
+    @property
+    def source(self) -> tuple[str, str | None, Reading]:
+        """Where the data are, where their labels are, and how they are read."""
+        return self.name, self.labels, self.read
 
 
 PICTURES: Mapping[str, Any] = {
@@ -199,25 +207,31 @@ def open_data(name: str, labels: str | None = None, how: Reading = GUESS) -> Dat
         return load_mnist("train")
     if is_pictures(name):
         data = load_pictures(data_name(name), labels)
-        if len(data.x) < 20:
-            raise ValueError(f"{name} has {len(data.x)} pictures: a run needs 20, as it is judged by a tenth of them.")
+        if len(data.x) < FEW:
+            raise ValueError(
+                f"{name} has {len(data.x)} pictures: a run needs {FEW}, as it is judged by a tenth of them."
+            )
         return parted(data)[0]
     path = data_name(name)
     data = standardised(read_points(path, how, labels), name_of(path))
-    if len(data.x) < 4:
-        raise ValueError(f"{name} has {len(data.x)} points: a run needs 4, as its report compares two halves of them.")
-    return data
+    if len(data.x) < FEW:
+        raise ValueError(f"{name} has {len(data.x)} points: a run needs {FEW}, as it is judged by a tenth of them.")
+    return parted(data)[0]
 
 
-def open_unseen(name: str, labels: str | None = None) -> Dataset:
-    """Pictures that a run of this name or path is not trained on: MNIST's test digits, or a tenth of the file's."""
-    return load_mnist("test") if name == "mnist" else parted(load_pictures(name, labels))[1]
+def open_unseen(name: str, labels: str | None = None, how: Reading = GUESS) -> Dataset:
+    """What a run of this name or path is not trained on: MNIST's test digits, or a tenth of the file's points."""
+    if name == "mnist":
+        return load_mnist("test")
+    if is_pictures(name):
+        return parted(load_pictures(name, labels))[1]
+    return parted(standardised(read_points(name, how, labels), name_of(name)))[1]
 
 
 def parted(data: Dataset) -> tuple[Dataset, Dataset]:
-    """Nine tenths of the pictures, and the last tenth of a shuffled deck, one at least; always the same.
+    """Nine tenths of the points, and the last tenth of a shuffled deck, one at least; always the same.
 
-    Where all pictures of a label lie in the last tenth, one of them goes to the others.
+    Where all points of a label lie in the last tenth, one of them goes to the others.
     """
     deck, few = np.random.default_rng(0).permutation(len(data.x)), max(1, len(data.x) // 10)
     if data.labels is not None:

@@ -52,6 +52,12 @@ class Trained:
         """Points as the model sees them (n, D), in the units of the data, with the columns that never change."""
         return with_constants(x * self.scale + self.shift, self.constants)
 
+    def varying(self) -> list[str]:
+        """The names of the columns that the model knows, or their numbers."""
+        width = self.model.dim + len(self.constants)
+        names = self.names or [f"column {i + 1}" for i in range(width)]
+        return [names[i] or f"column {i + 1}" for i in range(width) if i not in dict(self.constants)]
+
     def class_of(self, name: str) -> int:
         """The number of a class, by its name or, where classes have none, its number; −1 for no class."""
         if not self.model.network.classes:

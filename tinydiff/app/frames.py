@@ -31,7 +31,7 @@ def open_npy(path: Path) -> np.ndarray:
     return array
 
 
-def open_npz(path: Path, wanted: str | None = None) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+def open_npz(path: Path, wanted: str = "guess") -> tuple[np.ndarray, np.ndarray | None, list[str]]:
     """The points in a .npz file, the classes beside them, if any, and what was chosen; no pickle is loaded.
 
     The array of points is the one that is wanted, or has a usual name, or is the only one of two axes or more.
@@ -39,10 +39,10 @@ def open_npz(path: Path, wanted: str | None = None) -> tuple[np.ndarray, np.ndar
     arrays = read_npz(path)
     tables = [name for name, array in arrays.items() if array.ndim >= 2]
     usual = [name for name in POINTS if name in tables]
-    chosen = wanted or (tables[0] if len(tables) == 1 else usual[0] if usual else None)
+    chosen = wanted if wanted != "guess" else (tables[0] if len(tables) == 1 else usual[0] if usual else None)
     if chosen not in arrays:
         listed = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "none"
-        what = f"there is no array {wanted!r}" if wanted else "which array has the points? --array says it"
+        what = f"there is no array {wanted!r}" if wanted != "guess" else "which array has the points? --array says it"
         raise ValueError(f"{path}: {what}; it holds {listed}.")
     beside = next((name for name in LABELS if name in arrays and arrays[name].shape == arrays[chosen].shape[:1]), None)
     note = f"array {chosen!r} of {', '.join(map(repr, arrays))}" + f", with the classes {beside!r}" * bool(beside)

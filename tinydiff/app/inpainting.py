@@ -134,7 +134,7 @@ def points_of(known: tuple[str, ...], run: Run, trained: Trained) -> tuple[np.nd
 def pictures_of(known: tuple[str, ...], run: Run, trained: Trained) -> np.ndarray:
     """Pictures (N, H·W) in the units of the data, NaN where they are not known."""
     if (path := " ".join(known)).isdecimal():
-        unseen = open_unseen((of := run.with_data().config).name, of.labels)
+        unseen = open_unseen(*run.with_data().config.source)
         if int(path) >= len(unseen.x):
             raise UsageError(f"there are {len(unseen.x)} unseen pictures, the first of them 0; got {path}.")
         return unseen.restore(unseen.x[int(path)][None])

@@ -20,8 +20,8 @@ Row = tuple[int, list[str]]
 def read_text(raw: bytes, how: Reading = GUESS) -> tuple[Frame, list[str]]:
     """The columns in the bytes of a text file, and what was guessed; ValueError says line, column and what is there."""
     text, notes = decoded(raw)
-    separator = SPELLED[how.separator] if how.separator else guess_separator(text)
-    decimal, said = (how.decimal, []) if how.decimal else guess_decimal(text, separator)
+    separator = guess_separator(text) if how.separator == "guess" else SPELLED[how.separator]
+    decimal, said = guess_decimal(text, separator) if how.decimal == "guess" else (how.decimal, [])
     lines = iter(source := Lines(text, separator))
     first = list(islice(lines, SAMPLE))
     if not first:
@@ -70,10 +70,10 @@ def row_of(
     return row
 
 
-def is_header(rows: Sequence[Row], decimal: str, known: str | None) -> tuple[bool, list[str]]:
+def is_header(rows: Sequence[Row], decimal: str, known: str) -> tuple[bool, list[str]]:
     """Whether the first line has names and not numbers, and what there is to say of it."""
     cells, below = rows[0][1], [row for _, row in rows[1:] if len(row) == len(rows[0][1])]
-    if known is not None:
+    if known != "guess":
         return known == "yes", []
     if all(number(cell, decimal) is not None for cell in cells):
         return numbers_as_names(cells, below, decimal)

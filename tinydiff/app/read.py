@@ -76,7 +76,7 @@ def reading(options: Mapping[str, Any]) -> Reading:
     for name, value in options.items():
         if name not in allowed:
             raise TypeError(f"load_points has no option {name!r}; its options are {', '.join(allowed)}.")
-        if name in CHOICES and value not in (None, *CHOICES[name]):
+        if name in CHOICES and value not in CHOICES[name]:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, CHOICES[name]))}; got {value!r}.")
     drop = options.get("drop", ())
     return Reading(**{**options, "drop": (drop,) if isinstance(drop, str) else tuple(drop)})

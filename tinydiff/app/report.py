@@ -19,10 +19,13 @@ from tinydiff.evaluation.likelihood import kl_from_truth
 from tinydiff.evaluation.metrics import (
     against_truth,
     class_agreement,
+    classifier_test,
     denoising,
     energy_distance,
+    memorisation,
     mmd,
     mode_coverage,
+    nearest,
     sliced_w2,
 )
 from tinydiff.exact.mixture import GaussianMixture
@@ -47,10 +50,11 @@ def measure(run: Run, trained: Trained, data: Data, watch: Callable[[str], None]
         exact_report(found, trained, data, rng)
     elif isinstance(data, Dataset) and data.picture is not None:
         report["kind"] = "pictures"
-        pictures_report(found, trained, data, open_unseen(run.config.name, run.config.labels), rng)
+        pictures_report(found, trained, data, open_unseen(*run.config.source), rng)
     else:
         report["kind"] = "points"
-        cloud_report(found, trained, data, rng)
+        of = data.sample(rng, 2000) if isinstance(data, Shape) else open_unseen(*run.config.source).x
+        cloud_report(found, trained, data, of, rng)
     if len(log) > 1:
         with found.part("training.png"):
             found.figures["training.png"] = plotting.training([row[0] for row in log], [row[1] for row in log])
@@ -165,25 +169,55 @@ def distances(x: np.ndarray, true: np.ndarray, again: np.ndarray, rng: np.random
     return report
 
 
-def cloud_report(found: Parts, trained: Trained, data: Dataset | Shape, rng: np.random.Generator) -> None:
-    """Against points: the distance of the model's samples to them, beside that of others of them."""
+def cloud_report(
+    found: Parts, trained: Trained, data: Dataset | Shape, unseen: np.ndarray, rng: np.random.Generator
+) -> None:
+    """Against unseen points (N, D), beside what training points, or others of a shape, have to them.
+
+    The nats are of unseen points. Whether samples can be told from them is asked as a whole, by a classifier, and
+    column by column. How near samples are to training points says whether these are copied.
+    """
     model, numbers, figures = trained.model, found.numbers, found.figures
-    if isinstance(data, Dataset):
-        n = min(2000, len(data.x) // 2)
-        true, again = np.split(data.x[rng.permutation(len(data.x))[: 2 * n]], 2)
-        numbers["nats_of"] = " (training points)"
-    else:
-        n = 2000
-        true, again = data.sample(rng, n), data.sample(rng, n)
+    n = min(2000, len(unseen))
+    true = unseen[rng.permutation(len(unseen))[:n]]
+    seen = data.x if isinstance(data, Dataset) else data.sample(rng, 2 * n)
+    again = seen[rng.permutation(len(seen))[:n]]
     numbers["log_scale_nats"] = float(np.sum(np.log(trained.scale)))
     with found.part("samples"):
-        x = sample(model, n, steps=50, rng=rng)
+        many = sample(model, 2000, steps=50, rng=rng)
+        x = many[:n]
     with found.part("distances"):
         numbers |= distances(x, true, again, rng)
+    with found.part("classifier"):
+        seed = int(rng.integers(2**32))
+        numbers["told_apart"], numbers["told_apart_error"] = classifier_test(x, true, rng=seed)
+        numbers["told_apart_true"] = classifier_test(again, true, rng=seed)[0]
+    with found.part("columns"):
+        names = trained.varying()
+        gaps = [(gap(many[:, i], seen[:, i]), names[i]) for i in range(model.dim)]
+        numbers["worst_columns"] = [[name, apart] for apart, name in sorted(gaps, reverse=True)[:3]]
     with found.part("nats"):
         numbers |= in_nats(model, true, again, rng, entropy=numbers["log_scale_nats"])
+        if isinstance(data, Dataset):
+            numbers["nats_of"] = " of unseen points"
+    if isinstance(data, Dataset):
+        with found.part("copies"):
+            numbers["memorised"], numbers["memorised_standard_error"] = memorisation(many, again, true)
+            numbers["nearest"] = float(np.median(nearest(many, seen)[1]))
+            numbers["nearest_true"] = float(np.median(nearest(true, seen)[1]))
     with found.part("histograms.png"):
-        figures["histograms.png"] = plotting.histograms(trained.restore(true), trained.restore(x))
+        columns = [i for i in range(model.dim + len(trained.constants)) if i not in dict(trained.constants)]
+        figures["histograms.png"] = plotting.histograms(
+            trained.restore(seen[:5000])[:, columns], trained.restore(many)[:, columns], names=trained.varying()
+        )
+    if model.dim > 2:
+        with found.part("pairs.png"):
+            both = np.concatenate([seen[rng.permutation(len(seen))[:1000]], many[:1000]])
+            of = np.repeat([0, 1], [len(both) - 1000, 1000])
+            order = rng.permutation(len(both))
+            figures["pairs.png"] = plotting.pairs(
+                (both * trained.scale + trained.shift)[order], trained.varying(), of[order], ("data", "samples")
+            )
     if model.dim == 2:
         with found.part("samples.png"):
             figures["samples.png"] = plotting.samples_against_data(true, x)
@@ -194,3 +228,10 @@ def cloud_report(found: Parts, trained: Trained, data: Dataset | Shape, rng: np.
             labels = np.arange(2000) % model.network.classes
             clouds = under_guidance(model, labels, model.process.prior(rng, 2000, model.like))
             figures["guidance.png"] = plotting.guidance({"learned": clouds}, WEIGHTS, labels)
+
+
+def gap(x: np.ndarray, y: np.ndarray) -> float:
+    """The greatest distance of the two distribution functions, of Kolmogorov and Smirnov."""
+    places = np.concatenate([x, y])
+    below = (np.searchsorted(np.sort(each), places, side="right") / len(each) for each in (x, y))
+    return float(np.max(np.abs(np.subtract(*below))))

@@ -66,7 +66,7 @@ def train(
     for it where MPI ends, which takes no processor. device: where to train; the report is made on the host.
     """
     like = device_like(device, comm)
-    data = open_data(config.name, config.labels, config.read)
+    data = open_data(*config.source)
     make_network(config, *extent(data))  # what does not fit is said before anything is written
     make_process(config.process)
     if isinstance(data, Dataset) and leads(comm):
@@ -92,7 +92,7 @@ def demo(options: Demo) -> dict[str, Any]:
 def evaluate(path: Path, data: Path | None = None) -> dict[str, Any]:
     """Measure the run in this directory, as it stands; the report. data: its file, where that has moved."""
     run = Run.open(path).with_data(data)
-    return _finish(run, run.load(), open_data(run.config.name, run.config.labels, run.config.read))
+    return _finish(run, run.load(), open_data(*run.config.source))
 
 
 def sample(options: Draw, comm: Comm | None = None) -> np.ndarray:
@@ -139,10 +139,10 @@ def _in_range(x: np.ndarray, clip: bool) -> np.ndarray:
 def compare(options: Compare) -> dict[str, Any]:
     """Compare all samplers on a run, and write compare.json and compare.png; the comparison."""
     run = Run.open(options.run).with_data(options.data)
-    trained, data = run.load(), open_data(run.config.name, run.config.labels, run.config.read)
+    trained, data = run.load(), open_data(*run.config.source)
     run.check(data, trained)
     n = options.n or (1000 if trained.picture is None else 100)
-    of = open_unseen(run.config.name, run.config.labels) if trained.picture else data
+    of = open_unseen(*run.config.source) if trained.picture else data
     true, again = true_points(of, n, np.random.default_rng(options.seed))
     report = compared(trained.model, true, again, options.most, options.seed)
     write_json(run.path / "compare.json", report)

@@ -20,7 +20,7 @@ def table(report: dict[str, Any]) -> Table:
     table.add_column("a perfect model", justify="right")
     rows_of = {
         "mixture": (exact_rows, nats_rows, distance_rows, guidance_rows),
-        "points": (nats_rows, distance_rows),
+        "points": (nats_rows, distance_rows, points_rows),
         "pictures": (pictures_rows,),
     }
     sections = [rows(report) for rows in rows_of[report["kind"]]]
@@ -66,6 +66,22 @@ def distance_rows(report: dict[str, Any]) -> Iterator[Row]:
     if "modes_covered" in report:
         yield "modes covered", f"{report['modes_covered']:.0%}", "100%"
         yield "p-value of their counts", f"{report['modes_p_value']:.2g}", "uniform in [0, 1]"
+
+
+def points_rows(report: dict[str, Any]) -> Iterator[Row]:
+    """Whether samples can be told from unseen points, as a whole and by columns, and whether they are copies."""
+    told = f"{report['told_apart']:.3f} ± {report['told_apart_error']:.3f}"
+    yield "a classifier tells samples from unseen points", told, f"0.5; {report['told_apart_true']:.3f} (true)"
+    for name, apart in report["worst_columns"]:
+        yield f"  column {name}: gap of its distribution", f"{apart:.3f}", "0"
+    if "memorised" in report:
+        memorised = f"{report['memorised']:.3f} ± {report['memorised_standard_error']:.3f}"
+        yield "nearer to training than to unseen points", memorised, "0.5"
+        yield (
+            "distance to the nearest training point",
+            f"{report['nearest']:.3f}",
+            f"{report['nearest_true']:.3f} (unseen)",
+        )
 
 
 def guidance_rows(report: dict[str, Any]) -> Iterator[Row]:
