@@ -136,7 +136,7 @@ def test_the_scale_of_the_data_reaches_either_network():
 
 def test_a_file_of_points_is_known_by_its_absolute_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    np.save("mine.npy", np.arange(12.0).reshape(4, 3) ** 2)
+    np.save("mine.npy", np.arange(120.0).reshape(40, 3) ** 2)
     assert data_name("mine.npy") == str(tmp_path / "mine.npy")
     assert extent(open_data("mine.npy")) == (3, 0, None)
     assert data_name("ring8") == "ring8"
@@ -211,7 +211,7 @@ def test_labels_are_for_files(tmp_path):
     for name in ("ring8", "mnist"):
         with pytest.raises(UsageError, match=f"--labels is for a file; got {name}"):
             open_data(name, "labels.npy")
-    (path := tmp_path / "points.csv").write_text("a,b\n1,2\n3,2\n4,7\n5,7\n", encoding="utf-8")
+    (path := tmp_path / "points.csv").write_text("a,b\n" + 20 * "1,2\n3,7\n", encoding="utf-8")
     assert open_data(str(path), "b").classes == ("2", "7")
     with pytest.raises(
         ValueError, match=r"points.csv: there is no column 'labels.npy' for the classes: the columns are"

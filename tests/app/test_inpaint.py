@@ -126,7 +126,7 @@ def test_labels_count_in_a_conditional_run(folder, table, tmp_path):
     ]
     for i in range(3):
         np.testing.assert_allclose(of[i][i], x[i], rtol=1e-6)
-    np.testing.assert_array_equal(of[2], of[3])
+    np.testing.assert_allclose(of[2], of[3], rtol=1e-6)
     assert np.all(of[0][:, 0] != of[1][:, 0])
 
 

@@ -138,15 +138,15 @@ def test_an_error_in_a_part_is_a_line_and_the_rest_is_measured_and_drawn(tmp_pat
     assert written["failed"] == {"nats": why, "histograms.png": why}
     assert written["figures"] == ["samples.png", "trajectory.png", "training.png"]
     assert written["mmd_true"] < 1
-    assert table(written).row_count == 3 + 2
+    assert table(written).row_count == 10
 
 
 def test_whole_numbers_and_few_rows_are_reported(tmp_path, undrawn):
-    """Among four points two are compared with two; where most are equal the kernel still has a width."""
-    for name, points in (("few", [[0.0], [1.0], [2.0], [5.0]]), ("counts", [[0.0]] * 50 + [[1.0]] * 9 + [[2.0]])):
+    """Of forty points four are unseen; where most are equal the kernel still has a width."""
+    for name, points in (("few", np.arange(40.0)[:, None] ** 2), ("counts", [[0.0]] * 50 + [[1.0]] * 9 + [[2.0]])):
         np.save(tmp_path / f"{name}.npy", np.array(points))
         _, written = trained_on(tmp_path / name, Config(str(tmp_path / f"{name}.npy"), **SHORT))
         assert written["failed"] == {}
-    np.save(tmp_path / "three.npy", np.arange(3.0)[:, None])
-    with pytest.raises(ValueError, match=r"three.npy has 3 points: a run needs 4"):
+    np.save(tmp_path / "three.npy", np.arange(39.0)[:, None])
+    with pytest.raises(ValueError, match=r"three.npy has 39 points: a run needs 40"):
         open_data(str(tmp_path / "three.npy"))

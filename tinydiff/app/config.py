@@ -207,9 +207,9 @@ def open_data(name: str, labels: str | None = None, how: Reading = GUESS) -> Dat
         return load_mnist("train")
     if is_pictures(name):
         data = load_pictures(data_name(name), labels)
-        if len(data.x) < FEW:
+        if len(data.x) < 20:
             raise ValueError(
-                f"{name} has {len(data.x)} pictures: a run needs {FEW}, as it is judged by a tenth of them."
+                f"{name} has {len(data.x)} pictures: a run needs 20, as it is judged by a tenth of them."
             )
         return parted(data)[0]
     path = data_name(name)
