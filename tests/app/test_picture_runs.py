@@ -164,7 +164,7 @@ def test_twenty_pictures_are_enough_and_one_label_may_be_rare(tmp_path, rng, lab
 )
 def test_what_does_not_fit_is_one_line_and_nothing_is_written(capsys, tmp_path, monkeypatch, rng, code, options, says):
     monkeypatch.chdir(tmp_path)
-    for name, shape in {"mine": (40, 6, 6), "few": (7, 6, 6), "points": (9, 2), "labels": (40,)}.items():
+    for name, shape in {"mine": (40, 6, 6), "few": (7, 6, 6), "points": (49, 2), "labels": (40,)}.items():
         np.save(f"{name}.npy", rng.random(shape))
     before = set(tmp_path.iterdir())
     assert cli.main(["train", *options.split(), "--out", "run"]) == code

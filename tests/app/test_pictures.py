@@ -34,7 +34,7 @@ def quick(monkeypatch, undrawn):
 @pytest.mark.parametrize("conditional", [True, False])
 def test_a_report_on_digits(tmp_path, monkeypatch, rng, conditional):
     """Both splits are looked at, the judge has learned, and there is a sheet for each weight, or one without labels."""
-    monkeypatch.setattr(report, "open_unseen", lambda name, labels: made_up(rng))
+    monkeypatch.setattr(report, "open_unseen", lambda *source: made_up(rng))
     data = made_up(rng)
     run = Run.create(tmp_path, Config("mnist", conditional=conditional, prediction="x0", **SHORT))
     written = measure(run, run.train(data), data)
