@@ -288,7 +288,12 @@ def histograms(data: Array, samples: Array, most: int = 6, names: Sequence[str] 
 
 
 def pairs(
-    x: Array, names: Sequence[str] = (), labels: Array | None = None, classes: Sequence[str] = (), most: int = 5
+    x: Array,
+    names: Sequence[str] = (),
+    labels: Array | None = None,
+    classes: Sequence[str] = (),
+    colors: Sequence[str] = (),
+    most: int = 5,
 ) -> Figure:
     """Draw each of the first coordinates against each other, and alone as a histogram; and how many are of each class.
 
@@ -302,6 +307,8 @@ def pairs(
         The class of each point, 0, 1, …
     classes : sequence of str
         The names of the classes.
+    colors : sequence of str
+        Their colours.
     most : int
         How many coordinates to show, at most.
 
@@ -318,11 +325,13 @@ def pairs(
     'c'
     """
     from matplotlib import colormaps
+    from matplotlib.colors import to_rgba_array
 
     x, count = to_numpy(x), min(most, x.shape[1])
     rows = np.linspace(0, len(x) - 1, min(len(x), 2000)).astype(int)
     titles = names or [f"coordinate {i}" for i in range(count)]
-    colours = DATA if labels is None else colormaps["tab10"](to_numpy(labels)[rows] % 10)
+    tints = to_rgba_array(colors or colormaps["tab10"].colors)
+    colours = DATA if labels is None else tints[to_numpy(labels)[rows] % len(tints)]
     side = count + (labels is not None and count == 1)  # room for the classes
     fig, axes = _figure(max(3.0, 1.9 * side), max(2.6, 1.9 * count), rows=count, columns=side)
     for (i, j), ax in np.ndenumerate(axes):
@@ -340,8 +349,8 @@ def pairs(
     if labels is not None:
         ax, number = axes[0, -1], np.bincount(to_numpy(labels))
         ax.set_visible(True)
-        ax.bar(range(len(number)), number, color=colormaps["tab10"](np.arange(len(number)) % 10), alpha=0.6)
-        ax.set_title("points of each class", fontsize=8)
+        ax.bar(range(len(number)), number, color=tints[np.arange(len(number)) % len(tints)], alpha=0.6)
+        ax.set_title("number of points", fontsize=8)
         ax.tick_params(labelleft=True)
         if len(number) <= 12 and len(classes) == len(number):
             ax.set_xticks(range(len(number)), classes, rotation=90)

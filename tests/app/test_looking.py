@@ -64,5 +64,5 @@ def test_pairs_of_up_to_five_columns_are_drawn_below_the_diagonal(rng, dim, labe
     for cloud in clouds:
         assert any(np.array_equal(cloud, pair) for pair in expected)
     if labelled:
-        (bars,) = [ax for ax in seen if ax.get_title() == "points of each class"]
+        (bars,) = [ax for ax in seen if ax.get_title() == "number of points"]
         assert [bar.get_height() for bar in bars.patches] == [10, 10, 10]

@@ -208,9 +208,7 @@ def open_data(name: str, labels: str | None = None, how: Reading = GUESS) -> Dat
     if is_pictures(name):
         data = load_pictures(data_name(name), labels)
         if len(data.x) < 20:
-            raise ValueError(
-                f"{name} has {len(data.x)} pictures: a run needs 20, as it is judged by a tenth of them."
-            )
+            raise ValueError(f"{name} has {len(data.x)} pictures: a run needs 20, as it is judged by a tenth of them.")
         return parted(data)[0]
     path = data_name(name)
     data = standardised(read_points(path, how, labels), name_of(path))

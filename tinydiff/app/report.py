@@ -162,7 +162,8 @@ def distances(x: np.ndarray, true: np.ndarray, again: np.ndarray, rng: np.random
     seed, report = int(rng.integers(2**32)), {}
 
     def sliced(a: np.ndarray, b: np.ndarray) -> float:
-        return sliced_w2(a, b, rng=seed)  # the same directions for both
+        n = min(len(a), len(b))  # which it wants to be equal
+        return sliced_w2(a[:n], b[:n], rng=seed)  # the same directions for both
 
     for name, distance in (("sliced_w2", sliced), ("energy_distance", energy_distance), ("mmd", mmd)):
         report[name], report[f"{name}_true"] = against_truth(distance, x, true, again)
@@ -178,20 +179,19 @@ def cloud_report(
     column by column. How near samples are to training points says whether these are copied.
     """
     model, numbers, figures = trained.model, found.numbers, found.figures
-    n = min(2000, len(unseen))
-    true = unseen[rng.permutation(len(unseen))[:n]]
-    seen = data.x if isinstance(data, Dataset) else data.sample(rng, 2 * n)
-    again = seen[rng.permutation(len(seen))[:n]]
+    true = unseen[rng.permutation(len(unseen))[:2000]]
+    seen = data.x if isinstance(data, Dataset) else data.sample(rng, 2000)
+    again = seen[rng.permutation(len(seen))[:2000]]
     numbers["log_scale_nats"] = float(np.sum(np.log(trained.scale)))
     with found.part("samples"):
         many = sample(model, 2000, steps=50, rng=rng)
-        x = many[:n]
+        x = many[: len(again)]
     with found.part("distances"):
         numbers |= distances(x, true, again, rng)
     with found.part("classifier"):
-        seed = int(rng.integers(2**32))
-        numbers["told_apart"], numbers["told_apart_error"] = classifier_test(x, true, rng=seed)
-        numbers["told_apart_true"] = classifier_test(again, true, rng=seed)[0]
+        seed, n = int(rng.integers(2**32)), min(len(true), len(again))
+        numbers["told_apart"], numbers["told_apart_error"] = classifier_test(x[:n], true[:n], rng=seed)
+        numbers["told_apart_true"] = classifier_test(again[:n], true[:n], rng=seed)[0]
     with found.part("columns"):
         names = trained.varying()
         gaps = [(gap(many[:, i], seen[:, i]), names[i]) for i in range(model.dim)]
@@ -202,7 +202,7 @@ def cloud_report(
             numbers["nats_of"] = " of unseen points"
     if isinstance(data, Dataset):
         with found.part("copies"):
-            numbers["memorised"], numbers["memorised_standard_error"] = memorisation(many, again, true)
+            numbers["memorised"], numbers["memorised_standard_error"] = memorisation(many, again[: len(true)], true)
             numbers["nearest"] = float(np.median(nearest(many, seen)[1]))
             numbers["nearest_true"] = float(np.median(nearest(true, seen)[1]))
     with found.part("histograms.png"):
@@ -212,11 +212,16 @@ def cloud_report(
         )
     if model.dim > 2:
         with found.part("pairs.png"):
-            both = np.concatenate([seen[rng.permutation(len(seen))[:1000]], many[:1000]])
-            of = np.repeat([0, 1], [len(both) - 1000, 1000])
+            few = min(1000, len(again))
+            both = np.concatenate([again[:few], many[:few]])
+            of = np.repeat([0, 1], few)
             order = rng.permutation(len(both))
             figures["pairs.png"] = plotting.pairs(
-                (both * trained.scale + trained.shift)[order], trained.varying(), of[order], ("data", "samples")
+                (both * trained.scale + trained.shift)[order],
+                trained.varying(),
+                of[order],
+                ("data", "samples"),
+                (plotting.DATA, plotting.MODEL),
             )
     if model.dim == 2:
         with found.part("samples.png"):
