@@ -330,7 +330,7 @@ def pairs(
     x, count = to_numpy(x), min(most, x.shape[1])
     rows = np.linspace(0, len(x) - 1, min(len(x), 2000)).astype(int)
     titles = names or [f"coordinate {i}" for i in range(count)]
-    tints = to_rgba_array(colors or colormaps["tab10"].colors)
+    tints = to_rgba_array(colors) if colors else colormaps["tab10"](np.arange(10))
     colours = DATA if labels is None else tints[to_numpy(labels)[rows] % len(tints)]
     side = count + (labels is not None and count == 1)  # room for the classes
     fig, axes = _figure(max(3.0, 1.9 * side), max(2.6, 1.9 * count), rows=count, columns=side)
