@@ -123,16 +123,22 @@ def is_kept(cell: NotebookNode) -> bool:
 
 def kept(source: Path) -> dict[str, str]:
     """The functions of a notebook that go into mine.py, solved."""
-    found = {}
-    for cell in read(source).cells:
-        line = cell.source.rpartition("\n")[2]
-        if is_kept(cell) and "into=None" not in line:
-            text = re.sub("^ *### (BEGIN|END) SOLUTION\n", "", cell.source, flags=re.MULTILINE)
-            named = re.match(r"keep\((\w+)", line)[1]
-            functions = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
-            if named in functions:
-                found[named] = ast.get_source_segment(text, functions[named])
-    return found
+    cells = {function_kept(cell): cell for cell in read(source).cells}
+    return {name: definition(cell, name) for name, cell in cells.items() if name}
+
+
+def function_kept(cell: NotebookNode) -> str:
+    """The function that the cell's last line writes into mine.py, or "": keep(…) writes one that is its only answer."""
+    line = cell.source.rpartition("\n")[2]
+    alone = re.match(r"keep\((\w+)(?:, \w+=|\))", line) if is_kept(cell) and "into=None" not in line else None
+    return alone[1] if alone and f"def {alone[1]}(" in cell.source else ""
+
+
+def definition(cell: NotebookNode, name: str) -> str:
+    """The last function of this name in a cell, solved."""
+    text = re.sub("^ *### (BEGIN|END) SOLUTION\n", "", cell.source, flags=re.MULTILINE)
+    nodes = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == name]
+    return ast.get_source_segment(text, nodes[-1])
 
 
 def solve(path: Path, sources: Iterable[Path]) -> None:
