@@ -1,4 +1,4 @@
-"""The rules of the course: what a reader meets in every notebook that lets them keep their functions."""
+"""The rules of the course: what a reader meets in every notebook."""
 
 import ast
 import functools
@@ -19,7 +19,7 @@ pytest.importorskip("jupytext", reason="pip install -e '.[notebooks]'")
 if not FOLDER.is_dir():
     pytest.skip("the course is in the repository", allow_module_level=True)
 build = load_build()
-SOURCES = [source for source in build.sources() if "keep(" in source.read_text(encoding="utf-8")]
+SOURCES = build.sources()
 LABELS = {"transcribe", "derive", "diagnose", "design", "prove", "open"}
 WORDS = {
     "00": 1100,
@@ -98,6 +98,17 @@ def test_it_ends_with_an_open_problem_what_one_knows_and_the_file(source):
     assert "**Next:**" in everything
     assert source.stem.startswith("00") or "(open)" in everything
     assert "mine" in codes(read(source)), "a cell shows how long mine.py is"
+
+
+@of_all
+@both
+def test_the_file_has_the_functions_that_were_kept_up_to_there(source, kind):
+    before = [] if kind == "student" else [other for other in SOURCES if other < source]
+    cells = executed(source, kind).cells
+    end = max(i for i, cell in enumerate(cells) if cell.source == "mine")
+    here = 0 if kind == "student" else sum(bool(build.function_kept(cell)) for cell in cells[:end])
+    count = here + sum(len(build.kept(other)) for other in before)
+    assert cells[end].outputs[0].data["text/plain"].startswith(f"mine.py has {count} function{'s' * (count != 1)}, ")
 
 
 @of_all
