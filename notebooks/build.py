@@ -121,6 +121,12 @@ def is_kept(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and cell.source.rpartition("\n")[2].startswith("keep(")
 
 
+def headings(cell: NotebookNode) -> list[tuple[str, str]]:
+    """Number and label of the exercises that begin in the cell, and "" twice for any other heading."""
+    pattern = r"^#{2,3} (?:Exercise (\d+\.\d+)(?: ☆)? \((\w+)\))?"
+    return re.findall(pattern, cell.source, re.MULTILINE) if cell.cell_type == "markdown" else []
+
+
 def kept(source: Path) -> dict[str, str]:
     """The functions of a notebook that go into mine.py, solved."""
     cells = {function_kept(cell): cell for cell in read(source).cells}

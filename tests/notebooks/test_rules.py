@@ -72,8 +72,8 @@ def sections(source):
     """Label and cells of each exercise, up to the next heading."""
     found = []
     for cell in read(source).cells:
-        if heading := re.match(r"#{2,3} (?:Exercise (\d+\.\d+)(?: ☆)? \((\w+)\))?", cell.source):
-            found.append((heading[1], heading[2], []))
+        headings = build.headings(cell)
+        found += [(number, label, []) for number, label in headings]
         if found:
             found[-1][2].append(cell)
     return [section for section in found if section[0]]
