@@ -16,9 +16,10 @@ LAST = {"my_sampler": "It races: `tinydiff race mine.py:my_sampler`."}
 """Those that nothing in the course uses after them, and why they are written all the same."""
 INTRODUCTION = """# Every function of mine.py
 
-In [the course](course.md) you write {count} functions into `mine.py`, and none is written for nothing. Each stands here under the
-notebook that asks for it. *Used in* names the notebooks in which it is called after it was written, this one or later ones. *By*
-names the functions of yours that call it. Most are judged by laws of [check](check/index.md), the others by a test in the notebook.
+In [the course](course.md) you write {count} functions into `mine.py`, and none is written for nothing. Each stands here
+under the notebook that asks for it. *Used in* names the notebooks in which it is called after it was written, this one
+or later ones. *By* names the functions of yours that call it. Most are judged by laws of [check](check/index.md), the
+others by a test in the notebook.
 """
 
 
@@ -115,7 +116,13 @@ HEAD = "| function | exercise | used in | by | judged by |\n| --- | --- | --- | 
 
 def row(function: Function) -> str:
     """One function."""
-    by = ", ".join(f"`{name}`" for name in function.used_by)
-    judge = f"{{ref}}`its laws <laws-{function.laws.replace('_', '-')}>`" if function.laws in specs() else "a test"
     where = ", ".join(f"[{int(one.stem[:2])}](course/{one.stem}.ipynb)" for one in function.used_in)
-    return f"| `{function.signature}` | {function.exercise}, {function.label} | {where or LAST.get(function.name, '')} | {by} | {judge} |"
+    judge = f"{{ref}}`its laws <laws-{function.laws.replace('_', '-')}>`" if function.laws in specs() else "a test"
+    cells = (
+        f"`{function.signature}`",
+        f"{function.exercise}, {function.label}",
+        where or LAST.get(function.name, ""),
+        ", ".join(f"`{name}`" for name in function.used_by),
+        judge,
+    )
+    return f"| {' | '.join(cells)} |"
