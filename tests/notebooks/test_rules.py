@@ -79,6 +79,27 @@ def sections(source):
     return [section for section in found if section[0]]
 
 
+# ---- the whole
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/course.md", "docs/instructor.md", "notebooks/src/00_start_here.py"])
+def test_each_list_of_the_course_has_all_notebooks_in_their_order(page):
+    first = SOURCES[page.endswith("00_start_here.py") :]
+    assert list(listed(page)) == [source.stem for source in first]
+
+
+def test_a_notebook_has_one_question():
+    asked = [listed(page) for page in ("README.md", "docs/course.md", "notebooks/src/00_start_here.py")]
+    assert [name for name in asked[2] if len({questions[name] for questions in asked}) > 1] == []
+
+
+def listed(page):
+    """What stands beside each notebook in the table of a page."""
+    text = (FOLDER.parent / page).read_text(encoding="utf-8")
+    row = r"^(?:# )?\| \[\d+\. [^\]]+\]\((?:\w+/)?(\d\d_\w+)\.ipynb\) \| ([^|]+) \|"
+    return dict(re.findall(row, text, re.MULTILINE))
+
+
 # ---- the beats
 
 
