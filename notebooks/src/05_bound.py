@@ -9,7 +9,7 @@
 # *Afterwards:* you compute a bound on the likelihood in nats, see where it is loose, and know which numbers are no
 # bound.
 #
-# *Minutes:* 80. *Papers:* Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239), sections 2 and 3; Kingma et al.
+# *Minutes:* 95. *Papers:* Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239), sections 2 and 3; Kingma et al.
 # 2021, [Variational diffusion models](https://arxiv.org/abs/2107.00630).
 
 # %% [markdown]

@@ -7,7 +7,7 @@
 #
 # *Afterwards:* you read an order off a figure, derive a solver that remembers its last answers, and enter it in a race.
 #
-# *Minutes:* 80. *Papers:* Lu et al. 2022, [DPM-Solver++](https://arxiv.org/abs/2211.01095); Zhao et al. 2023,
+# *Minutes:* 90. *Papers:* Lu et al. 2022, [DPM-Solver++](https://arxiv.org/abs/2211.01095); Zhao et al. 2023,
 # [UniPC](https://arxiv.org/abs/2302.04867).
 
 # %% [markdown]

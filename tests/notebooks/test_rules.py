@@ -82,7 +82,9 @@ def sections(source):
 # ---- the whole
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/course.md", "docs/instructor.md", "notebooks/src/00_start_here.py"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/course.md", "docs/instructor.md", "notebooks/src/00_start_here.py"]
+)
 def test_each_list_of_the_course_has_all_notebooks_in_their_order(page):
     first = SOURCES[page.endswith("00_start_here.py") :]
     assert list(listed(page)) == [source.stem for source in first]
@@ -98,6 +100,40 @@ def listed(page):
     text = (FOLDER.parent / page).read_text(encoding="utf-8")
     row = r"^(?:# )?\| \[\d+\. [^\]]+\]\((?:\w+/)?(\d\d_\w+)\.ipynb\) \| ([^|]+) \|"
     return dict(re.findall(row, text, re.MULTILINE))
+
+
+PAGE = FOLDER.parent / "docs" / "instructor.md"
+
+
+def minutes_to_work():
+    """For each notebook the minutes of its exercises on the page for instructors, without the open problem."""
+    rows = r"^\| (\d+)\.\d+ [^|]*\| (\w+) \|.*\| (\d+) \|$"
+    found = dict.fromkeys(range(len(SOURCES)), 0)
+    for number, label, minutes in re.findall(rows, PAGE.read_text(encoding="utf-8"), re.MULTILINE):
+        found[int(number)] += int(minutes) * (label != "open")
+    return found
+
+
+def test_minutes_add_up():
+    """Those of exercises to those of notebooks, on the page for instructors and in the opening, and these to hours."""
+    page = PAGE.read_text(encoding="utf-8")
+    times = {
+        int(n): (int(a), int(b)) for n, a, b in re.findall(r"^\| \[(\d+)\..* \| (\d+), (\d+) \| \d+ \|$", page, re.M)
+    }
+    assert list(times) == list(range(len(SOURCES)))
+    worked = minutes_to_work()
+    assert {n: (work, worked[n]) for n, (_, work) in times.items() if abs(work - worked[n]) > 5} == {}
+    opened = {n: int(re.search(r"\*Minutes:\* (\d+)", read(SOURCES[n]).cells[0].source)[1]) for n in times}
+    assert {n: (sum(both), opened[n]) for n, both in times.items() if sum(both) != opened[n]} == {}
+    hours = sum(map(sum, times.values())) / 60
+    assert abs(int(re.search(r"All of it takes about (\d+) hours", page)[1]) - hours) <= 1, hours
+
+
+@of_all
+def test_the_page_for_instructors_has_each_exercise_with_its_label(source):
+    chapter = int(source.stem[:2])
+    rows = re.findall(rf"^\| ({chapter}\.\d+) [^|]*\| (\w+) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert rows == [(number, label) for number, label, _ in sections(source)]
 
 
 # ---- the beats
