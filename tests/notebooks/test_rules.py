@@ -129,6 +129,15 @@ def test_minutes_add_up():
     assert abs(int(re.search(r"All of it takes about (\d+) hours", page)[1]) - hours) <= 1, hours
 
 
+def test_the_syllabus_names_exercises_that_are_there():
+    page = PAGE.read_text(encoding="utf-8")
+    named = re.findall(
+        r"(?<![\w.])\d+\.\d(?!\d)", page[page.index("## A syllabus") : page.index("## Exercise by exercise")]
+    )
+    there = {number for source in SOURCES for number, _, _ in sections(source)}
+    assert set(named) - there == set()
+
+
 @of_all
 def test_the_page_for_instructors_has_each_exercise_with_its_label(source):
     chapter = int(source.stem[:2])
