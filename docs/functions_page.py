@@ -13,7 +13,8 @@ from tinydiff.check import specs
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 LAST = {"my_sampler": "It races: `tinydiff race mine.py:my_sampler`."}
-"""Those that nothing in the course uses after them, and why they are written all the same."""
+"""Those that nothing in the course uses after them, and why they are written all the same; where an open problem asks
+for one, its table is a reason."""
 INTRODUCTION = """# Every function of mine.py
 
 In [the course](course.md) you write {count} functions into `mine.py`, and none is written for nothing. Each stands here
@@ -116,12 +117,13 @@ HEAD = "| function | exercise | used in | by | judged by |\n| --- | --- | --- | 
 
 def row(function: Function) -> str:
     """One function."""
+    reason = f"its table, {function.exercise}" if function.label == "open" else ""
     where = ", ".join(f"[{int(one.stem[:2])}](course/{one.stem}.ipynb)" for one in function.used_in)
     judge = f"{{ref}}`its laws <laws-{function.laws.replace('_', '-')}>`" if function.laws in specs() else "a test"
     cells = (
         f"`{function.signature}`",
         f"{function.exercise}, {function.label}",
-        where or LAST.get(function.name, ""),
+        where or LAST.get(function.name, reason),
         ", ".join(f"`{name}`" for name in function.used_by),
         judge,
     )
