@@ -379,7 +379,7 @@ for number in range(18):
 for name, (first, last) in parts.items():
     ax.plot([first - 0.35, last + 0.35], [-1.6, -1.6], color="black", lw=0.7)
     ax.text((first + last) / 2, -1.9, name, ha="center", va="top")
-ax.set(xlim=(-0.6, 17.6), ylim=(-3.6, 10.5))
+ax.set(xlim=(-0.6, 17.6), ylim=(-3.6, 11.2))
 ax.axis("off")
 show(fig, "The numbers 0 to 17 in a row, joined by arcs. 0 to 5 are called exact, 6 and 7 learned, 8 to 11 samplers, 12 and 13 "
      "after 2022, 14 to 17 what one wants. 3, 6 and 17 are black.")  # fmt: skip
