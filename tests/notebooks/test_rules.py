@@ -160,7 +160,9 @@ def test_it_opens_with_what_one_needs_and_can_do_afterwards(source):
 def test_it_ends_with_an_open_problem_what_one_knows_and_the_file(source):
     everything = "\n".join(texts(read(source)))
     assert "## What you know now" in everything
-    assert "**Next:**" in everything
+    last = source == SOURCES[-1]
+    leads_to = re.findall(r"\*\*Next:\*\* \[[^\]]*\]\((\w+)\.ipynb\)", everything)
+    assert leads_to == ([] if last else [SOURCES[SOURCES.index(source) + 1].stem])
     assert source.stem.startswith("00") or "(open)" in everything
     assert "mine" in codes(read(source)), "a cell shows how long mine.py is"
 
@@ -276,7 +278,7 @@ def shape(node):
 def formulas(tree, least=4):
     """The shapes of all expressions of at least so many operations and calls."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.expr) and not isinstance(node, ast.JoinedStr | ast.FormattedValue):
+        if isinstance(node, ast.expr) and not isinstance(node, ast.JoinedStr | ast.FormattedValue | ast.Starred):
             size = sum(isinstance(part, ast.BinOp | ast.Call | ast.UnaryOp) for part in ast.walk(node))
             if size >= least:
                 yield shape(node)
