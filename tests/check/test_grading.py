@@ -4,8 +4,10 @@ import io
 import json
 import os
 import subprocess
+import sys
 import textwrap
 import time
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,16 @@ def posterior(x_t, x0, t, betas):
     return (np.sqrt(1 - beta) * (1 - before) * x_t + np.sqrt(before) * beta * x0) / (1 - now), beta
 """
 WRONG = RIGHT.replace("np.sqrt(1 - left)", "(1 - left)")
+
+
+@pytest.fixture(autouse=True)
+def few_cases(monkeypatch):
+    """Every sixth case of each law, from the first: what is tried here is the way to another process and back.
+
+    The laws themselves are tried in test_specs.py, on all cases.
+    """
+    grading = sys.modules[grade.__module__]
+    monkeypatch.setattr(grading, "cases", lambda *about, whole=grading.cases: islice(whole(*about), 0, None, 6))
 
 
 @pytest.fixture
