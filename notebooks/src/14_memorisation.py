@@ -9,7 +9,7 @@
 # *Afterwards:* you know the minimiser of the training loss, at which noise it decides for one training point, and how
 # one sees it from outside.
 #
-# *Minutes:* 75. *Papers:* Biroli et al. 2024, [Dynamical regimes](https://arxiv.org/abs/2402.18491); Scarvelis et al. 2023,
+# *Minutes:* 80. *Papers:* Biroli et al. 2024, [Dynamical regimes](https://arxiv.org/abs/2402.18491); Scarvelis et al. 2023,
 # [Closed-form diffusion models](https://arxiv.org/abs/2310.12395).
 
 # %% [markdown]
@@ -45,8 +45,8 @@ betas = mine.betas_from_log_snr(lam)
 # %% [markdown]
 # ## Five hundred points, sixty places
 #
-# A model was trained on 60 points of the two moons, which are drawn as rings. Now 500 points start as noise, and walk
-# by your `ddim_step` without noise. The pictures show $x/\alpha$, so that the data stay where they are.
+# A model has learned 60 points of the two moons, as well as its loss allows. They are drawn as rings. Now 500 points start as
+# noise, and walk by your `ddim_step` without noise. The pictures show $x/\alpha$, so that the data stay where they are.
 
 # %%
 long = np.linspace(14, -10, 61)
@@ -228,7 +228,8 @@ assert 2.5 < two["100"] / two["1,000"] < 4
 # %% [markdown]
 # ### Exercise 14.2 (prove): told apart
 #
-# Let the $N$ points be draws of $\mathcal N(0, I)$ in $D$ dimensions. At which $\sigma/\alpha$ is one of them told apart?
+# Let the $N$ points be draws of $\mathcal N(0, I)$ in $D$ dimensions. One is
+# made noisy. At which $\sigma/\alpha$ does $x$ just tell which one it was?
 #
 # Think in nats. How many do you need, to name one of $N$ equally likely points? How many does $x$ tell about its own
 # $x_0$, before the points are known? That is the entropy of $x$, less the entropy of $x$ given $x_0$. A Gaussian of
@@ -302,7 +303,7 @@ assert 40 < factor < 250
 # points; their samples are means of a few training points.
 #
 # The solid curve is the loss on the 60 points, the dashed one that on new points. Find the least $h$ at which the
-# two meet at all levels. Does the solid one still cross the floor? And what becomes of the moons?
+# two nearly meet at all levels. Does the solid one still cross the floor? And what becomes of the moons?
 
 # %%
 by = credit("mixture_x0", "eps_from_x0", "q_sample")
@@ -344,12 +345,14 @@ play(
 
 # %% [markdown]
 # ## A report without a test set
+#
+# How does one see from outside that a model has memorised?
 
 # %% [markdown]
 # ### Exercise 14.3 (diagnose): four pairs of numbers
 #
-# (a) A to D are four denoisers: your empirical one, a network of the library on the same 60 points, stopped early and late, and the
-# exact one of the moons. Below is the area between loss and floor, in nats. Which is which? And which would be printed as the best by
+# (a) A to D are four denoisers. One is your empirical one, and one the exact one of the moons. Two are a network of the
+# library on the same 60 points, stopped after 600 steps (early) and 1,500 (late). Below is the area between loss and floor, in nats. Which is which? And which would be printed as the best by
 # a paper without a test set?
 
 # %%
@@ -427,8 +430,8 @@ keep(empirical, early, late, exact_one, printed, line, mended, test=tests.withou
 #
 # Choose the $h$ with the fewest nats on new points of the moons, for these 60 points. The test has points of its own, and
 # allows 3 % above our best. `tests.nats(smooth(h))` measures on 900 points: $D/2$ times the area under
-# $\mathbb E\lVert\hat\varepsilon - \varepsilon^*\rVert^2/D$, where $\varepsilon^*$ is the exact answer. On average that is loss
-# less floor, with far less luck.
+# $\mathbb E\lVert\hat\varepsilon - \varepsilon^*\rVert^2/D$, where $\varepsilon^*$ is the exact answer. On new points that
+# is loss less floor on average, with far less luck.
 
 # %%
 width = ...
@@ -548,7 +551,8 @@ mine
 # each, so only the points tell about them. The chain goes from $\lambda = 10$ to $-6$. The check is green if you are no more than 2 % worse than ours on the same
 # points. Call kept functions by their bare names; `mine.py` knows NumPy and nothing else. No best answer is known to us.
 #
-# The table has means of 20 draws, $\pm$ one standard error.
+# The table has means of 20 draws, $\pm$ one standard error. EM fits a mixture of so many Gaussians to the points. In one
+# row 0.1² is added to each of its variances. The best stop is chosen in each draw by the new points.
 
 # %%
 for name, (mean, error) in tests.TABLE.items():
