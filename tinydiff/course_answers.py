@@ -379,3 +379,11 @@ def dpm_solver_2m_step(x_t, x0_hat, x0_hat_before, t_before, t, s, alpha, sigma)
     before, now, then = (np.log(alpha(u) / sigma(u)) for u in (t_before, t, s))
     middle = x0_hat + (then - now) / (2 * (now - before)) * (x0_hat - x0_hat_before)
     return sigma(s) / sigma(t) * x_t + (alpha(s) - alpha(t) * sigma(s) / sigma(t)) * middle
+
+
+# ---- memorising: notebook 14
+
+
+def effective_neighbours(weights):
+    """1 over the chance that two draws by these weights are the same point, (B,)."""
+    return 1 / np.einsum("bn,bn->b", weights, weights)
