@@ -379,3 +379,17 @@ def dpm_solver_2m_step(x_t, x0_hat, x0_hat_before, t_before, t, s, alpha, sigma)
     before, now, then = (np.log(alpha(u) / sigma(u)) for u in (t_before, t, s))
     middle = x0_hat + (then - now) / (2 * (now - before)) * (x0_hat - x0_hat_before)
     return sigma(s) / sigma(t) * x_t + (alpha(s) - alpha(t) * sigma(s) / sigma(t)) * middle
+
+
+# ---- guidance: notebook 15
+
+
+def cfg(c, u, w):
+    """The answer with the label, gone on from by w times its difference from that without."""
+    return (1 + w) * c - w * u
+
+
+def tilted_gaussian(m, v, w):
+    """Mean and variance of N(m, v)^{1+w} N(0, 1)^{−w}, normalised."""
+    precision = (1 + w) / v - w
+    return (1 + w) * m / v / precision, 1 / precision
