@@ -148,7 +148,7 @@ def drawn(guide: Guide, each: int = 350, seed: int = 0) -> tuple[np.ndarray, np.
     labels = labels_of(each)
     noise = np.random.default_rng(seed).standard_normal((len(labels), 2))
     model = Guided(guide, labels)
-    t, x = td.last(multistep(2)(model, noise, td.grids.even_log_snr(PROCESS, EVALUATIONS - 1)))  # type: ignore[arg-type]
+    t, x = td.last(multistep(2)(model, noise, td.grids.even_log_snr(PROCESS, EVALUATIONS - 1)))
     return model.x0(x, t), labels
 
 
