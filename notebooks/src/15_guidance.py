@@ -3,20 +3,21 @@
 #
 # **How do we ask for a class, and what do we pay for insisting?**
 #
-# *You need:* the score of [notebook 4](04_denoiser_is_score.ipynb), the flow of [notebook 9](09_sde_and_ode.ipynb), your
-# step of [notebook 11](11_race_of_solvers.ipynb), Bayes' rule.
+# *You need:* the score of [notebook 4](04_denoiser_is_score.ipynb), the flow of [notebook 9](09_sde_and_ode.ipynb),
+# your step of [notebook 11](11_race_of_solvers.ipynb), Bayes' rule.
 #
 # *Afterwards:* you guide, you know which law guided samples do *not* follow, and you say the price in numbers.
 #
-# *Minutes:* 75. *Papers:* Dhariwal & Nichol 2021, [guidance by a classifier](https://arxiv.org/abs/2105.05233); Ho & Salimans 2022,
-# [guidance without one](https://arxiv.org/abs/2207.12598); Kynkäänniemi et al. 2024,
-# [in an interval](https://arxiv.org/abs/2404.07724); Bradley & Nakkiran 2024, [what it samples](https://arxiv.org/abs/2408.09000).
+# *Minutes:* 75. *Papers:* Dhariwal & Nichol 2021, [guidance by a classifier](https://arxiv.org/abs/2105.05233); Ho &
+# Salimans 2022, [guidance without one](https://arxiv.org/abs/2207.12598); Kynkäänniemi et al. 2024, [in an
+# interval](https://arxiv.org/abs/2404.07724); Bradley & Nakkiran 2024, [what it
+# samples](https://arxiv.org/abs/2408.09000).
 
 # %% [markdown]
 # ## What you have so far
 #
-# At time $t$ a point is $x = \alpha x_0 + \sigma\varepsilon$, and $\lambda = \ln(\alpha^2/\sigma^2)$. A denoiser answers
-# $\hat x_0$ and $\hat\varepsilon$ with $x = \alpha\hat x_0 + \sigma\hat\varepsilon$.
+# At time $t$ a point is $x = \alpha x_0 + \sigma\varepsilon$, and $\lambda = \ln(\alpha^2/\sigma^2)$. A denoiser
+# answers $\hat x_0$ and $\hat\varepsilon$ with $x = \alpha\hat x_0 + \sigma\hat\varepsilon$.
 #
 # - The score is $\nabla\ln q_t = -\hat\varepsilon/\sigma$ (notebook 4).
 # - The flow is $\dot x = f x - \tfrac12 g^2\,\nabla\ln q_t$, and needs no noise (notebook 9).
@@ -77,7 +78,7 @@ def frame(i):
 show(
     FuncAnimation(fig, frame, frames=len(weights), interval=400),
     "Grey points of three overlapping classes, with circles, triangles and squares. Blue samples lie among them at w = 0. As w grows "
-    "to 6 the three clouds part, shrink, and move out to the rim of the grey points.",
+    "to 6 the three clouds part, shrink, and move out to the rim of the grey points and beyond.",
 )
 
 # %% [markdown]
@@ -125,8 +126,8 @@ assert shares[-1] > 0.999
 #
 # $$\nabla\ln q_t(x \mid y) = \nabla\ln q_t(x) + \nabla\ln q_t(y \mid x).$$
 #
-# The last term is that of a classifier which reads *noisy* points. It pushes to where the label is more certain. **Guidance**
-# lets it count $1 + w$ times in place of once:
+# The last term is that of a classifier which reads *noisy* points. It pushes to where the label is more certain.
+# **Guidance** lets it count $1 + w$ times in place of once:
 #
 # $$\nabla\ln q_t(x) + (1 + w)\,\nabla\ln q_t(y \mid x).$$
 #
@@ -135,8 +136,8 @@ assert shares[-1] > 0.999
 # %% [markdown]
 # ### Exercise 15.1 (derive): no classifier
 #
-# You have no classifier. You have a denoiser that is told the label, and one that is not. Their answers in $\varepsilon$ are `c`
-# and `u`. Which $\hat\varepsilon$ has the score above?
+# You have no classifier. You have a denoiser that is told the label, and one that is not. Their answers in
+# $\varepsilon$ are `c` and `u`. Which $\hat\varepsilon$ has the score above?
 
 
 # %%
@@ -150,13 +151,13 @@ def cfg(c, u, w):
 keep(cfg)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** By Bayes' rule the classifier's gradient is the difference of the two scores. Put it in, and multiply all by
-# $-\sigma$. The usual slip is $u + w(c - u)$, in which $w = 1$ is no guidance. Other texts use that, and call $1 + w$
-# the scale.
+# **Solution.** By Bayes' rule the classifier's gradient is the difference of the two scores. Put it in, and multiply
+# all by $-\sigma$. The usual slip is $u + w(c - u)$, in which $w = 1$ is no guidance. Other texts use that, and call $1
+# + w$ the scale.
 
 # %% [markdown]
-# Is that really the classifier's doing? The oracle has an exact classifier, `log_p`. We take its gradient by differences,
-# let it count $1 + w$ times, and compare.
+# Is that really the classifier's doing? The oracle has an exact classifier, `log_p`. We take its gradient by
+# differences, let it count $1 + w$ times, and compare.
 
 # %%
 points, asked, w, h = np.random.default_rng(0).standard_normal((200, 2)), np.arange(200) % 3, 3.0, 1e-5
@@ -174,8 +175,8 @@ for t in (0.2, 0.5, 0.8):
     assert max(gaps) < 1e-6
 
 # %% [markdown]
-# Since $\hat x_0$ is a straight function of $\hat\varepsilon$, your `cfg` mixes answers $\hat x_0$ as well. Here is a small
-# sampler, made of your two functions. It remembers two answers.
+# Since $\hat x_0$ is a straight function of $\hat\varepsilon$, your `cfg` mixes answers $\hat x_0$ as well. Here is a
+# small sampler, made of your two functions. It remembers two answers.
 
 
 # %%
@@ -205,16 +206,17 @@ def guided(one, other, w, low=-np.inf, high=np.inf):
 # %% [markdown]
 # ## A law that comes to mind
 #
-# At the data, guidance asks for this law: that of all data, times the classifier's probability to the power $1 + w$. Call
-# it the **tilted law**,
+# At the data, guidance asks for this law: that of all data, times the classifier's probability to the power $1 + w$.
+# Call it the **tilted law**,
 #
 # $$p_w(x) \;\propto\; p(x)\;p(y \mid x)^{1 + w}.$$
 
 # %% [markdown]
 # ### Exercise 15.2 (derive): tilted Gaussians
 #
-# Let all data be $\mathcal N(0, 1)$, and the class $p(x \mid y) = \mathcal N(m, v)$ with $v \le 1$. What is the tilted law?
-# It is a Gaussian. Name its mean and variance. In several coordinates that are independent, each has its own $m$ and $v$.
+# Let all data be $\mathcal N(0, 1)$, and the class $p(x \mid y) = \mathcal N(m, v)$ with $v \le 1$. What is the tilted
+# law? It is a Gaussian. Name its mean and variance. In several coordinates that are independent, each has its own $m$
+# and $v$.
 
 
 # %%
@@ -229,8 +231,9 @@ def tilted_gaussian(m, v, w):
 keep(tilted_gaussian)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** Bayes' rule again: $p_w \propto p(x \mid y)^{1+w}\,p(x)^{-w}$. Logarithms are quadratic in $x$. Collect $x^2$ for
-# the precision, which is 1 over the variance, and $x$ for the mean. A power of a density weighs precisions, not variances.
+# **Solution.** Bayes' rule again: $p_w \propto p(x \mid y)^{1+w}\,p(x)^{-w}$. Logarithms are quadratic in $x$. Collect
+# $x^2$ for the precision, which is 1 over the variance, and $x$ for the mean. A power of a density weighs precisions,
+# not variances.
 
 # %% [markdown]
 # The guided score at time $t$ is that of the law at $t$, tilted. All answers here are exact. So look at a class in the
@@ -277,10 +280,11 @@ assert x[:, 0].mean() > tilted[0][0] + 0.2
 # %% [markdown]
 # ### Exercise 15.3 (prove): then which variance?
 #
-# On a line, again with $\mathcal N(m, v)$ for the class and $\mathcal N(0, 1)$ for all data. Follow the guided *flow* from noise to
-# data. Which variance do its samples have? Three facts help. A velocity of the flow is a straight function of the score. The
-# flow of $\mathcal N(0, 1)$ stands still. The flow of the class keeps a point's place in $\mathcal N(\alpha m, r^2)$, with
-# $r^2 = \alpha^2 v + \sigma^2$. Look at the distance of two points. The test compares with the flow itself, to 0.2 %.
+# On a line, again with $\mathcal N(m, v)$ for the class and $\mathcal N(0, 1)$ for all data. Follow the guided *flow*
+# from noise to data. Which variance do its samples have? Three facts help. A velocity of the flow is a straight
+# function of the score. The flow of $\mathcal N(0, 1)$ stands still. The flow of the class keeps a point's place in
+# $\mathcal N(\alpha m, r^2)$, with $r^2 = \alpha^2 v + \sigma^2$. Look at the distance of two points. The test compares
+# with the flow itself, to 0.2 %.
 
 
 # %%
@@ -295,12 +299,12 @@ keep(samples_variance, test=tests.variance_of_samples, into=None)
 
 # %% [markdown] tags=["solution"]
 # **Solution.** Guidance mixes velocities as it mixes scores: $1 + w$ of the class's, less $w$ of the other, which is 0.
-# Points of the class's flow are at distances $\Delta \propto r$, so there $\dot\Delta/\Delta = \dot r/r$. The guided one is
-# $1 + w$ times as fast: $\Delta \propto r^{1+w}$. From $r = 1$ to $r = \sqrt v$ the variance falls to $v^{1+w}$.
+# Points of the class's flow are at distances $\Delta \propto r$, so there $\dot\Delta/\Delta = \dot r/r$. The guided
+# one is $1 + w$ times as fast: $\Delta \propto r^{1+w}$. From $r = 1$ to $r = \sqrt v$ the variance falls to $v^{1+w}$.
 
 # %% [markdown]
-# Notebook 9 had a family of ways back, from the flow ($\eta = 0$) to the reverse SDE ($\eta = 1$) and beyond. With a true
-# score all end in one law. A guided score is not the score of a law in motion, so each ends in a law of its own.
+# Notebook 9 had a family of ways back, from the flow ($\eta = 0$) to the reverse SDE ($\eta = 1$) and beyond. With a
+# true score all end in one law. A guided score is not the score of a law in motion, so each ends in a law of its own.
 
 # %%
 m, v, w = 1.0, 0.3, 2.0
@@ -318,15 +322,16 @@ spreads = [variance for _, variance in ends.values()]
 assert spreads[1] < spreads[2] < spreads[3] < 1.001 * spreads[4] < spreads[0]
 
 # %% [markdown]
-# Noise pulls towards the tilted law of each time, as Bradley and Nakkiran show. Samplers in use have far too little of it.
-# So ask what guidance *costs*. Our price is the **energy distance** of notebook 10, between a class's samples and its true
-# points, as a mean over the classes. It is twice the mean distance from one to the other, less the mean distances within
-# each. Between equal laws it is 0.
+# Noise pulls towards the tilted law of each time, as Bradley and Nakkiran show. Samplers in use have far too little of
+# it. So ask what guidance *costs*. Our price is the **energy distance** of notebook 10, between a class's samples and
+# its true points, as a mean over the classes. It is twice the mean distance from one to the other, less the mean
+# distances within each. Between equal laws it is 0.
 #
 # ## Where does it help?
 #
-# Guidance need not be the same at all noise. Kynkäänniemi and colleagues guide between two log-SNRs alone. Let $w = 2$ in an
-# interval, and 0 beyond. The price of an interval is fair if the same certainty costs more with one $w$ at all noise.
+# Guidance need not be the same at all noise. Kynkäänniemi and colleagues guide between two log-SNRs alone. Let $w = 2$
+# in an interval, and 0 beyond. The price of an interval is fair if the same certainty costs more with one $w$ at all
+# noise.
 
 # %%
 fair = guess("In which interval of λ does w = 2 do the least harm?", ["-6 to -2", "-2 to 2", "2 to 6"])
@@ -371,7 +376,7 @@ def draw(w, low, high):
     """Guided samples, and their two numbers."""
     some = tests.labels_of(150)
     x = sample(guided(oracle.given(some), oracle, w, low, high), noise[:450])
-    fig, ax = plt.subplots(figsize=(4.6, 4.4))
+    fig, ax = plt.subplots(figsize=(5.8, 4.4))
     for y, marker in enumerate(MARKERS):
         ax.plot(*tests.true_points()[y][:250].T, marker, color=DATA, ms=3, alpha=0.25, mew=0)
         ax.plot(*x[some == y].T, marker, color=by.color, ms=3.5, mew=0)
@@ -397,9 +402,9 @@ play(
 # %% [markdown]
 # ### Exercise 15.4 (diagnose): asked 0 to 9
 #
-# The trained network of the course draws digits. Its label was hidden now and then in training, so it gives both answers.
-# Many programs take a **scale**, $1 + w$: at 1 the answer with the label stands alone. In this program one line is
-# wrong. Which one? Mend it. And which answer is left alone at scale 2: `"c"`, `"u"` or `"neither"`?
+# The trained network of the course draws digits. Its label was hidden now and then in training, so it gives both
+# answers. Many programs take a **scale**, $1 + w$: at 1 the answer with the label stands alone. In this program one
+# line is wrong. Which one? Mend it. And which answer is left alone at scale 2: `"c"`, `"u"` or `"neither"`?
 
 
 # %%
@@ -467,9 +472,10 @@ def mended(c, u, x, now, then, scale):
 keep(line, alone, mended, test=tests.wrong_digits, into=None)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** Line 1 has the sign of $w$. At scale 2 it makes $w = -1$, and the answer without a label is left: any digit, sharp.
-# At scale 3, $w = -2$ pushes *away* from what was asked. The weights of both answers sum to 1 for any $w$, so nothing
-# explodes, and no picture looks broken. Line 2 mixes $\hat x_0$ and not $\hat\varepsilon$, which is right for the same reason.
+# **Solution.** Line 1 has the sign of $w$. At scale 2 it makes $w = -1$, and the answer without a label is left: any
+# digit, sharp. At scale 3, $w = -2$ pushes *away* from what was asked. The weights of both answers sum to 1 for any
+# $w$, so nothing explodes, and no picture looks broken. Line 2 mixes $\hat x_0$ and not $\hat\varepsilon$, which is
+# right for the same reason.
 
 # %% [markdown]
 # ## The thing: certainty against price
@@ -490,7 +496,7 @@ upto = many <= 2
 ax.semilogy(100 * shares[upto], energies[upto], "o:", color="black", ms=4, lw=1, label="at all noise")
 ax.semilogy(*(np.array(inside).T[1:] * [[100], [1]]), "o-", color=by.color, label=f"from λ = {low} to {high}")
 for w, share, price in inside:
-    ax.text(100 * share - 0.15, 1.12 * price, f"{w:g}", color=by.color, ha="right", va="bottom", fontsize=8)
+    ax.text(100 * share + 0.15, 0.92 * price, f"{w:g}", color=by.color, va="top", fontsize=8)
 for w, share, price in zip(many[upto], shares, energies, strict=False):
     ax.text(100 * share - 0.15, 1.12 * price, f"{w:g}", ha="right", va="bottom", fontsize=8)
 ax.axvline(100 * tests.ENOUGH, color="black", lw=0.7)
@@ -504,11 +510,12 @@ show(
 )
 
 # %% [markdown]
-# *What to see:* the number beside a dot is $w$. The vertical line is at 98.5 %. Move your interval, and see whether the curve falls.
+# *What to see:* the number beside a dot is $w$. The vertical line is at 98.5 %. Move your interval, and see whether the
+# curve falls.
 #
 # Others push away from something else. Autoguidance (`td.Autoguidance`) takes a worse model of the same class, and
-# `td.AdaptiveProjectedGuidance` bounds and turns the push. [A page of the docs](https://github.com/tinydiff/tinydiff/blob/main/docs/guidance.md)
-# has the law of each in numbers.
+# `td.AdaptiveProjectedGuidance` bounds and turns the push. [A page of the
+# docs](https://github.com/tinydiff/tinydiff/blob/main/docs/guidance.md) has the law of each in numbers.
 
 # %%
 mine
@@ -520,9 +527,10 @@ mine
 # ### Exercise 15.5 (open): certain, and near
 #
 # At least 98.5 % of 1,050 samples are to be of their class, at the least energy distance. You write the rule that makes
-# $\hat x_0$ of two answers. The weight may depend on $\lambda$, and on each point. The 50 evaluations and the noise
-# are fixed. Call `cfg` by its bare name. `tests.drawn(rule)` gives samples and labels, `tests.of_class` and `tests.energy` judge them. The check asks for no more than 2 % over the best interval of the table, and over ours.
-# No best rule is known to us.
+# $\hat x_0$ of two answers. The weight may depend on $\lambda$, and on each point. The 50 evaluations and the noise are
+# fixed. Call `cfg` by its bare name. `tests.drawn(rule)` gives samples and labels, `tests.of_class` and `tests.energy`
+# judge them. The check asks for no more than 2 % over the best interval of the table, and over ours. No best rule is
+# known to us.
 #
 # The table has means of 20 draws of 1,050 points. True points are not at 0, for the distance is between finite samples.
 
@@ -546,10 +554,10 @@ def my_guidance(c, u, lam):
 keep(my_guidance, test=tests.insisting)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** Guide whom there is doubt about. Where the two answers agree, the label is certain, or does not matter. Where they
-# are far apart, it is in doubt. So the weight is the square of their distance in $\hat\varepsilon$, which is $\alpha/\sigma$ times that
-# in $\hat x_0$. Points deep in their class then stay where they are. One number, 2.2, was tuned. With a fourth power and
-# an earlier start one comes a little lower.
+# **Solution.** Guide whom there is doubt about. Where the two answers agree, the label is certain, or does not matter.
+# Where they are far apart, it is in doubt. So the weight is the square of their distance in $\hat\varepsilon$, which is
+# $\alpha/\sigma$ times that in $\hat x_0$. Points deep in their class then stay where they are. One number, 2.2, was
+# tuned. With a fourth power and an earlier start one comes a little lower.
 
 # %% [markdown]
 # ## What you know now
@@ -557,12 +565,12 @@ keep(my_guidance, test=tests.insisting)
 # - Guidance lets a classifier of noisy points count more than once, and needs two denoisers in its place.
 # - Its score at each time is that of a tilted law. Its samples follow another, which is narrower and further out.
 # - Half a unit of $w$ was certainty enough. More buys little, and costs variety.
-# - Guidance in the middle of the way, or only where there is doubt, costs a fraction.
+# - Guidance late on the way, once the classes have parted, or only where there is doubt, costs a fraction.
 #
 # <details><summary>The derivation of 15.1, when your check is green</summary>
 #
-# Bayes' rule gives $\nabla\ln q_t(y \mid x) = \nabla\ln q_t(x \mid y) - \nabla\ln q_t(x)$. Put it into the guided score, and
-# multiply by $-\sigma$. With $c$ and $u$ for the answers,
+# Bayes' rule gives $\nabla\ln q_t(y \mid x) = \nabla\ln q_t(x \mid y) - \nabla\ln q_t(x)$. Put it into the guided
+# score, and multiply by $-\sigma$. With $c$ and $u$ for the answers,
 #
 # $$\hat\varepsilon = u + (1 + w)(c - u) = (1 + w)\,c - w\,u .$$
 #
@@ -570,9 +578,9 @@ keep(my_guidance, test=tests.insisting)
 #
 # <details><summary>The derivation of 15.2, when your check is green</summary>
 #
-# Bayes' rule makes $p_w \propto p(x \mid y)^{1 + w}\,p(x)^{-w}$. Its logarithm is
-# $-\tfrac{1 + w}{2v}(x - m)^2 + \tfrac w2x^2$ and a constant. The coefficient of $-\tfrac12x^2$ is one over the variance, that of $x$
-# the mean over the variance:
+# Bayes' rule makes $p_w \propto p(x \mid y)^{1 + w}\,p(x)^{-w}$. Its logarithm is $-\tfrac{1 + w}{2v}(x - m)^2 + \tfrac
+# w2x^2$ and a constant. The coefficient of $-\tfrac12x^2$ is one over the variance, that of $x$ the mean over the
+# variance:
 #
 # $$\text{variance} = \Big(\frac{1 + w}{v} - w\Big)^{-1}, \qquad \text{mean} = \text{variance}\cdot\frac{(1 + w)\,m}{v} .$$
 #
@@ -580,10 +588,11 @@ keep(my_guidance, test=tests.insisting)
 #
 # <details><summary>The proof of 15.3, when your test is green</summary>
 #
-# The velocity is a straight function of the score, and the weights of both answers sum to 1. So the guided velocity is $1 + w$ times
-# that of the class, less $w$ times that of $\mathcal N(0, 1)$, which is 0. In the class's flow two points keep their places, so their
-# distance is $\Delta \propto r$ and obeys $\dot\Delta = \Delta\,\dot r/r$. Guided, $\dot\Delta = (1 + w)\,\Delta\,\dot r/r$, hence
-# $\Delta \propto r^{1 + w}$. In noise $r = 1$, at the data $r = \sqrt v$:
+# The velocity is a straight function of the score, and the weights of both answers sum to 1. So the guided velocity is
+# $1 + w$ times that of the class, less $w$ times that of $\mathcal N(0, 1)$, which is 0. In the class's flow two points
+# keep their places, so their distance is $\Delta \propto r$ and obeys $\dot\Delta = \Delta\,\dot r/r$. Guided,
+# $\dot\Delta = (1 + w)\,\Delta\,\dot r/r$, hence $\Delta \propto r^{1 + w}$. In noise $r = 1$, at the data $r = \sqrt
+# v$:
 #
 # $$\text{variance of the samples} = v^{1 + w} .$$
 #
