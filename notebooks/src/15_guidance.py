@@ -4,9 +4,11 @@
 # **How do we ask for a class, and what do we pay for insisting?**
 #
 # *You need:* the score of [notebook 4](04_denoiser_is_score.ipynb), the flow of [notebook 9](09_sde_and_ode.ipynb),
-# your step of [notebook 11](11_race_of_solvers.ipynb), Bayes' rule.
+# the energy distance of [notebook 10](10_how_good.ipynb), your step of [notebook 11](11_race_of_solvers.ipynb), Bayes'
+# rule.
 #
-# *Afterwards:* you guide, you know which law guided samples do *not* follow, and you say the price in numbers.
+# *Afterwards:* you guide, you know which law guided samples follow in a case one can compute, and you say the price in
+# numbers.
 #
 # *Minutes:* 75. *Papers:* Dhariwal & Nichol 2021, [guidance by a classifier](https://arxiv.org/abs/2105.05233); Ho &
 # Salimans 2022, [guidance without one](https://arxiv.org/abs/2207.12598); Kynkäänniemi et al. 2024, [in an
@@ -16,14 +18,19 @@
 # %% [markdown]
 # ## What you have so far
 #
-# At time $t$ a point is $x = \alpha x_0 + \sigma\varepsilon$, and $\lambda = \ln(\alpha^2/\sigma^2)$. A denoiser
-# answers $\hat x_0$ and $\hat\varepsilon$ with $x = \alpha\hat x_0 + \sigma\hat\varepsilon$.
+# At time $t$ a point is $x = \alpha x_0 + \sigma\varepsilon$. Here $\alpha^2 + \sigma^2 = 1$, and $\lambda =
+# \ln(\alpha^2/\sigma^2)$. A denoiser answers $\hat x_0$ and $\hat\varepsilon$ with $x = \alpha\hat x_0 +
+# \sigma\hat\varepsilon$.
 #
 # - The score is $\nabla\ln q_t = -\hat\varepsilon/\sigma$ (notebook 4).
 # - The flow is $\dot x = f x - \tfrac12 g^2\,\nabla\ln q_t$, and needs no noise (notebook 9).
+# - A way back with noise $\eta g$ has the same densities. The flow has $\eta = 0$, the reverse SDE $\eta = 1$
+#   (notebook 9).
+# - The **energy distance** of two laws is twice the mean distance from one to the other, less the mean distances within
+#   each. Between equal laws it is 0 (notebook 10).
 # - Your `multistep_step` follows the flow, and remembers its last answers (notebook 11).
-# - A perfect model mixes its training points. One over the sum of its squared weights says how many count
-#   (notebook 14).
+# - A perfect model mixes its training points. One over the sum of its squared weights says how many count (notebook 14;
+#   not needed here).
 
 # %%
 from itertools import pairwise
@@ -85,7 +92,7 @@ show(
 # *What to see:* grey is data, blue are samples with an exact denoiser. They part, then shrink, and then wander off.
 #
 # An exact classifier gives each point probabilities of the classes. A sample is **of its class** if the class asked for
-# is the likeliest. Of true points only 87 in 100 are, since the classes overlap.
+# is the likeliest. Of true points only 87 in 100 are, since the classes overlap. We shall call 98.5 % enough.
 
 # %%
 enough = guess("Which w makes 98.5 % of the samples of their class?", ...)
@@ -95,7 +102,6 @@ labels = tests.labels_of(350)
 many = np.array([0, 0.1, 0.25, 0.5, 0.75, 1, 2, 3, 4, 6])
 everywhere = [insisted(w, labels) for w in many]
 shares = np.array([tests.of_class(x, labels) for x in everywhere])
-energies = np.array([tests.energy(x, labels) for x in everywhere])
 widths = [np.sqrt(np.mean([x[labels == y].var(axis=0).mean() for y in range(3)])) for x in everywhere]
 
 fig, axes = plt.subplots(1, 2, figsize=(8, 2.9))
@@ -110,7 +116,7 @@ enough.reveal(
     f"Half a unit is enough. Users of large models often take ten times as much. At w = 6 a class keeps "
     f"{widths[-1] / widths[0]:.0%} of its standard deviation.",
     picture=fig,
-    alt="Left, the share of samples of their class jumps from 87 % to 98.5 % at w = 0.5 and is 100 % from w = 1 on. Right, the standard "
+    alt="Left, the share of samples of their class jumps from 87 % to 98.4 % at w = 0.5 and is 100 % from w = 1 on. Right, the standard "
     "deviation within a class falls all the way.",
     table="\n".join(f"{name:20s}" + "".join(f"{v:8.4g}" for v in row) for name, row in {"w": many, **rows}.items()),
 )
@@ -121,8 +127,8 @@ assert shares[-1] > 0.999
 # %% [markdown]
 # ## A classifier that counts more than once
 #
-# Let each $x_0$ carry a label $y$. Noise never looks at it, so each class has noisy laws $q_t(x \mid y)$ of its own.
-# Bayes' rule holds at each time, and $\ln q(y)$ has no gradient in $x$:
+# Let each $x_0$ carry a label $y$. Noise never looks at the label, so each class has noisy laws $q_t(x \mid y)$ of its
+# own. Bayes' rule holds at each time, and $\ln q(y)$ has no gradient in $x$:
 #
 # $$\nabla\ln q_t(x \mid y) = \nabla\ln q_t(x) + \nabla\ln q_t(y \mid x).$$
 #
@@ -175,8 +181,8 @@ for t in (0.2, 0.5, 0.8):
     assert max(gaps) < 1e-6
 
 # %% [markdown]
-# Since $\hat x_0$ is a straight function of $\hat\varepsilon$, your `cfg` mixes answers $\hat x_0$ as well. Here is a
-# small sampler, made of your two functions. It remembers two answers.
+# Your `cfg` mixes answers $\hat x_0$ as well. For $\hat x_0$ is a straight function of $\hat\varepsilon$, and the
+# weights of both answers sum to 1. Here is a small sampler, made of your two functions. It remembers two answers.
 
 
 # %%
@@ -204,7 +210,7 @@ def guided(one, other, w, low=-np.inf, high=np.inf):
 
 
 # %% [markdown]
-# ## A law that comes to mind
+# ## The law asked for
 #
 # At the data, guidance asks for this law: that of all data, times the classifier's probability to the power $1 + w$.
 # Call it the **tilted law**,
@@ -214,9 +220,9 @@ def guided(one, other, w, low=-np.inf, high=np.inf):
 # %% [markdown]
 # ### Exercise 15.2 (derive): tilted Gaussians
 #
-# Let all data be $\mathcal N(0, 1)$, and the class $p(x \mid y) = \mathcal N(m, v)$ with $v \le 1$. What is the tilted
-# law? It is a Gaussian. Name its mean and variance. In several coordinates that are independent, each has its own $m$
-# and $v$.
+# Let all data be $\mathcal N(0, 1)$, and the class $p(x \mid y) = \mathcal N(m, v)$. Its $v$ is at most 1, for no part
+# of $\mathcal N(0, 1)$ is a wider Gaussian. What is the tilted law? It is a Gaussian. Name its mean and variance. In
+# several independent coordinates each has its own $m$ and $v$.
 
 
 # %%
@@ -237,7 +243,7 @@ keep(tilted_gaussian)
 
 # %% [markdown]
 # The guided score at time $t$ is that of the law at $t$, tilted. All answers here are exact. So look at a class in the
-# plane with $w = 2$, and at the ellipse of the tilted law, two standard deviations wide.
+# plane with $w = 2$, and at the tilted law's ellipse at two standard deviations from its mean.
 
 # %%
 fill = guess("Where will the guided samples lie?", ["they fill the ellipse", "narrower, further out", "wider than it"])
@@ -268,7 +274,7 @@ fill.reveal(
     "time. To tilt and to noise do not commute.",
     picture=fig,
     alt="A dashed ellipse of the class, and in it a smaller one of the tilted law. The samples form a narrow upright cloud in the right "
-    "half of the smaller ellipse, and partly beyond its right end.",
+    "half of the smaller ellipse, and partly beyond its upper right edge.",
     table="\n".join(
         ["                 first: mean  variance    second: mean  variance"]
         + [f"{name:16s} {a[0]:11.3f} {b[0]:9.3f} {a[1]:15.3f} {b[1]:9.3f}" for name, (a, b) in names.items()]
@@ -282,9 +288,9 @@ assert x[:, 0].mean() > tilted[0][0] + 0.2
 #
 # On a line, again with $\mathcal N(m, v)$ for the class and $\mathcal N(0, 1)$ for all data. Follow the guided *flow*
 # from noise to data. Which variance do its samples have? Three facts help. A velocity of the flow is a straight
-# function of the score. The flow of $\mathcal N(0, 1)$ stands still. The flow of the class keeps a point's place in
-# $\mathcal N(\alpha m, r^2)$, with $r^2 = \alpha^2 v + \sigma^2$. Look at the distance of two points. The test compares
-# with the flow itself, to 0.2 %.
+# function of the score. The flow of $\mathcal N(0, 1)$ stands still. In the flow of the class $(x - \alpha m)/r$ stays
+# the same along a path, with $r^2 = \alpha^2 v + \sigma^2$. Look at the distance of two points. The test compares with
+# the flow itself, to 0.2 %.
 
 
 # %%
@@ -299,12 +305,13 @@ keep(samples_variance, test=tests.variance_of_samples, into=None)
 
 # %% [markdown] tags=["solution"]
 # **Solution.** Guidance mixes velocities as it mixes scores: $1 + w$ of the class's, less $w$ of the other, which is 0.
-# Points of the class's flow are at distances $\Delta \propto r$, so there $\dot\Delta/\Delta = \dot r/r$. The guided
-# one is $1 + w$ times as fast: $\Delta \propto r^{1+w}$. From $r = 1$ to $r = \sqrt v$ the variance falls to $v^{1+w}$.
+# In the class's flow two points are at a distance $\Delta \propto r$, so there $\dot\Delta/\Delta = \dot r/r$. The
+# guided one is $1 + w$ times as fast: $\Delta \propto r^{1+w}$. From $r = 1$ to $r = \sqrt v$ the variance falls to
+# $v^{1+w}$.
 
 # %% [markdown]
-# Notebook 9 had a family of ways back, from the flow ($\eta = 0$) to the reverse SDE ($\eta = 1$) and beyond. With a
-# true score all end in one law. A guided score is not the score of a law in motion, so each ends in a law of its own.
+# And the ways back with noise? With a true score all end in one law. At each time a guided score is that of some law,
+# but these laws are not one law, noised. So each way ends in a law of its own.
 
 # %%
 m, v, w = 1.0, 0.3, 2.0
@@ -323,30 +330,37 @@ assert spreads[1] < spreads[2] < spreads[3] < 1.001 * spreads[4] < spreads[0]
 
 # %% [markdown]
 # Noise pulls towards the tilted law of each time, as Bradley and Nakkiran show. Samplers in use have far too little of
-# it. So ask what guidance *costs*. Our price is the **energy distance** of notebook 10, between a class's samples and
-# its true points, as a mean over the classes. It is twice the mean distance from one to the other, less the mean
-# distances within each. Between equal laws it is 0.
+# it.
+#
+# What does guidance cost? Its **price** is the energy distance between a class's samples and its true points, as a mean
+# over the classes.
 #
 # ## Where does it help?
 #
 # Guidance need not be the same at all noise. Kynkäänniemi and colleagues guide between two log-SNRs alone. Let $w = 2$
-# in an interval, and 0 beyond. The price of an interval is fair if the same certainty costs more with one $w$ at all
-# noise.
+# in an interval, and 0 beyond. Compare with the one $w$ at all noise that gives the same share of samples of their
+# class. If that one costs more, the price of the interval is **fair**.
 
 # %%
-fair = guess("In which interval of λ does w = 2 do the least harm?", ["-6 to -2", "-2 to 2", "2 to 6"])
+fair = guess("In which interval of λ is the price of w = 2 fair?", ["-6 to -2", "-2 to 2", "2 to 6"])
 
 # %%
 by = credit("cfg", "multistep_step")
 noise = process.prior(np.random.default_rng(0), len(labels), oracle.like)  # as above
+usual = []  # w at all noise, the share of its class, the price
+for w in many[many <= 2]:
+    x = sample(guided(oracle.given(labels), oracle, w), noise)
+    usual.append((w, tests.of_class(x, labels), tests.energy(x, labels)))
+usual = np.array(usual)
 spans = {"-6 to -2": (-6, -2), "-2 to 2": (-2, 2), "2 to 6": (2, 6)}
 found, lines = {}, ["λ         % of their class   standard deviation   energy distance   one w at all noise, same %"]
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.3), sharex=True, sharey=True)
 for ax, (name, span) in zip(axes, spans.items(), strict=True):
     x = sample(guided(oracle.given(labels), oracle, 2.0, *span), noise)
-    share, price = found[name] = tests.of_class(x, labels), tests.energy(x, labels)
+    share, price = tests.of_class(x, labels), tests.energy(x, labels)
     wide = np.sqrt(np.mean([x[labels == y].var(axis=0).mean() for y in range(3)]))
-    same = np.interp(share, shares[many <= 1], energies[many <= 1])
+    same = np.interp(share, *usual[:-1, 1:].T)  # up to w = 1
+    found[name] = price / same
     lines.append(f"{name:9s}{100 * share:17.1f}{wide:21.3f}{price:18.4f}{same:29.4f}")
     for y, marker in enumerate(MARKERS):
         ax.plot(*tests.true_points()[y][:200].T, marker, color=DATA, ms=3, alpha=0.25, mew=0)
@@ -355,20 +369,22 @@ for ax, (name, span) in zip(axes, spans.items(), strict=True):
     ax.set(xticks=[-2, 0, 2], yticks=[-2, 0, 2])
 fig.suptitle(by.title)
 fair.reveal(
-    min(found, key=lambda name: found[name][1]),
+    min(found, key=found.get),
     "Below λ = -2 there is nearly noise alone. Guidance there moves a whole class outwards: its width stays, and "
-    "the price is above that of one weight at all noise. From -2 to 2 the classes part, and w = 2 is far too much. From 2 to 6 most points "
-    "are decided. Only those in doubt are pushed, out of the overlap.",
+    "the price is above that of one weight at all noise. From -2 to 2 the classes part, and w = 2 is far too much. From 2 to 6 the "
+    "classes have parted, and more and more points are decided. Those in doubt are pushed, out of the overlap. "
+    "(Each panel shows one sample in three.)",
     picture=fig,
     alt="Three panels of guided samples on grey true points. With guidance from −6 to −2 the classes still meet and overlap in places. From "
-    "−2 to 2 they stand far apart, and the grey points between them are bare. From 2 to 6 they cover the classes, up to small gaps.",
+    "−2 to 2 they stand far apart, and the grey points between them are uncovered. From 2 to 6 they cover the classes, up to small gaps.",
     table="\n".join(lines),
 )
-usual = [np.interp(share, shares[many <= 1], energies[many <= 1]) for share, _ in found.values()]
-assert [price < same for (_, price), same in zip(found.values(), usual, strict=True)] == [False, False, True]
+assert [ratio < 1 for ratio in found.values()] == [False, False, True]
 
 # %% [markdown]
-# Now with sliders. Find the place where the price is least at 98.5 %. Then find an interval that only harms.
+# Find the place where the price is least at 98.5 %. Then find an interval that costs more than one $w$ at all noise, at
+# the same share. Here are 450 samples, not 1,050, which makes distances larger. So compare these numbers with each
+# other alone.
 
 
 # %%
@@ -403,8 +419,8 @@ play(
 # ### Exercise 15.4 (diagnose): asked 0 to 9
 #
 # The trained network of the course draws digits. Its label was hidden now and then in training, so it gives both
-# answers. Many programs take a **scale**, $1 + w$: at 1 the answer with the label stands alone. In this program one
-# line is wrong. Which one? Mend it. And which answer is left alone at scale 2: `"c"`, `"u"` or `"neither"`?
+# answers. Many programs take a **scale**; at 1 the answer with the label stands alone. In this program one line is
+# wrong. Which one? Mend it. And which answer is left alone at scale 2: `"c"`, `"u"` or `"neither"`?
 
 
 # %%
@@ -441,7 +457,7 @@ show(
 # %%
 print("three classes, the same fault   % of their class   energy distance")
 for scale in (1, 2, 3):
-    x, some = tests.drawn(lambda c, u, lam, scale=scale: mine.cfg(c, u, 1 - scale))
+    x, some = tests.drawn(tests.faulty(scale))
     print(f"scale {scale} {100 * tests.of_class(x, some):39.1f} {tests.energy(x, some):17.3f}")
 
 # %%
@@ -473,14 +489,14 @@ keep(line, alone, mended, test=tests.wrong_digits, into=None)
 
 # %% [markdown] tags=["solution"]
 # **Solution.** Line 1 has the sign of $w$. At scale 2 it makes $w = -1$, and the answer without a label is left: any
-# digit, sharp. At scale 3, $w = -2$ pushes *away* from what was asked. The weights of both answers sum to 1 for any
-# $w$, so nothing explodes, and no picture looks broken. Line 2 mixes $\hat x_0$ and not $\hat\varepsilon$, which is
-# right for the same reason.
+# digit. At scale 3, $w = -2$ pushes *away* from what was asked. The weights sum to 1, so where both answers agree
+# nothing changes. At these scales it does not blow up, and most signs are sharp: only the label tells. Line 2 mixes
+# $\hat x_0$ and not $\hat\varepsilon$, which is right, since the weights sum to 1.
 
 # %% [markdown]
 # ## The thing: certainty against price
 #
-# Set your interval. Black dots are one weight at all noise; your `cfg` guides in your interval.
+# Set your interval. Your `cfg` guides in it, and for comparison at all noise.
 
 # %%
 low, high = 2, 6  # your interval of λ
@@ -491,22 +507,24 @@ inside = []
 for w in (0, 0.5, 1, 1.5, 2, 3, 5):
     x = sample(guided(oracle.given(labels), oracle, w, low, high), noise)
     inside.append((w, tests.of_class(x, labels), tests.energy(x, labels)))
+inside = np.array(inside)
 fig, ax = plt.subplots(figsize=(7, 3.8))
-upto = many <= 2
-ax.semilogy(100 * shares[upto], energies[upto], "o:", color="black", ms=4, lw=1, label="at all noise")
-ax.semilogy(*(np.array(inside).T[1:] * [[100], [1]]), "o-", color=by.color, label=f"from λ = {low} to {high}")
+ax.semilogy(100 * usual[:, 1], usual[:, 2], "o:", color=by.color, mfc="white", ms=5, lw=1, label="at all noise")
+ax.semilogy(100 * inside[:, 1], inside[:, 2], "o-", color=by.color, label=f"from λ = {low} to {high}")
 for w, share, price in inside:
-    ax.text(100 * share + 0.15, 0.92 * price, f"{w:g}", color=by.color, va="top", fontsize=8)
-for w, share, price in zip(many[upto], shares, energies, strict=False):
+    ax.text(100 * share + 0.15, 0.92 * price, f"{w:g}", va="top", fontsize=8)
+for w, share, price in usual[1:]:
     ax.text(100 * share - 0.15, 1.12 * price, f"{w:g}", ha="right", va="bottom", fontsize=8)
+lower = np.interp(tests.ENOUGH, *inside[:, 1:].T) < np.interp(tests.ENOUGH, *usual[:, 1:].T)
 ax.axvline(100 * tests.ENOUGH, color="black", lw=0.7)
 ax.set(xlabel="% of their class", ylabel="energy distance to the class", xlim=(86.4, 100.6))
 ax.legend()
 fig.suptitle(by.title)
 show(
     fig,
-    "Two rising curves of energy distance against the share of samples of their class, on a logarithmic axis, with w beside each point. "
-    "The curve of the interval from 2 to 6 runs far below that of all noise, from 87 % up to 100 %.",
+    "Two curves of energy distance against the share of samples of their class, on a logarithmic axis, with w beside each point: dotted "
+    f"at all noise, solid from λ = {low} to {high}. They start together at 87 %. Where 98.5 % are of their class, the solid one is "
+    f"{'lower' if lower else 'not lower'}.",
 )
 
 # %% [markdown]
@@ -514,8 +532,8 @@ show(
 # curve falls.
 #
 # Others push away from something else. Autoguidance (`td.Autoguidance`) takes a worse model of the same class, and
-# `td.AdaptiveProjectedGuidance` bounds and turns the push. [A page of the
-# docs](https://github.com/tinydiff/tinydiff/blob/main/docs/guidance.md) has the law of each in numbers.
+# `td.AdaptiveProjectedGuidance` drops the part of the push along $\hat x_0$, and can limit its length. [A page of the
+# docs](https://github.com/tinydiff/tinydiff/blob/main/docs/guidance.md) compares them.
 
 # %%
 mine
@@ -529,8 +547,8 @@ mine
 # At least 98.5 % of 1,050 samples are to be of their class, at the least energy distance. You write the rule that makes
 # $\hat x_0$ of two answers. The weight may depend on $\lambda$, and on each point. The 50 evaluations and the noise are
 # fixed. Call `cfg` by its bare name. `tests.drawn(rule)` gives samples and labels, `tests.of_class` and `tests.energy`
-# judge them. The check asks for no more than 2 % over the best interval of the table, and over ours. No best rule is
-# known to us.
+# judge them. The check draws other noise. It compares with the best interval of the table, and asks for no more than
+# 2 % over ours. No best rule is known to us.
 #
 # The table has means of 20 draws of 1,050 points. True points are not at 0, for the distance is between finite samples.
 
@@ -557,13 +575,14 @@ keep(my_guidance, test=tests.insisting)
 # **Solution.** Guide whom there is doubt about. Where the two answers agree, the label is certain, or does not matter.
 # Where they are far apart, it is in doubt. So the weight is the square of their distance in $\hat\varepsilon$, which is
 # $\alpha/\sigma$ times that in $\hat x_0$. Points deep in their class then stay where they are. One number, 2.2, was
-# tuned. With a fourth power and an earlier start one comes a little lower.
+# tuned.
 
 # %% [markdown]
 # ## What you know now
 #
 # - Guidance lets a classifier of noisy points count more than once, and needs two denoisers in its place.
-# - Its score at each time is that of a tilted law. Its samples follow another, which is narrower and further out.
+# - Its score at each time is that of a tilted law. Its samples follow another, in the case we could compute a narrower
+#   one, further out.
 # - Half a unit of $w$ was certainty enough. More buys little, and costs variety.
 # - Guidance late on the way, once the classes have parted, or only where there is doubt, costs a fraction.
 #
@@ -589,10 +608,10 @@ keep(my_guidance, test=tests.insisting)
 # <details><summary>The proof of 15.3, when your test is green</summary>
 #
 # The velocity is a straight function of the score, and the weights of both answers sum to 1. So the guided velocity is
-# $1 + w$ times that of the class, less $w$ times that of $\mathcal N(0, 1)$, which is 0. In the class's flow two points
-# keep their places, so their distance is $\Delta \propto r$ and obeys $\dot\Delta = \Delta\,\dot r/r$. Guided,
-# $\dot\Delta = (1 + w)\,\Delta\,\dot r/r$, hence $\Delta \propto r^{1 + w}$. In noise $r = 1$, at the data $r = \sqrt
-# v$:
+# $1 + w$ times that of the class, less $w$ times that of $\mathcal N(0, 1)$, which is 0. In the class's flow
+# $(x - \alpha m)/r$ stays, so the distance of two points is $\Delta \propto r$ and obeys $\dot\Delta = \Delta\,\dot
+# r/r$. Guided, $\dot\Delta = (1 + w)\,\Delta\,\dot r/r$, hence $\Delta \propto r^{1 + w}$. In noise $r = 1$, for
+# $\alpha^2 + \sigma^2 = 1$. At the data $r = \sqrt v$:
 #
 # $$\text{variance of the samples} = v^{1 + w} .$$
 #

@@ -54,7 +54,7 @@ def energy(x: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean([td.energy_distance(x[labels == y], true) for y, true in enumerate(true_points())]))
 
 
-# ---- what guided samples do not follow
+# ---- which law guided samples follow
 
 
 def on_a_line(m: float, v: float, w: float) -> td.ClassifierFreeGuidance:
@@ -161,6 +161,11 @@ def doubtful(c: np.ndarray, u: np.ndarray, lam: float) -> np.ndarray:
     """Ours: from λ = 2 to 8, 2.2 times the square of how far apart the two noises are, for each point."""
     apart = np.exp(lam / 2) * np.linalg.norm(c - u, axis=1, keepdims=True)
     return course_answers.cfg(c, u, 2.2 * apart**2) if 2 < lam < 8 else c
+
+
+def faulty(scale: float) -> Guide:
+    """The fault of 15.4 at this scale, on three classes."""
+    return within(1 - scale)
 
 
 ROWS: dict[str, Guide] = {
