@@ -8,6 +8,7 @@ from tinydiff import course_answers
 from tinydiff.course_tests import (
     bound,
     denoiser_is_score,
+    guidance,
     learning_well,
     network,
     one_noisy_step,
@@ -306,3 +307,46 @@ def test_the_orders_of_many_answers_are_their_numbers():
         ]
         off = [np.sqrt(np.mean((td.last(walk)[1] - truth) ** 2)) for walk in walks]
         assert abs(np.log2(off[0] / off[1]) - order) < 0.15
+
+
+# ---- 15
+
+
+def guided_step(sign):
+    def step(c, u, x, now, then, scale):
+        x0_hat = course_answers.cfg(c, u, sign * (scale - 1))
+        return then.alpha * x0_hat + then.sigma * (x - now.alpha * x0_hat) / now.sigma
+
+    return step
+
+
+def test_the_variance_of_guided_samples_is_not_that_of_the_tilted_law():
+    assert right(guidance.variance_of_samples(lambda v, w: v ** (1 + w))) == [True] * 5
+    assert right(guidance.variance_of_samples(lambda v, w: course_answers.tilted_gaussian(0, v, w)[1])) == [False] * 5
+
+
+def test_noise_leads_from_the_flow_towards_the_tilted_law():
+    known = [guidance.family_ends(1.0, 0.3, 2.0, eta) for eta in (0.0, 1.0, 30.0)]
+    assert np.allclose(known[0], guidance.flow_ends(1.0, 0.3, 2.0), rtol=1e-4)
+    assert np.allclose(known[1], (1.39, 0.0855), rtol=1e-3)
+    assert np.allclose(known[2], course_answers.tilted_gaussian(1.0, 0.3, 2.0), rtol=2e-3)
+
+
+def test_the_sign_of_the_weight_is_at_fault_and_leaves_the_answer_without_a_label():
+    assert all(right(guidance.wrong_digits(1, "u", guided_step(1))))
+    assert right(guidance.wrong_digits(2, "neither", guided_step(-1))) == [False] * 3
+
+
+def test_who_insists_at_all_noise_is_certain_and_too_far_and_who_does_not_is_not_certain():
+    assert all(right(guidance.insisting(guidance.doubtful)))
+    assert right(guidance.insisting(guidance.ROWS[guidance.BEST])) == [True, True, False]
+    assert right(guidance.insisting(guidance.within(1.0))) == [True, False, False]
+    assert right(guidance.insisting(guidance.within(0.0))) == [False, False]
+
+
+@pytest.mark.slow
+def test_the_table_of_guidance_has_the_rows_that_are_measured():
+    known = guidance.measured(seeds=2)
+    assert known.keys() == guidance.TABLE.keys()
+    for name, (means, _) in known.items():
+        assert np.allclose(means, guidance.TABLE[name], atol=0.012), name

@@ -387,3 +387,15 @@ def dpm_solver_2m_step(x_t, x0_hat, x0_hat_before, t_before, t, s, alpha, sigma)
 def effective_neighbours(weights):
     """1 over the chance that two draws by these weights are the same point, (B,)."""
     return 1 / np.einsum("bn,bn->b", weights, weights)
+# ---- guidance: notebook 15
+
+
+def cfg(c, u, w):
+    """The answer with the label, gone on from by w times its difference from that without."""
+    return (1 + w) * c - w * u
+
+
+def tilted_gaussian(m, v, w):
+    """Mean and variance of N(m, v)^{1+w} N(0, 1)^{−w}, normalised."""
+    precision = (1 + w) / v - w
+    return (1 + w) * m / v / precision, 1 / precision

@@ -1144,3 +1144,33 @@ def multistep_step(x_t, x0_hats, times, s, alpha, sigma):  # by Taylor's series 
     u = (nodes - 1) / 2 * (clock[-1] - clock[-2])
     integral = gauss @ (np.exp(u)[:, None] * np.vander(u, len(back), increasing=True)) * (clock[-1] - clock[-2]) / 2
     return sigma(s) / sigma(times[-1]) * x_t + alpha(s) * np.reshape(integral @ of_power, x_t.shape)
+
+
+# ---- guidance
+
+
+@answer
+def tilted_gaussian(m, v, w):
+    variance = v / (1 + w * (1 - v))
+    return m * (1 + w) / (1 + w * (1 - v)), variance
+
+
+@answer
+def tilted_gaussian(m, v, w):  # precisions add, and so do precisions times means
+    precision = (1 + w) / v - w
+    return (1 + w) * m / v / precision, 1 / precision
+
+
+@answer
+def tilted_gaussian(m, v, w):  # the coefficients of the logarithm, a polynomial in x
+    square, linear = -(1 + w) / (2 * v) + w / 2, (1 + w) * m / v
+    return -linear / (2 * square), -1 / (2 * square)
+
+
+@answer
+def tilted_gaussian(m, v, w):  # number by number: the classifier's part counts 1 + w times, beside N(0, 1)
+    def one(m, v):
+        rate, shift = 1 + (1 + w) * (1 / v - 1), (1 + w) * m / v
+        return shift / rate, 1 / rate
+
+    return np.vectorize(one, otypes=[float, float])(m, v)
