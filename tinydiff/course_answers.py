@@ -387,6 +387,8 @@ def dpm_solver_2m_step(x_t, x0_hat, x0_hat_before, t_before, t, s, alpha, sigma)
 def effective_neighbours(weights):
     """1 over the chance that two draws by these weights are the same point, (B,)."""
     return 1 / np.einsum("bn,bn->b", weights, weights)
+
+
 # ---- guidance: notebook 15
 
 
