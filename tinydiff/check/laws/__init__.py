@@ -14,6 +14,7 @@ from tinydiff.check.laws import (
     data,
     mixtures,
     inpainting,
+    measurements,
 )
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "inpainting",
     "learning",
     "likelihood",
+    "measurements",
     "mixtures",
     "parametrisations",
     "posterior",
