@@ -1187,7 +1187,9 @@ def measurement_guidance(x0_hat, pull, A, y, tau, cov, alpha, sigma):
 @answer
 def measurement_guidance(x0_hat, pull, A, y, tau, cov, alpha, sigma):  # row by row, by the inverse
     covs = np.broadcast_to(cov, (len(x0_hat), *cov.shape[-2:]))
-    rows = [(y - A @ x) @ np.linalg.inv(A @ C @ A.T + tau**2 * np.eye(len(y))) @ A for x, C in zip(x0_hat, covs)]
+    rows = []
+    for x, C in zip(x0_hat, covs, strict=True):
+        rows.append((y - A @ x) @ np.linalg.inv(A @ C @ A.T + tau**2 * np.eye(len(y))) @ A)
     return x0_hat + pull(np.array(rows)) * sigma**2 / alpha
 
 

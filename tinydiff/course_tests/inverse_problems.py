@@ -101,14 +101,23 @@ def which_is_a_lie(true: str, weights: str, arms: str, spread: str, line: int, m
 # ---- the open problem
 
 YS = (-0.9, 0.3)
-TABLE: dict[str, tuple[float, float]] = {}
-OURS = (0.0, 0.0)
-BOUND = 0.0
+TABLE: dict[str, tuple[float, float]] = {
+    "DPS": (1.4338, 0.6367),
+    "ΠGDM": (0.0187, 0.01464),
+    "MMPS": (0.01345, 0.01472),
+    "1.2 Cov": (0.01162, 0.01486),
+    "exact draws": (0.0011, 0.0010),
+}
+"""Energy distances at both y, 1,000 points and 100 steps: means of 20 draws, as `measured` makes them again. Their
+standard errors are 0.0012 or less, and 0.01 for DPS.
+"""
+OURS = (0.00439, 0.0039)
+"""The same of `ours`; the standard error of its mean, 0.0041, is 0.0008."""
+BOUND = 0.006
+"""What a mean of two draws must be below: MMPS has 0.014."""
 
 
-def ours(
-    model: td.Denoiser, x: Array, ts: Array, A: Array, y: Array, tau: float, rng: np.random.Generator
-) -> Array:
+def ours(model: td.Denoiser, x: Array, ts: Array, A: Array, y: Array, tau: float, rng: np.random.Generator) -> Array:
     """Draws of x_0 given y: MMPS proposes, and what it lacks is weighed, in a crowd that is resampled on the way."""
     n, log_w = len(x), np.zeros(len(x))
 
@@ -159,8 +168,8 @@ def energies(walk: Callable, n: int, steps: int, seeds: range) -> Array:
 
 
 def energy_to_the_posterior(walk: Callable) -> Marks:
-    """The mean energy distance at both y, 600 points in 50 steps, of two seeds."""
-    found = np.mean(energies(walk, 600, 50, range(168, 170)), axis=0)
+    """The mean energy distance at both y, 1,000 points in 100 steps, of two seeds."""
+    found = np.mean(energies(walk, 1000, 100, range(168, 170)), axis=0)
     score = float(np.mean(found))
     yield score < BOUND, f"Its mean is {score:.4f} ({found[0]:.4f}, {found[1]:.4f}); wanted: below {BOUND}."
 
@@ -168,8 +177,29 @@ def energy_to_the_posterior(walk: Callable) -> Marks:
 def by(covariance: str) -> Callable:
     """The walk of one of the four approximations, with DDIM at η = 1."""
 
-    def walk(model: td.Denoiser, x: Array, ts: Array, A: Array, y: Array, tau: float, rng: np.random.Generator) -> Array:
+    def walk(
+        model: td.Denoiser, x: Array, ts: Array, A: Array, y: Array, tau: float, rng: np.random.Generator
+    ) -> Array:
         guided = td.MeasurementGuidance(model, A, y, tau, covariance)  # type: ignore[arg-type]
+        t, x = td.last(td.ddim(guided, x, ts, eta=1.0, rng=rng))
+        return guided.x0(x, t)
+
+    return walk
+
+
+def larger(factor: float) -> Callable:
+    """The same with a multiple of Cov in the place of MMPS's Cov, for one measured number."""
+
+    def walk(
+        model: td.Denoiser, x: Array, ts: Array, A: Array, y: Array, tau: float, rng: np.random.Generator
+    ) -> Array:
+        def x0_hat_of(x: Array, t: Array) -> Array:
+            now = model.process.at(t[0])
+            x0_hat, pull = model.linearize_x0(x, now)
+            move = now.sigma**2 / now.alpha * pull(np.tile(A[0], (len(x), 1)))
+            return x0_hat + (y - x0_hat @ A.T) / (factor * move @ A.T + tau**2) * move
+
+        guided = td.as_denoiser(x0_hat_of, model.process, dim=model.dim, prediction="x0")
         t, x = td.last(td.ddim(guided, x, ts, eta=1.0, rng=rng))
         return guided.x0(x, t)
 
@@ -181,7 +211,13 @@ def exact(model: td.Denoiser, x: Array, ts: Array, A: Array, y: Array, tau: floa
     return SPIRAL.conditioned(A, y, tau).sample(rng, len(x))
 
 
-ROWS: dict[str, Callable] = {"MMPS": by("mmps"), "ΠGDM": by("pigdm"), "DPS": by("dps"), "exact draws": exact}
+ROWS: dict[str, Callable] = {
+    "DPS": by("dps"),
+    "ΠGDM": by("pigdm"),
+    "MMPS": by("mmps"),
+    "1.2 Cov": larger(1.2),
+    "exact draws": exact,
+}
 
 
 def measured(seeds: int = 20, n: int = 1000, steps: int = 100) -> dict[str, tuple[Array, Array]]:

@@ -52,14 +52,14 @@ def gaussian(rng: np.random.Generator) -> tuple:
 condition_gaussian = Spec(
     "condition_gaussian(mean, cov, A, y, tau) -> (mean, cov)",
     "mean + K (y − A mean) and cov − K A cov, with K = cov Aᵀ (A cov Aᵀ + τ² I)⁻¹",
-    "Bishop 2006, eqs. 2.113–2.117; Kalman 1960",
+    "Bishop 2006, eqs. 2.113–2.117",
     (
         choice(("mean", "cov", "A", "y"), *(tuple(map(np.array, case)) for case in GAUSSIANS), random=gaussian),
         numbers("tau", 1.0, 0.5, 2.0, least=0.1, most=5),
     ),
     {"mean": like("mean"), "cov": like("cov")},
-    about="x_0 is N(mean, cov), with mean (D,) and cov (D, D). Measured is y = A x_0 + τ n, with A (M, D), y (M,) and n "
-    "N(0, I). The answer is the law of x_0 given y.",
+    about="x_0 is N(mean, cov), with mean (D,) and cov (D, D). Measured is y = A x_0 + τ n, with A (M, D), y (M,) and "
+    "noise n of N(0, I). The answer is the law of x_0 given y.",
 )
 
 
@@ -136,7 +136,7 @@ PULLS: tuple[tuple, ...] = (
     ([[1.0]], [[0.5]], [[2.0]], [1.0], [[0.0]]),
     ([[1.0], [-2.0]], [[0.5]], [[-1.0]], [0.5], [[2.0]]),
     ([[0.0, 1.0]], [[0.5, 0.2], [0.1, 1.0]], [[1.0, 0.0]], [1.0], [[1.0, 0.5], [0.5, 2.0]]),
-    ([[1.0, -1.0], [0.5, 2.0]], [[1.0, 0.0], [0.5, 0.2]], [[1.0, 1.0], [0.0, 2.0]], [1.0, 0.5], [[1.0, 0.0], [0.0, 0.5]]),
+    ([[1.0, -1.0], [0.5, 2.0]], [[1.0, 0.0], [0.5, 0.2]], [[1.0, 1.0], [0.0, 2.0]], [1.0, 0.5], [[1.0, 0.0], [0.0, 2]]),
     (
         *([[1.0, -1.0], [0.5, 2.0]], [[0.3, 0.1], [0.1, 0.7]], [[1.0, 0.5]], [2.0]),
         [[[1.0, 0.5], [0.5, 1.0]], [[0.2, 0.0], [0.0, 3.0]]],
@@ -183,8 +183,8 @@ measurement_guidance = Spec(
         ),
     ),
     {"x0_hat": like("x0_hat")},
-    about="x̂_0 is (B, D), and J is its Jacobian ∂x̂_0/∂x, whose pull(u) is uᵀJ in each row, (B, D) of (B, D). Measured is "
-    "y = A x_0 + τ n, with A (M, D) and y (M,). cov is what one takes for the covariance of x_0 given x: (D, D), or "
+    about="x̂_0 is (B, D), and J is its Jacobian ∂x̂_0/∂x, whose pull(u) is uᵀJ in each row, (B, D) of (B, D). Measured "
+    "is y = A x_0 + τ n, with A (M, D) and y (M,). cov is what one takes for the covariance of x_0 given x: (D, D), or "
     "(B, D, D), one for each row.",
 )  # fmt: skip
 
