@@ -51,7 +51,7 @@ def gaussian(rng: np.random.Generator) -> tuple:
 
 condition_gaussian = Spec(
     "condition_gaussian(mean, cov, A, y, tau) -> (mean, cov)",
-    "mean + K (y − A mean) and cov − K A cov, with K = cov Aᵀ (A cov Aᵀ + τ² I)⁻¹",
+    "mean + K (y − A mean) and cov − K A cov, with K = cov Aᵀ S^(−1) and S = A cov Aᵀ + τ² I",
     "Bishop 2006, eqs. 2.113–2.117",
     (
         choice(("mean", "cov", "A", "y"), *(tuple(map(np.array, case)) for case in GAUSSIANS), random=gaussian),
@@ -164,7 +164,7 @@ def guided(rng: np.random.Generator) -> tuple:
 
 measurement_guidance = Spec(
     "measurement_guidance(x0_hat, pull, A, y, tau, cov, alpha, sigma) -> x0_hat",
-    "x̂_0 + (σ²/α) Jᵀ Aᵀ (A cov Aᵀ + τ² I)⁻¹ (y − A x̂_0), with uᵀJ = pull(u)",
+    "x̂_0 + (σ²/α) Jᵀ Aᵀ S^(−1) (y − A x̂_0), with S = A cov Aᵀ + τ² I and uᵀJ = pull(u)",
     "Song et al. 2023, ΠGDM, eqs. 7–8; Boys et al. 2023, TMPD; Rozet et al. 2024, MMPS",
     (
         choice(
@@ -191,15 +191,16 @@ measurement_guidance = Spec(
 
 @measurement_guidance.law("of one Gaussian, with its true covariance, it is the mean of x_0 given x and y")
 def _(f: Probe, A: Array, y: Array, tau: float, alpha: float, sigma: float) -> Iterator[tuple]:
-    dim = A.shape[1]
+    dim, one = A.shape[1], np.eye(A.shape[1])
     rng = np.random.default_rng(dim)
-    cov, mean, x = covariance(rng, dim), np.arange(dim) / 2, np.round(rng.standard_normal((2, dim)), 2)
-    J = alpha * cov @ np.linalg.inv(alpha**2 * cov + sigma**2 * np.eye(dim))
-    of_x0 = np.linalg.inv(cov)
-    weighed = of_x0 @ mean + alpha / sigma**2 * x + A.T @ y / tau**2
-    precision = of_x0 + alpha**2 / sigma**2 * np.eye(dim) + A.T @ A / tau**2
-    x0_hat = mean + (x - alpha * mean) @ J.T
-    yield f(x0_hat, pulled(J), A, y, tau, sigma**2 / alpha * J, alpha, sigma), np.linalg.solve(precision, weighed.T).T
+    x = np.round(rng.standard_normal((2, dim)), 1)
+    for words, mean, cov in (("N(0, I)", np.zeros(dim), one), ("another", np.arange(dim) / 2, covariance(rng, dim))):
+        J = np.round(alpha * cov @ np.linalg.inv(alpha**2 * cov + sigma**2 * one), 14)
+        of_x0 = np.linalg.inv(cov)
+        weighed = of_x0 @ mean + alpha / sigma**2 * x + A.T @ y / tau**2
+        expected = np.linalg.solve(of_x0 + alpha**2 / sigma**2 * one + A.T @ A / tau**2, weighed.T).T
+        x0_hat = np.round(mean + (x - alpha * mean) @ J.T, 14)
+        yield f(x0_hat, pulled(J), A, y, tau, np.round(sigma**2 / alpha * J, 14), alpha, sigma), expected, f"of {words}"
 
 
 @measurement_guidance.law("A = 0 measures nothing: x̂_0 stays")
