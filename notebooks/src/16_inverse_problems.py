@@ -636,7 +636,7 @@ keep(my_posterior, test=tests.energy_to_the_posterior)
 #
 # $$\hat x_0^{\,y} = \hat x_0 + \frac{\sigma^2}{\alpha}\,J^\top A^\top\big(ACA^\top + \tau^2 I\big)^{-1}(y - A\hat x_0) .$$
 #
-# With $C = (\sigma^2/\alpha)J$, which is symmetric for an exact denoiser, this is 16.1 with $m = \hat x_0$ and $\Sigma = C$.
+# With $C = (\sigma^2/\alpha)J$, which is symmetric for an exact denoiser, this is exercise 16.1 with $m = \hat x_0$ and $\Sigma = C$.
 #
 # </details>
 #
