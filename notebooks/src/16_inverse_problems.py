@@ -44,9 +44,9 @@ A, tau = np.array([[1.0, 0.0]]), 0.1  # what is measured: the first coordinate
 # ## A slit over a spiral
 #
 # A point of the spiral was drawn. You do not see it. You see its first coordinate, with some noise: $y = x_1 + \tau n$,
-# with $\tau = 0.1$ and $n$ from $\mathcal N(0, 1)$. So the point lies near a vertical slit at $y$. But where on it? The answer is no point. It is a
-# law, the **posterior** of $x_0$ given $y$. A film moves the slit. Left are draws of the exact posterior. Right is
-# a method from many papers, DPS, with an exact denoiser.
+# with $\tau = 0.1$ and $n$ from $\mathcal N(0, 1)$. So the point lies near a vertical slit at $y$. But where on it? The answer
+# is no point. It is a law, the **posterior** of $x_0$ given $y$. A film moves the slit. Left are draws of the exact
+# posterior. Right is a well-known method, DPS, as its formula has it, with an exact denoiser.
 
 # %%
 ys = tuple(np.round(np.linspace(-1.5, 1.2, 10), 1))
@@ -108,8 +108,8 @@ assert rms_dps < 0.9 * rms_true
 # ## Bayes' rule for one Gaussian
 #
 # The spiral is a mixture of 60 Gaussians, so begin with one of them. In one dimension let $x_0$ be $\mathcal N(m, v)$ and
-# $y = x_0 + \tau n$. The posterior is proportional to a product of two bumps in $x_0$. You did that in notebook 3. Precisions,
-# which are inverse variances, add:
+# $y = x_0 + \tau n$. The posterior is proportional to a product of two bumps in $x_0$. You did that in notebook 3.
+# Precisions, which are inverse variances, add:
 #
 # $$\frac1{v'} = \frac1v + \frac1{\tau^2}, \qquad \frac{m'}{v'} = \frac mv + \frac y{\tau^2}.$$
 #
@@ -169,7 +169,7 @@ assert np.allclose(by_hand.weights, librarys.weights, atol=1e-10)
 
 # %% [markdown]
 # Now play with it. The slit is `y`, its noise `tau`. Find the places of `y` where the posterior has two arms, and one
-# arm. At `y` = −0.9, how large may `tau` be before three arms become four?
+# arm. At `y` = −0.9, how large may `tau` be before three peaks become four?
 
 # %%
 by = credit("condition_gaussian")
@@ -608,7 +608,7 @@ keep(my_posterior, test=tests.energy_to_the_posterior)
 # **Solution.** No covariance helps much: 1.2 Cov is hardly better than Cov. So let the points be a crowd with weights. MMPS moves them, and
 # each move has two densities, that of the guided step and that of the free one. Their ratio corrects the weight, with
 # the guess of $\ln p(y\mid x)$ before and after. Now and then points are drawn again by their weights. This is sequential
-# Monte Carlo. It is exact for many points, whatever $C$. What it costs are points: in 784 dimensions few would survive.
+# Monte Carlo. With many points and steps it is exact, whatever $C$. What it costs are points: in 784 dimensions few would survive.
 
 # %% [markdown]
 # ## What you know now
