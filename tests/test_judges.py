@@ -9,6 +9,7 @@ from tinydiff.course_tests import (
     bound,
     denoiser_is_score,
     guidance,
+    inverse_problems,
     learning_well,
     network,
     one_noisy_step,
@@ -350,3 +351,50 @@ def test_the_table_of_guidance_has_the_rows_that_are_measured():
     assert known.keys() == guidance.TABLE.keys()
     for name, (means, _) in known.items():
         assert np.allclose(means, guidance.TABLE[name], atol=0.012), name
+
+
+# ---- 16
+
+
+def test_a_repaint_is_mended_by_one_step_back_up_and_the_clouds_are_judged_apart():
+    def rounds(back_up):
+        def program(x0_hat_of, known, mask, x, rounds, rng, betas):
+            for t in range(len(betas), 0, -1):
+                for z, eps, back in rng.standard_normal((rounds, 3, *x.shape)):
+                    mean, variance = course_answers.posterior(x, x0_hat_of(x, t), t, betas)
+                    y = course_answers.inpaint_known(mean + variance**0.5 * z, known, mask, t - 1, eps, betas)
+                    x = back_up(y, t, back, betas)
+                x = y
+            return x
+
+        return program
+
+    judge = inverse_problems.which_is_a_lie
+    assert right(judge("C", "A", "D", "B", 5, rounds(course_answers.q_step))) == [True] * 3
+    assert right(judge("A", "C", "D", "B", 4, rounds(course_answers.q_sample))) == [False] * 3
+    assert right(judge("C", "A", "D", "B", 5, rounds(lambda y, t, back, betas: y))) == [True, True, False]
+
+
+def test_the_true_cloud_is_nearest_and_the_one_that_fits_y_best_is_farthest():
+    other = inverse_problems.posterior(-0.9).sample(1, 3000)
+    off = {name: td.energy_distance(x, other) for name, x in inverse_problems.clouds().items()}
+    rms = {name: np.sqrt(np.mean((x[:, 0] + 0.9) ** 2)) / 0.1 for name, x in inverse_problems.clouds().items()}
+    letters = inverse_problems.LETTERS
+    assert min(off, key=off.get) == letters["true"]
+    assert max(off, key=off.get) == letters["arms"]
+    assert rms[letters["spread"]] < 1e-9 < rms[letters["arms"]] < min(rms[letters["true"]], rms[letters["weights"]])
+
+
+def test_a_weighed_crowd_is_nearer_to_the_posterior_than_any_covariance():
+    assert all(right(inverse_problems.energy_to_the_posterior(inverse_problems.ours)))
+    assert right(inverse_problems.energy_to_the_posterior(inverse_problems.by("mmps"))) == [False]
+    with pytest.raises(ValueError, match="1000 finite points"):
+        list(inverse_problems.energy_to_the_posterior(lambda model, x, *rest: x[:5]))
+
+
+def test_a_multiple_of_1_is_mmps():
+    found = [
+        inverse_problems.energies(walk, 50, 20, range(1))
+        for walk in (inverse_problems.larger(1.0), inverse_problems.by("mmps"))
+    ]
+    np.testing.assert_allclose(*found, rtol=1e-6)

@@ -401,3 +401,24 @@ def tilted_gaussian(m, v, w):
     """Mean and variance of N(m, v)^{1+w} N(0, 1)^{−w}, normalised."""
     precision = (1 + w) / v - w
     return (1 + w) * m / v / precision, 1 / precision
+
+
+# ---- measurements: notebook 16
+
+
+def condition_gaussian(mean, cov, A, y, tau):
+    """Mean (D,) and covariance (D, D) of x_0 ~ N(mean, cov) given y = A x_0 + τ n."""
+    (mean,), (cov,) = td.GaussianMixture([1.0], [mean], [cov]).conditioned(A, y, tau).moments()
+    return mean, cov
+
+
+def measurement_guidance(x0_hat, pull, A, y, tau, cov, alpha, sigma):
+    """x̂_0 with a measurement, where x_0 given x is taken for N(x̂_0, cov)."""
+    S = A @ cov @ A.T + tau**2 * np.eye(len(A))
+    v = np.linalg.solve(S, (y - x0_hat @ A.T)[..., None])[..., 0]
+    return x0_hat + sigma**2 / alpha * pull(v @ A)
+
+
+def inpaint_known(x_s, known, mask, s, eps, betas):
+    """x_s, with a draw of q(x_s|x_0 = known) where the mask is True."""
+    return np.where(mask, q_sample(known, s, eps, betas), x_s)

@@ -1174,3 +1174,65 @@ def tilted_gaussian(m, v, w):  # number by number: the classifier's part counts 
         return shift / rate, 1 / rate
 
     return np.vectorize(one, otypes=[float, float])(m, v)
+
+
+# ---- measurements
+
+
+@answer
+def condition_gaussian(mean, cov, A, y, tau):  # Kalman's gain
+    gain = np.linalg.solve(A @ cov @ A.T + tau**2 * np.eye(len(A)), A @ cov).T
+    return mean + gain @ (y - A @ mean), cov - gain @ A @ cov
+
+
+@answer
+def condition_gaussian(mean, cov, A, y, tau):  # precisions
+    of_x = np.linalg.inv(cov)
+    new = np.linalg.inv(of_x + A.T @ A / tau**2)
+    return new @ (of_x @ mean + A.T @ y / tau**2), (new + new.T) / 2
+
+
+@answer
+def condition_gaussian(mean, cov, A, y, tau):  # the library's mixture of one
+    law = td.GaussianMixture([1.0], [mean], [cov]).conditioned(A, y, tau)
+    return law.means[0], law.covariances[0]
+
+
+@answer
+def condition_gaussian(mean, cov, A, y, tau):  # one number after another, and Joseph's form
+    for a, one in zip(A, y, strict=True):
+        gain = cov @ a / (a @ cov @ a + tau**2)
+        left = np.eye(len(mean)) - np.outer(gain, a)
+        mean, cov = mean + gain * (one - a @ mean), left @ cov @ left.T + tau**2 * np.outer(gain, gain)
+    return mean, cov
+
+
+@answer
+def measurement_guidance(x0_hat, pull, A, y, tau, cov, alpha, sigma):
+    S = A @ cov @ A.T + tau**2 * np.eye(len(A))
+    v = np.linalg.solve(S, (y - x0_hat @ A.T)[:, :, None])[:, :, 0]
+    return x0_hat + sigma**2 / alpha * pull(v @ A)
+
+
+@answer
+def measurement_guidance(x0_hat, pull, A, y, tau, cov, alpha, sigma):  # row by row, by the inverse
+    covs = np.broadcast_to(cov, (len(x0_hat), *cov.shape[-2:]))
+    rows = []
+    for x, C in zip(x0_hat, covs, strict=True):
+        rows.append((y - A @ x) @ np.linalg.inv(A @ C @ A.T + tau**2 * np.eye(len(y))) @ A)
+    return x0_hat + pull(np.array(rows)) * sigma**2 / alpha
+
+
+@answer
+def measurement_guidance(x0_hat, pull, A, y, tau, cov, alpha, sigma):  # the Jacobian's rows first, by einsum
+    J = np.stack([pull(np.tile(a, (len(x0_hat), 1))) for a in A], axis=1)
+    S = np.einsum("mi,...ij,nj->...mn", A, cov, A) + tau**2 * np.eye(len(A))
+    v = np.einsum("...mn,bn->bm" if cov.ndim == 2 else "bmn,bn->bm", np.linalg.inv(S), y - x0_hat @ A.T)
+    return x0_hat + sigma**2 / alpha * np.einsum("bm,bmd->bd", v, J)
+
+
+@answer
+def measurement_guidance(x0_hat, pull, A, y, tau, cov, alpha, sigma):  # in units of tau, along the axes of S
+    s, P = np.linalg.eigh(A @ cov @ A.T / tau**2)
+    v = ((y - x0_hat @ A.T)[:, None, :] @ P / (1 + s)[..., None, :] @ np.swapaxes(P, -1, -2))[:, 0]
+    return x0_hat + (sigma / tau) ** 2 / alpha * pull(v @ A)

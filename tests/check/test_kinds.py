@@ -33,6 +33,7 @@ RIGHT_TOO = [  # (kind, function, which of them): the change makes no difference
     ("wrong at t = 1", "elbo_step", 0),
     *((kind, "elbo_step", 1) for kind in ("an argument in float32", "points clipped at 20")),  # x_t
     ("points clipped at 20", "tilted_gaussian", 1),  # v, which is no more than 1
+    ("transposed", "condition_gaussian", 0),  # cov is symmetric
     *(("(B, 1) for (B,)", "posterior", 0), ("(1, B, D)", "posterior", 1), ("(1, B, D)", "linear_backward", 2)),
 ]
 WRONG = [(kind, name) for kind, (makes, _) in KINDS.items() for name in specs() if next(makes(name), None)]

@@ -15,6 +15,7 @@ from tinydiff.check.laws import (
     mixtures,
     inpainting,
     tilted,
+    measurements,
 )
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "inpainting",
     "learning",
     "likelihood",
+    "measurements",
     "mixtures",
     "parametrisations",
     "posterior",
