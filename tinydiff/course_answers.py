@@ -379,3 +379,14 @@ def dpm_solver_2m_step(x_t, x0_hat, x0_hat_before, t_before, t, s, alpha, sigma)
     before, now, then = (np.log(alpha(u) / sigma(u)) for u in (t_before, t, s))
     middle = x0_hat + (then - now) / (2 * (now - before)) * (x0_hat - x0_hat_before)
     return sigma(s) / sigma(t) * x_t + (alpha(s) - alpha(t) * sigma(s) / sigma(t)) * middle
+
+
+# ---- digits: notebook 17
+
+
+def draw(model, labels, w, times, rng):
+    """Digits of these labels, (B, D): from noise along falling times, by DDIM under guidance w."""
+    guided = td.ClassifierFreeGuidance(model.given(labels), model, w)
+    x = rng.standard_normal((len(labels), model.dim)).astype(np.float32)
+    t, x = td.last(td.ddim(guided, x, times))
+    return guided.x0(x, t)
