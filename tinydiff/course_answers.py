@@ -422,3 +422,14 @@ def measurement_guidance(x0_hat, pull, A, y, tau, cov, alpha, sigma):
 def inpaint_known(x_s, known, mask, s, eps, betas):
     """x_s, with a draw of q(x_s|x_0 = known) where the mask is True."""
     return np.where(mask, q_sample(known, s, eps, betas), x_s)
+
+
+# ---- digits: notebook 17
+
+
+def draw(model, labels, w, times, rng):
+    """Digits of these labels, (B, D): from noise along falling times, by DDIM under guidance w."""
+    guided = td.ClassifierFreeGuidance(model.given(labels), model, w)
+    x = rng.standard_normal((len(labels), model.dim)).astype(np.float32)
+    t, x = td.last(td.ddim(guided, x, times))
+    return guided.x0(x, t)

@@ -12,6 +12,7 @@ import pytest
 from running import FOLDER, kept_names, load_build, made_wrong, run_cells
 
 from tinydiff.course import mine
+from tinydiff.course.asked import ASKED
 
 nbformat = pytest.importorskip("nbformat", reason="pip install -e '.[notebooks]'")
 pytest.importorskip("jupytext", reason="pip install -e '.[notebooks]'")
@@ -225,7 +226,8 @@ def _name(call):
 def test_it_takes_no_other_name_of_the_course(source):
     imports = [n for code in codes(read(source)) for n in ast.walk(ast.parse(code)) if isinstance(n, ast.ImportFrom)]
     taken = {alias.name for node in imports if node.module == "tinydiff.course" for alias in node.names}
-    assert taken <= {"keep", "mine", "credit", "guess", "play", "digits_model", "digits_judge", "unseen_digits"}
+    known = {"keep", "mine", "credit", "guess", "play", "digits_model", "narrow_model", "digits_judge", "unseen_digits"}
+    assert taken <= known
 
 
 # ---- the exercises
@@ -263,6 +265,11 @@ def test_each_derivation_is_folded_at_the_end(source):
     derived = [number for number, label, _ in sections(source) if label == "derive"]
     folded = re.findall(r"<details>\s*<summary>[^<]*?(\d+\.\d+)", "\n".join(texts(student(source))))
     assert [number for number in derived if number not in folded] == []
+
+
+@of_all
+def test_a_certificate_names_what_a_notebook_keeps(source):
+    assert ASKED[int(source.stem[:2])] == tuple(build.kept(source))
 
 
 # ---- no answer near
