@@ -1144,3 +1144,48 @@ def multistep_step(x_t, x0_hats, times, s, alpha, sigma):  # by Taylor's series 
     u = (nodes - 1) / 2 * (clock[-1] - clock[-2])
     integral = gauss @ (np.exp(u)[:, None] * np.vander(u, len(back), increasing=True)) * (clock[-1] - clock[-2]) / 2
     return sigma(s) / sigma(times[-1]) * x_t + alpha(s) * np.reshape(integral @ of_power, x_t.shape)
+
+
+@answer
+def two_steps_in_one(x_t, x_s, alpha_t, sigma_t, alpha_s, sigma_s):
+    ratio = sigma_s / sigma_t
+    return (x_s - ratio * x_t) / (alpha_s - ratio * alpha_t)
+
+
+@answer
+def two_steps_in_one(x_t, x_s, alpha_t, sigma_t, alpha_s, sigma_s):  # without a division by the noise
+    return (sigma_t * x_s - sigma_s * x_t) / (sigma_t * alpha_s - sigma_s * alpha_t)
+
+
+@answer
+def two_steps_in_one(x_t, x_s, alpha_t, sigma_t, alpha_s, sigma_s):  # x_0 and ε of two equations, for each row
+    levels = np.stack([np.hstack([alpha_t, sigma_t]), np.hstack([alpha_s, sigma_s])], axis=1)
+    return np.linalg.solve(levels, np.stack([x_t, x_s], axis=1))[:, 0]
+
+
+@answer
+def consistency_output(f, x, sigma, sigma_data, sigma_min):  # the paper's
+    c_skip = sigma_data**2 / ((sigma - sigma_min) ** 2 + sigma_data**2)
+    return c_skip * x + sigma_data * (sigma - sigma_min) / np.sqrt(sigma**2 + sigma_data**2) * f
+
+
+@answer
+def consistency_output(f, x, sigma, sigma_data, sigma_min):  # as σ_min/σ
+    return sigma_min / sigma * x + sigma_data * (1 - sigma_min / sigma) * f
+
+
+@answer
+def consistency_output(f, x, sigma, sigma_data, sigma_min):  # an exponential
+    kept = np.exp((sigma_min - sigma) / sigma_data)
+    return kept * x + (1 - kept) * sigma_data * f
+
+
+@answer
+def consistency_output(f, x, sigma, sigma_data, sigma_min):  # an angle, and the other sign of c_out
+    angle = np.arctan((sigma - sigma_min) / sigma_data)
+    return np.cos(angle) ** 2 * x - sigma_data * np.sin(angle) * f
+
+
+@answer
+def consistency_output(f, x, sigma, sigma_data, sigma_min):  # without σ_data in c_skip
+    return sigma_min**2 / sigma**2 * x + sigma_data * np.tanh(np.log(sigma / sigma_min)) * f

@@ -14,6 +14,7 @@ from tinydiff.check.laws import (
     data,
     mixtures,
     inpainting,
+    few_steps,
 )
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "bound",
     "data",
     "dpm_solver",
+    "few_steps",
     "flow",
     "forward",
     "inpainting",
