@@ -379,3 +379,18 @@ def dpm_solver_2m_step(x_t, x0_hat, x0_hat_before, t_before, t, s, alpha, sigma)
     before, now, then = (np.log(alpha(u) / sigma(u)) for u in (t_before, t, s))
     middle = x0_hat + (then - now) / (2 * (now - before)) * (x0_hat - x0_hat_before)
     return sigma(s) / sigma(t) * x_t + (alpha(s) - alpha(t) * sigma(s) / sigma(t)) * middle
+
+
+# ---- few steps: notebook 13. The α and σ of rows are columns (B, 1)
+
+
+def two_steps_in_one(x_t, x_s, alpha_t, sigma_t, alpha_s, sigma_s):
+    """The x̂_0 with which one step of DDIM leads from x_t to x_s."""
+    ratio = sigma_s / sigma_t
+    return (x_s - ratio * x_t) / (alpha_s - ratio * alpha_t)
+
+
+def consistency_output(f, x, sigma, sigma_data, sigma_min):
+    """The answer that is x itself at σ_min, whatever the network's f is."""
+    c_skip = sigma_data**2 / ((sigma - sigma_min) ** 2 + sigma_data**2)
+    return c_skip * x + sigma_data * (sigma - sigma_min) / np.sqrt(sigma**2 + sigma_data**2) * f
