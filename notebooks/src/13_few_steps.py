@@ -6,7 +6,8 @@
 # *You need:* DDIM of [notebook 8](08_one_family.ipynb), the network of [notebook 6](06_your_network.ipynb), Muon of
 # [notebook 7](07_learning_well.ipynb).
 #
-# *Afterwards:* you know the goal of a single step, which is a map. You can train towards it in three ways, and say where each breaks.
+# *Afterwards:* you know the goal of a single step, which is a map. You can train towards it in three ways, and say
+# where each breaks.
 #
 # *Minutes:* 75. *Papers:* Salimans & Ho 2022, [Progressive distillation](https://arxiv.org/abs/2202.00512); Song et al.
 # 2023, [Consistency models](https://arxiv.org/abs/2303.01469).
@@ -14,15 +15,15 @@
 # %% [markdown]
 # ## What you have so far
 #
-# Times go from 0, the data, to 1, the noise, with $x_t = \alpha x_0 + \sigma\varepsilon$ and $\lambda = \ln(\alpha^2/\sigma^2)$.
-# Notebook 12 asked for these.
+# Times go from 0, the data, to 1, the noise, with $x_t = \alpha x_0 + \sigma\varepsilon$ and $\lambda =
+# \ln(\alpha^2/\sigma^2)$. Notebook 12 asked for these.
 #
 # - On the straight path, where $\alpha + \sigma = 1$, the velocity is $u = \varepsilon - x_0 = (\varepsilon - x_t)/(1 - t)$.
 # - Any path becomes straight by $x' = x/(\alpha + \sigma)$ and $t' = \sigma/(\alpha + \sigma)$. So a path is a choice of
 #   scale and clock, and the flow is the same.
 #
-# From notebook 8: a step of DDIM without noise leads from $x_t$ to $x_s = \alpha_s\hat x_0 + \sigma_s\hat\varepsilon$, where
-# $\alpha_t\hat x_0 + \sigma_t\hat\varepsilon = x_t$.
+# From notebook 8: a step of DDIM without noise leads from $x_t$ to $x_s = \alpha_s\hat x_0 + \sigma_s\hat\varepsilon$,
+# where $\alpha_t\hat x_0 + \sigma_t\hat\varepsilon = x_t$.
 
 # %%
 from itertools import pairwise
@@ -40,10 +41,8 @@ plt.style.use("tinydiff.course")
 process, ring = td.VP(), td.toys.ring8()  # mean 0, and variance 1 of each coordinate
 model = td.Oracle(ring, process)  # the exact denoiser
 points = ring.sample(0, 10_000)
-noise, goal = (
-    tests.noise(2000, 1),
-    tests.ends(2000, 1),
-)  # hidden from all trainings; and where the exact flow carries it
+# hidden from all trainings; and where the exact flow carries it
+noise, goal = tests.noise(2000, 1), tests.ends(2000, 1)
 
 # %% [markdown]
 # ## One evaluation
@@ -54,8 +53,8 @@ noise, goal = (
 # $$\min_\theta\ \mathbb E\,\big\|F_\theta(x_1) - \Phi(x_1)\big\|^2 .$$
 #
 # Here is a loop for all trainings of this notebook, made of your functions. It is that of notebook 7. `batch` gives
-# what the network sees, and a function from its answers to the loss and its derivative. Where a function of yours is missing,
-# the library's takes its name.
+# what the network sees, and a function from its answers to the loss and its derivative. Where a function of yours is
+# missing, the library's takes its name.
 
 
 # %%
@@ -112,7 +111,7 @@ by = credit("mlp", "newton_schulz", "adam_step", library=MODEL)
 start = model.x0(noise, process.t_max)
 fig, axes = plt.subplots(1, 3, figsize=(8.4, 3.2))
 for ax, x, color, name in ((axes[0], start, EXACT, "DDIM, one evaluation"), (axes[2], goal, EXACT, "the exact map")):
-    ax.scatter(*x[:800].T, s=4, color=color, linewidths=0, rasterized=True)
+    ax.scatter(*x[:800].T, s=25 if x is start else 4, color=color, linewidths=0, rasterized=True)
     ax.set_title(name)
 (cloud,) = axes[1].plot([], [], ".", color=by.color, ms=2)
 name_of = axes[1].set_title("a network, 500 steps")
@@ -131,14 +130,17 @@ def frame(k):
 
 show(
     FuncAnimation(fig, frame, frames=[1, 5, 10, 20, 40, 60, 100, 150, 250, 500, 500], interval=400),
-    "Three clouds. Left, all points of DDIM lie on one dot in the middle. In the middle panel a blob opens to a ring with eight "
+    "Three clouds. Left, all points of DDIM lie on one dot in the middle. In the middle panel a blob opens to a "
+    "ring with eight "
     "modes while training goes on. Right, the eight modes of the exact map.",
 )
 
 # %% [markdown]
-# *What to see:* the clouds on the left and in the middle cost one evaluation for each point. The network's training took about a second.
+# *What to see:* the clouds on the left and in the middle cost one evaluation for each point. The network's training
+# took about a second.
 #
-# The **rms distance** is the root of the mean square of a length: from where a method carries a noise to where the flow carries it.
+# The **rms distance** is the root of the mean square of a length: from where a method carries a noise to where the flow
+# carries it.
 
 # %%
 off = guess("How far are the points of DDIM's one evaluation from the exact map, as rms distance?", ...)
@@ -171,11 +173,14 @@ ax.minorticks_off()
 fig.suptitle(by.title)
 off.reveal(
     ddim_off[1],
-    f"At the noise the exact answer is the mean of the data, whatever the noise is. So every point is off by its own distance from "
-    f"the mean, √2 in the mean square. DDIM needs about 8 evaluations to come as near as the network, {net:.2f}. No error of the "
+    f"At the noise the exact answer is the mean of the data, whatever the noise is. So every point is off by its "
+    f"own distance from "
+    f"the mean, √2 in the mean square. DDIM needs about 8 evaluations to come as near as the network, {net:.2f}. "
+    f"No error of the "
     "denoiser is in this: it is exact. What is wrong is the question.",
     picture=fig,
-    alt="Distance against evaluations on logarithmic axes. DDIM falls from 1.4 at one evaluation to 0.03 at 32. A single square, the "
+    alt="Distance against evaluations on logarithmic axes. DDIM falls from 1.4 at one evaluation to 0.03 at 32. A "
+    "single square, the "
     "network with one evaluation, lies near the height of DDIM with eight.",
 )
 assert abs(ddim_off[1] - np.sqrt(2)) < 0.02
@@ -186,7 +191,8 @@ assert ddim_off[16] < net < ddim_off[4]
 #
 # A denoiser answers with a *mean*, and one step needs an *end*. Arrows of the exact map have that end. But each costs a
 # walk of many evaluations. **Progressive distillation** takes small walks instead: a student learns to do in one step
-# what its teacher does in two. Then it is the teacher of the next student. From 32 evaluations it is five halvings to one.
+# what its teacher does in two. Then it is the teacher of the next student. From 32 evaluations it is five halvings to
+# one.
 #
 # The student is a denoiser too. It takes a step of DDIM with its own answer, and that step should land where two steps
 # of the teacher landed. No end of the flow is computed anywhere.
@@ -194,7 +200,8 @@ assert ddim_off[16] < net < ddim_off[4]
 # %% [markdown]
 # ### Exercise 13.1 (derive): which answer lands there?
 #
-# The teacher's two steps led from $x_t$ to $x_s$. Find the $\hat x_0$ with which *one* step of DDIM leads from $x_t$ to $x_s$.
+# The teacher's two steps led from $x_t$ to $x_s$. Find the $\hat x_0$ with which *one* step of DDIM leads from $x_t$ to
+# $x_s$.
 
 
 # %%
@@ -209,8 +216,9 @@ def two_steps_in_one(x_t, x_s, alpha_t, sigma_t, alpha_s, sigma_s):
 keep(two_steps_in_one)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** Put $\hat\varepsilon = (x_t - \alpha_t\hat x_0)/\sigma_t$ into the step, and solve for $\hat x_0$. It is one linear
-# equation. The usual slip keeps the teacher's first $\hat\varepsilon$. At the end, $\sigma_s = 0$, and it is $x_s/\alpha_s$.
+# **Solution.** Put $\hat\varepsilon = (x_t - \alpha_t\hat x_0)/\sigma_t$ into the step, and solve for $\hat x_0$. It is
+# one linear equation. The usual slip keeps the teacher's first $\hat\varepsilon$. At the end, $\sigma_s = 0$, and it is
+# $x_s/\alpha_s$.
 
 
 # %%
@@ -259,7 +267,7 @@ while len(times) > 1:
     students[len(times)] = draw(teacher, times)
 
 # %%
-by = credit("two_steps_in_one", "ddim", "mlp")
+by = credit("two_steps_in_one", "ddim", "mlp", library=MODEL)
 fig, ax = plt.subplots(figsize=(7, 3.1))
 student_off = {n: tests.rms(x, 1) for n, x in students.items()}
 ax.loglog(counts, [*ddim_off.values()], "o--", color=credit("ddim").color, label="the exact denoiser")
@@ -271,7 +279,8 @@ ax.legend()
 fig.suptitle(by.title)
 show(
     fig,
-    "Distance against evaluations on logarithmic axes. The dashed line of the exact denoiser rises from 0.03 at 32 evaluations to 1.4 at one. The "
+    "Distance against evaluations on logarithmic axes. The dashed line of the exact denoiser rises from 0.03 at "
+    "32 evaluations to 1.4 at one. The "
     "solid line of the students begins higher at 16, crosses it before 8, and rises slowly to 0.13 at one.",
 )
 for n, x in students.items():
@@ -280,28 +289,29 @@ print(f"other true points         {'':9s}   energy distance {tests.energy(ring.s
 assert student_off[1] < 0.2 * ddim_off[1]
 
 # %% [markdown]
-# *What to see:* each halving adds a little error. The student never sees an end of the map, only two steps of the student before. It is
-# not free: all five trainings together took 1,800 steps, and each step asks the teacher twice.
+# *What to see:* each halving adds a little error. The student never sees an end of the map, only two steps of the
+# student before. It is not free: all five trainings together took 1,800 steps, and each step asks the teacher twice.
 #
-# The **energy distance** compares two clouds as laws. It is 0 for equal laws, and small for two clouds of true points. The rms distance asks
-# more: that *each* noise goes where the flow carries it.
+# The **energy distance** compares two clouds as laws. It is 0 for equal laws, and small for two clouds of true points.
+# The rms distance asks more: that *each* noise goes where the flow carries it.
 #
 # ## Answers that agree
 #
-# On one curve of the flow all points have the same end. So a map $f(x, \sigma)$ to the end gives *the same answer* along the curve. A
-# **consistency model** learns just that: its answers at two neighbours on a curve are to agree. Here neighbours are the two ends of one step
-# of DDIM with the exact denoiser. The steps are short: there are 17 levels.
+# On one curve of the flow all points have the same end. So a map $f(x, \sigma)$ to the end gives *the same answer*
+# along the curve. A **consistency model** learns just that: its answers at two neighbours on a curve are to agree. Here
+# neighbours are the two ends of one step of DDIM with the exact denoiser. The steps are short: there are 17 levels.
 #
-# In this section the signal is kept at 1: $x = x_0 + \sigma\varepsilon$, which is $x_t/\alpha_t$. So $\sigma$ stands for $\sigma_t/\alpha_t$, and
-# $\lambda = -2\ln\sigma$. The levels fall to $\sigma_{\min} = e^{-3.5}$, where there is hardly noise. There the answer must be $x$ itself.
-# From there the truth is handed up, one level after another.
+# In this section the signal is kept at 1: $x = x_0 + \sigma\varepsilon$, which is $x_t/\alpha_t$. So $\sigma$ stands
+# for $\sigma_t/\alpha_t$, and $\lambda = -2\ln\sigma$. The levels fall to $\sigma_{\min} = e^{-3.5}$, where there is
+# hardly noise. There the answer must be $x$ itself. From there the truth is handed up, one level after another.
 
 # %% [markdown]
 # ### Exercise 13.2 (design): the point itself
 #
-# A network says $f$. The answer is $c_\text{skip}(\sigma)\,x + c_\text{out}(\sigma)\,f$. Choose both, as smooth functions of $\sigma$. At
-# $\sigma_{\min}$ the answer is $x$, whatever the network says. Nowhere is $|c_\text{out}|$ above $\sigma_\text{data}$, the standard
-# deviation of the data. In much noise the network says it all. Many choices are right.
+# A network says $f$. The answer is $c_\text{skip}(\sigma)\,x + c_\text{out}(\sigma)\,f$. Choose both, as smooth
+# functions of $\sigma$. At $\sigma_{\min}$ the answer is $x$, whatever the network says. Nowhere is $|c_\text{out}|$
+# above $\sigma_\text{data}$, the standard deviation of the data. In much noise the network says it all. Many choices
+# are right.
 
 
 # %%
@@ -318,8 +328,9 @@ keep(consistency_output)
 
 # %% [markdown] tags=["solution"]
 # **Solution.** These are the paper's: EDM's coefficients, moved so that they begin at $\sigma_{\min}$. As good here are
-# $\sigma_{\min}/\sigma$ and $\sigma_\text{data}(1 - \sigma_{\min}/\sigma)$, or an exponential. The usual slip is EDM's own, which reach 1 and 0
-# at $\sigma = 0$. A jump at $\sigma_{\min}$ is no help: the networks beside it know nothing of it.
+# $\sigma_{\min}/\sigma$ and $\sigma_\text{data}(1 - \sigma_{\min}/\sigma)$, or an exponential. The usual slip is EDM's
+# own, which reach 1 and 0 at $\sigma = 0$. A jump at $\sigma_{\min}$ is no help: the networks beside it know nothing of
+# it.
 
 # %%
 lam = np.array([process.log_snr(process.t_max), *np.linspace(-5, 7, 16)])  # 17 levels, from noise
@@ -336,7 +347,7 @@ def agreeing(output, steps, seed):
         x0 = model.x0(now.alpha * x, now)
         x_s = x0 + sigma[i + 1, None] / sigma[i, None] * (x - x0)  # DDIM to the next level
         two, at = np.concatenate([x, x_s]), np.concatenate([sigma[i], sigma[i + 1]])[:, None]
-        weight = sigma[i, None] ** -0.5
+        weight = sigma[i, None] ** -0.5  # near the data answers must be right first
 
         def loss_of(F):
             answer, other = np.split(output(F, two, at, 1.0, sigma[-1]), 2)
@@ -364,8 +375,8 @@ one = f(sigma[0] * noise, sigma[0])
 print(f"loss at the end {np.mean(losses[-50:]):.5f}   rms {tests.rms(one, 1):.3f}   energy {tests.energy(one):.4f}")
 
 # %% [markdown]
-# Both answers move in this loss. The paper holds the one at the lower level fixed in each step, and lets it follow slowly. With an exact
-# teacher both ways have the same goal.
+# Both answers move in this loss. The paper holds the one at the lower level fixed in each step, and lets it follow
+# slowly. With an exact teacher both ways have the same goal.
 #
 # Now somebody leaves `consistency_output` out, and takes the network's answer itself. The loss falls below a millionth.
 
@@ -378,7 +389,7 @@ useless = guess(
 g, silent = agreeing(lambda F, x, sigma, sigma_data, sigma_min: F, 500, 13)
 dot = g(sigma[0] * noise, sigma[0])
 fig, (ax, left, right) = plt.subplots(1, 3, figsize=(8.8, 3), width_ratios=(1.5, 1, 1))
-by = credit("consistency_output", "mlp")
+by = credit("consistency_output", "mlp", library=MODEL)
 for curve, color, ls in ((losses, by.color, "-"), (silent, BUG, "--")):
     ax.semilogy(np.arange(25, len(curve) + 1), np.convolve(curve, np.ones(25) / 25, "valid"), ls, color=color)
 ax.set(xlabel="step", ylabel="loss, mean of 25 steps")
@@ -390,10 +401,12 @@ for where, x, color in ((left, one, by.color), (right, dot, BUG)):
 fig.suptitle(by.title)
 useless.reveal(
     "as far as DDIM's dot",
-    f"Its loss is {silent[-1]:.0e}, and all its answers are one point: their standard deviation is {dot.std(axis=0).max():.5f}. "
+    f"Its loss is {silent[-1]:.0e}, and all its answers are one point: their standard deviation is "
+    f"{dot.std(axis=0).max():.5f}. "
     "Answers that are all the same agree perfectly. Nothing in the loss asks for more.",
     picture=fig,
-    alt="Left, two losses against steps: the solid one levels off below 0.0001, the dashed one falls to 1e-12. In the middle, eight modes of the right "
+    alt="Left, two losses against steps: the solid one levels off below 0.0001, the dashed one falls to 1e-12. In the "
+    "middle, eight modes of the right "
     "training, with some points between them. Right, a single purple dot near the middle.",
     table=f"energy distance   right {tests.energy(one):.4f}   without the boundary {tests.energy(dot):.4f}",
 )
@@ -404,8 +417,8 @@ assert tests.rms(dot, 1) > 1.3
 # %% [markdown]
 # ### Exercise 13.3 (diagnose): the loss is 0, and honest
 #
-# This is the loss of that training, without its weight. Which line is at fault? Mend it. The loss keeps its arguments; `network(x, s)` is any
-# network. Which standard deviation does each coordinate of *right* answers have?
+# This is the loss of that training, without its weight. Which line is at fault? Mend it. The loss keeps its arguments;
+# `network(x, s)` is any network. Which standard deviation does each coordinate of *right* answers have?
 
 
 # %%
@@ -449,13 +462,14 @@ def mended(network, x, sigma, x_s, sigma_s, sigma_min):
 keep(line, mended, spread, test=tests.missing_boundary, into=None)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** Line 1. The loss is honest: it asks that answers agree, and they do. The boundary is the only place where data enter. A right answer has the
-# law of the data, and so its standard deviation, 1. The usual wrong turn is to blame line 2, and to hold one answer fixed. Then the answers wander instead of
-# collapsing, and still know nothing of the data.
+# **Solution.** Line 1. The loss is honest: it asks that answers agree, and they do. The boundary is the only place
+# where data enter. A right answer has the law of the data, and so its standard deviation, 1. The usual wrong turn is to
+# blame line 2, and to hold one answer fixed. Then the answers wander instead of collapsing, and still know nothing of
+# the data.
 
 # %% [markdown]
-# A consistency model may be asked twice. Its answer gets fresh noise, up to a level on the way, and it answers again. At $\lambda = -1$
-# this hardly changes the energy distance.
+# A consistency model may be asked twice. Its answer gets fresh noise, up to a level on the way, and it answers again.
+# At $\lambda = -1$ this hardly changes the energy distance.
 
 # %%
 again = guess(
@@ -474,8 +488,10 @@ rows = {"once": one} | {f"again at λ = {lam[k]:g}": asked_again(sigma[k]) for k
 rows["again at λ = 1"] = asked_again(np.exp(-0.5))  # between two of the 17 levels
 again.reveal(
     "it grows tenfold",
-    "Fresh noise forgets where the point came from. It ends on another mode, so it is far from the *map*, while the *law* is as good or better. "
-    "With less fresh noise more is remembered. The last row asks at a level that was never trained, between two that were: there the network may say anything, and the law is worse than before.",
+    "Fresh noise forgets where the point came from. It ends on another mode, so it is far from the map, while the "
+    "law is as good or better. "
+    "With less fresh noise more is remembered. The last row asks at a level that was never trained, between two "
+    "that were: there the network may say anything, and the law is worse than before.",
     table="\n".join(
         [
             f"{'':20s}     rms   energy",
@@ -490,8 +506,9 @@ assert tests.energy(one) < tests.energy(rows["again at λ = 1"])
 # %% [markdown]
 # ## Where to ask twice
 #
-# DDIM with two evaluations has one choice: the level of the second. Move it, on four clouds: ring8, spiral60, moons32, grid25. Find the place
-# where the short lines are shortest. Then find the place where the cloud is best, by its energy distance. On which cloud are they not the same?
+# DDIM with two evaluations has one choice: the level of the second. Move it, on four clouds: ring8, spiral60, moons32,
+# grid25. Find the place where the short lines are shortest. Then find the place where the cloud is best, by its energy
+# distance. On which cloud are they not the same?
 
 # %%
 by = credit("ddim_step")
@@ -526,7 +543,8 @@ def picture(toy, middle):
 
 play(
     picture,
-    "Two panels of the ring. Left, lines lead from black exact ends inwards to the ends of two evaluations. Right, these lie in one round blob "
+    "Two panels of the ring. Left, lines lead from black exact ends inwards to the ends of two evaluations. "
+    "Right, these lie in one round blob "
     "inside the eight grey modes.",
     toy=(0, 3, 0),
     middle=(-3.0, 7.0, -2.0, 0.5),
@@ -535,7 +553,8 @@ play(
 # %% [markdown]
 # ### Exercise 13.4 (design): one number
 #
-# Enter the four $\lambda$ with the least rms, in steps of ½, and the one of ring8 with the least energy distance. Hidden noise judges.
+# Enter the four $\lambda$ with the least rms, in steps of ½, and the one of ring8 with the least energy distance.
+# Hidden noise judges.
 
 # %%
 middle, by_law = ..., ...  # {"ring8": ..., "spiral60": ..., "moons32": ..., "grid25": ...}, and a λ for ring8
@@ -547,21 +566,28 @@ middle, by_law = {"ring8": 2.5, "spiral60": 0.5, "moons32": 0.0, "grid25": 0.5},
 keep(middle, by_law, test=tests.two_evaluations)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** A loop over the levels finds them. The first step goes to the mean, whatever $\lambda$ is. So the second evaluation stands at $\sigma\varepsilon$, a
-# pure noise of that level. If it is too early, its answer is near the mean again. If it is too late, the modes have parted without it. The best
-# place is where modes part. By map and by law it differs a little: a wrong mode is a great distance for the map, and none for the law.
+# **Solution.** A loop over the levels finds them. The first step goes to the mean, whatever $\lambda$ is. So the second
+# evaluation stands at $\sigma\varepsilon$, a pure noise of that level. If it is too early, its answer is near the mean
+# again. If it is too late, the modes have parted without it. The best place is where modes part. By map and by law it
+# differs a little: a wrong mode is a great distance for the map, and none for the law.
 
 # %% [markdown]
 # ## The thing
 #
-# One, two, four and fifty evaluations. The first row is your DDIM with the exact denoiser, the second are your students, the third is your consistency model. In
-# the last column, DDIM takes fifty, and the other two are the exact map and the regression of the beginning, with one evaluation.
+# One, two, four and fifty evaluations. The first row is your DDIM with the exact denoiser, the second are your
+# students, the third is your consistency model. In the last column, DDIM takes fifty, and the other two are the exact
+# map and the regression of the beginning, with one evaluation.
 
 # %%
 more = one
 for k in (6, 8, 11):
     more = f(more + sigma[k] * np.random.default_rng(k).standard_normal(more.shape), sigma[k])
-by = credit("two_steps_in_one", "consistency_output", "ddim", "mlp", "newton_schulz", "adam_step")
+by = credit("two_steps_in_one", "consistency_output", "ddim", "mlp")
+colors = [
+    credit("ddim").color,
+    credit("two_steps_in_one", "mlp", library=MODEL).color,
+    credit("consistency_output", "mlp", library=MODEL).color,
+]
 table = [
     {f"DDIM, {n}": draw(model.x0, ts[:: 32 // n]) for n in (1, 2, 4)}
     | {"DDIM, 50": draw(model.x0, td.grids.logistic(process, 49))},
@@ -570,23 +596,31 @@ table = [
     | {"regression, 1": mlp(regression, noise)[0]},
 ]
 fig, axes = plt.subplots(3, 4, figsize=(8.6, 7.4))
-for row, clouds in zip(axes, table, strict=True):
+for row, clouds, color in zip(axes, table, colors, strict=True):
     for ax, (name, x) in zip(row, clouds.items(), strict=True):
-        ax.scatter(*x[:800].T, s=3, color=EXACT if x is goal else by.color, linewidths=0, rasterized=True)
+        ax.scatter(*x[:800].T, s=3, color=EXACT if x is goal else color, linewidths=0, rasterized=True)
         ax.set(xlim=(-2.2, 2.2), ylim=(-2.2, 2.2), aspect="equal", xticks=[], yticks=[])
         ax.set_title(f"{name}\nrms {tests.rms(x, 1):.3f}, {tests.energy(x):.4f}", fontsize=9)
 fig.suptitle(by.title)
 show(
     fig,
-    "Three rows of four clouds. DDIM is a dot at one evaluation, a ring without modes and with points inside at two, and eight modes at fifty. "
-    "Students and consistency model show eight modes at one, two and four evaluations, with some points between them, and so does the regression. The exact map has eight clean modes.",
+    "Three rows of four clouds. DDIM is a dot at one evaluation, a ring without modes and with points inside at "
+    "two, and eight modes at fifty. "
+    "Students and consistency model show eight modes at one, two and four evaluations, with some points between "
+    "them, and so does the regression. The exact map has eight clean modes.",
 )
 
 # %% [markdown]
-# *What to see:* above each cloud stand its rms distance to the exact map and its energy distance to the data. With one evaluation all three trainings have the modes, and a few points between them.
+# *What to see:* above each cloud stand its rms distance to the exact map and its energy distance to the data. With one
+# evaluation all three trainings have the modes, and a few points between them. They lie where the map is steep: two
+# noises side by side, and ends on two modes.
 #
-# **What comes next.** MeanFlow [Geng et al. 2025, [MeanFlow](https://arxiv.org/abs/2505.13447)] learns the mean of the velocity between two times, for all pairs of times at once. One
-# network then takes steps of any length, and needs neither a teacher nor a boundary. `td.mean_flow` has it.
+# Regression is nearest here, because arrows of a small exact denoiser cost almost nothing. For pictures each arrow is a
+# long walk of a large network. Then two steps, or one, are the cheaper lesson.
+#
+# **What comes next.** MeanFlow [Geng et al. 2025, [MeanFlow](https://arxiv.org/abs/2505.13447)] learns the mean of the
+# velocity between two times, for all pairs of times at once. One network then takes steps of any length, and needs
+# neither a teacher nor a boundary. `td.mean_flow` has it.
 
 # %%
 mine
@@ -596,10 +630,11 @@ mine
 #
 # ### Exercise 13.5 (open): one evaluation
 #
-# Come nearest to the exact map of ring8 with one evaluation of an `mlp` of at most 10,000 numbers. You are given the exact denoiser:
-# `model.x0(x, t)` answers, `model.process.time(lam)` has the times of log-SNRs, and `model.process.at(t)` has `alpha` and `sigma`. All
-# else is free: the method, the walks, the size. At most 8 seconds of a processor, arrows included. The check is green if you are at most 2
-# standard deviations of ours above our mean. Call `mlp` and your other functions by their bare names. No best answer is known to us.
+# Come nearest to the exact map of ring8 with one evaluation of an `mlp` of at most 10,000 numbers. You are given the
+# exact denoiser: `model.x0(x, t)` answers, `model.process.time(lam)` has the times of log-SNRs, and
+# `model.process.at(t)` has `alpha` and `sigma`. All else is free: the method, the walks, the size. At most 8 seconds of
+# a processor, arrows included. The check is green if you are at most 2 standard deviations of ours above our mean. Call
+# `mlp` and your other functions by their bare names. No best answer is known to us.
 
 # %%
 print(f"{'20 seeds, 2,000 points':44s}    rms     ±  energy  seconds")
@@ -609,7 +644,7 @@ for name, (distance, spread_of, law, seconds) in tests.TABLE.items():
 
 # %%
 def my_map(model, rng):
-    """The parameters [w_1, b_1, …] of an mlp that carries noise (B, 2) to the ends of the flow of the exact denoiser model."""
+    """Parameters [w_1, b_1, …] of an mlp that carries noise (B, 2) to the ends of the flow of the denoiser model."""
     ### BEGIN SOLUTION
     at = model.process.at
     times = [model.process.t_max, *model.process.time(np.linspace(-5, 7, 40))]
@@ -642,8 +677,9 @@ def my_map(model, rng):
 keep(my_map, test=tests.one_evaluation)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** With a fast solver arrows are cheap: your `multistep_step` makes 16,384 in a fraction of a second. More arrows, a third hidden layer and Muon each bring it nearer.
-# What is left lies between modes, where the map is steep. The usual wrong turn is few arrows, learned by heart.
+# **Solution.** With a fast solver arrows are cheap: your `multistep_step` makes 16,384 in a fraction of a second. More
+# arrows, a third hidden layer and Muon each bring it nearer. What is left lies between modes, where the map is steep.
+# The usual wrong turn is few arrows, learned by heart.
 
 # %% [markdown]
 # ## What you know now
