@@ -48,7 +48,8 @@ noise, goal = tests.noise(2000, 1), tests.ends(2000, 1)
 # ## One evaluation
 #
 # The flow carries each noise $x_1$ to a point $\Phi(x_1)$. That is the **exact map** of notebook 11. We computed 4,096
-# arrows of it, from noise to end. Your network may learn them by **regression**, the least square of its error:
+# arrows of it, from noise to end. Your network $F_\theta$ may learn them by **regression**: over all noises, the mean
+# square of its error is to be least.
 #
 # $$\min_\theta\ \mathbb E\,\big\|F_\theta(x_1) - \Phi(x_1)\big\|^2 .$$
 #
@@ -195,7 +196,7 @@ assert ddim_off[16] < net < ddim_off[4]
 # one.
 #
 # The student is a denoiser too. It takes a step of DDIM with its own answer, and that step should land where two steps
-# of the teacher landed. No end of the flow is computed anywhere.
+# of the teacher landed. No noise is walked all the way.
 
 # %% [markdown]
 # ### Exercise 13.1 (derive): which answer lands there?
@@ -310,8 +311,8 @@ assert student_off[1] < 0.2 * ddim_off[1]
 #
 # A network says $f$. The answer is $c_\text{skip}(\sigma)\,x + c_\text{out}(\sigma)\,f$. Choose both, as smooth
 # functions of $\sigma$. At $\sigma_{\min}$ the answer is $x$, whatever the network says. Nowhere is $|c_\text{out}|$
-# above $\sigma_\text{data}$, the standard deviation of the data. In much noise the network says it all. Many choices
-# are right.
+# above $\sigma_\text{data}$, the standard deviation of the data. In much noise the network says it all, so that
+# no large noise is left in the answer. Many choices are right.
 
 
 # %%
@@ -327,7 +328,7 @@ def consistency_output(f, x, sigma, sigma_data, sigma_min):
 keep(consistency_output)
 
 # %% [markdown] tags=["solution"]
-# **Solution.** These are the paper's: EDM's coefficients, moved so that they begin at $\sigma_{\min}$. As good here are
+# **Solution.** These are the paper's: EDM's coefficients, moved so that they begin at $\sigma_{\min}$. Nearly as good here are
 # $\sigma_{\min}/\sigma$ and $\sigma_\text{data}(1 - \sigma_{\min}/\sigma)$, or an exponential. The usual slip is EDM's
 # own, which reach 1 and 0 at $\sigma = 0$. A jump at $\sigma_{\min}$ is no help: the networks beside it know nothing of
 # it.
@@ -612,8 +613,8 @@ show(
 
 # %% [markdown]
 # *What to see:* above each cloud stand its rms distance to the exact map and its energy distance to the data. With one
-# evaluation all three trainings have the modes, and a few points between them. They lie where the map is steep: two
-# noises side by side, and ends on two modes.
+# evaluation all three trainings have the modes, and a few points between them. They lie where the map is steep. There two
+# noises lie side by side, and their ends on two modes.
 #
 # Regression is nearest here, because arrows of a small exact denoiser cost almost nothing. For pictures each arrow is a
 # long walk of a large network. Then two steps, or one, are the cheaper lesson.
@@ -640,6 +641,7 @@ mine
 print(f"{'20 seeds, 2,000 points':44s}    rms     ±  energy  seconds")
 for name, (distance, spread_of, law, seconds) in tests.TABLE.items():
     print(f"{name:44s} {distance:6.3f} {spread_of:5.3f} {law:7.4f} {seconds:8.1f}")
+print(f"{'other true points':44s} {'':12s} {tests.TRUE:7.4f}")
 
 
 # %%
