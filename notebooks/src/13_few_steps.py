@@ -130,7 +130,7 @@ def frame(k):
 
 
 show(
-    FuncAnimation(fig, frame, frames=[1, 5, 10, 20, 40, 60, 100, 150, 250, 500, 500], interval=400),
+    FuncAnimation(fig, frame, frames=[2, 5, 10, 20, 40, 60, 100, 150, 250, 500, 500], interval=400),
     "Three clouds. Left, all points of DDIM lie on one dot in the middle. In the middle panel a blob opens to a "
     "ring with eight "
     "modes while training goes on. Right, the eight modes of the exact map.",
