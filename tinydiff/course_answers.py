@@ -433,3 +433,18 @@ def draw(model, labels, w, times, rng):
     x = rng.standard_normal((len(labels), model.dim)).astype(np.float32)
     t, x = td.last(td.ddim(guided, x, times))
     return guided.x0(x, t)
+
+
+# ---- few steps: notebook 13. The α and σ of rows are columns (B, 1)
+
+
+def two_steps_in_one(x_t, x_s, alpha_t, sigma_t, alpha_s, sigma_s):
+    """The x̂_0 with which one step of DDIM leads from x_t to x_s."""
+    ratio = sigma_s / sigma_t
+    return (x_s - ratio * x_t) / (alpha_s - ratio * alpha_t)
+
+
+def consistency_output(f, x, sigma, sigma_data, sigma_min):
+    """The answer that is x itself at σ_min, whatever the network's f is."""
+    c_skip = sigma_data**2 / ((sigma - sigma_min) ** 2 + sigma_data**2)
+    return c_skip * x + sigma_data * (sigma - sigma_min) / np.sqrt(sigma**2 + sigma_data**2) * f

@@ -1236,3 +1236,48 @@ def measurement_guidance(x0_hat, pull, A, y, tau, cov, alpha, sigma):  # in unit
     s, P = np.linalg.eigh(A @ cov @ A.T / tau**2)
     v = ((y - x0_hat @ A.T)[:, None, :] @ P / (1 + s)[..., None, :] @ np.swapaxes(P, -1, -2))[:, 0]
     return x0_hat + (sigma / tau) ** 2 / alpha * pull(v @ A)
+
+
+@answer
+def two_steps_in_one(x_t, x_s, alpha_t, sigma_t, alpha_s, sigma_s):
+    ratio = sigma_s / sigma_t
+    return (x_s - ratio * x_t) / (alpha_s - ratio * alpha_t)
+
+
+@answer
+def two_steps_in_one(x_t, x_s, alpha_t, sigma_t, alpha_s, sigma_s):  # without a division by the noise
+    return (sigma_t * x_s - sigma_s * x_t) / (sigma_t * alpha_s - sigma_s * alpha_t)
+
+
+@answer
+def two_steps_in_one(x_t, x_s, alpha_t, sigma_t, alpha_s, sigma_s):  # x_0 and ε of two equations, for each row
+    levels = np.stack([np.hstack([alpha_t, sigma_t]), np.hstack([alpha_s, sigma_s])], axis=1)
+    return np.linalg.solve(levels, np.stack([x_t, x_s], axis=1))[:, 0]
+
+
+@answer
+def consistency_output(f, x, sigma, sigma_data, sigma_min):  # the paper's
+    c_skip = sigma_data**2 / ((sigma - sigma_min) ** 2 + sigma_data**2)
+    return c_skip * x + sigma_data * (sigma - sigma_min) / np.sqrt(sigma**2 + sigma_data**2) * f
+
+
+@answer
+def consistency_output(f, x, sigma, sigma_data, sigma_min):  # as σ_min/σ
+    return sigma_min / sigma * x + sigma_data * (1 - sigma_min / sigma) * f
+
+
+@answer
+def consistency_output(f, x, sigma, sigma_data, sigma_min):  # an exponential
+    kept = np.exp((sigma_min - sigma) / sigma_data)
+    return kept * x + (1 - kept) * sigma_data * f
+
+
+@answer
+def consistency_output(f, x, sigma, sigma_data, sigma_min):  # an angle, and the other sign of c_out
+    angle = np.arctan((sigma - sigma_min) / sigma_data)
+    return np.cos(angle) ** 2 * x - sigma_data * np.sin(angle) * f
+
+
+@answer
+def consistency_output(f, x, sigma, sigma_data, sigma_min):  # without σ_data in c_skip
+    return sigma_min**2 / sigma**2 * x + sigma_data * np.tanh(np.log(sigma / sigma_min)) * f

@@ -204,6 +204,8 @@ def output_off(right, at):
 
 
 CANCELS = [
+    ("consistency_output", "f"),  # another c_out, which is right too
+    ("consistency_output", "sigma_data"),  # as f
     ("dpm_solver_2m_step", "sigma"),  # in σ_s/σ_t and in differences of λ
     ("elbo_step", "x_t"),  # in the difference of the means
     ("mixture_x0", "weights"),  # in r_k, whose sum is 1

@@ -16,6 +16,7 @@ from tinydiff.check.laws import (
     inpainting,
     tilted,
     measurements,
+    few_steps,
 )
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "bound",
     "data",
     "dpm_solver",
+    "few_steps",
     "flow",
     "forward",
     "inpainting",
