@@ -137,8 +137,8 @@ rows = [f"{lam[i]:5.0f}   {floor[i]:6.3f}   {on_old[i]:10.3f}   {on_new[i]:10.3f
 explodes.reveal(
     on_new[0],
     "With little noise the answer is the nearest training point y. Since ε̂ − ε = α (x_0 − x̂_0)/σ, the loss is the SNR "
-    f"times the mean of ‖x_0 − y‖²/D. That mean is {apart:.5f}, and the SNR is {np.exp(10):.0f}: together "
-    f"{apart * np.exp(10):.0f}. The distance stays, and the SNR grows without end. At λ = −2 all three columns nearly agree: "
+    f"times the mean of ‖x_0 − y‖²/D. That mean is {apart:.6f}, and the SNR is {np.exp(10):.0f}: together "
+    f"{apart * np.exp(10):.1f}. The distance stays, and the SNR grows without end. At λ = −2 all three columns nearly agree: "
     "with so much noise 60 points are about as good as the density.",
     table="    λ    floor   on its own       on new\n" + "\n".join(rows),
 )
@@ -293,7 +293,8 @@ fig.suptitle(by.title)
 factor = excess[3.0][0] / excess[3.0][-1]
 slower.reveal(
     factor,
-    "About a hundred: x̂_0 is a ratio of two means of N random terms, and each errs by the root of 1/N. The excess is a square, so it goes as 1/N. But less noise needs more points: "
+    "About a hundred: x̂_0 is a ratio of two means of N random terms, and each errs by the root of 1/N. The excess is a "
+    "square, so it goes as 1/N. But less noise needs more points: "
     f"10,000 points have the excess {excess[6.0][-1]:.4f} at λ = 6, and 100 have {excess[0.0][0]:.4f} at λ = 0. "
     "As λ grows no number is enough: in the end the perfect model of any finite set falls into its points.",
     picture=fig,
@@ -339,7 +340,8 @@ def draw(h, level):
     right.plot(lam, on_unseen, "--", color=by.color, lw=1.5, label="on new points")
     gap = np.max(np.abs(on_unseen - on_seen))
     right.axvline(level, color="black", lw=0.6)
-    right.set(xlabel="log-SNR λ", ylabel="loss", ylim=(0, 1.8), title=f"h = {h:g}, largest gap {gap:.3f}" + " (met)" * (gap <= 0.08))
+    right.set(xlabel="log-SNR λ", ylabel="loss", ylim=(0, 1.8))
+    right.set_title(f"h = {h:g}, largest gap {gap:.3f}, " + ("at most 0.08" if gap <= 0.08 else "more than 0.08"))
     right.legend(loc="upper left")
     fig.suptitle(by.title)
     return fig
