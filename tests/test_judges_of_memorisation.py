@@ -56,8 +56,9 @@ def test_a_point_that_judges_itself_makes_every_width_too_small():
         return choose
 
     judge = memorisation.without_a_test_set
-    assert all(right(judge("C", "d", "a", "B", "c", 3, program(leave_out=True))))
-    assert not any(right(judge("B", "A", "D", "C", "B", 5, program(leave_out=False))))
+    for line in (3, 4, 5):  # each can leave the point out
+        assert all(right(judge("C", "d", "a", "B", "c", line, program(leave_out=True))))
+    assert not any(right(judge("B", "A", "D", "C", "B", 6, program(leave_out=False))))
     assert right(judge("C", "D", "A", "B", "B", 3, lambda points, widths: widths[widths > 0.1][0]))[4:] == [
         False,
         True,
@@ -71,6 +72,15 @@ def test_the_letters_are_those_of_the_models():
     assert seen[2] < seen[0] < seen[3] < seen[1]
     assert new[1] < new[3] < new[0] < new[2]
     assert abs(new[1]) < 0.1
+
+
+@pytest.mark.slow
+def test_the_shares_are_measured():
+    """Two draws of the 20: a network and bumps lean to their points, new points do not, and none copies."""
+    found = {name: mean for name, (mean, _) in memorisation.shares(2).items()}
+    assert list(found) == list(memorisation.SHARES)
+    for name, (mean, error) in memorisation.SHARES.items():
+        assert found[name] == pytest.approx(mean, abs=4 * error * np.sqrt(10))
 
 
 @pytest.mark.parametrize(("h", "holds"), [(0.15, True), (0.16, True), (0.1, False), (0.13, False), (0.3, False)])
