@@ -106,5 +106,5 @@ def setup(app) -> None:
     variances_tables.write(HERE / "variances")
     errata_page.write(HERE / "errata.md")
     course(HERE / "course")
-    app.extensions["sphinx-mathjax-offline"].parallel_read_safe = True  # it does not say so; it copies files, and no more
+    app.extensions["sphinx-mathjax-offline"].parallel_read_safe = True  # it copies files
     app.connect("autodoc-process-docstring", as_written, priority=400)  # before numpydoc, at 500

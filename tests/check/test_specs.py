@@ -74,10 +74,7 @@ def test_what_is_right_passes(name, i):
 
 @pytest.mark.parametrize(
     ("name", "i", "examples"),
-    [
-        *((name, 0, 5) for name in specs()),
-        *(pytest.param(name, i, 100, marks=pytest.mark.slow) for name, i in RIGHT),
-    ],
+    [*((name, 0, 5) for name in specs()), *(pytest.param(name, i, 100, marks=pytest.mark.slow) for name, i in RIGHT)],
 )
 def test_what_is_right_passes_on_drawn_cases(name, i, examples, monkeypatch):
     """On so many of each law; a second right answer on many alone."""
