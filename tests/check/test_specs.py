@@ -10,7 +10,7 @@ from right import ANSWERS, asked, seen
 
 from tinydiff.check import check, engine, judging, spec, specs
 from tinydiff.check.form import in_tuple, scaled
-from tinydiff.check.judging import cases, judge
+from tinydiff.check.judging import judge
 from tinydiff.check.letters import LETTERS
 from tinydiff.check.probe import Broken
 
@@ -185,7 +185,7 @@ def breaks(law, subject, function, every=1):
     """Whether this law by itself, without those before it, is broken by the function, in every case or every tenth."""
     probe = subject.probe(function)
     try:
-        for case in islice(cases(subject, law), 0, None, every):
+        for case in islice(judging.cases(subject, law), 0, None, every):
             judge(law, probe, case)
     except Broken as broken:
         return broken.law == law.statement
@@ -226,7 +226,7 @@ CANCELS = [
 def coefficients(name):
     """Each continuous argument and each output off by one part in ten thousand."""
     subject, right = spec(name), seen(name, ANSWERS[name][0])
-    first = next(cases(subject, subject.laws[0]))
+    first = next(judging.cases(subject, subject.laws[0]))
     for at, argument in enumerate(subject.names):
         discrete = np.asarray(numbers(first[argument])[0]).dtype.kind in "ib"
         if not discrete and (name, argument) not in CANCELS:
