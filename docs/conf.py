@@ -108,4 +108,5 @@ def setup(app) -> None:
     errata_page.write(HERE / "errata.md")
     functions_page.write(HERE / "functions.md")
     course(HERE / "course")
+    app.extensions["sphinx-mathjax-offline"].parallel_read_safe = True  # it copies files
     app.connect("autodoc-process-docstring", as_written, priority=400)  # before numpydoc, at 500

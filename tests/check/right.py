@@ -1134,15 +1134,17 @@ def multistep_step(x_t, x0_hats, times, s, alpha, sigma):  # a fine sum, Simpson
     return sigma(s) / sigma(times[-1]) * x_t + sigma(s) * total
 
 
+NODES, GAUSS = np.polynomial.legendre.leggauss(30)
+
+
 @answer
 def multistep_step(x_t, x0_hats, times, s, alpha, sigma):  # by Taylor's series of the polynomial at the end
     clock = np.array([float(np.log(alpha(t) / sigma(t))) for t in (*times, s)])
     back = clock[:-1] - clock[-1]
     shape = (len(x0_hats), -1)
     of_power = np.linalg.solve(np.vander(back, increasing=True), np.reshape(np.stack(x0_hats), shape))
-    nodes, gauss = np.polynomial.legendre.leggauss(30)
-    u = (nodes - 1) / 2 * (clock[-1] - clock[-2])
-    integral = gauss @ (np.exp(u)[:, None] * np.vander(u, len(back), increasing=True)) * (clock[-1] - clock[-2]) / 2
+    u = (NODES - 1) / 2 * (clock[-1] - clock[-2])
+    integral = GAUSS @ (np.exp(u)[:, None] * np.vander(u, len(back), increasing=True)) * (clock[-1] - clock[-2]) / 2
     return sigma(s) / sigma(times[-1]) * x_t + alpha(s) * np.reshape(integral @ of_power, x_t.shape)
 
 

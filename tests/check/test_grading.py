@@ -367,7 +367,8 @@ def test_what_a_function_names_itself_is_not_taken_from_the_file(tmp_path):
     assert Source(file).of("f").strip().startswith("def f")
 
 
-def test_what_the_file_says_in_the_end_counts_and_a_loop_in_one_exercise_costs_it_alone(mark):
+def test_what_the_file_says_in_the_end_counts_and_a_loop_in_one_exercise_costs_it_alone(mark, monkeypatch):
+    monkeypatch.setattr(remote, "FIRST", 3.0)
     marks = mark(WRONG + RIGHT + "\ndef snr(t, betas):\n    while True: pass\n", ["q_sample", "snr"])
     assert marks["q_sample"]["passed"]
     assert (marks["snr"]["points"], marks["snr"]["yours"]) == (0, "no answer in time")
