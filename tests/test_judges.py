@@ -375,14 +375,29 @@ def test_a_repaint_is_mended_by_one_step_back_up_and_the_clouds_are_judged_apart
     assert right(judge("C", "A", "D", "B", 5, rounds(lambda y, t, back, betas: y))) == [True, True, False]
 
 
-def test_the_true_cloud_is_nearest_and_the_one_that_fits_y_best_is_farthest():
+def test_the_true_cloud_is_nearest_and_the_one_with_lost_peaks_is_farthest():
     other = inverse_problems.posterior(-0.9).sample(1, 3000)
     off = {name: td.energy_distance(x, other) for name, x in inverse_problems.clouds().items()}
     rms = {name: np.sqrt(np.mean((x[:, 0] + 0.9) ** 2)) / 0.1 for name, x in inverse_problems.clouds().items()}
     letters = inverse_problems.LETTERS
     assert min(off, key=off.get) == letters["true"]
-    assert max(off, key=off.get) == letters["arms"]
-    assert rms[letters["spread"]] < 1e-9 < rms[letters["arms"]] < min(rms[letters["true"]], rms[letters["weights"]])
+    assert max(off, key=off.get) == letters["peaks"]
+    assert rms[letters["spread"]] < 1e-9 < rms[letters["peaks"]] < min(rms[letters["true"]], rms[letters["weights"]])
+
+
+def test_the_peaks_that_the_play_asks_for():
+    """Two where |y| is from 1.2 to 1.5 and one beyond, at τ = .1; at y = −.9 three up to τ = .2, and then four."""
+
+    def found(y, tau=0.1):
+        law, height = inverse_problems.posterior(y, tau), np.linspace(-2.4, 2.4, 300)
+        parts = zip(law.weights, law.means[:, 1], law.covariances[:, 1, 1], strict=True)
+        return inverse_problems.peaks(sum(w * np.exp(-((height - m) ** 2) / (2 * v)) / np.sqrt(v) for w, m, v in parts))
+
+    rows = {y: found(y / 10) for y in range(-20, 21)}
+    assert {abs(y) for y, n in rows.items() if n == 2} == {12, 13, 14, 15}
+    assert rows[-11] == rows[11] == 3
+    assert {abs(y) for y, n in rows.items() if n == 1} == {16, 17, 18, 19, 20}
+    assert [found(-0.9, tau) for tau in (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)] == [3, 3, 3, 3, 4, 4]
 
 
 def test_a_weighed_crowd_is_nearer_to_the_posterior_than_any_covariance():

@@ -43,9 +43,18 @@ def slits(ys: tuple[float, ...], n: int = 300, steps: int = 40) -> list[tuple[Ar
     return [(posterior(y).sample(160, n), drawn(told(y, "dps"), n, steps, 161)) for y in ys]
 
 
+# ---- the play
+
+
+def peaks(density: Array) -> int:
+    """How many peaks a density has, from its values along a line."""
+    inner = density[1:-1]
+    return int(np.sum((inner > density[:-2]) & (inner > density[2:])))
+
+
 # ---- four clouds, and a program
 
-LETTERS = {"true": "C", "weights": "A", "arms": "D", "spread": "B"}
+LETTERS = {"true": "C", "weights": "A", "peaks": "D", "spread": "B"}
 """The clouds of 16.4: exact draws, ΠGDM's, DPS's, and those of one pass of inpainting."""
 
 
@@ -56,7 +65,7 @@ def clouds(y: float = -0.9, n: int = 500) -> dict[str, Array]:
     found = {
         LETTERS["true"]: posterior(y).sample(162, n),
         LETTERS["weights"]: drawn(told(y, "pigdm"), n, 50, 163),
-        LETTERS["arms"]: drawn(told(y, "dps"), n, 50, 164),
+        LETTERS["peaks"]: drawn(told(y, "dps"), n, 50, 164),
         LETTERS["spread"]: td.sample(MODEL, n, sampler=one_pass, steps=50, rng=165),
     }
     return dict(sorted(found.items()))
@@ -81,9 +90,9 @@ def pair(rho: float, betas: Array) -> Callable[[Array, int], Array]:
     return lambda x, t: model.x0(x, t / len(betas))
 
 
-def which_is_a_lie(true: str, weights: str, arms: str, spread: str, line: int, mended: Callable) -> Marks:
+def which_is_a_lie(true: str, weights: str, peaks: str, spread: str, line: int, mended: Callable) -> Marks:
     """The four letters, the line, and the mended program beside RePaint on a hidden pair, from the same noise."""
-    said = {"true": true, "weights": weights, "arms": arms, "spread": spread}
+    said = {"true": true, "weights": weights, "peaks": peaks, "spread": spread}
     wrong = [name for name, letter in said.items() if letter != LETTERS[name]]
     yield not wrong, "All four letters are right." if not wrong else f"{len(wrong)} of four letters are wrong."
     yield line == 5, f"Line {line} is at fault" + ("." if line == 5 else ": no.")
