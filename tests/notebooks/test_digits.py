@@ -202,10 +202,10 @@ def test_no_line_is_wrong_and_the_size_is_that_of_the_start_in_the_blind_directi
     def size(width, dim, lam):
         return np.sqrt((1 - width / dim) * (1 + np.exp(-lam)))
 
-    assert right(page.no_line(0, size)) == [True, True]
-    assert right(page.no_line(3, size)) == [False, True]
-    assert right(page.no_line(0, lambda width, dim, lam: np.exp(-lam / 2))) == [True, False]
-    assert right(page.no_line(0, lambda width, dim, lam: (1 - width / dim) * np.exp(-lam / 2))) == [True, False]
+    assert right(page.no_line(0)) == right(page.blind_size(size)) == [True]
+    assert right(page.no_line(3)) == [False]
+    assert right(page.blind_size(lambda width, dim, lam: np.exp(-lam / 2))) == [False]
+    assert right(page.blind_size(lambda width, dim, lam: (1 - width / dim) * np.exp(-lam / 2))) == [False]
 
 
 def test_few_evaluations_must_draw_readable_digits_of_some_variety():
