@@ -87,11 +87,11 @@ peers: .venv-peers/.installed  ## train six other libraries' models for the same
 learning: .venv/.installed  ## measure how well the defaults learn and what each choice gives (an hour; goes on where it stopped)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/learning.py
 
-notebooks: .venv/.installed-notebooks  ## make the course from notebooks/src, executed, and its solutions; NAMES="05 11" for some
+notebooks: .venv/.installed-notebooks  ## make the course from notebooks/src, executed, and its solutions, one on each core; NAMES="05 11" for some
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python notebooks/build.py $(NAMES)
 
 docs: .venv/.installed-dev-docs  ## the site, in docs/_build/html, with every link followed
-	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build/html
+	$(BIN)/sphinx-build -q -W --keep-going --jobs auto docs docs/_build/html
 	$(BIN)/python docs/links.py docs/_build/html
 	@echo 'Open docs/_build/html/index.html, or serve it: $(BIN)/python -m http.server --directory docs/_build/html'
 

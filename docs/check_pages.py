@@ -120,7 +120,7 @@ def card(name: str) -> str:
     """One specification."""
     known = spec(name)
     lines = [
-        f"## {name}\n",
+        f"(laws-{name.replace('_', '-')})=\n## {name}\n",
         f"`{known.signature}`\n",
         f"**{known.statement}**\n",
         *(f"{text}\n" for text in (known.about, known.convention) if text),

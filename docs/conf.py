@@ -10,6 +10,7 @@ sys.path[:0] = [str(folder) for folder in (HERE, HERE.parent / "tests", HERE.par
 import catalogue_pages
 import check_pages
 import errata_page
+import functions_page
 import guidance_tables
 import inverse_digits_tables
 import inverse_tables
@@ -105,5 +106,7 @@ def setup(app) -> None:
     speed_tables.write(HERE / "speed")
     variances_tables.write(HERE / "variances")
     errata_page.write(HERE / "errata.md")
+    functions_page.write(HERE / "functions.md")
     course(HERE / "course")
+    app.extensions["sphinx-mathjax-offline"].parallel_read_safe = True  # it copies files
     app.connect("autodoc-process-docstring", as_written, priority=400)  # before numpydoc, at 500

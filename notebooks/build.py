@@ -2,6 +2,7 @@
 
     python notebooks/build.py                  all of them
     python notebooks/build.py 05 11            those whose names begin so
+    python notebooks/build.py --jobs 1         one after another, and not as many at once as there are cores
     python notebooks/build.py --grading DIR    what nbgrader takes as its source/, not executed
     python notebooks/build.py --otter DIR      what `otter generate` takes, a folder for each notebook
 
@@ -18,11 +19,14 @@ all notebooks before.
 
 import argparse
 import ast
+import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import jupytext
@@ -68,6 +72,7 @@ SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION\n?", r
 STUB = r"\1...  # your code here\n"
 KEEP = re.compile(r'^(?:check|keep)\((\w+)(?:, (?:spec=)?"(\w+)")?\)$')
 """The last line of a cell that holds a function to its laws."""
+KINDS = "student", "solutions"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -121,18 +126,30 @@ def is_kept(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and cell.source.rpartition("\n")[2].startswith("keep(")
 
 
+def headings(cell: NotebookNode) -> list[tuple[str, str]]:
+    """Number and label of the exercises that begin in the cell, and "" twice for any other heading."""
+    pattern = r"^#{2,3} (?:Exercise (\d+\.\d+)(?: ☆)? \((\w+)\))?"
+    return re.findall(pattern, cell.source, re.MULTILINE) if cell.cell_type == "markdown" else []
+
+
 def kept(source: Path) -> dict[str, str]:
     """The functions of a notebook that go into mine.py, solved."""
-    found = {}
-    for cell in read(source).cells:
-        line = cell.source.rpartition("\n")[2]
-        if is_kept(cell) and "into=None" not in line:
-            text = re.sub("^ *### (BEGIN|END) SOLUTION\n", "", cell.source, flags=re.MULTILINE)
-            named = re.match(r"keep\((\w+)", line)[1]
-            functions = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
-            if named in functions:
-                found[named] = ast.get_source_segment(text, functions[named])
-    return found
+    cells = {function_kept(cell): cell for cell in read(source).cells}
+    return {name: definition(cell, name) for name, cell in cells.items() if name}
+
+
+def function_kept(cell: NotebookNode) -> str:
+    """The function that the cell's last line writes into mine.py, or "": keep(…) writes one that is its only answer."""
+    line = cell.source.rpartition("\n")[2]
+    alone = re.match(r"keep\((\w+)(?:, \w+=|\))", line) if is_kept(cell) and "into=None" not in line else None
+    return alone[1] if alone and f"def {alone[1]}(" in cell.source else ""
+
+
+def definition(cell: NotebookNode, name: str) -> str:
+    """The last function of this name in a cell, solved."""
+    text = re.sub("^ *### (BEGIN|END) SOLUTION\n", "", cell.source, flags=re.MULTILINE)
+    nodes = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == name]
+    return ast.get_source_segment(text, nodes[-1])
 
 
 def solve(path: Path, sources: Iterable[Path]) -> None:
@@ -252,35 +269,69 @@ def write(text: str, path: Path) -> None:
         part.write_text(text, encoding="utf-8")
 
 
+def make(source: Path, kind: str) -> str:
+    """Write the student's notebook of a source, or its solutions, executed. What was written, how fast, and how large.
+
+    Nothing that it does depends on another notebook that is being made, so that any number may be at once.
+    """
+    path = made_at(source, kind)
+    start = time.perf_counter()
+    if kind == "solutions":
+        notebook = executed(solved(read(source)), before=[other for other in sources() if other < source])
+    else:
+        notebook = executed(stubbed(read(source)))
+    write(nbformat.writes(notebook) + "\n", path)
+    seconds, size = time.perf_counter() - start, path.stat().st_size / 1000
+    return f"{path.relative_to(HERE)}: {seconds:.0f} s, {size:.0f} kB"
+
+
+def made_at(source: Path, kind: str) -> Path:
+    """Where the notebook of a source stands."""
+    return (HERE if kind == "student" else HERE / "solutions") / f"{source.stem}.ipynb"
+
+
+def make_all(found: Iterable[Path], jobs: int) -> None:
+    """Write both notebooks of each source, so many at a time, each in a process of its own.
+
+    An error ends the program and names its notebook, once those that have begun are at their end.
+    """
+    pool = ProcessPoolExecutor(jobs)
+    begun = {pool.submit(make, source, kind): made_at(source, kind) for source in found for kind in KINDS}
+    try:
+        for done in tqdm(as_completed(begun), total=len(begun), unit="notebook"):
+            if error := done.exception():
+                sys.exit(f"{begun[done].relative_to(HERE)}: {error}")
+            tqdm.write(done.result())
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def grade(source: Path, folder: Path) -> None:
+    """Write nbgrader's source of a notebook, not executed, and beside it the files that it reads."""
+    write(nbformat.writes(gradable(read(source))) + "\n", folder / source.stem / f"{source.stem}.ipynb")
+    if "digits_" in source.read_text(encoding="utf-8"):
+        for file in HERE.glob("*.npz"):
+            shutil.copy(file, folder / source.stem)
+
+
 def main() -> None:
     """What the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=[""], help="how the names of the wanted ones begin")
+    parser.add_argument("--jobs", metavar="N", type=int, default=os.cpu_count(), help="how many are executed at once")
     parser.add_argument("--grading", metavar="DIR", type=Path, help="write nbgrader's source/ into this folder")
     parser.add_argument("--otter", metavar="DIR", type=Path, help="write what otter generate takes, a folder for each")
     options = parser.parse_args()
     found = sources(options.names)
     if not found:
         parser.error(f"no source in {HERE / 'src'} begins with {' or '.join(options.names)}")
-    for source in tqdm(found, unit="notebook"):
-        name = f"{source.stem}.ipynb"
+    if not (options.grading or options.otter):
+        make_all(found, options.jobs)
+    for source in found:
         if options.grading:
-            folder = options.grading / source.stem
-            write(nbformat.writes(gradable(read(source))) + "\n", folder / name)
-            if "digits_" in source.read_text(encoding="utf-8"):
-                for file in HERE.glob("*.npz"):
-                    shutil.copy(file, folder)
+            grade(source, options.grading)
         for file, text in otter_files(read(source)).items() if options.otter else ():
             write(text, options.otter / source.stem / file)
-        if options.grading or options.otter:
-            continue
-        before = [other for other in sources() if other < source]
-        makes = ((stubbed, HERE / name, ()), (solved, HERE / "solutions" / name, before))
-        for make, path, others in makes:
-            start = time.perf_counter()
-            write(nbformat.writes(executed(make(read(source)), others)) + "\n", path)
-            seconds, size = time.perf_counter() - start, path.stat().st_size / 1000
-            tqdm.write(f"{path.relative_to(HERE)}: {seconds:.0f} s, {size:.0f} kB")
 
 
 if __name__ == "__main__":

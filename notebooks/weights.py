@@ -2,6 +2,7 @@
 
     python notebooks/weights.py network runs/mnist    # digits.npz: the network that `make mnist` trained
     python notebooks/weights.py judge                 # judge.npz: a small classifier, trained here in some minutes
+    python notebooks/weights.py narrow                # narrow-eps.npz, narrow-x0.npz: trained here in half a minute
     python notebooks/weights.py digits                # test-digits.npz: a hundred test digits of each class
 
 No pickles; the parameters are rounded to half precision.
@@ -52,6 +53,21 @@ def clean_times(process: td.Process, rng: np.random.Generator, n: int) -> np.nda
     return process.time(14 * rng.random(n))
 
 
+def narrow(steps: int = STEPS) -> list[Path]:
+    """Two networks of width 128 for digits of 14 × 14 pixels, alike in all but what they predict: the noise, or x_0."""
+    data, process, paths = td.load_mnist("train"), td.Cosine(), []
+    x = data.x.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196)
+    for prediction, weight in (("eps", "simple"), ("x0", "x0")):
+        network = td.TimeMLP(196, width=128, blocks=1, classes=10, prediction=prediction, norm=True)
+        states = td.train(
+            network, process, (x, data.labels), steps=steps, batch=256, optimizer="adam", lr=3e-3, ema=0.995, rng=0,
+            weight=weight, times="uniform", targets="single",
+        )  # fmt: skip
+        theta = td.last(watched(states, steps)).ema
+        paths.append(save(f"narrow-{prediction}.npz", td.NetworkDenoiser(network, theta, process)))
+    return paths
+
+
 def digits() -> Path:
     """A hundred test digits of each class, drawn at random, in the order 0, 1, …, 9, 0, 1, …"""
     test, rng = td.load_mnist("test"), np.random.default_rng(0)
@@ -71,11 +87,12 @@ def save(name: str, model: td.NetworkDenoiser | td.Classifier) -> Path:
 def main() -> None:
     """What the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("network", "judge", "digits"))
+    parser.add_argument("what", choices=("network", "judge", "narrow", "digits"))
     parser.add_argument("run", metavar="RUN", type=Path, nargs="?", default=Path("runs/mnist"), help="of the network")
     options = parser.parse_args()
-    path = network(options.run) if options.what == "network" else {"judge": judge, "digits": digits}[options.what]()
-    print(f'    "{path.name}": "{hashlib.sha256(path.read_bytes()).hexdigest()}",  # {path.stat().st_size:,} bytes')
+    make = {"network": lambda: network(options.run), "judge": judge, "narrow": narrow, "digits": digits}[options.what]
+    for path in made if isinstance(made := make(), list) else [made]:
+        print(f'    "{path.name}": "{hashlib.sha256(path.read_bytes()).hexdigest()}",  # {path.stat().st_size:,} bytes')
 
 
 if __name__ == "__main__":

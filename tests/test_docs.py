@@ -12,6 +12,7 @@ import shlex
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -112,6 +113,17 @@ def test_the_readmes_commands_and_other_blocks_run(little):
     said = str(names["check"](names["q_sample"]))
     readme = ROOT.joinpath("README.md").read_text(encoding="utf-8")
     assert "\n".join(f"    {line}".rstrip() for line in said.splitlines()) in readme  # word for word
+
+
+@pytest.mark.skipif(not (ROOT / "docs" / "bibliography.md").is_file(), reason="the bibliography is in the repository")
+def test_the_bibliography_has_each_work_once_and_a_number_links_to_itself():
+    page = (ROOT / "docs" / "bibliography.md").read_text(encoding="utf-8")
+    labels = re.findall(r"^\((\S+)\)=$", page, re.M)
+    links = re.findall(r"\[([^\]]+)\]\((https://[^)\s]+)\)", page)
+    assert len(set(labels)) == len(labels) == len(re.findall(r"^\*\*.+?\*\*", page, re.M))
+    assert len({address for _, address in links}) == len(links)
+    numbers = [(text.partition(":")[2], unquote(address)) for text, address in links if text[:4] in ("arXi", "doi:")]
+    assert [number for number, address in numbers if not address.endswith(f"/{number}")] == []
 
 
 def test_no_page_shows_python_in_another_way():

@@ -8,6 +8,8 @@ from tinydiff import course_answers
 from tinydiff.course_tests import (
     bound,
     denoiser_is_score,
+    guidance,
+    inverse_problems,
     learning_well,
     network,
     one_noisy_step,
@@ -306,3 +308,108 @@ def test_the_orders_of_many_answers_are_their_numbers():
         ]
         off = [np.sqrt(np.mean((td.last(walk)[1] - truth) ** 2)) for walk in walks]
         assert abs(np.log2(off[0] / off[1]) - order) < 0.15
+
+
+# ---- 15
+
+
+def guided_step(sign):
+    def step(c, u, x, now, then, scale):
+        x0_hat = course_answers.cfg(c, u, sign * (scale - 1))
+        return then.alpha * x0_hat + then.sigma * (x - now.alpha * x0_hat) / now.sigma
+
+    return step
+
+
+def test_the_variance_of_guided_samples_is_not_that_of_the_tilted_law():
+    assert right(guidance.variance_of_samples(lambda v, w: v ** (1 + w))) == [True] * 5
+    assert right(guidance.variance_of_samples(lambda v, w: course_answers.tilted_gaussian(0, v, w)[1])) == [False] * 5
+
+
+def test_noise_leads_from_the_flow_towards_the_tilted_law():
+    known = [guidance.family_ends(1.0, 0.3, 2.0, eta) for eta in (0.0, 1.0, 30.0)]
+    assert np.allclose(known[0], guidance.flow_ends(1.0, 0.3, 2.0), rtol=1e-4)
+    assert np.allclose(known[1], (1.39, 0.0855), rtol=1e-3)
+    assert np.allclose(known[2], course_answers.tilted_gaussian(1.0, 0.3, 2.0), rtol=2e-3)
+
+
+def test_the_sign_of_the_weight_is_at_fault_and_leaves_the_answer_without_a_label():
+    assert all(right(guidance.wrong_digits(1, "u", guided_step(1))))
+    assert right(guidance.wrong_digits(2, "neither", guided_step(-1))) == [False] * 3
+
+
+def test_who_insists_at_all_noise_is_certain_and_too_far_and_who_does_not_is_not_certain():
+    assert all(right(guidance.insisting(guidance.doubtful)))
+    assert right(guidance.insisting(guidance.ROWS[guidance.BEST])) == [True, True, False]
+    assert right(guidance.insisting(guidance.within(1.0))) == [True, False, False]
+    assert right(guidance.insisting(guidance.within(0.0))) == [False, False]
+
+
+@pytest.mark.slow
+def test_the_table_of_guidance_has_the_rows_that_are_measured():
+    known = guidance.measured(seeds=2)
+    assert known.keys() == guidance.TABLE.keys()
+    for name, (means, _) in known.items():
+        assert np.allclose(means, guidance.TABLE[name], atol=0.012), name
+
+
+# ---- 16
+
+
+def test_a_repaint_is_mended_by_one_step_back_up_and_the_clouds_are_judged_apart():
+    def rounds(back_up):
+        def program(x0_hat_of, known, mask, x, rounds, rng, betas):
+            for t in range(len(betas), 0, -1):
+                for z, eps, back in rng.standard_normal((rounds, 3, *x.shape)):
+                    mean, variance = course_answers.posterior(x, x0_hat_of(x, t), t, betas)
+                    y = course_answers.inpaint_known(mean + variance**0.5 * z, known, mask, t - 1, eps, betas)
+                    x = back_up(y, t, back, betas)
+                x = y
+            return x
+
+        return program
+
+    judge = inverse_problems.which_is_a_lie
+    assert right(judge("C", "A", "D", "B", 5, rounds(course_answers.q_step))) == [True] * 3
+    assert right(judge("A", "C", "D", "B", 4, rounds(course_answers.q_sample))) == [False] * 3
+    assert right(judge("C", "A", "D", "B", 5, rounds(lambda y, t, back, betas: y))) == [True, True, False]
+
+
+def test_the_true_cloud_is_nearest_and_the_one_with_lost_peaks_is_farthest():
+    other = inverse_problems.posterior(-0.9).sample(1, 3000)
+    off = {name: td.energy_distance(x, other) for name, x in inverse_problems.clouds().items()}
+    rms = {name: np.sqrt(np.mean((x[:, 0] + 0.9) ** 2)) / 0.1 for name, x in inverse_problems.clouds().items()}
+    letters = inverse_problems.LETTERS
+    assert min(off, key=off.get) == letters["true"]
+    assert max(off, key=off.get) == letters["peaks"]
+    assert rms[letters["spread"]] < 1e-9 < rms[letters["peaks"]] < min(rms[letters["true"]], rms[letters["weights"]])
+
+
+def test_the_peaks_that_the_play_asks_for():
+    """Two where |y| is from 1.2 to 1.5 and one beyond, at τ = .1; at y = −.9 three up to τ = .2, and then four."""
+
+    def found(y, tau=0.1):
+        law, height = inverse_problems.posterior(y, tau), np.linspace(-2.4, 2.4, 300)
+        parts = zip(law.weights, law.means[:, 1], law.covariances[:, 1, 1], strict=True)
+        return inverse_problems.peaks(sum(w * np.exp(-((height - m) ** 2) / (2 * v)) / np.sqrt(v) for w, m, v in parts))
+
+    rows = {y: found(y / 10) for y in range(-20, 21)}
+    assert {abs(y) for y, n in rows.items() if n == 2} == {12, 13, 14, 15}
+    assert rows[-11] == rows[11] == 3
+    assert {abs(y) for y, n in rows.items() if n == 1} == {16, 17, 18, 19, 20}
+    assert [found(-0.9, tau) for tau in (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)] == [3, 3, 3, 3, 4, 4]
+
+
+def test_a_weighed_crowd_is_nearer_to_the_posterior_than_any_covariance():
+    assert all(right(inverse_problems.energy_to_the_posterior(inverse_problems.ours)))
+    assert right(inverse_problems.energy_to_the_posterior(inverse_problems.by("mmps"))) == [False]
+    with pytest.raises(ValueError, match="1000 finite points"):
+        list(inverse_problems.energy_to_the_posterior(lambda model, x, *rest: x[:5]))
+
+
+def test_a_multiple_of_1_is_mmps():
+    found = [
+        inverse_problems.energies(walk, 50, 20, range(1))
+        for walk in (inverse_problems.larger(1.0), inverse_problems.by("mmps"))
+    ]
+    np.testing.assert_allclose(*found, rtol=1e-6)

@@ -103,6 +103,24 @@ def value(text):
     return st.integers(-9, 9).map(lambda k: text.format(k))
 
 
+def test_a_certificate_has_each_function_with_its_lines_and_says_which_drew_and_which_are_missing(mine):
+    keep(cell(Q_STEP).q_step, into=mine)
+    mine.write("helper", "def helper(x):\n    return x")
+    lines = mine.certificate("q_step", "draw").replace("\N{NO-BREAK SPACE}", " ").splitlines()
+    assert lines[0].startswith(f"{mine.path} has 1 of the ")
+    assert lines[0].endswith(" functions of the course, and 12 lines.")
+    assert lines[2] == " 0  ● q_step (3)"
+    assert lines[3] == " 1  − alpha_bar, − q_sample, − diffuse_mixture"
+    assert "17  − draw, − my_digits" in lines
+    assert lines[-1] == "Your own: helper"
+
+
+def test_a_certificate_counts_no_function_that_breaks_a_law(mine, capsys):
+    mine.path.write_text(HEADER + WRONG, encoding="utf-8")
+    assert " 0  −" in mine.certificate()
+    assert "breaks a law" in capsys.readouterr().out
+
+
 BODIES = st.one_of(
     value("    return {} * x\n"),
     value("    # {} times, # as it says\n    return {} * x\n".replace("{}", "{0}")),

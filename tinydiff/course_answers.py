@@ -379,3 +379,72 @@ def dpm_solver_2m_step(x_t, x0_hat, x0_hat_before, t_before, t, s, alpha, sigma)
     before, now, then = (np.log(alpha(u) / sigma(u)) for u in (t_before, t, s))
     middle = x0_hat + (then - now) / (2 * (now - before)) * (x0_hat - x0_hat_before)
     return sigma(s) / sigma(t) * x_t + (alpha(s) - alpha(t) * sigma(s) / sigma(t)) * middle
+
+
+# ---- memorising: notebook 14
+
+
+def effective_neighbours(weights):
+    """1 over the chance that two draws by these weights are the same point, (B,)."""
+    return 1 / np.einsum("bn,bn->b", weights, weights)
+
+
+# ---- guidance: notebook 15
+
+
+def cfg(c, u, w):
+    """The answer with the label, gone on from by w times its difference from that without."""
+    return (1 + w) * c - w * u
+
+
+def tilted_gaussian(m, v, w):
+    """Mean and variance of N(m, v)^{1+w} N(0, 1)^{−w}, normalised."""
+    precision = (1 + w) / v - w
+    return (1 + w) * m / v / precision, 1 / precision
+
+
+# ---- measurements: notebook 16
+
+
+def condition_gaussian(mean, cov, A, y, tau):
+    """Mean (D,) and covariance (D, D) of x_0 ~ N(mean, cov) given y = A x_0 + τ n."""
+    (mean,), (cov,) = td.GaussianMixture([1.0], [mean], [cov]).conditioned(A, y, tau).moments()
+    return mean, cov
+
+
+def measurement_guidance(x0_hat, pull, A, y, tau, cov, alpha, sigma):
+    """x̂_0 with a measurement, where x_0 given x is taken for N(x̂_0, cov)."""
+    S = A @ cov @ A.T + tau**2 * np.eye(len(A))
+    v = np.linalg.solve(S, (y - x0_hat @ A.T)[..., None])[..., 0]
+    return x0_hat + sigma**2 / alpha * pull(v @ A)
+
+
+def inpaint_known(x_s, known, mask, s, eps, betas):
+    """x_s, with a draw of q(x_s|x_0 = known) where the mask is True."""
+    return np.where(mask, q_sample(known, s, eps, betas), x_s)
+
+
+# ---- digits: notebook 17
+
+
+def draw(model, labels, w, times, rng):
+    """Digits of these labels, (B, D): from noise along falling times, by DDIM under guidance w."""
+    guided = td.ClassifierFreeGuidance(model.given(labels), model, w)
+    x = rng.standard_normal((len(labels), model.dim)).astype(np.float32)
+    t, x = td.last(td.ddim(guided, x, times))
+    return guided.x0(x, t)
+
+
+# ---- few steps: notebook 13. The α and σ of rows are columns (B, 1)
+
+
+def two_steps_in_one(x_t, x_s, alpha_t, sigma_t, alpha_s, sigma_s):
+    """The x̂_0 with which one step of DDIM leads from x_t to x_s."""
+    ratio = sigma_s / sigma_t
+    return (x_s - ratio * x_t) / (alpha_s - ratio * alpha_t)
+
+
+def consistency_output(f, x, sigma, sigma_data, sigma_min):
+    """The answer that is x itself at σ_min, whatever the network's f is."""
+    c_skip = sigma_data**2 / ((sigma - sigma_min) ** 2 + sigma_data**2)
+    return c_skip * x + sigma_data * (sigma - sigma_min) / np.sqrt(sigma**2 + sigma_data**2) * f

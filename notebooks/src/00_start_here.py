@@ -360,6 +360,33 @@ mine
 
 # %% [markdown]
 # ## The map
+
+# %%
+needs = {1: [0], 2: [1], 3: [1], 4: [3], 5: [2, 3, 4], 6: [3, 4], 7: [4, 6], 8: [3, 7], 9: [4, 8], 10: [5, 7, 9]}
+needs |= {11: [8, 9], 12: [6, 9, 11], 13: [7, 8], 14: [3, 7], 15: [4, 11], 16: [4, 15], 17: [8, 15, 16]}
+parts = {"exact": (0, 5), "learned": (6, 7), "samplers": (8, 11), "after 2022": (12, 13), "what one wants": (14, 17)}
+
+fig, ax = plt.subplots(figsize=(9, 2.9))
+half = np.linspace(0, np.pi, 60)
+for late, before in needs.items():
+    for early in before:
+        middle, radius = (early + late) / 2, (late - early) / 2
+        ax.plot(middle + radius * np.cos(half), 3 * radius**0.7 * np.sin(half), color="black", lw=0.7)
+for number in range(18):
+    yours = number in (3, 6, 17)
+    ax.text(number, 0, str(number), color="white" if yours else "black", ha="center", va="center",
+            bbox={"boxstyle": "circle", "facecolor": "black" if yours else "white", "edgecolor": "black"})  # fmt: skip
+for name, (first, last) in parts.items():
+    ax.plot([first - 0.35, last + 0.35], [-1.6, -1.6], color="black", lw=0.7)
+    ax.text((first + last) / 2, -1.9, name, ha="center", va="top")
+ax.set(xlim=(-0.6, 17.6), ylim=(-3.6, 11.2))
+ax.axis("off")
+show(fig, "The numbers 0 to 17 in a row, joined by arcs. 0 to 5 are called exact, 6 and 7 learned, 8 to 11 samplers, 12 and 13 "
+     "after 2022, 14 to 17 what one wants. 3, 6 and 17 are black.")  # fmt: skip
+
+# %% [markdown]
+# *What to see:* an arc leads from a notebook to one that builds on it. The black ones end with a picture by your code alone:
+# the ring with a formula (3), and with your network (6). Of the digits (17) only the trained numbers are given.
 #
 # | | its question |
 # |---|---|
@@ -374,10 +401,14 @@ mine
 # | [9. SDE and ODE](09_sde_and_ode.ipynb) | How can random and smooth paths end alike? |
 # | [10. How good is good?](10_how_good.ipynb) | How likely is a point, and which judge can be fooled? |
 # | [11. A race of solvers](11_race_of_solvers.ipynb) | What does a step cost, and who wins at eight evaluations? |
+# | [12. Flow matching](12_flow_matching.ipynb) | Is flow matching something else? |
+# | [13. Few steps](13_few_steps.ipynb) | What is the best that one step can do? |
 # | [14. Memorisation](14_memorisation.ipynb) | What if training succeeds completely? |
-# | [15. Guidance and digits](15_guidance_and_digits.ipynb) | How do we ask for a 7? |
+# | [15. Guidance](15_guidance.ipynb) | How do we ask for a class, and what do we pay? |
+# | [16. Inverse problems](16_inverse_problems.ipynb) | What is consistent with a measurement? |
+# | [17. Digits](17_digits.ipynb) | Does all of it hold on pictures? |
 #
-# In a hurry, read 1, 3, 4, 6, 8 and 12.
+# In a hurry, read 1, 3, 4, 6, 8, 15 and 17.
 #
 # ## What you know now
 #

@@ -7,7 +7,7 @@
 #
 # *Afterwards:* you jump to any step of a chain, and know the density there as a formula.
 #
-# *Minutes:* 45. *Paper:* Ho et al. 2020, [Denoising diffusion probabilistic
+# *Minutes:* 55. *Paper:* Ho et al. 2020, [Denoising diffusion probabilistic
 # models](https://arxiv.org/abs/2006.11239), section 2.
 
 # %% [markdown]

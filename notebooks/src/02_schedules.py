@@ -3,11 +3,11 @@
 #
 # **Does the number of steps matter?**
 #
-# *You need:* `alpha_bar` and `q_sample` of your `mine.py`, and the logarithm.
+# *You need:* the jump of notebook 1, `diffuse_mixture` of your `mine.py`, and the logarithm.
 #
 # *Afterwards:* you read any schedule as one curve, build a schedule from a curve, and know how wrong its end is.
 #
-# *Minutes:* 70. *Paper:* Kingma et al. 2021, [Variational diffusion models](https://arxiv.org/abs/2107.00630), section
+# *Minutes:* 75. *Paper:* Kingma et al. 2021, [Variational diffusion models](https://arxiv.org/abs/2107.00630), section
 # 3.
 
 # %% [markdown]

@@ -3,7 +3,7 @@
 #
 # **Can one go back step by step?**
 #
-# *You need:* `alpha_bar` and `diffuse_mixture` of [notebook 1](01_one_noisy_step.ipynb), and Bayes' rule.
+# *You need:* the jump and the mixtures of [notebook 1](01_one_noisy_step.ipynb), and Bayes' rule.
 #
 # *Afterwards:* you draw new points with code that is all yours, and you know which part of DDPM's step is exact and
 # which is a choice.

@@ -8,7 +8,7 @@
 # *Afterwards:* you turn denoiser, noise, score and velocity into each other, and you know the least loss that anybody
 # can reach.
 #
-# *Minutes:* 60. *Papers:* Vincent 2011, [A connection between score matching and denoising
+# *Minutes:* 70. *Papers:* Vincent 2011, [A connection between score matching and denoising
 # autoencoders](https://doi.org/10.1162/NECO_a_00142); Song et al. 2021, [score-based
 # SDEs](https://arxiv.org/abs/2011.13456), §2–3.
 

@@ -3,13 +3,13 @@
 #
 # **Why does likelihood become a squared error of noise?**
 #
-# *You need:* `q_sample`, `normal_kl`, `prior_kl`, `betas_from_log_snr`, `posterior` and `mixture_x0` of your `mine.py`,
-# and the least error of notebook 4.
+# *You need:* `q_sample`, `normal_kl`, `prior_kl`, `snr`, `betas_from_log_snr`, `posterior` and `mixture_x0` of your
+# `mine.py`, and the least error of notebook 4.
 #
 # *Afterwards:* you compute a bound on the likelihood in nats, see where it is loose, and know which numbers are no
 # bound.
 #
-# *Minutes:* 80. *Papers:* Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239), sections 2 and 3; Kingma et al.
+# *Minutes:* 95. *Papers:* Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239), sections 2 and 3; Kingma et al.
 # 2021, [Variational diffusion models](https://arxiv.org/abs/2107.00630).
 
 # %% [markdown]

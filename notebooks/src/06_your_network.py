@@ -7,7 +7,7 @@
 #
 # *Afterwards:* you own a network, its gradient, Adam and the loop that trains it, and you can prove a gradient.
 #
-# *Minutes:* 100. *Papers:* Rumelhart, Hinton & Williams 1986, [Learning representations by back-propagating
+# *Minutes:* 110. *Papers:* Rumelhart, Hinton & Williams 1986, [Learning representations by back-propagating
 # errors](https://doi.org/10.1038/323533a0); Squire & Trapp 1998, [complex
 # steps](https://doi.org/10.1137/S003614459631241X).
 

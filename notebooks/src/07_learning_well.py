@@ -7,7 +7,7 @@
 #
 # *Afterwards:* you judge a training by its nats over the floor, and train a network that is twenty times nearer to it.
 #
-# *Minutes:* 90. *Papers:* Karras et al. 2022, [EDM](https://arxiv.org/abs/2206.00364); Xu et al. 2023,
+# *Minutes:* 110. *Papers:* Karras et al. 2022, [EDM](https://arxiv.org/abs/2206.00364); Xu et al. 2023,
 # [Stable target field](https://arxiv.org/abs/2302.00670); Jordan et al. 2024,
 # [Muon](https://kellerjordan.github.io/posts/muon/).
 

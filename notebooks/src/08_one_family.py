@@ -8,7 +8,7 @@
 #
 # *Afterwards:* you derive DDPM and DDIM from one equation, and draw with your own network in ten steps.
 #
-# *Minutes:* 90. *Papers:* Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239), §3; Song, Meng & Ermon 2021,
+# *Minutes:* 95. *Papers:* Ho et al. 2020, [DDPM](https://arxiv.org/abs/2006.11239), §3; Song, Meng & Ermon 2021,
 # [DDIM](https://arxiv.org/abs/2010.02502).
 
 # %% [markdown]

@@ -8,7 +8,7 @@
 #
 # *Afterwards:* you know why one density has many motions, and you write all of them with one knob.
 #
-# *Minutes:* 90. *Paper:* Song et al. 2021, [score-based SDEs](https://arxiv.org/abs/2011.13456), §3 and §4.3.
+# *Minutes:* 85. *Paper:* Song et al. 2021, [score-based SDEs](https://arxiv.org/abs/2011.13456), §3 and §4.3.
 
 # %% [markdown]
 # ## What you have so far

@@ -7,7 +7,7 @@
 #
 # *Afterwards:* you read an order off a figure, derive a solver that remembers its last answers, and enter it in a race.
 #
-# *Minutes:* 80. *Papers:* Lu et al. 2022, [DPM-Solver++](https://arxiv.org/abs/2211.01095); Zhao et al. 2023,
+# *Minutes:* 90. *Papers:* Lu et al. 2022, [DPM-Solver++](https://arxiv.org/abs/2211.01095); Zhao et al. 2023,
 # [UniPC](https://arxiv.org/abs/2302.04867).
 
 # %% [markdown]
@@ -19,7 +19,8 @@
 #
 # - DDIM without noise steps from $t$ to $s$ by $x_s = \alpha_s\hat x_0 + \sigma_s\hat\varepsilon$ (notebook 8).
 # - The flow is $\dot x = f x - \tfrac12 g^2\,\nabla\ln q_t$ (notebook 9). A dot is the derivative by $t$.
-# - A flow has a density, which notebook 10 added up in a hundred steps.
+# - A flow has a density: $\ln p_0(x_0) = \ln p_1(x_1) + \int_0^1\operatorname{tr} J\,dt$, with $J$ the derivative of $\dot x$
+#   by $x$. Random signs $u$ give the trace, as the mean of $u^\top J u$. Notebook 10 added it up in a hundred steps.
 
 # %%
 from itertools import pairwise
@@ -675,5 +676,5 @@ keep(my_sampler, test=tests.eight_evaluations)
 #
 # </details>
 #
-# **Next:** [14. The perfect model memorises](14_memorisation.ipynb); 12 and 13 are to come. You wrote the exact denoiser
-# of a finite set in notebook 7. What does it draw?
+# **Next:** [12. Flow matching](12_flow_matching.ipynb). Your solvers follow curved paths that start in noise. Must they be
+# curved, and must they start there?

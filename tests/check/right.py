@@ -1134,13 +1134,152 @@ def multistep_step(x_t, x0_hats, times, s, alpha, sigma):  # a fine sum, Simpson
     return sigma(s) / sigma(times[-1]) * x_t + sigma(s) * total
 
 
+NODES, GAUSS = np.polynomial.legendre.leggauss(30)
+
+
 @answer
 def multistep_step(x_t, x0_hats, times, s, alpha, sigma):  # by Taylor's series of the polynomial at the end
     clock = np.array([float(np.log(alpha(t) / sigma(t))) for t in (*times, s)])
     back = clock[:-1] - clock[-1]
     shape = (len(x0_hats), -1)
     of_power = np.linalg.solve(np.vander(back, increasing=True), np.reshape(np.stack(x0_hats), shape))
-    nodes, gauss = np.polynomial.legendre.leggauss(30)
-    u = (nodes - 1) / 2 * (clock[-1] - clock[-2])
-    integral = gauss @ (np.exp(u)[:, None] * np.vander(u, len(back), increasing=True)) * (clock[-1] - clock[-2]) / 2
+    u = (NODES - 1) / 2 * (clock[-1] - clock[-2])
+    integral = GAUSS @ (np.exp(u)[:, None] * np.vander(u, len(back), increasing=True)) * (clock[-1] - clock[-2]) / 2
     return sigma(s) / sigma(times[-1]) * x_t + alpha(s) * np.reshape(integral @ of_power, x_t.shape)
+
+
+# ---- guidance
+
+
+@answer
+def tilted_gaussian(m, v, w):
+    variance = v / (1 + w * (1 - v))
+    return m * (1 + w) / (1 + w * (1 - v)), variance
+
+
+@answer
+def tilted_gaussian(m, v, w):  # precisions add, and so do precisions times means
+    precision = (1 + w) / v - w
+    return (1 + w) * m / v / precision, 1 / precision
+
+
+@answer
+def tilted_gaussian(m, v, w):  # the coefficients of the logarithm, a polynomial in x
+    square, linear = -(1 + w) / (2 * v) + w / 2, (1 + w) * m / v
+    return -linear / (2 * square), -1 / (2 * square)
+
+
+@answer
+def tilted_gaussian(m, v, w):  # number by number: the classifier's part counts 1 + w times, beside N(0, 1)
+    def one(m, v):
+        rate, shift = 1 + (1 + w) * (1 / v - 1), (1 + w) * m / v
+        return shift / rate, 1 / rate
+
+    return np.vectorize(one, otypes=[float, float])(m, v)
+
+
+# ---- measurements
+
+
+@answer
+def condition_gaussian(mean, cov, A, y, tau):  # Kalman's gain
+    gain = np.linalg.solve(A @ cov @ A.T + tau**2 * np.eye(len(A)), A @ cov).T
+    return mean + gain @ (y - A @ mean), cov - gain @ A @ cov
+
+
+@answer
+def condition_gaussian(mean, cov, A, y, tau):  # precisions
+    of_x = np.linalg.inv(cov)
+    new = np.linalg.inv(of_x + A.T @ A / tau**2)
+    return new @ (of_x @ mean + A.T @ y / tau**2), (new + new.T) / 2
+
+
+@answer
+def condition_gaussian(mean, cov, A, y, tau):  # the library's mixture of one
+    law = td.GaussianMixture([1.0], [mean], [cov]).conditioned(A, y, tau)
+    return law.means[0], law.covariances[0]
+
+
+@answer
+def condition_gaussian(mean, cov, A, y, tau):  # one number after another, and Joseph's form
+    for a, one in zip(A, y, strict=True):
+        gain = cov @ a / (a @ cov @ a + tau**2)
+        left = np.eye(len(mean)) - np.outer(gain, a)
+        mean, cov = mean + gain * (one - a @ mean), left @ cov @ left.T + tau**2 * np.outer(gain, gain)
+    return mean, cov
+
+
+@answer
+def measurement_guidance(x0_hat, pull, A, y, tau, cov, alpha, sigma):
+    S = A @ cov @ A.T + tau**2 * np.eye(len(A))
+    v = np.linalg.solve(S, (y - x0_hat @ A.T)[:, :, None])[:, :, 0]
+    return x0_hat + sigma**2 / alpha * pull(v @ A)
+
+
+@answer
+def measurement_guidance(x0_hat, pull, A, y, tau, cov, alpha, sigma):  # row by row, by the inverse
+    covs = np.broadcast_to(cov, (len(x0_hat), *cov.shape[-2:]))
+    rows = []
+    for x, C in zip(x0_hat, covs, strict=True):
+        rows.append((y - A @ x) @ np.linalg.inv(A @ C @ A.T + tau**2 * np.eye(len(y))) @ A)
+    return x0_hat + pull(np.array(rows)) * sigma**2 / alpha
+
+
+@answer
+def measurement_guidance(x0_hat, pull, A, y, tau, cov, alpha, sigma):  # the Jacobian's rows first, by einsum
+    J = np.stack([pull(np.tile(a, (len(x0_hat), 1))) for a in A], axis=1)
+    S = np.einsum("mi,...ij,nj->...mn", A, cov, A) + tau**2 * np.eye(len(A))
+    v = np.einsum("...mn,bn->bm" if cov.ndim == 2 else "bmn,bn->bm", np.linalg.inv(S), y - x0_hat @ A.T)
+    return x0_hat + sigma**2 / alpha * np.einsum("bm,bmd->bd", v, J)
+
+
+@answer
+def measurement_guidance(x0_hat, pull, A, y, tau, cov, alpha, sigma):  # in units of tau, along the axes of S
+    s, P = np.linalg.eigh(A @ cov @ A.T / tau**2)
+    v = ((y - x0_hat @ A.T)[:, None, :] @ P / (1 + s)[..., None, :] @ np.swapaxes(P, -1, -2))[:, 0]
+    return x0_hat + (sigma / tau) ** 2 / alpha * pull(v @ A)
+
+
+@answer
+def two_steps_in_one(x_t, x_s, alpha_t, sigma_t, alpha_s, sigma_s):
+    ratio = sigma_s / sigma_t
+    return (x_s - ratio * x_t) / (alpha_s - ratio * alpha_t)
+
+
+@answer
+def two_steps_in_one(x_t, x_s, alpha_t, sigma_t, alpha_s, sigma_s):  # without a division by the noise
+    return (sigma_t * x_s - sigma_s * x_t) / (sigma_t * alpha_s - sigma_s * alpha_t)
+
+
+@answer
+def two_steps_in_one(x_t, x_s, alpha_t, sigma_t, alpha_s, sigma_s):  # x_0 and ε of two equations, for each row
+    levels = np.stack([np.hstack([alpha_t, sigma_t]), np.hstack([alpha_s, sigma_s])], axis=1)
+    return np.linalg.solve(levels, np.stack([x_t, x_s], axis=1))[:, 0]
+
+
+@answer
+def consistency_output(f, x, sigma, sigma_data, sigma_min):  # the paper's
+    c_skip = sigma_data**2 / ((sigma - sigma_min) ** 2 + sigma_data**2)
+    return c_skip * x + sigma_data * (sigma - sigma_min) / np.sqrt(sigma**2 + sigma_data**2) * f
+
+
+@answer
+def consistency_output(f, x, sigma, sigma_data, sigma_min):  # as σ_min/σ
+    return sigma_min / sigma * x + sigma_data * (1 - sigma_min / sigma) * f
+
+
+@answer
+def consistency_output(f, x, sigma, sigma_data, sigma_min):  # an exponential
+    kept = np.exp((sigma_min - sigma) / sigma_data)
+    return kept * x + (1 - kept) * sigma_data * f
+
+
+@answer
+def consistency_output(f, x, sigma, sigma_data, sigma_min):  # an angle, and the other sign of c_out
+    angle = np.arctan((sigma - sigma_min) / sigma_data)
+    return np.cos(angle) ** 2 * x - sigma_data * np.sin(angle) * f
+
+
+@answer
+def consistency_output(f, x, sigma, sigma_data, sigma_min):  # without σ_data in c_skip
+    return sigma_min**2 / sigma**2 * x + sigma_data * np.tanh(np.log(sigma / sigma_min)) * f

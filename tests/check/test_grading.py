@@ -4,8 +4,10 @@ import io
 import json
 import os
 import subprocess
+import sys
 import textwrap
 import time
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,16 @@ def posterior(x_t, x0, t, betas):
     return (np.sqrt(1 - beta) * (1 - before) * x_t + np.sqrt(before) * beta * x0) / (1 - now), beta
 """
 WRONG = RIGHT.replace("np.sqrt(1 - left)", "(1 - left)")
+
+
+@pytest.fixture(autouse=True)
+def few_cases(monkeypatch):
+    """Every sixth case of each law, from the first: what is tried here is the way to another process and back.
+
+    The laws themselves are tried in test_specs.py, on all cases.
+    """
+    grading = sys.modules[grade.__module__]
+    monkeypatch.setattr(grading, "cases", lambda *about, whole=grading.cases: islice(whole(*about), 0, None, 6))
 
 
 @pytest.fixture
@@ -355,7 +367,8 @@ def test_what_a_function_names_itself_is_not_taken_from_the_file(tmp_path):
     assert Source(file).of("f").strip().startswith("def f")
 
 
-def test_what_the_file_says_in_the_end_counts_and_a_loop_in_one_exercise_costs_it_alone(mark):
+def test_what_the_file_says_in_the_end_counts_and_a_loop_in_one_exercise_costs_it_alone(mark, monkeypatch):
+    monkeypatch.setattr(remote, "FIRST", 3.0)
     marks = mark(WRONG + RIGHT + "\ndef snr(t, betas):\n    while True: pass\n", ["q_sample", "snr"])
     assert marks["q_sample"]["passed"]
     assert (marks["snr"]["points"], marks["snr"]["yours"]) == (0, "no answer in time")

@@ -155,7 +155,7 @@ def test_it_learns_the_flow_of_a_gaussian(by, taught):
     exact = Exact(1 / 3)
     pairs = td.couplings.independent(td.GaussianMixture([1.0], [[1.0]], [[[1 / 9]]]))
     teacher = (lambda x, t: exact.velocity(x - (1 - t[:, None]), t) - 1) if taught else None
-    options = {"network": td.TimeMLP(2, 24, 1, outputs=1), "steps": 200, "batch": 128, "rng": 0, "progress": False}
+    options = {"network": td.TimeMLP(2, 24, 1, outputs=1), "steps": 400, "batch": 128, "rng": 0, "progress": False}
     u = td.mean_flow(pairs, by=by, teacher=teacher, **options)
     x1 = np.linspace(-1.5, 1.5, 9)[:, None]
     assert_allclose(td.last(u.walk(x1, [1.0, 0.5]))[1], 0.5 + x1 * exact.scale(0.5), atol=0.06)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import tinydiff.course
+from tinydiff import plotting
 from tinydiff.course import mine
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
@@ -40,15 +41,27 @@ def made_wrong(text, name):
 
 
 def run_cells(cells, folder, monkeypatch):
-    """The verdicts of the notebook's keep lines, in order, after a run from top to bottom beside folder/mine.py."""
+    """The verdicts of the notebook's keep lines, in order, after a run from top to bottom beside folder/mine.py.
+
+    Still pictures are drawn as they are shown. Of a moving one each moment is made, and the last is drawn.
+    """
     verdicts = []
-    whole = tinydiff.course.keep
+    whole, draw = tinydiff.course.keep, plotting.show
+
+    def show(picture, alt):
+        if hasattr(picture, "savefig"):
+            return draw(picture, alt)
+        picture._init_draw()
+        for moment in picture.new_frame_seq():
+            picture._draw_frame(moment)
+        return draw(picture._fig, alt)
 
     def keep(*answers, **options):
         verdicts.append(whole(*answers, **options))
         return verdicts[-1]
 
     monkeypatch.setattr(tinydiff.course, "keep", keep)
+    monkeypatch.setattr(plotting, "show", show)
     monkeypatch.setattr("IPython.display.display", lambda *args, **options: None)
     monkeypatch.chdir(folder)
     mine.try_()

@@ -1,9 +1,7 @@
 """The course: its notebooks are what their sources make of them, run from top to bottom, and keep their form."""
 
-import ast
 import functools
 import json
-import os
 import re
 import sys
 from pathlib import Path
@@ -11,10 +9,6 @@ from types import SimpleNamespace
 
 import pytest
 from running import FOLDER, load_build
-
-import tinydiff as td
-import tinydiff.check
-from tinydiff import plotting
 
 nbformat = pytest.importorskip("nbformat", reason="pip install -e '.[notebooks]'")
 pytest.importorskip("jupytext", reason="pip install -e '.[notebooks]'")
@@ -24,13 +18,10 @@ if not FOLDER.is_dir():
 build = load_build()
 
 SOURCES = build.sources()
-CHECKED = [source for source in SOURCES if "keep(" not in source.read_text(encoding="utf-8")]
-"""Those whose functions are checked and not kept; test_rules.py has the others."""
 MADE = {"student": (build.stubbed, FOLDER), "solutions": (build.solved, FOLDER / "solutions")}
 PASSES, UNWRITTEN = re.compile(r"obeys its \d+ laws|^[\w ]+:\n✓[^✗]*$"), re.compile(r"^[\w ]+: not yet\.")
 
 of_all = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
-of_checked = pytest.mark.parametrize("source", CHECKED, ids=lambda path: path.stem)
 both = pytest.mark.parametrize("kind", MADE)
 
 
@@ -51,17 +42,12 @@ def exercises(source):
     return [cell for cell in build.read(source).cells if build.is_check(cell)]
 
 
-def needs_digits(source):
-    if "load_mnist" in source.read_text(encoding="utf-8") and not os.environ.get("TINYDIFF_MNIST_DIR"):
-        pytest.skip("set TINYDIFF_MNIST_DIR to run the notebook on digits")
-
-
 # ---- what is committed
 
 
-def test_there_are_fourteen_notebooks_with_forty_five_exercises():
-    assert [source.stem[:2] for source in SOURCES] == [f"{i:02d}" for i in (*range(12), 14, 15)]
-    assert sum(len(exercises(source)) for source in SOURCES) >= 45
+def test_there_are_eighteen_notebooks_that_keep_sixty_functions():
+    assert [source.stem[:2] for source in SOURCES] == [f"{i:02d}" for i in range(18)]
+    assert sum(len(build.kept(source)) for source in SOURCES) >= 60
 
 
 @both
@@ -116,21 +102,6 @@ def test_each_picture_has_words_for_those_who_do_not_see_it_and_a_sentence_below
             )
 
 
-@of_checked
-def test_it_opens_and_ends_as_all_do(source):
-    notebook = build.read(source)
-    opening, ending = notebook.cells[0].source, notebook.cells[-1].source
-    everything = "\n".join(cell.source for cell in notebook.cells)
-    assert opening.startswith(f"# {int(source.stem[:2])}. ")
-    assert re.search(r"^\*\*.*\?\*\*$", opening, re.MULTILINE), "it asks one question, in bold"
-    for words in ("*You need:*", "*To read:*", "*To work:*", "minutes", "colab.research.google.com"):
-        assert words in opening
-    for words in ("**Predict.**", "## Break it", "## The numbers", "## What you know now"):
-        assert words in everything
-    assert "**Next:**" in ending
-    assert re.search(r"^\s*assert |np\.testing\.assert", everything, re.MULTILINE), "numbers meet the truth"
-
-
 # ---- what runs
 
 
@@ -138,7 +109,6 @@ def test_it_opens_and_ends_as_all_do(source):
 @both
 @of_all
 def test_it_runs_in_a_kernel_and_checks_pass_with_the_solutions_alone(source, kind):
-    needs_digits(source)
     runs_in_a_kernel(source, kind)
 
 
@@ -156,82 +126,7 @@ def runs_in_a_kernel(source, kind):
     assert [words for words in said if not (PASSES if kind == "solutions" else UNWRITTEN).search(words)] == []
 
 
-@pytest.fixture
-def in_little(monkeypatch):
-    """The course's folder, where trainings stop learning after 20 steps, pictures are made and not drawn, and the
-    reports of check are kept.
-    """
-    pyplot = pytest.importorskip("matplotlib.pyplot")
-    done = SimpleNamespace(reports=[], trainings=0)
-    whole_check, whole_train = tinydiff.check.check, td.train
-
-    def check(*args, **options):
-        done.reports.append(whole_check(*args, **options))
-        return done.reports[-1]
-
-    def train(*args, steps, **options):
-        done.trainings += 1
-        states = list(whole_train(*args, steps=20, **options))
-        return (states[min(step, 20) - 1]._replace(step=step) for step in range(1, steps + 1))
-
-    def show(picture, alt):
-        moves = not hasattr(picture, "savefig")
-        if moves:
-            picture._init_draw()
-        pyplot.close(picture._fig if moves else picture)
-
-    for where, what in ((tinydiff.check, check), (td, train), (plotting, show)):
-        monkeypatch.setattr(where, what.__name__, what)
-    monkeypatch.chdir(FOLDER)
-    with pyplot.rc_context({"backend": "agg"}):
-        yield done
-
-
-def defined(tree):
-    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-
-
-def used(tree):
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-
-
-@of_checked
-def test_it_runs_in_little_and_its_solutions_pass(source, in_little):
-    """Cell by cell, in this process. What it asserts must hold, but for what follows a training cut short; a cell that
-    asks a function of the student's must also run where that gives nothing yet.
-    """
-    needs_digits(source)
-    cells = [cell for cell in build.read(source).cells[2:] if cell.cell_type == "code"]
-    trees = [ast.parse(cell.source) for cell in cells]
-    names, verdicts = {"__name__": "notebook"}, []
-    for cell, tree in zip(cells, trees, strict=True):
-        for statement in tree.body:
-            try:
-                exec(compile(ast.Module([statement], []), f"{source.name}, {cell.id}", "exec"), names)
-            except AssertionError:
-                if not in_little.trainings:
-                    raise
-        if build.is_check(cell):
-            verdicts.append(in_little.reports[-1])
-    assert len(verdicts) == len(exercises(source))
-    assert [report for report in verdicts if not report] == []
-    solved = [bool(build.SOLUTION.search(cell.source)) for cell in cells]
-    stubs = {name: lambda *args: None for tree, own in zip(trees, solved, strict=True) if own for name in defined(tree)}
-    for tree, own in zip(trees, solved, strict=True):
-        if not own and used(tree) & stubs.keys():
-            exec(compile(tree, source.name, "exec"), names | stubs)
-
-
 # ---- the exercises
-
-
-@of_checked
-def test_three_exercises_or_more_each_with_a_solution(source):
-    notebook = build.read(source)
-    solutions = sum(bool(build.SOLUTION.search(cell.source)) for cell in notebook.cells)
-    assert 3 <= solutions == len(exercises(source))
-    numbers = re.findall(r"^### Exercise (\d+)\.(\d+)", "\n".join(c.source for c in notebook.cells), re.MULTILINE)
-    assert numbers == [(str(int(source.stem[:2])), str(k)) for k in range(1, solutions + 1)]
 
 
 @of_all
@@ -241,22 +136,26 @@ def test_no_solution_is_left_in_what_students_open(source):
     assert text.count("# your code here") == full.count("    ### BEGIN SOLUTION")
 
 
-@of_checked
-def test_nbgrader_finds_a_solution_and_a_point_for_each_exercise(source):
+@of_all
+def test_nbgrader_finds_each_solution_and_a_point_for_each_function_with_laws(source):
     """And no link to a file that is not beside a graded notebook."""
-    notebook = build.gradable(build.read(source))
+    written, notebook = build.read(source), build.gradable(build.read(source))
     cells = [cell for cell in notebook.cells if "nbgrader" in cell.metadata]
     roles = [(cell.metadata.nbgrader.solution, cell.metadata.nbgrader.grade) for cell in cells]
-    assert roles == [(True, False), (False, True)] * len(exercises(source))
-    assert all("BEGIN SOLUTION" in cell.source for cell in cells[::2])
-    assert all(cell.metadata.nbgrader.points == 1 and ", raises=True)" in cell.source for cell in cells[1::2])
+    asked = [cell for cell in written.cells if build.SOLUTION.search(cell.source)]
+    judged = [[(False, True)] if build.is_check(cell) else [] for cell in asked]
+    assert roles == [role for after in judged for role in [(True, False), *after]]
+    assert sum(len(after) for after in judged) == len(exercises(source))
+    solutions, points = ([cell for cell in cells if cell.metadata.nbgrader[kind]] for kind in ("solution", "grade"))
+    assert all("BEGIN SOLUTION" in cell.source for cell in solutions)
+    assert all(cell.metadata.nbgrader.points == 1 and ", raises=True)" in cell.source for cell in points)
     assert len({cell.metadata.nbgrader.grade_id for cell in cells}) == len(cells)
     text = "\n".join(cell.source for cell in notebook.cells)
     assert re.findall(r"\]\(\w+\.ipynb\)|colab\.svg", text) == []
 
 
-@of_checked
-def test_otter_has_a_test_for_each_exercise_which_judges_it(source, monkeypatch):
+@of_all
+def test_otter_has_a_test_for_each_function_with_laws_which_judges_it(source, monkeypatch):
     files = build.otter_files(build.read(source))
     assert json.loads(files.pop("otter_config.json"))["plugins"] == ["tinydiff.check.graders.otter.Judge"]
     tests = {Path(file).stem: text for file, text in files.items()}

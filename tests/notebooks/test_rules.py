@@ -1,4 +1,4 @@
-"""The rules of the course: what a reader meets in every notebook that lets them keep their functions."""
+"""The rules of the course: what a reader meets in every notebook."""
 
 import ast
 import functools
@@ -12,6 +12,7 @@ import pytest
 from running import FOLDER, kept_names, load_build, made_wrong, run_cells
 
 from tinydiff.course import mine
+from tinydiff.course.asked import ASKED
 
 nbformat = pytest.importorskip("nbformat", reason="pip install -e '.[notebooks]'")
 pytest.importorskip("jupytext", reason="pip install -e '.[notebooks]'")
@@ -19,10 +20,10 @@ pytest.importorskip("jupytext", reason="pip install -e '.[notebooks]'")
 if not FOLDER.is_dir():
     pytest.skip("the course is in the repository", allow_module_level=True)
 build = load_build()
-SOURCES = [source for source in build.sources() if "keep(" in source.read_text(encoding="utf-8")]
+SOURCES = build.sources()
 LABELS = {"transcribe", "derive", "diagnose", "design", "prove", "open"}
 WORDS = {
-    "00": 1100,
+    "00": 1200,
     "01": 1200,
     "02": 1400,
     "03": 2050,
@@ -34,8 +35,14 @@ WORDS = {
     "09": 2100,
     "10": 2000,
     "11": 1800,
+    "12": 2000,
+    "13": 2000,
+    "14": 2000,
+    "15": 1700,
+    "16": 2000,
+    "17": 2000,
 }
-"""The most words of a notebook: together a quarter fewer than its first edition had."""
+"""The most words of a notebook."""
 PALETTE = {"black", "white", "none"}
 """The colours that a notebook may name; all others are those of the palette, by their names."""
 
@@ -72,11 +79,76 @@ def sections(source):
     """Label and cells of each exercise, up to the next heading."""
     found = []
     for cell in read(source).cells:
-        if heading := re.match(r"#{2,3} (?:Exercise (\d+\.\d+)(?: ☆)? \((\w+)\))?", cell.source):
-            found.append((heading[1], heading[2], []))
+        headings = build.headings(cell)
+        found += [(number, label, []) for number, label in headings]
         if found:
             found[-1][2].append(cell)
     return [section for section in found if section[0]]
+
+
+# ---- the whole
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/course.md", "docs/instructor.md", "notebooks/src/00_start_here.py"]
+)
+def test_each_list_of_the_course_has_all_notebooks_in_their_order(page):
+    first = SOURCES[page.endswith("00_start_here.py") :]
+    assert list(listed(page)) == [source.stem for source in first]
+
+
+def test_a_notebook_has_one_question():
+    asked = [listed(page) for page in ("README.md", "docs/course.md", "notebooks/src/00_start_here.py")]
+    assert [name for name in asked[2] if len({questions[name] for questions in asked}) > 1] == []
+
+
+def listed(page):
+    """What stands beside each notebook in the table of a page."""
+    text = (FOLDER.parent / page).read_text(encoding="utf-8")
+    row = r"^(?:# )?\| \[\d+\. [^\]]+\]\((?:\w+/)?(\d\d_\w+)\.ipynb\) \| ([^|]+) \|"
+    return dict(re.findall(row, text, re.MULTILINE))
+
+
+PAGE = FOLDER.parent / "docs" / "instructor.md"
+
+
+def minutes_to_work():
+    """For each notebook the minutes of its exercises on the page for instructors, without the open problem."""
+    rows = r"^\| (\d+)\.\d+ [^|]*\| (\w+) \|.*\| (\d+) \|$"
+    found = dict.fromkeys(range(len(SOURCES)), 0)
+    for number, label, minutes in re.findall(rows, PAGE.read_text(encoding="utf-8"), re.MULTILINE):
+        found[int(number)] += int(minutes) * (label != "open")
+    return found
+
+
+def test_minutes_add_up():
+    """Those of exercises to those of notebooks, on the page for instructors and in the opening, and these to hours."""
+    page = PAGE.read_text(encoding="utf-8")
+    times = {
+        int(n): (int(a), int(b)) for n, a, b in re.findall(r"^\| \[(\d+)\..* \| (\d+), (\d+) \| \d+ \|$", page, re.M)
+    }
+    assert list(times) == list(range(len(SOURCES)))
+    worked = minutes_to_work()
+    assert {n: (work, worked[n]) for n, (_, work) in times.items() if abs(work - worked[n]) > 10} == {}
+    opened = {n: int(re.search(r"\*Minutes:\* (\d+)", read(SOURCES[n]).cells[0].source)[1]) for n in times}
+    assert {n: (sum(both), opened[n]) for n, both in times.items() if sum(both) != opened[n]} == {}
+    four, whole = (0, 1, 3, 4, 6, 8, 9, 15, 17), set(times)
+    hours = [sum(sum(times[n]) for n in plan) / 60 for plan in (whole, four, whole - {13, 16}, whole)]
+    said = [int(number) for number in re.findall(r"\b[Aa]bout (\d+) hours\b", page)]
+    assert [abs(a - b) <= 1 for a, b in zip(said, hours, strict=True)] == [True] * 4, hours
+
+
+def test_the_syllabus_names_exercises_that_are_there():
+    syllabus = PAGE.read_text(encoding="utf-8").partition("## A syllabus")[2].partition("## Exercise by exercise")[0]
+    there = {number for source in SOURCES for number, _, _ in sections(source)}
+    assert set(re.findall(r"(?<![\w.])\d+\.\d(?!\d)", syllabus)) - there == set()
+
+
+@of_all
+def test_the_page_for_instructors_has_each_exercise_with_its_label(source):
+    chapter = int(source.stem[:2])
+    rows = re.findall(rf"^\| ({chapter}\.\d+) [^|]*\| (\w+) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert rows == [(number, label) for number, label, _ in sections(source)]
 
 
 # ---- the beats
@@ -95,9 +167,22 @@ def test_it_opens_with_what_one_needs_and_can_do_afterwards(source):
 def test_it_ends_with_an_open_problem_what_one_knows_and_the_file(source):
     everything = "\n".join(texts(read(source)))
     assert "## What you know now" in everything
-    assert "**Next:**" in everything
+    last = source == SOURCES[-1]
+    leads_to = re.findall(r"\*\*Next:\*\* \[[^\]]*\]\((\w+)\.ipynb\)", everything)
+    assert leads_to == ([] if last else [SOURCES[SOURCES.index(source) + 1].stem])
     assert source.stem.startswith("00") or "(open)" in everything
     assert "mine" in codes(read(source)), "a cell shows how long mine.py is"
+
+
+@of_all
+@both
+def test_the_file_has_the_functions_that_were_kept_up_to_there(source, kind):
+    before = [] if kind == "student" else [other for other in SOURCES if other < source]
+    cells = executed(source, kind).cells
+    end = max(i for i, cell in enumerate(cells) if cell.source == "mine")
+    here = 0 if kind == "student" else sum(bool(build.function_kept(cell)) for cell in cells[:end])
+    count = here + sum(len(build.kept(other)) for other in before)
+    assert cells[end].outputs[0].data["text/plain"].startswith(f"mine.py has {count} function{'s' * (count != 1)}, ")
 
 
 @of_all
@@ -141,7 +226,8 @@ def _name(call):
 def test_it_takes_no_other_name_of_the_course(source):
     imports = [n for code in codes(read(source)) for n in ast.walk(ast.parse(code)) if isinstance(n, ast.ImportFrom)]
     taken = {alias.name for node in imports if node.module == "tinydiff.course" for alias in node.names}
-    assert taken <= {"keep", "mine", "credit", "guess", "play", "digits_model", "digits_judge", "unseen_digits"}
+    known = {"keep", "mine", "credit", "guess", "play", "digits_model", "narrow_model", "digits_judge", "unseen_digits"}
+    assert taken <= known
 
 
 # ---- the exercises
@@ -181,6 +267,11 @@ def test_each_derivation_is_folded_at_the_end(source):
     assert [number for number in derived if number not in folded] == []
 
 
+@of_all
+def test_a_certificate_names_what_a_notebook_keeps(source):
+    assert ASKED[int(source.stem[:2])] == tuple(build.kept(source))
+
+
 # ---- no answer near
 
 
@@ -200,7 +291,7 @@ def shape(node):
 def formulas(tree, least=4):
     """The shapes of all expressions of at least so many operations and calls."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.expr) and not isinstance(node, ast.JoinedStr | ast.FormattedValue):
+        if isinstance(node, ast.expr) and not isinstance(node, ast.JoinedStr | ast.FormattedValue | ast.Starred):
             size = sum(isinstance(part, ast.BinOp | ast.Call | ast.UnaryOp) for part in ast.walk(node))
             if size >= least:
                 yield shape(node)

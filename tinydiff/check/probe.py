@@ -136,7 +136,7 @@ def copied(value: Any) -> Any:
     """An array, or a list of arrays, that may be changed; anything else as it is."""
     if isinstance(value, list):
         return [copied(one) for one in value]
-    return np.copy(value) if isinstance(value, np.ndarray) else value
+    return np.array(value) if isinstance(value, np.ndarray) else value
 
 
 def as_array(value: Any, name: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The digits of the course: a trained network, a judge of digits, and a thousand test digits.
+"""The digits of the course: trained networks, a judge of digits, and a thousand test digits.
 
 Their files lie beside the notebooks. One that is not there is fetched once, and every one is checked by its sum.
 """
@@ -17,6 +17,8 @@ from tinydiff.learned.denoiser import NetworkDenoiser
 URL = "https://raw.githubusercontent.com/tinydiff/tinydiff/main/notebooks/"
 SHA256 = {
     "digits.npz": "b291b1333b3ae3f38f15043158b1051a32778cce063649cb910c4019dee6144a",
+    "narrow-eps.npz": "e5e99bc6e3ad3959a2515430aadc0a0b57552b6316d3fa70b685aede9c15c884",
+    "narrow-x0.npz": "84fbef31c124e9025e48be150d2fe5798f1eacac5cae694ad33413b638a616e5",
     "judge.npz": "7f17d625feef701f222dee704b5ba1f78a0e72e55229f8e2ba8ca57d69794942",
     "test-digits.npz": "eb039164a97d7d7d69fc109bbf4082301ea16a0c93ed7b3a03e8bdd8e2978977",
 }
@@ -29,6 +31,11 @@ def digits_model() -> NetworkDenoiser:
     """
     keep_freed_memory()
     return weights.load(file("digits.npz"))
+
+
+def narrow_model(target: str) -> NetworkDenoiser:
+    """A network of width 128 for digits of 14 × 14 pixels, which has learned to predict "eps" or "x0"."""
+    return weights.load(file(f"narrow-{target}.npz"))
 
 
 def digits_judge() -> Classifier:

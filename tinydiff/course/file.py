@@ -15,6 +15,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from tinydiff.check import check, specs
+from tinydiff.course.asked import ASKED
 from tinydiff.files import atomic
 
 try:
@@ -121,6 +122,45 @@ class Mine:
             button = FileUpload(accept=".py", description=f"Upload {self.path}")
             button.observe(lambda change: take(change["new"][0]["content"].tobytes()), "value")
             display(button)
+
+    def certificate(self, *drew: str) -> str:
+        """What the file holds of the course, notebook by notebook.
+
+        Parameters
+        ----------
+        drew : str
+            The functions that drew the last picture, which are marked.
+
+        Returns
+        -------
+        str
+            Each function that is right, with its lines in brackets; of the others a minus and the name.
+
+        Examples
+        --------
+        >>> from tinydiff.course import Mine
+        >>> print(Mine("no_such_file.py").certificate("draw").splitlines()[0])
+        no_such_file.py has 0 of the 58 functions of the course, and 3 lines.
+        """
+        right = {
+            name: self._source[name].count("\n") + 1 for names in ASKED.values() for name in names if self.own(name)
+        }
+        others = [name for name in written(self.text) if not any(name in names for names in ASKED.values())]
+
+        def entry(name: str) -> str:
+            text = f"{'● ' * (name in drew)}{name} ({right[name]})" if name in right else f"− {name}"
+            return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+        head = f"has {len(right)} of the {sum(map(len, ASKED.values()))} functions of the course, and"
+        rows = [(f"{n:2d}  ", ", ".join(map(entry, names))) for n, names in ASKED.items()]
+        return "\n".join(
+            [
+                f"{self.path} {head} {len(self.text.splitlines())} lines.",
+                "● drew the picture; (lines); − is not there, or breaks a law",
+                *(textwrap.fill(row, 96, initial_indent=number, subsequent_indent="    ") for number, row in rows),
+                *([f"Your own: {', '.join(others)}"] if others else []),
+            ]
+        )
 
     def __repr__(self) -> str:
         count = len(re.findall(r"^def ", self.text, re.MULTILINE))

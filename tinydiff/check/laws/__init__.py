@@ -14,6 +14,9 @@ from tinydiff.check.laws import (
     data,
     mixtures,
     inpainting,
+    tilted,
+    measurements,
+    few_steps,
 )
 
 __all__ = [
@@ -22,11 +25,13 @@ __all__ = [
     "bound",
     "data",
     "dpm_solver",
+    "few_steps",
     "flow",
     "forward",
     "inpainting",
     "learning",
     "likelihood",
+    "measurements",
     "mixtures",
     "parametrisations",
     "posterior",
@@ -34,4 +39,5 @@ __all__ = [
     "schedules",
     "score",
     "solvers",
+    "tilted",
 ]

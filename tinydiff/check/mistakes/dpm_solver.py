@@ -68,15 +68,17 @@ def by_times(t_before: float, t: float, s: float) -> float:
     return (s - t) / (2 * (t - t_before))
 
 
+NODES, GAUSS = np.polynomial.legendre.leggauss(40)
+
+
 def multistep(x_t: Any, x0_hats: list, times: Any, s: float, alpha: Callable, sigma: Callable, **change: Any) -> Any:
     """The step, with a piece of it changed; moments of e^l l^j by recursion."""
     clock = change.get("clock", lambda u: float(log(alpha(u) / sigma(u))))
     *past, end = (clock(u) for u in (*change.get("taken", times), s))
     powers, start = range(len(past)), past[-1]
     weight = change.get("weight", exp)
-    nodes, gauss = np.polynomial.legendre.leggauss(40)
-    half = (start + end + (end - start) * nodes) / 2
-    w = gauss * weight(half) * (end - start) / 2
+    half = (start + end + (end - start) * NODES) / 2
+    w = GAUSS * weight(half) * (end - start) / 2
     moments = [np.sum(w * half**j) for j in powers]
     matrix = np.array(past)[:, None] ** np.array(powers)
     each = np.linalg.solve(matrix.T, np.array(moments))
