@@ -27,11 +27,14 @@ OTHERWISE = {  # where a kind is found by another law, as it must be
     **{(kind, "mlp"): ANY for kind in ("(B, 1) for (B,)", "(1, B, D)", "(B, B)", "one axis less")},  # no list
     ("another order of the results", "mlp"): ANY,
     ("a list", "mlp"): NUMBERS,  # which dparams is
+    ("a function called with its arguments exchanged", "flow_matching_loss"): NUMBERS,  # a time has no columns
 }
 RIGHT_TOO = [  # (kind, function, which of them): the change makes no difference, or leaves what is allowed
     *(("betas rolled by 1", "prior_kl", 0), ("betas rolled by −1", "prior_kl", 0), ("wrong at t = 1", "vlb_weight", 0)),
     ("wrong at t = 1", "elbo_step", 0),
     *((kind, "elbo_step", 1) for kind in ("an argument in float32", "points clipped at 20")),  # x_t
+    ("changes what a function gave", "flow_matching_loss", 0),  # or x_t, which is its own
+    ("points clipped at 20", "flow_matching_loss", 2),  # t
     *(("(B, 1) for (B,)", "posterior", 0), ("(1, B, D)", "posterior", 1), ("(1, B, D)", "linear_backward", 2)),
 ]
 WRONG = [(kind, name) for kind, (makes, _) in KINDS.items() for name in specs() if next(makes(name), None)]

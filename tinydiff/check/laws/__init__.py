@@ -14,6 +14,7 @@ from tinydiff.check.laws import (
     data,
     mixtures,
     inpainting,
+    straight,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "schedules",
     "score",
     "solvers",
+    "straight",
 ]
