@@ -379,3 +379,22 @@ def dpm_solver_2m_step(x_t, x0_hat, x0_hat_before, t_before, t, s, alpha, sigma)
     before, now, then = (np.log(alpha(u) / sigma(u)) for u in (t_before, t, s))
     middle = x0_hat + (then - now) / (2 * (now - before)) * (x0_hat - x0_hat_before)
     return sigma(s) / sigma(t) * x_t + (alpha(s) - alpha(t) * sigma(s) / sigma(t)) * middle
+
+
+# ---- flow matching: notebook 12
+
+
+def flow_matching_loss(velocity, x0, x1, t):
+    """The mean square of the velocity less x_1 − x_0, on the lines of the pairs."""
+    at = t[:, None]
+    return np.mean((velocity((1 - at) * x0 + at * x1, t) - (x1 - x0)) ** 2)
+
+
+def velocity_from_eps(x_t, t, eps):
+    """ε − x_0 on the straight path."""
+    return td.Straight().at(t).velocity(predictions.x0_from_eps(x_t, eps, td.Straight().at(t)), eps)
+
+
+def to_straight(x, alpha, sigma):
+    """x' and t' on the straight path, of the same data and noise."""
+    return x / (alpha + sigma), sigma / (alpha + sigma)

@@ -107,7 +107,7 @@ def disagreement(x0: np.ndarray, x1: np.ndarray, t: float) -> float:
 
 
 def one_step(lands: Callable, variance: Callable) -> Marks:
-    """lands(weights, means) -> (D,) of one step of Euler; variance(v, n) after n steps of them where data are N(m, v)."""
+    """lands(weights, means) -> (D,), of one step of Euler; variance(v, n), after n steps where data are N(m, v)."""
     rng, process = np.random.default_rng(123), td.Straight()
     weights = rng.dirichlet(np.ones(5))
     spread = rng.uniform(0.2, 0.6, (5, 3, 1)) * np.eye(3)
@@ -158,7 +158,7 @@ def films(n: int = 400, steps: int = 16) -> dict[str, np.ndarray]:
 
 
 def four_faults(target: str, sign: str, clock: str, line: int, mended: Callable) -> Marks:
-    """The letter of three faults, the line of the fourth, and the pairs mended(carry, x1, rng) -> (x0, x1), reordered."""
+    """The letter of three faults, the line of the fourth, and the reordered pairs mended(carry, x1, rng) -> (x0, x1)."""
     for fault, letter in {"target": target, "sign": sign, "clock": clock}.items():
         right = FAULTS.get(letter) == fault
         yield right, f"The wrong {fault} made film {letter}" + ("." if right else ": no.")
@@ -212,73 +212,85 @@ def carried(
     return draw
 
 
-def learn(draw: Draw, steps: int, rng: np.random.Generator, rate: float = 0.01) -> tuple[Field, np.ndarray]:
+def learn(draw: Draw, steps: int, rng: np.random.Generator) -> tuple[Field, np.ndarray]:
     """The loop of the notebook: a velocity from 256 pairs a step, and the loss of each step."""
-    waves, params, losses = np.pi * 2.0 ** np.arange(-1, 3), [], []
-    for n, m in pairwise([10, 64, 64, 64, 2]):
+    params, losses = [], []
+    for n, m in pairwise([26, 64, 64, 64, 2]):
         params += [rng.standard_normal((n, m)) * np.sqrt(2 / n), np.zeros(m)]
     mu, nu, average = [0 * p for p in params], [0 * p for p in params], [*params]
 
-    def inputs(x_t: np.ndarray, t: Any) -> np.ndarray:
-        return np.concatenate([x_t, library.fourier_features(np.broadcast_to(t, len(x_t)), waves)], axis=1)
+    def inputs(x: np.ndarray, t: Any) -> np.ndarray:
+        waves = [library.fourier_features(x[:, i], 2.0 ** np.arange(4)) for i in (0, 1)]
+        clock = library.fourier_features(np.broadcast_to(t, len(x)), np.pi * 2.0 ** np.arange(-1, 3))
+        return np.concatenate([x, clock, *waves], axis=1)
 
     for k in range(1, steps + 1):
         x0, x1, t = draw(rng, 256)
         u, pullback = library.mlp(params, inputs((1 - t[:, None]) * x0 + t[:, None] * x1, t))
-        error = u - (x1 - x0)
+        error, fall = u - (x1 - x0), 1 - k / steps
         losses.append(np.mean(error**2))
         for i, grad in enumerate(pullback(2 * error / error.size)[0]):
-            params[i], mu[i], nu[i] = library.adam_step(
-                params[i], grad, mu[i], nu[i], k, rate * (1 - k / steps), 0.9, 0.99, 1e-8
-            )
+            if grad.ndim == 2:
+                mu[i] = 0.95 * mu[i] + 0.05 * grad
+                move = library.newton_schulz(0.95 * mu[i] + 0.05 * grad, 6)
+                params[i] = params[i] - 0.03 * fall * np.sqrt(max(1, grad.shape[1] / grad.shape[0])) * move
+            else:
+                params[i], mu[i], nu[i] = library.adam_step(
+                    params[i], grad, mu[i], nu[i], k, 0.02 * fall, 0.9, 0.99, 1e-8
+                )
             average[i] = library.ema_update(average[i], params[i], min(0.99, k / (k + 9)))
     return lambda x, t: library.mlp(average, inputs(x, t))[0], np.array(losses)
 
 
 # ---- the open problem
 
-STEPS = (1, 2, 4, 50)
-TABLE: dict[str, tuple[float, ...]] = {}
-"""Energy distance at 1, 2, 4 and 50 steps of Euler, 4,000 points: means of 20 seeds, as `measured` makes them again."""
-OURS = 0.0025
-"""Of `ours` at two steps; from seed to seed it varies by VARIES."""
-VARIES = 0.0003
+STEPS = (1, 2, 4)
+TABLE: dict[str, tuple[float, ...]] = {"independent pairs, 1,000 steps": (0.5, 0.24, 0.07, 4.4)}
+"""Energy distance at 1, 2 and 4 steps of Euler, and `extra` at 2: means of 20 seeds, as `measured` makes them again."""
+OURS, VARIES = 0.77, 0.02
+"""`extra` of ours, and the standard deviation of it from seed to seed."""
+NEAR = 0.003
+"""The energy distance below which two steps count as the spiral's law; true points have 0.001."""
 
 
-def ours(rng: np.random.Generator) -> Field:
-    """Reflow, with larger rates, and a second training at the two times at which two steps ask."""
-    first, _ = learn(independent, 1000, rng, 0.03)
-    return learn(carried(first, rng, times=two_times), 1000, rng, 0.02)[0]
+def extra(velocity: Field, steps: int, seed: int = 0, n: int = 4000) -> float:
+    """By how many nats the ends of so many steps surprise the spiral's density more than true points do."""
+    start, true = clouds(seed, n)
+    return float(np.mean(SPIRAL.log_density(true)) - np.mean(SPIRAL.log_density(euler(velocity, start, steps))))
+
+
+def ours(first: Field, rng: np.random.Generator) -> Field:
+    """Reflow of a first velocity, at the two times at which two steps ask."""
+    return learn(carried(first, rng, times=two_times), 1500, rng)[0]
 
 
 def two_steps(velocity: Field) -> Marks:
-    """The energy distance of two steps of Euler, beside ours."""
-    x, t = RING.sample(np.random.default_rng(0), 3), 0.5
-    shape = np.shape(velocity(x, t))
+    """The energy distance and the surprise of the ends of two steps, beside ours."""
+    x = RING.sample(np.random.default_rng(0), 3)
+    shape = np.shape(velocity(x, 0.5))
     if shape != x.shape:
         yield False, f"velocity(x, t) has the shape {shape} for x of the shape {x.shape}."
         return
-    score, level = energy(velocity, 2), OURS + 2 * VARIES
-    yield (
-        score < level,
-        f"After two steps the energy distance is {score:.4f}; wanted: below {level:.4f}, ours {OURS:.4f}.",
-    )
+    apart = energy(velocity, 2)
+    yield apart < NEAR, f"The energy distance is {apart:.4f}; wanted: below {NEAR}."
+    score, level = extra(velocity, 2), OURS + 2 * VARIES
+    yield score < level, f"The extra surprise is {score:.3f} nats; wanted: below {level:.3f}, ours {OURS:.3f}."
 
 
 def measured(seeds: int = 20) -> dict[str, np.ndarray]:
-    """The table of 12.5 again, each row of 2,000 steps of training: (seeds, 4); some minutes."""
+    """The table of 12.5 again, (seeds, 4) for each row; some minutes."""
     found: dict[str, list] = {}
     for seed in range(seeds):
         rng = np.random.default_rng([125, seed])
         first, _ = learn(independent, 1000, rng)
         fields = {
-            "independent pairs": learn(independent, 2000, rng)[0],
-            "paired in groups of 64": learn(paired(64), 2000, rng)[0],
-            "reflow, 1,000 + 1,000 steps": learn(carried(first, rng), 1000, rng)[0],
-            "the same, pairs shuffled": learn(carried(first, rng, shuffled=True), 1000, rng)[0],
-            "ours": ours(rng),
+            "independent pairs, 1,000 steps": first,
+            "groups of 64, 2,500 steps": learn(paired(64), 2500, rng)[0],
+            "reflow, 1,000 + 1,500 steps": learn(carried(first, rng), 1500, rng)[0],
+            "ours": ours(first, rng),
         }
         for name, field in fields.items():
-            found.setdefault(name, []).append([energy(field, steps, seed) for steps in STEPS])
-        found.setdefault("true points", []).append([of_truth(seed)] * 4)
+            row = [energy(field, steps, seed) for steps in STEPS]
+            found.setdefault(name, []).append([*row, extra(field, 2, seed)])
+        found.setdefault("true points", []).append([of_truth(seed)] * 3 + [0.0])
     return {name: np.array(rows) for name, rows in found.items()}
