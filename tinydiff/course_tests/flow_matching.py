@@ -158,7 +158,7 @@ def films(n: int = 400, steps: int = 16) -> dict[str, np.ndarray]:
 
 
 def four_faults(target: str, sign: str, clock: str, line: int, mended: Callable) -> Marks:
-    """The letter of three faults, the line of the fourth, and the reordered pairs mended(carry, x1, rng) -> (x0, x1)."""
+    """Letters of three faults, the line of the fourth, and the reordered pairs mended(carry, x1, rng) -> (x0, x1)."""
     for fault, letter in {"target": target, "sign": sign, "clock": clock}.items():
         right = FAULTS.get(letter) == fault
         yield right, f"The wrong {fault} made film {letter}" + ("." if right else ": no.")
