@@ -42,7 +42,7 @@ ring, spiral = td.toys.ring8(), td.toys.spiral60()
 # points go to the same ends along straight lines. That is what a second training, a **reflow**, makes of it.
 
 # %%
-ways = tests.tracks(200)[::4]  # at t = 1, 0.9, …, 0
+ways = tests.tracks(160)[::4]  # at t = 1, 0.9, …, 0
 lines = np.linspace(0, 1, 11)[:, None, None] * (ways[-1] - ways[0]) + ways[0]
 fig, axes = plt.subplots(1, 2, figsize=(6.4, 3.3))
 dots, trails = [], []
@@ -434,8 +434,8 @@ for ax, (name, path) in zip(axes, films.items(), strict=True):
     ax.set(xlim=(-5, 5), ylim=(-5, 5), aspect="equal", xticks=[], yticks=[], title=name)
 show(
     fig,
-    "Four panels with ways from noise, and black ends. The right ones end in eight clusters on a ring. In A they end nearer "
-    "to the middle, in B some are in the middle and others far out, and in C they end in eight clusters on a smaller ring.",
+    "Four panels with ways from noise, and black ends. The right ones end in eight clusters on a ring. In A and C they end "
+    "in clusters on smaller rings, the smallest in A. In B some end in the middle and others far out.",
 )
 
 # %% [markdown]
@@ -533,14 +533,14 @@ assert found[256][0] < found[64][0] < 0.15 * found[1][0]
 
 # %%
 def view(t, group):
-    """128 pairs at this time, and how much neighbours disagree at all times."""
+    """64 pairs at this time, and how much neighbours disagree at all times."""
     x0, x1 = td.couplings.optimal(pairs, group)(np.random.default_rng(0), 2048)
     fig, (left, right) = plt.subplots(1, 2, figsize=(6.4, 2.8), width_ratios=(1, 1.3))
-    left.plot(*np.stack([x0, x1], axis=1)[:128].T, color=DATA, lw=0.4)
+    left.plot(*np.stack([x0, x1], axis=1)[:64].T, color=DATA, lw=0.4)
     x_t = (1 - t) * x0 + t * x1
-    left.plot(*x_t[:128].T, ".", color="black", ms=3)
+    left.plot(*x_t[:64].T, ".", color="black", ms=3)
     left.set(xlim=(-2.3, 2.3), ylim=(-2.3, 2.3), aspect="equal", xticks=[], yticks=[])
-    left.set_title(f"128 pairs at t = {t:.2f}")
+    left.set_title(f"64 pairs at t = {t:.2f}")
     times = np.linspace(0, 1, 11)
     right.plot(times, [tests.disagreement(x0, x1, one) for one in times], color="black")
     now = tests.disagreement(x0, x1, t)
@@ -556,7 +556,7 @@ def view(t, group):
 # %%
 play(
     view,
-    "Left, 128 grey lines cross all over the disc between ring and spiral, with a black point on each. Right, the "
+    "Left, 64 grey lines cross all over the disc between ring and spiral, with a black point on each. Right, the "
     "disagreement of neighbours lies between 0.4 and 1.4, and is largest at the middle.",
     t=(0.0, 1.0, 0.5, 0.05),
     group=(1, 256, 1),
@@ -590,7 +590,7 @@ for row, (name, velocity) in zip(axes, {"before": first, "after": second}.items(
     for ax, n in zip(row, (1, 2, 4), strict=True):
         ends = follow(velocity, start, n)
         scores[name, n] = td.energy_distance(ends, true)
-        ax.plot(*ends[:600].T, ".", color=by.color, ms=2)
+        ax.plot(*ends[:500].T, ".", color=by.color, ms=2)
         ax.set(xlim=(-2.3, 2.3), ylim=(-2.3, 2.3), aspect="equal", xticks=[], yticks=[])
         ax.set_title(f"{n} step{'s' * (n > 1)}: {scores[name, n]:.4f}")
     row[0].set_ylabel(f"{name} the reflow")
@@ -598,7 +598,7 @@ fig.suptitle(by.title)
 show(
     fig,
     "Two rows of three panels. Before the reflow one step of Euler ends in a heap in the middle, two in a larger one, and four "
-    "in a coarse disc. After it one, two and four steps all end on the spiral.",
+    "in a coarse loop. After it one, two and four steps all end on the spiral.",
 )
 assert scores["after", 1] < 0.05 * scores["before", 1]
 
