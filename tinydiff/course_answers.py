@@ -448,3 +448,22 @@ def consistency_output(f, x, sigma, sigma_data, sigma_min):
     """The answer that is x itself at σ_min, whatever the network's f is."""
     c_skip = sigma_data**2 / ((sigma - sigma_min) ** 2 + sigma_data**2)
     return c_skip * x + sigma_data * (sigma - sigma_min) / np.sqrt(sigma**2 + sigma_data**2) * f
+
+
+# ---- flow matching: notebook 12
+
+
+def flow_matching_loss(velocity, x0, x1, t):
+    """The mean square of the velocity less x_1 − x_0, on the lines of the pairs."""
+    at = t[:, None]
+    return np.mean((velocity((1 - at) * x0 + at * x1, t) - (x1 - x0)) ** 2)
+
+
+def velocity_from_eps(x_t, t, eps):
+    """ε − x_0 on the straight path."""
+    return td.Straight().at(t).velocity(predictions.x0_from_eps(x_t, eps, td.Straight().at(t)), eps)
+
+
+def to_straight(x, alpha, sigma):
+    """x' and t' on the straight path, of the same data and noise."""
+    return x / (alpha + sigma), sigma / (alpha + sigma)

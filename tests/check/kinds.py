@@ -29,6 +29,7 @@ SORTS: dict[str, Callable[[str, Any], bool]] = {  # of arguments, by name and va
     "chains": lambda n, a: n == "betas",
     "times": lambda n, a: n in ("t", "s") and isinstance(a, int),
     "functions": lambda n, a: n in ("f", "vjp", "x0_hat_of", "drift", "divergence") and callable(a),
+    "functions": lambda n, a: n in ("f", "vjp", "x0_hat_of", "drift", "divergence", "velocity"),
 }
 RESULTS: dict[str, Callable[[list], bool]] = {  # sorts of results, by their values in some calls
     "all": lambda outs: True,

@@ -17,6 +17,7 @@ from tinydiff.check.laws import (
     tilted,
     measurements,
     few_steps,
+    straight,
 )
 
 __all__ = [
@@ -40,4 +41,5 @@ __all__ = [
     "score",
     "solvers",
     "tilted",
+    "straight",
 ]
