@@ -13,11 +13,11 @@ from tinydiff.check.laws import (
     recipes,
     data,
     mixtures,
-    inpainting,
+    straight,
+    few_steps,
     tilted,
     measurements,
-    few_steps,
-    straight,
+    inpainting,
 )
 
 __all__ = [
@@ -40,6 +40,6 @@ __all__ = [
     "schedules",
     "score",
     "solvers",
-    "tilted",
     "straight",
+    "tilted",
 ]
