@@ -701,5 +701,4 @@ keep(velocity, test=tests.two_steps, into=None)
 #
 # </details>
 #
-# **Next:** [14. The perfect model memorises](14_memorisation.ipynb); 13 is to come. One step was nearly enough here.
-# What is the best that one step can do?
+# **Next:** [13. Few steps](13_few_steps.ipynb). One step was nearly enough here. What is the best that one step can do?
