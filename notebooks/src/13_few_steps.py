@@ -3,8 +3,8 @@
 #
 # **What is the best that one step can do?**
 #
-# *You need:* DDIM of [notebook 8](08_one_family.ipynb), the network of [notebook 6](06_your_network.ipynb), Muon of
-# [notebook 7](07_learning_well.ipynb), the energy distance of notebook 10, the exact map and `multistep_step` of notebook 11.
+# *You need:* DDIM of [notebook 8](08_one_family.ipynb); the network of [notebook 6](06_your_network.ipynb); Muon of
+# [notebook 7](07_learning_well.ipynb). From notebooks 10 and 11: the energy distance, the exact map and `multistep_step`.
 #
 # *Afterwards:* you know the goal of a single step, which is a map. You can train towards it in three ways, and say
 # where each breaks.
