@@ -623,7 +623,8 @@ show(
 # *What to see:* above each cloud stand its rms distance to the exact map and its energy distance to the data. With one
 # evaluation all three trainings have the modes, and a few points between them. They lie where the map is steep. There two
 # noises lie side by side, and their ends on two modes. The consistency model is asked again after fresh noise: for two at
-# $\lambda = 3$, for four at three levels. Its rms is then as bad as DDIM's dot, and its law as good as before: it draws the ring, but not the map.
+# $\lambda = 3$, for four at three levels. With four its rms is as bad as that of DDIM's dot, and its law as good as before. It
+# draws the ring, but not the map.
 #
 # Regression is nearest here, because arrows of a small exact denoiser cost almost nothing. For pictures each arrow is a
 # long walk of a large network. Then two steps, or one, are the cheaper lesson.
