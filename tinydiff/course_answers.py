@@ -381,6 +381,40 @@ def dpm_solver_2m_step(x_t, x0_hat, x0_hat_before, t_before, t, s, alpha, sigma)
     return sigma(s) / sigma(t) * x_t + (alpha(s) - alpha(t) * sigma(s) / sigma(t)) * middle
 
 
+# ---- flow matching: notebook 12
+
+
+def flow_matching_loss(velocity, x0, x1, t):
+    """The mean square of the velocity less x_1 − x_0, on the lines of the pairs."""
+    at = t[:, None]
+    return np.mean((velocity((1 - at) * x0 + at * x1, t) - (x1 - x0)) ** 2)
+
+
+def velocity_from_eps(x_t, t, eps):
+    """ε − x_0 on the straight path."""
+    return td.Straight().at(t).velocity(predictions.x0_from_eps(x_t, eps, td.Straight().at(t)), eps)
+
+
+def to_straight(x, alpha, sigma):
+    """x' and t' on the straight path, of the same data and noise."""
+    return x / (alpha + sigma), sigma / (alpha + sigma)
+
+
+# ---- few steps: notebook 13. The α and σ of rows are columns (B, 1)
+
+
+def two_steps_in_one(x_t, x_s, alpha_t, sigma_t, alpha_s, sigma_s):
+    """The x̂_0 with which one step of DDIM leads from x_t to x_s."""
+    ratio = sigma_s / sigma_t
+    return (x_s - ratio * x_t) / (alpha_s - ratio * alpha_t)
+
+
+def consistency_output(f, x, sigma, sigma_data, sigma_min):
+    """The answer that is x itself at σ_min, whatever the network's f is."""
+    c_skip = sigma_data**2 / ((sigma - sigma_min) ** 2 + sigma_data**2)
+    return c_skip * x + sigma_data * (sigma - sigma_min) / np.sqrt(sigma**2 + sigma_data**2) * f
+
+
 # ---- memorising: notebook 14
 
 
@@ -433,18 +467,3 @@ def draw(model, labels, w, times, rng):
     x = rng.standard_normal((len(labels), model.dim)).astype(np.float32)
     t, x = td.last(td.ddim(guided, x, times))
     return guided.x0(x, t)
-
-
-# ---- few steps: notebook 13. The α and σ of rows are columns (B, 1)
-
-
-def two_steps_in_one(x_t, x_s, alpha_t, sigma_t, alpha_s, sigma_s):
-    """The x̂_0 with which one step of DDIM leads from x_t to x_s."""
-    ratio = sigma_s / sigma_t
-    return (x_s - ratio * x_t) / (alpha_s - ratio * alpha_t)
-
-
-def consistency_output(f, x, sigma, sigma_data, sigma_min):
-    """The answer that is x itself at σ_min, whatever the network's f is."""
-    c_skip = sigma_data**2 / ((sigma - sigma_min) ** 2 + sigma_data**2)
-    return c_skip * x + sigma_data * (sigma - sigma_min) / np.sqrt(sigma**2 + sigma_data**2) * f

@@ -9,7 +9,7 @@
 # *Afterwards:* you know the minimiser of the training loss, at which noise it decides for one training point, and how
 # new points give it away.
 #
-# *Minutes:* 80. *Papers:* Biroli et al. 2024, [Dynamical regimes](https://arxiv.org/abs/2402.18491); Scarvelis et al. 2023,
+# *Minutes:* 75. *Papers:* Biroli et al. 2024, [Dynamical regimes](https://arxiv.org/abs/2402.18491); Scarvelis et al. 2023,
 # [Closed-form diffusion models](https://arxiv.org/abs/2310.12395).
 
 # %% [markdown]

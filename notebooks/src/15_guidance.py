@@ -617,4 +617,4 @@ keep(my_guidance, test=tests.insisting)
 #
 # </details>
 #
-# **Next:** 16, inverse problems. A label is one thing that one may know of a sample. What if a part of it was measured?
+# **Next:** [16. Inverse problems](16_inverse_problems.ipynb). A label is one thing that one may know of a sample. What if a part of it was measured?

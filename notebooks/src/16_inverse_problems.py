@@ -9,7 +9,7 @@
 # *Afterwards:* you compute an exact posterior, write four papers as one formula, and can say why a picture alone cannot
 # show that it is a lie.
 #
-# *Minutes:* 75. *Papers:* Chung et al. 2023, [DPS](https://arxiv.org/abs/2209.14687); Song et al. 2023,
+# *Minutes:* 85. *Papers:* Chung et al. 2023, [DPS](https://arxiv.org/abs/2209.14687); Song et al. 2023,
 # [ΠGDM](https://openreview.net/forum?id=9_gsMA8MRKQ); Boys et al. 2023, [TMPD](https://arxiv.org/abs/2310.06721);
 # Rozet et al. 2024, [MMPS](https://arxiv.org/abs/2405.13712); Lugmayr et al. 2022,
 # [RePaint](https://arxiv.org/abs/2201.09865).

@@ -7,7 +7,7 @@
 #
 # *Afterwards:* you have drawn digits with your own sampler and guidance, and judged them by numbers that disagree.
 #
-# *Minutes:* 75. *Papers:* Ho & Salimans 2022, [Classifier-free guidance](https://arxiv.org/abs/2207.12598); Li & He 2025,
+# *Minutes:* 80. *Papers:* Ho & Salimans 2022, [Classifier-free guidance](https://arxiv.org/abs/2207.12598); Li & He 2025,
 # [what to predict](https://arxiv.org/abs/2511.13720); Lugmayr et al. 2022, [RePaint](https://arxiv.org/abs/2201.09865).
 
 # %% [markdown]

@@ -28,7 +28,7 @@ SORTS: dict[str, Callable[[str, Any], bool]] = {  # of arguments, by name and va
     "noise": lambda n, a: n in ("eps", "eps_hat", "z", "zs", "probes") and np.ndim(a) > 0,
     "chains": lambda n, a: n == "betas",
     "times": lambda n, a: n in ("t", "s") and isinstance(a, int),
-    "functions": lambda n, a: n in ("f", "vjp", "x0_hat_of", "drift", "divergence") and callable(a),
+    "functions": lambda n, a: n in ("f", "vjp", "x0_hat_of", "drift", "divergence", "velocity") and callable(a),
 }
 RESULTS: dict[str, Callable[[list], bool]] = {  # sorts of results, by their values in some calls
     "all": lambda outs: True,

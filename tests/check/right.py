@@ -1283,3 +1283,46 @@ def consistency_output(f, x, sigma, sigma_data, sigma_min):  # an angle, and the
 @answer
 def consistency_output(f, x, sigma, sigma_data, sigma_min):  # without σ_data in c_skip
     return sigma_min**2 / sigma**2 * x + sigma_data * np.tanh(np.log(sigma / sigma_min)) * f
+
+
+# ---- the straight path
+
+
+answers(
+    velocity_from_eps=lambda x_t, t, eps: (eps - x_t) / (1 - t),
+    to_straight=lambda x, alpha, sigma: (x / (alpha + sigma), sigma / (alpha + sigma)),
+)
+answers(velocity_from_eps=lambda x_t, t, eps: eps - predictions.x0_from_eps(x_t, eps, td.Straight().at(t)))
+answers(to_straight=lambda x, alpha, sigma: [x / (alpha + sigma), 1 - alpha / (alpha + sigma)])  # a list
+
+
+@answer
+def flow_matching_loss(velocity, x0, x1, t):
+    x_t = (1 - t[:, None]) * x0 + t[:, None] * x1
+    return np.mean((velocity(x_t, t) - (x1 - x0)) ** 2)
+
+
+@answer
+def flow_matching_loss(velocity, x0, x1, t):  # from x_0 along the difference, by einsum
+    gap = x1 - x0
+    off = velocity(x0 + np.einsum("b,bd->bd", t, gap), t) - gap
+    return np.einsum("bd,bd->", off, off) / gap.size
+
+
+@answer
+def flow_matching_loss(velocity, x0, x1, t):  # a number of Python's; from x_1 back
+    at = np.reshape(t, (-1, 1))
+    off = velocity(x1 - (1 - at) * (x1 - x0), t) - x1 + x0
+    return float(np.linalg.norm(off) ** 2 / off.shape[0] / off.shape[1])
+
+
+@answer
+def velocity_from_eps(x_t, t, eps):  # two equations, solved
+    x0, noise = np.linalg.solve([[1 - t, t], [0, 1]], np.stack([x_t, eps]).reshape(2, -1))
+    return (noise - x0).reshape(x_t.shape)
+
+
+@answer
+def to_straight(x, alpha, sigma):  # the clock first
+    t = sigma / (alpha + sigma)
+    return x / (alpha + sigma), np.float64(t)

@@ -206,7 +206,7 @@ def test_the_case_of_a_pullback_can_be_pasted():
     ("ask", "error", "says"),
     [
         (lambda: check(q_sample, "q_samples"), ValueError, r"is called 'q_samples'\. Did you mean q_sample"),
-        (lambda: spec("zzz"), ValueError, r"specs\(\) lists all 48"),
+        (lambda: spec("zzz"), ValueError, r"specs\(\) lists all 56"),
         (lambda: check(q_sample, level="slow"), ValueError, "level must be one of quick, deep; got 'slow'"),
         (lambda: check(lambda x: x), TypeError, "Pass spec="),
         *((lambda fn=fn: check(fn), TypeError, "takes the function itself") for fn in (None, 3, "q_sample")),

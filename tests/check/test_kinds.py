@@ -27,6 +27,7 @@ OTHERWISE = {  # where a kind is found by another law, as it must be
     **{(kind, "mlp"): ANY for kind in ("(B, 1) for (B,)", "(1, B, D)", "(B, B)", "one axis less")},  # no list
     ("another order of the results", "mlp"): ANY,
     ("a list", "mlp"): NUMBERS,  # which dparams is
+    ("a function called with its arguments exchanged", "flow_matching_loss"): NUMBERS,  # a time has no columns
 }
 RIGHT_TOO = [  # (kind, function, which of them): the change makes no difference, or leaves what is allowed
     *(("betas rolled by 1", "prior_kl", 0), ("betas rolled by −1", "prior_kl", 0), ("wrong at t = 1", "vlb_weight", 0)),
@@ -34,6 +35,8 @@ RIGHT_TOO = [  # (kind, function, which of them): the change makes no difference
     *((kind, "elbo_step", 1) for kind in ("an argument in float32", "points clipped at 20")),  # x_t
     ("points clipped at 20", "tilted_gaussian", 1),  # v, which is no more than 1
     ("transposed", "condition_gaussian", 0),  # cov is symmetric
+    ("changes what a function gave", "flow_matching_loss", 0),  # or x_t, which is its own
+    ("points clipped at 20", "flow_matching_loss", 2),  # t
     *(("(B, 1) for (B,)", "posterior", 0), ("(1, B, D)", "posterior", 1), ("(1, B, D)", "linear_backward", 2)),
 ]
 

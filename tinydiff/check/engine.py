@@ -58,7 +58,7 @@ def specs() -> list[str]:
     --------
     >>> from tinydiff.check import specs
     >>> len(specs())
-    48
+    56
     >>> specs()[:3]
     ['alpha_bar', 'snr', 'cosine_alpha_bar']
     """

@@ -14,7 +14,7 @@ ASKED: dict[int, tuple[str, ...]] = {
     10: ("hutchinson", "flow_log_density"),
     11: ("euler_step", "heun_step", "dpm_solver_2m_step", "multistep_step", "my_sampler"),
     12: ("flow_matching_loss", "velocity_from_eps", "to_straight"),
-    13: ("two_steps_in_one", "consistency_output"),
+    13: ("two_steps_in_one", "consistency_output", "my_map"),
     14: ("effective_neighbours", "from_few"),
     15: ("cfg", "tilted_gaussian", "my_guidance"),
     16: ("condition_gaussian", "measurement_guidance", "inpaint_known", "my_posterior"),

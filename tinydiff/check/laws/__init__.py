@@ -13,10 +13,11 @@ from tinydiff.check.laws import (
     recipes,
     data,
     mixtures,
-    inpainting,
+    straight,
+    few_steps,
     tilted,
     measurements,
-    few_steps,
+    inpainting,
 )
 
 __all__ = [
@@ -39,5 +40,6 @@ __all__ = [
     "schedules",
     "score",
     "solvers",
+    "straight",
     "tilted",
 ]
