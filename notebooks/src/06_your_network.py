@@ -524,8 +524,9 @@ keep(culprits, only_biases, noticed, test=tests.suspicion)
 # for all parameters at once, which says *that* but not *where*.
 
 # %% [markdown]
-# A wrong pullback costs more than a slow training. A likelihood (notebook 10) needs $dx$, at which your detective has
-# not looked. Take network 1 of the beginning, which was trained *rightly*. Its KL(data ‖ model) in nats is computed
+# A wrong pullback costs more than a slow training. A model's density needs the slopes $\partial v_i/\partial x_i$ of the network, as
+# notebook 10 will show, and code takes them from $dx$. A wrong $dx$ makes a wrong density, while the points stay the same. At $dx$
+# your detective has not looked. Take network 1 of the beginning, which was trained *rightly*. Its KL(data ‖ model) in nats is computed
 # once through its own pullback, and once through that of suspect C, which trains so well.
 
 # %%

@@ -222,7 +222,8 @@ assert ours[i] < usual[i] / 50
 # %% [markdown]
 # ## What to predict
 #
-# Take a noisy point without the shrinking, $x = x_0 + \sigma n$ with $n$ of $\mathcal N(0, I)$. So $x$ is $x_t/\sqrt{\bar\alpha_t}$, and $\sigma^2$ is
+# Take a noisy point without the shrinking, $x = x_0 + \sigma n$ with $n$ of $\mathcal N(0, I)$. This $\sigma$ is notebook 2's
+# $\sigma/\alpha$. So $x$ is $x_t/\sqrt{\bar\alpha_t}$, and $\sigma^2$ is
 # $1/\mathrm{SNR}$. Any prediction can be written
 #
 # $$\hat x_0 = c_\text{skip}\; x + c_\text{out}\; F(c_\text{in}\; x),$$

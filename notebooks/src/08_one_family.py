@@ -314,10 +314,16 @@ assert all(factors["N(0, 0.04), even t", eta].max() < 3.85 for eta in (0.0, 0.5,
 
 # %% [markdown]
 # *What to see:* more noise is worse on both sides. On the left all three KL fall as $1/N^2$ in the end: twice the steps, a
-# fourth. On the right none does, and $\eta = 1$ least. In the last hundredth of the walk the noise of this curve goes as $\sqrt t$. The
-# last stride removes all of it, and the one before at least $1 - \sqrt{1/2}$ of what it has. Such strides never become
-# short. The $i$-th from the end misses a share that goes as $\tfrac{1}{iN}$. The sum goes as $\tfrac{\ln N}{N}$.
-# With DDPM's noise each such stride misses four times as much, so there the logarithm counts most.
+# fourth. On the right none does, and $\eta = 1$ least. Near the data the noise of this curve goes as $\sqrt t$, so the last
+# strides stay long, however many there are. There KL falls more like $\tfrac{\ln N}{N}$.
+#
+# <details><summary>Where the logarithm comes from</summary>
+#
+# The last stride removes all of the noise, and the one before at least $1 - \sqrt{1/2}$ of what it has. The $i$-th from the end
+# misses a share that goes as $\tfrac{1}{iN}$. The sum goes as $\tfrac{\ln N}{N}$. With DDPM's noise each such stride misses four
+# times as much.
+#
+# </details>
 
 # %% [markdown]
 # ## A start is a name

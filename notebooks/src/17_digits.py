@@ -22,7 +22,7 @@
 #   $m + CA^\top(ACA^\top + \tau^2I)^{-1}(y - Am)$.
 # - A denoiser learns of $y$ by the same inverse, pulled back through $\hat x_0$ and multiplied by $\sigma^2/\alpha$.
 #
-# All but one picture was tested where the truth is known. Of digits nobody has the density. You have a network, a
+# Nearly all that you wrote was tested where the truth is known. Of digits nobody has the density. You have a network, a
 # thousand test digits that it never saw, and a judge that reads digits.
 
 # %%
@@ -554,7 +554,8 @@ mine
 # - The sampler, the guidance and the chain that you tested on toys draw digits as they are.
 # - A last layer of width $W$ loses all but $W$ of the target's directions. Predict what has few.
 # - A judge that reads is won by dull digits. Ask a second judge who sees variety, and compare with true digits.
-# - The first half of the noise decides little. Steps and guidance belong where classes part.
+# - The first part of the way, up to $\lambda = -6$, can be one step. Guidance costs variety here too; notebook 15 says where it
+#   costs least.
 #
 # <details><summary>The proof of 17.2, when your test is green</summary>
 #
