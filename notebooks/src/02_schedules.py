@@ -136,8 +136,8 @@ best.reveal(
 # $\lambda = \ln \mathrm{SNR}$. Its unit is the **nat**, the unit of natural logarithms.
 #
 # So a schedule is a falling curve $\lambda(t)$, and $t$ is only a label on it. Between $\lambda = 5$ and $\lambda = -5$
-# a signal of variance 1 falls from 99 % of the variance to 1 %. This is the **band**: above it nothing is left to
-# guess, below it nothing to see.
+# a signal of variance 1 falls from 99 % of the variance to 1 %. This is the **band** of what an eye sees: above it the
+# signal looks clean, below it there is nothing to see. In nats both ends can still be dear, as you will find.
 #
 # ## How wrong is the end?
 #
@@ -299,6 +299,8 @@ assert abs(enough + 10.58) < 0.01
 #
 # Now move the curve of a chain of 50 steps: its start, its end and its bend. The bend moves steps from the middle to
 # the ends, or back. Find the place where no step is outside of the band. What does this do to the gap?
+#
+# <details><summary>Where it is</summary>From 5 to −5. Then the chain ends at −5, and the gap is over two nats.</details>
 
 
 # %%

@@ -569,6 +569,8 @@ snr, q_sample, v_from_x0_eps, mlp, adam_step, ema_update, fourier_features = (ge
 # - weights of variance $2/\text{inputs}$ at the start, since SiLU loses about half; biases 0;
 # - Adam with 0.9, 0.99 and $10^{-8}$, and a rate that falls evenly from 0.01 to 0;
 # - an average with decay $\min(0.99,\ k/(k + 9))$ at step $k$. The network that is returned uses it.
+#
+# One line for each of these makes the loop: draw $t$, $x_0$ and $\varepsilon$; jump; answer; `dy`; pullback; Adam; average.
 
 
 # %%

@@ -610,7 +610,7 @@ assert scores["after", 1] < 0.05 * scores["before", 1]
 
 # %% [markdown]
 # *What to see:* the numbers are energy distances to true points. After the reflow one step is by this number as
-# good as four; it hardly sees blur (12.5). Before it, one step ends in a heap and not in a point, for a network is not exact at $t = 1$.
+# good as four; it hardly sees blur (exercise 12.5). Before it, one step ends in a heap and not in a point, for a network is not exact at $t = 1$.
 #
 # **Straightness** is the mean square of $x_1 - x_0 - u$ along a velocity's own ways, per coordinate, with $x_1$ and $x_0$ the ends of
 # the way. It is 0 where all ways are lines at constant speed; large is bent.
