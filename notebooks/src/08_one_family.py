@@ -334,7 +334,7 @@ assert all(factors["N(0, 0.04), even t", eta].max() < 3.85 for eta in (0.0, 0.5,
 # Find out what the seed changes at $\eta = 0$. Then find the $\eta$ at which only half of the starts end in the same mode as
 # their nearest neighbour.
 #
-# <details><summary>Where it is</summary>The seed changes nothing: without noise an end is a function of its start. About $\eta = 0.15$, with 20 steps.</details>
+# <details><summary>Where it is</summary>The seed changes nothing: without noise an end is a function of its start. At an $\eta$ between a tenth and a fifth, with 20 steps.</details>
 
 # %%
 cloud = np.random.default_rng(80).standard_normal((300, 2))

@@ -549,7 +549,7 @@ mine
 
 # %% [markdown]
 # With a minute to spare, let your own `mlp` learn the thousand test digits at $14 \times 14$ pixels, means of two by two. Change one
-# thing of your `fit`: let it predict $x_0$. (With $v$ you get noise, and 17.2 says why.) The whole of the training digits is in
+# thing of your `fit`: let it predict $x_0$. (With $v$ you get noise; exercise 17.2 says why.) The whole of the training digits is in
 # `td.load_mnist`.
 #
 # ## What you know now
