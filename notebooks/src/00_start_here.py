@@ -80,7 +80,7 @@ show(
 )
 
 # %% [markdown]
-# *What to see:* a **diffusion model**. It begins with noise and takes a little of it away, twenty times. Nobody wrote
+# *What to see:* a **diffusion model**. It begins with noise and takes a little of it away, twenty times (and puts less back, as you will see). Nobody wrote
 # these ten digits.
 #
 # In this course you write every part of such a machine, in NumPy alone: the noise, the way back, the network, its
@@ -108,8 +108,8 @@ show(
 #
 # ## The way into noise
 #
-# The way back is learned from the way there: a picture is noised in 1,000 small steps. (The way back may take longer
-# strides, such as 20.) Guess before you look: put your number in the place of the three dots.
+# The way back is learned from the way there: a picture is noised in 1,000 small steps. (The way back may take fewer and
+# longer steps, here 20.) Guess before you look: put your number in the place of the three dots.
 
 # %%
 changed = guess("A digit has 784 pixels. How many of them does the first of 1,000 noising steps change?", ..., "pixels")
@@ -362,8 +362,8 @@ mine
 # ## The map
 
 # %%
-needs = {1: [0], 2: [1], 3: [1], 4: [3], 5: [2, 3, 4], 6: [3, 4], 7: [4, 6], 8: [3, 7], 9: [4, 8], 10: [5, 7, 9]}
-needs |= {11: [8, 9], 12: [6, 9, 11], 13: [7, 8], 14: [3, 7], 15: [4, 11], 16: [4, 15], 17: [8, 15, 16]}
+needs = {1: [0], 2: [1], 3: [1], 4: [3], 5: [2, 3, 4], 6: [3, 4], 7: [4, 6], 8: [3, 7], 9: [4, 7, 8], 10: [5, 7, 9]}
+needs |= {11: [8, 9], 12: [7, 9, 11], 13: [7, 8, 11], 14: [3, 7], 15: [4, 9, 11], 16: [4, 15], 17: [8, 15, 16]}
 parts = {"exact": (0, 5), "learned": (6, 7), "samplers": (8, 11), "after 2022": (12, 13), "what one wants": (14, 17)}
 
 fig, ax = plt.subplots(figsize=(9, 2.9))
@@ -385,7 +385,7 @@ show(fig, "The numbers 0 to 17 in a row, joined by arcs. 0 to 5 are called exact
      "after 2022, 14 to 17 what one wants. 3, 6 and 17 are black.")  # fmt: skip
 
 # %% [markdown]
-# *What to see:* an arc leads from a notebook to one that builds on it. The black ones end with a picture by your code alone:
+# *What to see:* an arc leads from a notebook to those that lean on it most. The black ones end with a picture by your code alone:
 # the ring with a formula (3), and with your network (6). Of the digits (17) only the trained numbers are given.
 #
 # | | its question |
@@ -408,7 +408,7 @@ show(fig, "The numbers 0 to 17 in a row, joined by arcs. 0 to 5 are called exact
 # | [16. Inverse problems](16_inverse_problems.ipynb) | What is consistent with a measurement? |
 # | [17. Digits](17_digits.ipynb) | Does all of it hold on pictures? |
 #
-# In a hurry, read 1, 3, 4, 6, 8, 15 and 17.
+# In a hurry, read 1, 3, 4, 6, 8, 15 and 17. What you leave out, the library does in your place.
 #
 # ## What you know now
 #

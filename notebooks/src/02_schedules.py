@@ -136,8 +136,8 @@ best.reveal(
 # $\lambda = \ln \mathrm{SNR}$. Its unit is the **nat**, the unit of natural logarithms.
 #
 # So a schedule is a falling curve $\lambda(t)$, and $t$ is only a label on it. Between $\lambda = 5$ and $\lambda = -5$
-# a signal of variance 1 falls from 99 % of the variance to 1 %. This is the **band**: above it nothing is left to
-# guess, below it nothing to see.
+# a signal of variance 1 falls from 99 % of the variance to 1 %. This is the **band** of what an eye sees: above it the
+# signal looks clean, below it there is nothing to see. In nats both ends can still be dear, as you will find.
 #
 # ## How wrong is the end?
 #
@@ -299,6 +299,8 @@ assert abs(enough + 10.58) < 0.01
 #
 # Now move the curve of a chain of 50 steps: its start, its end and its bend. The bend moves steps from the middle to
 # the ends, or back. Find the place where no step is outside of the band. What does this do to the gap?
+#
+# <details><summary>Where it is</summary>From 5 to −5. Then the chain ends at −5, and the gap is over two nats.</details>
 
 
 # %%
@@ -340,8 +342,8 @@ play(
 #
 # Each image of this small world has one brightness, and a fine grain: pixel = brightness + 0.3 · noise, with variance 1
 # in all. This law is Gaussian, so Bayes' rule gives the way back from $x_T$ to $x_0$ exactly, in one line. Somebody
-# wrote six lines with it. Line 4 takes 28 times the mean of an image. In that number the noise has variance 1, as
-# `bayes` wants, since 28 is the root of 784. The data have variance 784 · 0.91 + 0.09 there.
+# wrote six lines with it. The mean of 784 pixels of plain noise has variance 1/784. So line 4 multiplies it by 28,
+# the root of 784, which makes 1, as `bayes` wants. The same number of a data image has variance 784 · 0.91 + 0.09.
 
 
 # %%
@@ -360,7 +362,7 @@ def drawn(rng, n):
     betas = np.linspace(1e-4, 0.02, 100)  # 1: a fast chain, T = 100
     left = np.prod(1 - betas)  # 2
     x, z = rng.standard_normal((2, n, 784))  # 3: x_T, and the noise for bayes
-    light = bayes(28 * light_of(x), 28 * light_of(z), 784 * 0.91 + 0.09, left) / 28  # 4: see below
+    light = bayes(28 * light_of(x), 28 * light_of(z), 784 * 0.91 + 0.09, left) / 28  # 4: see above
     grain = bayes(x - light_of(x), z - light_of(z), 0.09, left)  # 5
     return light + grain  # 6
 
@@ -400,7 +402,7 @@ def mended(rng, n):
     betas = np.linspace(1e-4, 0.02, 100)  # 1: a fast chain, T = 100
     left = np.prod(1 - betas)  # 2
     x, z = rng.standard_normal((2, n, 784))  # 3: x_T, and the noise for bayes
-    light = bayes(28 * light_of(x), 28 * light_of(z), 784 * 0.91 + 0.09, left) / 28  # 4: see below
+    light = bayes(28 * light_of(x), 28 * light_of(z), 784 * 0.91 + 0.09, left) / 28  # 4: see above
     grain = bayes(x - light_of(x), z - light_of(z), 0.09, left)  # 5
     return light + grain  # 6
 
@@ -491,8 +493,9 @@ nats.reveal(
     at_100,
     f"In 1,000 steps it is {mine.prior_kl(image, paper)[0]:.3f} nats. A β is noise for one step, and a tenth of the steps "
     "brings a tenth of the noise. With ten times the β the gap is "
-    f"{mine.prior_kl(image, np.linspace(1e-3, 0.2, 100))[0]:.3f} nats. The number of steps does not matter for where the "
-    "curve ends, if the β grow as the steps get fewer. It does set how far one step goes.",
+    f"{mine.prior_kl(image, np.linspace(1e-3, 0.2, 100))[0]:.3f} nats. Down to about a hundred steps their number hardly "
+    "matters for where the curve ends, if the β grow as the steps get fewer. With twenty the last β is nearly 1, and the gap is smaller "
+    "still. A curve drawn in λ ends where you say, with any number of steps. The number does set how far one step goes.",
     picture=fig,
     alt="The prior gap over the number of steps on logarithmic axes. A dashed line, the same β, falls from over 1,000 nats "
     "at 10 steps to 0.016 at 1,000. A solid line, scaled β, stays below 0.02 nats.",

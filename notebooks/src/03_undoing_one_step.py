@@ -271,8 +271,8 @@ play(
 # ## The step that one can take
 #
 # Nobody has the whole mixture for photographs. One has $\hat x_0$, so one knows the exact mean. DDPM therefore draws
-# from a Gaussian with that mean. Its variance is a choice, $\sigma_t^2$, and the first choice is the variance of your
-# posterior, which the paper calls $\tilde\beta_t$. A network often answers with the noise, $\hat\varepsilon$. Then
+# from a Gaussian with that mean. Its variance is a choice, $\sigma_t^2$, and has nothing of notebook 2's $\sigma$. The first choice
+# is the variance of your posterior, which the paper calls $\tilde\beta_t$. A network often answers with the noise, $\hat\varepsilon$. Then
 #
 # $$\hat x_0 = \frac{x_t - \sqrt{1 - \bar\alpha_t}\,\hat\varepsilon}{\sqrt{\bar\alpha_t}} .$$
 
@@ -448,7 +448,7 @@ falls.reveal(
 #
 # Each program below walks 100 steps on a ring of eight modes with the perfect denoiser, and each has one mistake. The
 # lines of `ancestral` around them are right. Which program drew which picture? One of them adds no noise: such a walk
-# stays nearer to the mean of the data. Then mend B and D, so that they are your step.
+# stays nearer to the mean of the data. Then mend B, which you know from notebook 0, and D, so that they are your step.
 
 
 # %%

@@ -50,7 +50,8 @@ posterior = mine.posterior
 #
 # A model draws noise, steps back eight times, and arrives at a point. How likely is it to arrive at $x_0 = 0.8$? It may
 # come on any path, and nobody can add up all paths. So we let it rain: we take the point and noise it, again and again.
-# Each path gets a number, $\ln(p/q)$. Here $p$ is the density of the path under the model, and $q$ its density under
+# The model starts from plain noise; each step back is the posterior of notebook 3, with $\hat x_0$ in the place of $x_0$. So a path
+# has a density under the model. Each path gets a number, $\ln(p/q)$. Here $p$ is the density of the path under the model, and $q$ its density under
 # the noising. Two averages are drawn. Dashed is the mean of the numbers. Solid is the logarithm of the mean *ratio*
 # $p/q$, which is the model's density at $x_0$, as we shall see.
 

@@ -524,8 +524,9 @@ keep(culprits, only_biases, noticed, test=tests.suspicion)
 # for all parameters at once, which says *that* but not *where*.
 
 # %% [markdown]
-# A wrong pullback costs more than a slow training. A likelihood (notebook 10) needs $dx$, at which your detective has
-# not looked. Take network 1 of the beginning, which was trained *rightly*. Its KL(data ‖ model) in nats is computed
+# A wrong pullback costs more than a slow training. A model's density needs the slopes $\partial v_i/\partial x_i$ of the network, as
+# notebook 10 will show, and code takes them from $dx$. A wrong $dx$ makes a wrong density, while the points stay the same. At $dx$
+# your detective has not looked. Take network 1 of the beginning, which was trained *rightly*. Its KL(data ‖ model) in nats is computed
 # once through its own pullback, and once through that of suspect C, which trains so well.
 
 # %%
@@ -568,6 +569,8 @@ snr, q_sample, v_from_x0_eps, mlp, adam_step, ema_update, fourier_features = (ge
 # - weights of variance $2/\text{inputs}$ at the start, since SiLU loses about half; biases 0;
 # - Adam with 0.9, 0.99 and $10^{-8}$, and a rate that falls evenly from 0.01 to 0;
 # - an average with decay $\min(0.99,\ k/(k + 9))$ at step $k$. The network that is returned uses it.
+#
+# One line for each of these makes the loop: draw $t$, $x_0$ and $\varepsilon$; jump; answer; `dy`; pullback; Adam; average.
 
 
 # %%

@@ -636,7 +636,7 @@ steps, value = tests.OURS
 print(f"ours, with other times and an η that changes: {value} with {steps} steps")
 
 # %% [markdown]
-# *What to see:* with 25 steps a *little* noise is best. Noise corrects earlier errors, and costs errors of its own.
+# *What to see:* with 25 steps a *little* noise is best. It corrects earlier errors, which are larger here than with DDIM.
 
 # %%
 fewer_times, fewer_etas = ..., ...  # N + 1 times from 1 to 0, and η: one number, or N of them

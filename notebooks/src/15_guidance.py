@@ -29,8 +29,12 @@
 # - The **energy distance** of two laws is twice the mean distance from one to the other, less the mean distances within
 #   each. Between equal laws it is 0 (notebook 10).
 # - Your `multistep_step` follows the flow, and remembers its last answers (notebook 11).
-# - A perfect model mixes its training points. One over the sum of its squared weights says how many count (notebook 14;
-#   not needed here).
+#
+# <details><summary>What notebook 14 asked for</summary>
+#
+# A perfect model mixes its training points. One over the sum of its squared weights says how many count.
+#
+# </details>
 
 # %%
 from itertools import pairwise
@@ -162,7 +166,7 @@ keep(cfg)
 # + w$ the scale.
 
 # %% [markdown]
-# Is that really the classifier's doing? The oracle has an exact classifier, `log_p`. We take its gradient by
+# Is that really the classifier's doing? The oracle, which is the exact denoiser, has an exact classifier, `log_p`. We take its gradient by
 # differences, let it count $1 + w$ times, and compare.
 
 # %%

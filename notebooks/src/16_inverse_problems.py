@@ -23,10 +23,14 @@
 # - A denoiser says $\hat x_0 = \mathbb E[x_0\mid x]$. Tweedie: $\alpha\hat x_0 = x + \sigma^2\,\nabla\ln q_t(x)$ (notebook 4).
 # - Guidance lets the classifier's score $\nabla\ln q_t(y\mid x)$ count $1+w$ times:
 #   $\hat\varepsilon = (1+w)\,\hat\varepsilon_c - w\,\hat\varepsilon_u$ (notebook 15). Its samples do not follow the tilted law.
-# - Not needed here: $\mathcal N(m, v)$ tilted against $\mathcal N(0, 1)$ has the variance $1/((1+w)/v - w)$. Its mean is
-#   $(1+w)\,m/v$ times that.
-# - The chain (notebooks 1 to 3): $T$ steps with `betas`, and $\bar\alpha_s$ after $s$ of them. `q_sample` and `q_step` are
-#   notebook 1's. `mine.posterior` is that of one step back, not that of a measurement $y$.
+# - The chain (notebooks 1 to 3): $T$ steps with `betas`, and $\bar\alpha_s$ after $s$ of them. `q_step` is notebook 0's,
+#   `q_sample` notebook 1's. `mine.posterior` is that of one step back, not that of a measurement $y$.
+#
+# <details><summary>What notebook 15 asked for</summary>
+#
+# $\mathcal N(m, v)$, tilted against $\mathcal N(0, 1)$, has the variance $1/((1+w)/v - w)$. Its mean is $(1+w)\,m/v$ times that.
+#
+# </details>
 
 # %%
 from functools import partial
