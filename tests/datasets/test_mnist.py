@@ -419,7 +419,7 @@ def test_the_published_sums_and_mirrors_are_of_their_kind():
 @pytest.mark.parametrize(("split", "n"), [("train", 60_000), ("test", 10_000)])
 def test_the_real_digits(split, n):
     """Shapes, range and the known class counts of the training labels."""
-    x, labels, shift, scale, picture = load_mnist(split)
+    x, labels, shift, scale, picture, *_ = load_mnist(split)
     assert (x.shape, labels.shape, x.dtype) == ((n, 784), (n,), np.float32)
     assert (x.min(), x.max(), shift, scale) == (-1, 1, 127.5, 127.5)
     counts = np.bincount(labels)
