@@ -24,6 +24,20 @@
 #
 # Nearly all that you wrote was tested where the truth is known. Of digits nobody has the density. You have a network, a
 # thousand test digits that it never saw, and a judge that reads digits.
+#
+# <details><summary>What this network is, and what changed from your fit</summary>
+#
+# It is the library's `td.Mixer`, with pullbacks written by hand like yours. It cuts the picture into overlapping patches, and each
+# becomes a row of 128 numbers, a *token*. Five times two small networks like your `mlp` change the tokens. One mixes the same
+# number of all tokens, the other all numbers of one token. Each sees numbers of mean 0 and variance 1, and its answer is added to what
+# was there. Waves of $\lambda$ and a vector for the label scale and shift what it sees. In the end each token says its patch, and
+# what patches share is added up. So what is learned at one place serves at all.
+#
+# Four things differ from your `fit`. It predicts $x_0$, and the loss is that of $x_0$. The times are uniform, under
+# `td.Cosine()`. In one row of twenty the label is hidden, so that one network answers with and without it. And it took 3,000 steps
+# of 128 pictures, nine minutes.
+#
+# </details>
 
 # %%
 import matplotlib.pyplot as plt
