@@ -123,7 +123,12 @@ def guess_separator(text: str) -> str:
 
 def like_a_number(cell: str) -> bool:
     """Whether a cell is a number in some way of writing, or has no value."""
-    return any(way.fullmatch(cell) for way in (NUMBER, WITH_COMMA, GROUPED)) or is_missing(cell)
+    return any(way.fullmatch(hyphened(cell)) for way in (NUMBER, WITH_COMMA, GROUPED)) or is_missing(cell)
+
+
+def hyphened(cell: str) -> str:
+    """The cell with a hyphen for a minus of typography."""
+    return cell.replace("\N{MINUS SIGN}", "-")
 
 
 def is_missing(cell: str) -> bool:
@@ -163,6 +168,7 @@ def kind_of(cell: str) -> str:
     "1.000" and "1,000" may have a decimal mark or thousands, "1.000.000" and "1,000,000" have thousands, "1.5" and
     "1,5" a decimal mark.
     """
+    cell = hyphened(cell)
     plain, with_comma, grouped = (way.fullmatch(cell) for way in (NUMBER, WITH_COMMA, GROUPED))
     if "," in cell:
         return "1,000" if with_comma and grouped else "1,5" if with_comma else "1,000,000" if grouped else ""
@@ -183,7 +189,7 @@ def two_readings(line: int, cell: str) -> str:
 
 def number(cell: str, decimal: str) -> float | None:
     """The number in a cell; None where there is none."""
-    cell = cell.replace("\N{MINUS SIGN}", "-")
+    cell = hyphened(cell)
     if decimal == ",":
         return float(cell.replace(".", "").replace(",", ".")) if WITH_COMMA.fullmatch(cell) else None
     if NUMBER.fullmatch(cell):
