@@ -1,4 +1,4 @@
-"""Forty tables as people have them, small and made here: each is read as they would, or refused in a sentence that helps.
+"""Forty tables as people have them, small and made here: each is read as they would, or refused with help.
 
 Read: the shape of the numbers, the classes, and a word of the notes. Refused: what the message has, with the way out.
 """
@@ -13,6 +13,10 @@ import tinydiff as td
 from tinydiff.app.read import read_points
 
 TEN = "".join(f"{x / 4},{x * x}\n" for x in range(1, 11))
+EIGHT = range(8)
+SQUARES = "".join(f"{k},{k * k},{7 - k}\n" for k in EIGHT)
+YEARS = "2019,2020\n" + "".join(f"{k / 8},{k * k / 9 + 0.5}\n" for k in EIGHT)
+ENGLISH = 'income,age\n"30,855","31"\n"1,038,811","40"\n'
 IRIS = "5.1,3.5,Iris-setosa\n4.9,3.0,Iris-setosa\n7.0,3.2,Iris-versicolor\n6.4,3.2,Iris-versicolor\n"
 READ = {
     "a plain csv": (TEN, (10, 2), (), ""),
@@ -22,7 +26,7 @@ READ = {
     "an old Macintosh": (TEN.replace("\n", "\r"), (10, 2), (), ""),
     "a German spreadsheet": ("a;b\n0,5;7\n1,25;9\n2,5;1\n", (3, 2), (), "decimal commas"),
     "a German spreadsheet with thousands": ("a;b\n1.234,5;2\n2.345,5;1\n10,0;7\n", (3, 2), (), "decimal commas"),
-    "an English one with thousands": ('income,age\n"30,855","31"\n"1,038,811","40"\n', (2, 2), (), "commas group thousands"),
+    "an English one with thousands": (ENGLISH, (2, 2), (), "commas group thousands"),
     "tabs": (TEN.replace(",", "\t"), (10, 2), (), ""),
     "bars": (TEN.replace(",", "|"), (10, 2), (), ""),
     "spaces, as many as fit": ("  1.0   2.0\n 10.0  20.5\n-3.25   7\n", (3, 2), (), ""),
@@ -31,10 +35,10 @@ READ = {
     "a database's dump, all quoted": ('"a","b"\n"1","2"\n"3","5"\n', (2, 2), (), ""),
     "NumPy's savetxt": ("# a b\n1.000000000000000000e+00 2.5e+00\n3e+00 -1e-03\n", (2, 2), (), ""),
     "comments of an instrument": ("# run 7\n# gain 3.5\n" + TEN, (10, 2), (), ""),
-    "pandas with its index": (",a,b\n" + "".join(f"{k},{k * k},{7 - k}\n" for k in range(8)), (8, 2), (), "only counts the rows"),
-    "an id from 1 on": ("id,a,b\n" + "".join(f"{k + 1},{k * k},{7 - k}\n" for k in range(8)), (8, 2), (), "only counts the rows"),
-    "a time that counts": ("step,a\n" + "".join(f"{k},{k * k}\n" for k in range(8)), (8, 2), (), "is read as a coordinate"),
-    "years as names": ("2019,2020\n" + "".join(f"{k / 8},{k * k / 9 + 0.5}\n" for k in range(8)), (8, 2), (), "taken for names"),
+    "pandas with its index": (",a,b\n" + SQUARES, (8, 2), (), "only counts the rows"),
+    "an id from 1 on": ("id,a,b\n" + "".join(f"{k + 1},{k * k},{7 - k}\n" for k in EIGHT), (8, 2), (), "only counts the rows"),
+    "a time that counts": ("step,a\n" + "".join(f"{k},{k * k}\n" for k in EIGHT), (8, 2), (), "is read as a coordinate"),
+    "years as names": (YEARS, (8, 2), (), "taken for names"),
     "the UCI's iris, without names": (IRIS, (4, 2), ("Iris-setosa", "Iris-versicolor"), "2 classes"),
     "a label of whole numbers": ("a,label\n1,1\n2,3\n4,3\n", (3, 1), ("1", "3"), "label column 'label': 2 classes"),
     "a target first": ("target,a\n0,1.5\n1,2\n0,3\n", (3, 1), ("0", "1"), "label column 'target'"),
