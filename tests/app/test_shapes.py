@@ -14,7 +14,10 @@ from tinydiff.app.read import read_points
 
 TEN = "".join(f"{x / 4},{x * x}\n" for x in range(1, 11))
 EIGHT = range(8)
+IDS = "id,a,b\n" + "".join(f"{k + 1},{k * k},{7 - k}\n" for k in EIGHT)
 SQUARES = "".join(f"{k},{k * k},{7 - k}\n" for k in EIGHT)
+INDEXED = ",a,b\n" + SQUARES
+STEPS = "step,a\n" + "".join(f"{k},{k * k}\n" for k in EIGHT)
 YEARS = "2019,2020\n" + "".join(f"{k / 8},{k * k / 9 + 0.5}\n" for k in EIGHT)
 ENGLISH = 'income,age\n"30,855","31"\n"1,038,811","40"\n'
 IRIS = "5.1,3.5,Iris-setosa\n4.9,3.0,Iris-setosa\n7.0,3.2,Iris-versicolor\n6.4,3.2,Iris-versicolor\n"
@@ -35,9 +38,9 @@ READ = {
     "a database's dump, all quoted": ('"a","b"\n"1","2"\n"3","5"\n', (2, 2), (), ""),
     "NumPy's savetxt": ("# a b\n1.000000000000000000e+00 2.5e+00\n3e+00 -1e-03\n", (2, 2), (), ""),
     "comments of an instrument": ("# run 7\n# gain 3.5\n" + TEN, (10, 2), (), ""),
-    "pandas with its index": (",a,b\n" + SQUARES, (8, 2), (), "only counts the rows"),
-    "an id from 1 on": ("id,a,b\n" + "".join(f"{k + 1},{k * k},{7 - k}\n" for k in EIGHT), (8, 2), (), "only counts the rows"),
-    "a time that counts": ("step,a\n" + "".join(f"{k},{k * k}\n" for k in EIGHT), (8, 2), (), "is read as a coordinate"),
+    "pandas with its index": (INDEXED, (8, 2), (), "only counts the rows"),
+    "an id from 1 on": (IDS, (8, 2), (), "only counts the rows"),
+    "a time that counts": (STEPS, (8, 2), (), "is read as a coordinate"),
     "years as names": (YEARS, (8, 2), (), "taken for names"),
     "the UCI's iris, without names": (IRIS, (4, 2), ("Iris-setosa", "Iris-versicolor"), "2 classes"),
     "a label of whole numbers": ("a,label\n1,1\n2,3\n4,3\n", (3, 1), ("1", "3"), "label column 'label': 2 classes"),
