@@ -66,7 +66,7 @@ def test_every_module_is_imported_and_the_command_does_its_main_jobs_there(tmp_p
                 importlib.import_module(name)
         from tinydiff.app import nats
         nats.STEPS = 20
-        Path("points.csv").write_text("α,β\\n" + "1,2\\n3,4\\n5,7\\n" * 9, encoding="utf-8")
+        Path("points.csv").write_text("α,β\\n" + "1,2\\n3,4\\n5,7\\n" * 20, encoding="utf-8")
         for line in (
             "train points.csv --out run --steps 3 --batch 16 --width 8 --blocks 1",
             "sample run --n 5 --steps 3 --out draws.csv",
