@@ -613,3 +613,9 @@ def test_a_call_after_the_end_is_broken_at_once(tmp_path):
 def test_the_child_takes_nothing_from_tinydiff():
     assert "import tinydiff" not in (text := Path(child.__file__).read_text(encoding="utf-8"))
     assert "from tinydiff" not in text
+
+
+def test_what_a_function_may_make_is_bounded_whether_or_not_its_arguments_broadcast():
+    """Points (B, D) and a time (B,) for each do not, and are no error."""
+    assert remote.together([np.ones((4, 3)), np.ones((1, 3)), 2.0]) == 12
+    assert remote.together([np.ones((4, 3)), np.ones(4)]) == 48

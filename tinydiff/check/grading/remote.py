@@ -122,7 +122,7 @@ class Remote:
         try:
             if not all(isinstance(value, int | float | np.ndarray | np.generic) for value in values):
                 raise TypeError("a function takes numbers and arrays")
-            if math.prod(np.broadcast_shapes(*map(np.shape, values))) > SIZE:
+            if together(values) > SIZE:
                 raise ValueError("more numbers than this is for")
             function = self.functions[request["call"]]
             result = function(*values[:count], **dict(zip(names, values[count:], strict=True)))
@@ -222,3 +222,11 @@ def signature(parameters: list[list] | None) -> inspect.Signature | None:
         value = default[0] if default else inspect.Parameter.empty
         known.append(inspect.Parameter(str(name), inspect._ParameterKind(kind), default=value))
     return inspect.Signature(known)
+
+
+def together(values: list) -> int:
+    """How many numbers a function may make of these: as they broadcast or, where they do not, each with each."""
+    try:
+        return math.prod(np.broadcast_shapes(*map(np.shape, values)))
+    except ValueError:  # points (B, D) and a time (B,) of each
+        return math.prod(map(np.size, values))
