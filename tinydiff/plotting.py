@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinydiff.backend import Array, cast, to_numpy
+from tinydiff.checks import own_labels
 from tinydiff.files import atomic
 
 if TYPE_CHECKING:
@@ -273,6 +274,8 @@ def histograms(data: Array, samples: Array, most: int = 6, names: Sequence[str] 
     """
     data, samples = to_numpy(data), to_numpy(samples)
     count = min(most, data.shape[1])
+    if names and len(names) < count:
+        raise ValueError(f"names must be one for each coordinate, {count}; got {len(names)}.")
     fig, axes = _figure(2.4 * count, 2.2, columns=count)
     for i, ax in enumerate(axes[0]):
         edges = np.histogram_bin_edges(data[:, i], 40)
@@ -317,6 +320,11 @@ def pairs(
     matplotlib.figure.Figure
         A panel for each pair below the diagonal, a histogram on it; with labels, bars of the classes in the corner.
 
+    Raises
+    ------
+    ValueError
+        For points that are not (N, D) and finite, too few names, labels that are not one for each point, and no panel.
+
     Examples
     --------
     >>> import numpy as np, tinydiff as td
@@ -327,11 +335,17 @@ def pairs(
     from matplotlib import colormaps
     from matplotlib.colors import to_rgba_array
 
-    x, count = to_numpy(x), min(most, x.shape[1])
+    x = np.asarray(to_numpy(x), float)
+    if x.ndim != 2 or not x.size or not np.all(np.isfinite(x)):
+        raise ValueError(f"x must be points (N, D), one or more and finite; got shape {x.shape}.")
+    labels = own_labels(labels, len(x))
+    if most < 1 or (names and len(names) < min(most, x.shape[1])):
+        raise ValueError(f"most must be 1 or more, with a name for each coordinate; got {most}, {len(names)} names.")
+    count = min(most, x.shape[1])
     rows = np.linspace(0, len(x) - 1, min(len(x), 2000)).astype(int)
     titles = names or [f"coordinate {i}" for i in range(count)]
     tints = to_rgba_array(colors) if colors else colormaps["tab10"](np.arange(10))
-    colours = DATA if labels is None else tints[to_numpy(labels)[rows] % len(tints)]
+    colours = DATA if labels is None else tints[labels[rows] % len(tints)]
     side = count + (labels is not None and count == 1)  # room for the classes
     fig, axes = _figure(max(3.0, 1.9 * side), max(2.6, 1.9 * count), rows=count, columns=side)
     for (i, j), ax in np.ndenumerate(axes):
@@ -347,7 +361,7 @@ def pairs(
         axes[-1, i].set_xlabel(title, fontsize=8)
         axes[i, 0].set_ylabel(title if i else "", fontsize=8)
     if labels is not None:
-        ax, number = axes[0, -1], np.bincount(to_numpy(labels))
+        ax, number = axes[0, -1], np.bincount(labels)
         ax.set_visible(True)
         ax.bar(range(len(number)), number, color=tints[np.arange(len(number)) % len(tints)], alpha=0.6)
         ax.set_title("number of points", fontsize=8)

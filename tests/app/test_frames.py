@@ -116,6 +116,7 @@ def test_a_data_set_of_scikit_learn():
     check_is(data, K, ("ape", "bee", "cat"))
     assert data.names == ("a", "b")
     check_is(td.load_points({"data": X}))
+    check_is(td.load_points(bunch | {"target_names": ["two", "names"]}), K, ("0", "1", "2"))
     with pytest.raises(ValueError, match="the data: 4 points have 3 labels"):
         td.load_points({"data": X, "target": K[:3]})
 
@@ -123,7 +124,13 @@ def test_a_data_set_of_scikit_learn():
 def test_an_array_or_lists_of_rows():
     check_is(td.load_points(X))
     check_is(td.load_points(X.tolist()))
-    for wrong, says in ((X[0], r"must hold points \(N, D\)"), ([["a"]], "real numbers"), (None, "real numbers")):
+    for wrong, says in (
+        (X[0], r"must hold points \(N, D\)"),
+        ([["a"]], "real numbers"),
+        (None, "real numbers"),
+        ([[1, 2], [3]], "rows must be of one length"),
+        ([], r"must hold points \(N, D\)"),
+    ):
         with pytest.raises(ValueError, match=f"the data: .*{says}"):
             td.load_points(wrong)
 
@@ -142,6 +149,16 @@ def test_an_option_that_does_not_exist_or_is_not_allowed_is_named():
         td.load_points(X, sep=";")
     with pytest.raises(ValueError, match=r"separator must be one of 'guess', ',', ';', '\|', 'tab', 'space'; got 'x'"):
         td.load_points(X, separator="x")
+    for options, says in (
+        ({"drop": 3}, "drop must be the names of columns; got 3"),
+        ({"drop": None}, "drop must be the names of columns; got None"),
+        ({"keep_index": 2}, "keep_index must be True or False; got 2"),
+        ({"drop_missing": "yes"}, "drop_missing must be True or False; got 'yes'"),
+        ({"array": "x"}, "the data: --array is for .npz files"),
+        ({"decimal": ","}, "the data: --decimal is for tables in text"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            td.load_points(X, **options)
     with pytest.raises(ValueError, match="there is no column 'z' to drop: the columns are 'a', 'b'"):
         td.load_points(DataFrame(a=X[:, 0], b=X[:, 1]), drop="z")
 

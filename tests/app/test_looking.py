@@ -66,3 +66,21 @@ def test_pairs_of_up_to_five_columns_are_drawn_below_the_diagonal(rng, dim, labe
     if labelled:
         (bars,) = [ax for ax in seen if ax.get_title() == "number of points"]
         assert [bar.get_height() for bar in bars.patches] == [10, 10, 10]
+
+
+@pytest.mark.parametrize(
+    ("x", "options", "says"),
+    [
+        (None, {}, r"points \(N, D\)"),
+        (np.zeros(3), {}, r"got shape \(3,\)"),
+        (np.zeros((0, 2)), {}, r"got shape \(0, 2\)"),
+        ([[1.0, np.nan]], {}, "finite"),
+        (np.eye(3), {"labels": [0, 1]}, r"whole numbers, 0 or more, \(3,\); got \[0, 1\]"),
+        (np.eye(3), {"labels": [0, -1, 1]}, "0 or more"),
+        (np.eye(3), {"names": ["a"]}, "a name for each coordinate; got 5, 1 names"),
+        (np.eye(3), {"most": 0}, "most must be 1 or more"),
+    ],
+)
+def test_what_is_no_points_is_refused(x, options, says):
+    with pytest.raises(ValueError, match=says):
+        plotting.pairs(x, **options)

@@ -84,4 +84,5 @@ def test_training_ends_well_where_its_pipes_are_closed_and_its_terminal_hangs_up
         process.stdout.close()
         process.stderr.close()
         process.send_signal(signal.SIGHUP)
+    assert process.returncode == 0
     assert (tmp_path / "run" / "report.json").is_file()

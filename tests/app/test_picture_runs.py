@@ -86,6 +86,25 @@ def test_resumed_it_ends_in_the_same_bits(run, tmp_path, befall, assert_same, un
     assert_same(Run.open(tmp_path), run)
 
 
+def test_pixels_beyond_the_range_are_said_in_the_units_of_the_file_and_clipped_on_demand(
+    run, tmp_path, capsys, monkeypatch
+):
+    """A network that draws from −1.5 to 1.5 leaves the range of the data on both sides."""
+    run, _, _ = run
+    drawn = np.linspace(-1.5, 1.5, 11 * 36).reshape(11, 36)
+    monkeypatch.setattr(runs, "draw", lambda *_: (drawn, None))
+    data = np.load(run.config.name)
+    words = ["sample", run.path, "--n", 11, "--steps", 3, "--out", tmp_path / "x.npy"]
+    succeeds(*words)
+    x, said = np.load(tmp_path / "x.npy"), capsys.readouterr().err
+    low, high = data.min(), data.max()
+    assert x.min() < low
+    assert f"beyond the data's range, {low:g} to {high:g}: they go from {x.min():.4g} to {x.max():.4g}." in said
+    succeeds(*words, "--clip")
+    np.testing.assert_allclose(np.load(tmp_path / "x.npy"), np.clip(x, low, high), rtol=1e-5)
+    assert "beyond" not in capsys.readouterr().err
+
+
 def test_samples_are_pictures_in_the_units_of_the_file(run, tmp_path):
     """As an array (n, H, W), which may be trained on, with a sheet; a row for each with its label in a .csv file."""
     run, _, labelled = run

@@ -115,6 +115,22 @@ def test_classes_are_known_by_the_name_of_their_column_or_by_being_words(tmp_pat
         )
 
 
+def test_rows_without_a_value_or_a_class_may_be_left_out_and_with_them_a_class_that_has_no_other(tmp_path):
+    """No row keeps a label that is none."""
+    (path := tmp_path / "gaps.csv").write_text("a,b,kind\n1,2,cat\n,3,dog\n3,9,\n4,5,cow\n6,1,cat\n", encoding="utf-8")
+    data = load_points(path, drop_missing=True)
+    np.testing.assert_allclose(data.restore(data.x), [[1, 2], [4, 5], [6, 1]])
+    assert (data.labels.tolist(), data.classes) == ([0, 1, 0], ("cat", "cow"))
+    assert "2 of 5 rows miss a value: left out" in data.notes
+
+
+def test_a_column_that_counts_is_left_out_by_its_name_alone(tmp_path):
+    """Whatever other words are in the name."""
+    rows = "".join(f"{k},{k * k}\n" for k in range(6))
+    for name, columns in (("id", 1), ("left out", 2), ("time", 2)):
+        assert load(tmp_path, f"{name},b\n{rows}").x.shape == (6, columns)
+
+
 # .npy
 
 
@@ -166,7 +182,7 @@ ERRORS = {
         ("1.7e308\n1.6e308\n-1.5e308\n", "column 1 of .* beyond float64"),
         ("1e-200,1\n2e-200,3\n", "column 1 of .* beyond float64"),
         ("x,label\n1,0\n\n2,1.5\n", "line 4, column 'label' is no class: 1.5; a class is a whole number or a word"),
-        ("x,label\n1,0\n2,\n", "line 3, column 'label' has no class"),
+        ("x,label\n1,0\n2,\n", "line 3, column 'label' has no value: --drop-missing"),
         ("x,label\n" + "".join(f"{k},{k}\n" for k in range(12)), "column 'label' has 12 different values in 12 rows"),
         ("x,label\n" + "".join(f"{k},{k}\n" for k in range(1001)), "at most 1000 can be learned"),
         ("label,x,Class\n1,2,3\n4,5,6\n", "columns 1, 'label', and 3, 'Class', are both classes by their names"),

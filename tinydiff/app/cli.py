@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from tinydiff.app.parallel import Comm, rows_of_rank, world
 from tinydiff.app.process import make_process
 from tinydiff.app.racing import Enter, enter
 from tinydiff.app.sampling import Draw
-from tinydiff.app.streams import Lasting
+from tinydiff.app.streams import lasting
 from tinydiff.backend import keep_freed_memory
 
 
@@ -63,13 +63,12 @@ class Evaluate:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name and return the exit code."""
-    with redirect_stdout(Lasting(sys.stdout)), redirect_stderr(Lasting(sys.stderr)):
-        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that is closed ends no training
+    with lasting(sys.stdout, sys.stderr):
         return _main(arguments)
 
 
 def _main(arguments: Sequence[str] | None) -> int:
+    """The same, in streams that last."""
     keep_freed_memory()
     arguments, comm = sys.argv[1:] if arguments is None else arguments, None
     try:

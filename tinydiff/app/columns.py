@@ -94,32 +94,43 @@ def table_of(
     kept = [i for i, name in enumerate(names) if name not in how.drop]
     label = label_column(frame, kept, labels)
     kept = [i for i in kept if i != label]
-    if kept and (note := is_index(frame, kept[0], how)):
-        notes.append(note)
-        kept = kept[1:] if "left out" in note else kept
+    if kept and counts_rows(frame, kept[0]):
+        name = named(names, kept[0])
+        if names[kept[0]].lower() not in INDEX:
+            notes.append(f"column {name} counts the rows and is read as a coordinate (--drop {name} leaves it out)")
+        elif not how.keep_index:
+            notes.append(f"column {name} only counts the rows: left out (--keep-index keeps it)")
+            kept = kept[1:]
     for i in kept:
         refuse_words(frame, i, label)
+    if not gaps:
+        frame = complete(frame, [*kept, *([] if label is None else [label])], how.drop_missing, notes)
     x = np.stack([frame.columns[i] for i in kept], axis=1) if kept else np.empty((len(frame.rows), 0))
-    own, classes = (
-        (None, ()) if label is None else classes_of(frame, label, labels is not None, gaps or how.drop_missing)
-    )
-    if not gaps and np.any(gone := np.any(np.isnan(x), axis=1)):
-        if not how.drop_missing:
-            row, at = np.argwhere(np.isnan(x))[0]
-            raise ValueError(f"{frame.place(row, kept[at])} has no value: --drop-missing leaves out such rows")
-        notes.append(f"{np.sum(gone)} of {len(x)} rows miss a value: left out")
-        x, own = x[~gone], None if own is None else own[~gone]
+    own, classes = (None, ()) if label is None else classes_of(frame, label, gaps or labels is not None)
     if label is not None:
         notes.append(f"label column {named(names, label)}: {len(classes)} classes")
-    names = [names[i] for i in kept]
-    return Table(
-        x,
-        tuple(names) if len({*names} - {""}) == len(names) else (),
-        own,
-        classes,
-        "" if label is None else frame.names[label],
-        tuple(notes),
-    )
+    own_names = tuple(names[i] for i in kept)
+    unique = len({*own_names} - {""}) == len(own_names)
+    name = "" if label is None else names[label]
+    return Table(x, own_names if unique else (), own, classes, name, tuple(notes))
+
+
+def complete(frame: Frame, kept: list[int], drop: bool, notes: list[str]) -> Frame:
+    """The rows in which all these columns have a value; ValueError for the first other, unless it may be dropped."""
+    missing = np.stack([no_value(frame.columns[i]) for i in kept], axis=1) if kept else np.zeros((len(frame.rows), 0))
+    if not np.any(missing):
+        return frame
+    if not drop:
+        row, at = np.argwhere(missing)[0]
+        raise ValueError(f"{frame.place(row, kept[at])} has no value: --drop-missing leaves out such rows")
+    whole = np.flatnonzero(~np.any(missing, axis=1)).tolist()
+    notes.append(f"{len(missing) - len(whole)} of {len(missing)} rows miss a value: left out")
+    return frame._replace(columns=[column[whole] for column in frame.columns], rows=[frame.rows[row] for row in whole])
+
+
+def no_value(column: np.ndarray) -> np.ndarray:
+    """Where a column has no value, (N,)."""
+    return column == "" if is_words(column) else np.isnan(column)
 
 
 def label_column(frame: Frame, kept: list[int], labels: str | None) -> int | None:
@@ -180,23 +191,20 @@ def without(names: Sequence[str], i: int, may_be_label: bool = False) -> str:
     )
 
 
-def is_index(frame: Frame, i: int, how: Reading) -> str:
-    """A note where the first column only counts the rows, from 0 or 1; whether it is left out."""
-    column, name = frame.columns[i], named(frame.names, i)
+def counts_rows(frame: Frame, i: int) -> bool:
+    """Whether a column only counts the rows, from 0 or 1; fewer than five may do so by chance."""
+    column = frame.columns[i]
     counts = len(column) > 4 and len(frame.names) > 1 and not is_words(column) and column[0] in (0, 1)
-    if not counts or not np.array_equal(column, np.arange(len(column)) + column[0]):
-        return ""
-    if frame.names[i].lower() not in INDEX:
-        return f"column {name} counts the rows and is read as a coordinate (--drop {name} leaves it out)"
-    return "" if how.keep_index else f"column {name} only counts the rows: left out (--keep-index keeps it)"
+    return counts and np.array_equal(column, np.arange(len(column)) + column[0])
 
 
-def classes_of(frame: Frame, i: int, sure: bool, gaps: bool) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The class of each row as a place among the names of the classes, and these; numbers in their order."""
+def classes_of(frame: Frame, i: int, sure: bool) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The class of each row as a place among the names of the classes, and these; numbers in their order.
+
+    sure: the column was named, so that it may have nearly as many classes as rows.
+    """
     column, name = frame.columns[i], named(frame.names, i)
-    missing = np.array([not word for word in column]) if is_words(column) else np.isnan(column)
-    if np.any(missing) and not gaps:
-        raise ValueError(f"{frame.place(int(np.argmax(missing)), i)} has no class: --drop-missing leaves out such rows")
+    missing = no_value(column)
     if not is_words(column) and np.any(odd := ~missing & (column != np.rint(column))):
         row = int(np.argmax(odd))
         raise ValueError(
@@ -205,7 +213,7 @@ def classes_of(frame: Frame, i: int, sure: bool, gaps: bool) -> tuple[np.ndarray
         )
     values, places = np.unique(column[~missing], return_inverse=True)
     rows = int(np.sum(~missing))
-    many = not sure and rows > 9 and len(values) > max(rows / 2, 4) and not gaps
+    many = not sure and rows > 9 and len(values) > max(rows / 2, 4)
     if len(values) > MOST_CLASSES or many:
         most = f"; at most {MOST_CLASSES} can be learned" * (len(values) > MOST_CLASSES)
         raise ValueError(
@@ -220,6 +228,11 @@ def classes_of(frame: Frame, i: int, sure: bool, gaps: bool) -> tuple[np.ndarray
 def named(names: Sequence[str], i: int) -> str:
     """The name of a column, or its number, as people count."""
     return f"{names[i]!r:.40}" if names[i] else str(i + 1)
+
+
+def titles(names: Sequence[str], constants: Sequence[tuple[int, float]], width: int) -> list[str]:
+    """What the columns that vary are called, of so many: by their names or, without, by their numbers."""
+    return [names[i] if names and names[i] else f"column {i + 1}" for i in range(width) if i not in dict(constants)]
 
 
 def listed(names: Sequence[str]) -> str:

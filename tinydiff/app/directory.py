@@ -17,6 +17,7 @@ from typing import Self, TextIO
 import numpy as np
 
 from tinydiff.app import checkpoint
+from tinydiff.app.columns import titles
 from tinydiff.app.config import NAMES, Config, Data, UsageError, extent, make_network, read_config, write_config
 from tinydiff.app.parallel import Comm, cores, data_parallel, in_parts, leads
 from tinydiff.app.process import coefficients, make_process
@@ -50,13 +51,15 @@ class Trained:
 
     def restore(self, x: np.ndarray) -> np.ndarray:
         """Points as the model sees them (n, D), in the units of the data, with the columns that never change."""
-        return with_constants(x * self.scale + self.shift, self.constants)
+        return with_constants(self.varying_units(x), self.constants)
 
     def varying(self) -> list[str]:
         """The names of the columns that the model knows, or their numbers."""
-        width = self.model.dim + len(self.constants)
-        names = self.names or [f"column {i + 1}" for i in range(width)]
-        return [names[i] or f"column {i + 1}" for i in range(width) if i not in dict(self.constants)]
+        return titles(self.names, self.constants, self.model.dim + len(self.constants))
+
+    def varying_units(self, x: np.ndarray) -> np.ndarray:
+        """Points as the model sees them (n, D), in the units of the data, without the columns that never change."""
+        return x * self.scale + self.shift
 
     def class_of(self, name: str) -> int:
         """The number of a class, by its name or, where classes have none, its number; −1 for no class."""

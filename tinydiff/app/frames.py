@@ -14,7 +14,7 @@ POINTS = ("x", "X", "data", "points", "x_train", "arr_0")
 """The names of the array of points in a .npz file, the likeliest first."""
 LABELS = ("y", "labels", "label", "target", "y_train", "arr_1")
 """The names of the array of its classes."""
-EXTRA = 'needs pyarrow: pip install "tinydiff[files]"'
+EXTRA = 'pip install "tinydiff[files]"'
 
 
 def open_npy(path: Path) -> np.ndarray:
@@ -51,7 +51,10 @@ def open_npz(path: Path, wanted: str = "guess") -> tuple[np.ndarray, np.ndarray 
 
 def frame_of_array(array: Any, names: Sequence[str] = (), labels: Any = None) -> Frame:
     """The columns of an array (N, D) of numbers, and of classes (N,) beside it."""
-    array = np.asarray(array)
+    try:
+        array = np.asarray(array)
+    except ValueError as error:
+        raise ValueError("its rows must be of one length") from error
     if array.dtype.kind not in "iufb":
         raise ValueError(f"it must hold real numbers; got {array.dtype}")
     if array.ndim != 2:
@@ -89,7 +92,7 @@ def read_arrow(path: Path) -> Frame:
     try:
         from pyarrow import ArrowException, feather, parquet
     except ImportError as error:
-        raise ValueError(f"{path} {EXTRA}") from error
+        raise ValueError(f"{path} needs pyarrow: {EXTRA}") from error
     try:
         read = parquet.read_table if path.suffix.lower() == ".parquet" else feather.read_table
         table = read(path, memory_map=False)
@@ -104,8 +107,9 @@ def frame_of(source: Any) -> Frame:
     """The columns of an object in memory: a data frame, one of scikit-learn's data sets, an array, or lists of rows."""
     if isinstance(source, dict) and "data" in source:  # scikit-learn's Bunch
         labels, kinds = source.get("target"), source.get("target_names")
-        if kinds is not None and labels is not None and np.asarray(labels).dtype.kind in "iu":
-            labels = np.asarray(kinds, dtype=object)[np.asarray(labels)]
+        places = np.asarray(labels)
+        if kinds is not None and places.dtype.kind in "iu" and np.all((places >= 0) & (places < len(kinds))):
+            labels = np.asarray(kinds, dtype=object)[places]
         return frame_of_array(source["data"], source.get("feature_names") or (), labels)
     names = getattr(source, "column_names", getattr(source, "columns", None))
     if names is not None and hasattr(source, "__getitem__"):

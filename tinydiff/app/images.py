@@ -110,7 +110,7 @@ def read_folder(path: Path) -> tuple[np.ndarray, np.ndarray | None, tuple[str, .
     try:
         from PIL import Image
     except ImportError as error:
-        raise ValueError(f"{path} is a folder of images, which " + EXTRA.replace("pyarrow", "Pillow")) from error
+        raise ValueError(f"{path} is a folder of images, which needs Pillow: {EXTRA}") from error
     files, inner = images_in(path, "*"), images_in(path, "*/*")
     if files and inner:
         raise ValueError(f"{path} has images beside folders of images: {files[0].name} and {inner[0]}, for example.")

@@ -89,7 +89,7 @@ def fill(options: Inpaint) -> np.ndarray:
     labels = None if labels is None else np.repeat(labels, options.n)
     new = drawn(trained, whole, missing, labels, options)
     noisy = np.any(missing, axis=1, keepdims=True) & (options.method != "repaint")
-    x = np.where(missing | noisy, new * trained.scale + trained.shift, x)  # what is known, to the last bit
+    x = np.where(missing | noisy, trained.varying_units(new), x)  # what is known, to the last bit
     units = with_constants(x, trained.constants)
     write_points(out, units.reshape(-1, *size) if size and out.suffix.lower() == ".npy" else units, labels, *words)
     print("Written:", out, sep="\n  ")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import tyro
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tinydiff import plotting
-from tinydiff.app.columns import GUESS, Reading, named
+from tinydiff.app.columns import GUESS, Reading, titles
 from tinydiff.app.config import UsageError
 from tinydiff.app.images import is_pictures
 from tinydiff.app.read import name_of, read_points, standardised, summary
@@ -43,36 +43,23 @@ def look(options: Look) -> Dataset:
     console.print(columns(data, x))
     print(summary(name_of(options.data), data))
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    figure = plotting.pairs(data.x * data.scale + data.shift, varying(data), data.labels, data.classes)
+    names = titles(data.names, data.constants, x.shape[1])
+    figure = plotting.pairs(data.x * data.scale + data.shift, names, data.labels, data.classes)
     print("Written:", f"  {plotting.save(figure, options.out)}", sep="\n")
     return data
 
 
-def varying(data: Dataset) -> list[str]:
-    """The names of the columns that vary."""
-    width = data.x.shape[1] + len(data.constants)
-    names = data.names or [""] * width
-    return [names[i] or f"column {i + 1}" for i in range(width) if i not in dict(data.constants)]
-
-
 def columns(data: Dataset, x: np.ndarray) -> Table:
-    """A row for each column (N, D) of the data, in its own units."""
-    table, names = Table(), data.names or [""] * x.shape[1]
+    """A row for each column (N, D) of the data, in its own units, and one for each class."""
+    table = Table()
     for heading in ("column", "least", "mean", "deviation", "greatest", "different values"):
         table.add_column(heading, justify="left" if heading == "column" else "right")
-    for i in range(min(MOST, x.shape[1])):
-        table.add_row(named(names, i).strip("'"), *row_of(x[:, i]))
+    for name, column in list(zip(titles(data.names, (), x.shape[1]), x.T, strict=True))[:MOST]:
+        numbers = column.min(), column.mean(), column.std(), column.max()
+        table.add_row(name, *(f"{number:.6g}" for number in numbers), f"{len(np.unique(column)):,}")
     if x.shape[1] > MOST:
         table.add_row(f"and {x.shape[1] - MOST} more", *[""] * 5)
-    for k, name in enumerate(data.classes if data.labels is not None else ()):
-        table.add_section() if k == 0 else None
+    table.add_section()
+    for k, name in enumerate(data.classes[:MOST]):
         table.add_row(f"class {name}", *[""] * 4, f"{np.sum(data.labels == k)} points")
-        if k == MOST:
-            break
     return table
-
-
-def row_of(column: np.ndarray) -> tuple[Any, ...]:
-    """What there is to see of a column."""
-    numbers = column.min(), column.mean(), column.std(), column.max()
-    return *(f"{number:.6g}" for number in numbers), f"{len(np.unique(column)):,}"

@@ -23,5 +23,7 @@ class Parts:
         self._watch(name)
         try:
             yield
+        except UnboundLocalError:
+            self.failed[name] = "it needs a part that failed before it"
         except Exception as error:
             self.failed[name] = " ".join(f"{type(error).__name__}: {error}".split())

@@ -13,6 +13,9 @@ from tinydiff.app.frames import frame_of, frame_of_array, is_path, open_npy, ope
 from tinydiff.app.lines import read_text
 from tinydiff.datasets.points import Dataset
 
+ARROW = (".parquet", ".feather", ".arrow")
+"""How the names of files of Apache Arrow end."""
+
 
 def load_points(source: Any, labels: str | None = None, **options: Any) -> Dataset:
     r"""Read a table of points, each coordinate moved and scaled to mean 0 and variance 1.
@@ -78,8 +81,15 @@ def reading(options: Mapping[str, Any]) -> Reading:
             raise TypeError(f"load_points has no option {name!r}; its options are {', '.join(allowed)}.")
         if name in CHOICES and value not in CHOICES[name]:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, CHOICES[name]))}; got {value!r}.")
+        if name in ("keep_index", "drop_missing") and not isinstance(value, bool):
+            raise ValueError(f"{name} must be True or False; got {value!r}.")
+        if name == "array" and not isinstance(value, str):
+            raise ValueError(f"array must be the name of an array; got {value!r}.")
     drop = options.get("drop", ())
-    return Reading(**{**options, "drop": (drop,) if isinstance(drop, str) else tuple(drop)})
+    drop = (drop,) if isinstance(drop, str) else drop
+    if not isinstance(drop, list | tuple) or not all(isinstance(name, str) for name in drop):
+        raise ValueError(f"drop must be the names of columns; got {drop!r}.")
+    return Reading(**{**options, "drop": tuple(drop)})
 
 
 def name_of(source: Any) -> str:
@@ -92,12 +102,24 @@ def name_of(source: Any) -> str:
 def read_points(source: Any, how: Reading = GUESS, labels: str | None = None, gaps: bool = False) -> Table:
     """The table in a file, on standard input or in memory. ValueError names it, the place, and what would help."""
     try:
+        refuse_unused(source, how)
         frame, notes = _frame(source, how)
         return table_of(frame, how, labels, gaps, notes)
     except ValueError as error:
         if str(error).startswith(str(source)):  # it is named already
             raise
         raise ValueError(f"{name_of(source)}: {error}.") from error
+
+
+def refuse_unused(source: Any, how: Reading) -> None:
+    """Raise a ValueError for an option that this kind of source has no use for."""
+    suffix = Path(source).suffix.lower() if is_path(source) and source != "-" else ""
+    if how.array != "guess" and suffix != ".npz":
+        raise ValueError("--array is for .npz files")
+    if not is_path(source) or suffix in (".npy", ".npz", *ARROW):
+        for name in CHOICES:
+            if getattr(how, name) != "guess":
+                raise ValueError(f"--{name} is for tables in text")
 
 
 def _frame(source: Any, how: Reading) -> tuple[Frame, Sequence[str]]:
@@ -113,7 +135,7 @@ def _frame(source: Any, how: Reading) -> tuple[Frame, Sequence[str]]:
         case ".npz":
             x, y, notes = open_npz(path, how.array)
             return frame_of_array(x, labels=y), notes
-        case ".parquet" | ".feather" | ".arrow":
+        case suffix if suffix in ARROW:
             return read_arrow(path), ()
     return read_text(path.read_bytes(), how)
 

@@ -206,23 +206,17 @@ def cloud_report(
             numbers["nearest"] = float(np.median(nearest(many, seen)[1]))
             numbers["nearest_true"] = float(np.median(nearest(true, seen)[1]))
     with found.part("histograms.png"):
-        columns = [i for i in range(model.dim + len(trained.constants)) if i not in dict(trained.constants)]
-        figures["histograms.png"] = plotting.histograms(
-            trained.restore(seen[:5000])[:, columns], trained.restore(many)[:, columns], names=trained.varying()
-        )
+        data_and_samples = trained.varying_units(seen[:5000]), trained.varying_units(many)
+        figures["histograms.png"] = plotting.histograms(*data_and_samples, names=trained.varying())
     if model.dim > 2:
         with found.part("pairs.png"):
             few = min(1000, len(again))
             both = np.concatenate([again[:few], many[:few]])
             of = np.repeat([0, 1], few)
-            order = rng.permutation(len(both))
-            figures["pairs.png"] = plotting.pairs(
-                (both * trained.scale + trained.shift)[order],
-                trained.varying(),
-                of[order],
-                ("data", "samples"),
-                (plotting.DATA, plotting.MODEL),
-            )
+            order = rng.permutation(len(both))  # so that neither hides the other
+            x, kinds = trained.varying_units(both[order]), ("data", "samples")
+            colors = plotting.DATA, plotting.MODEL
+            figures["pairs.png"] = plotting.pairs(x, trained.varying(), of[order], kinds, colors)
     if model.dim == 2:
         with found.part("samples.png"):
             figures["samples.png"] = plotting.samples_against_data(true, x)

@@ -105,12 +105,16 @@ def sample(options: Draw, comm: Comm | None = None) -> np.ndarray:
     if out.suffix.lower() not in (".npy", ".csv"):
         raise UsageError(f"--out must be a .npy or .csv file; got {out}.")
     trained = run.load()
+    if options.clip and trained.picture is None:
+        raise UsageError("--clip is for pictures: the columns of a table have no range.")
     x, labels = draw(trained, options, comm)
     if not leads(comm):
         return trained.restore(x)
-    if trained.picture is not None:
-        x = _in_range(x, options.clip)
+    if options.clip:
+        x = np.clip(x, -1, 1)
     units = trained.restore(x)
+    if trained.picture is not None and np.any(np.abs(x) > 1):
+        print(_beyond(x, units, trained), file=sys.stderr)
     if trained.picture is not None and out.suffix.lower() == ".npy":
         units = units.reshape(-1, *trained.picture)
     write_points(out, units, labels, trained.names, trained.classes)
@@ -124,16 +128,13 @@ def sample(options: Draw, comm: Comm | None = None) -> np.ndarray:
     return trained.restore(x)
 
 
-def _in_range(x: np.ndarray, clip: bool) -> np.ndarray:
-    """Pictures (n, D) from −1 to 1, clipped where that is asked for; what a sheet cannot show is said."""
-    beyond = float(np.mean(np.abs(x) > 1))
-    if clip:
-        return np.clip(x, -1, 1)
-    if beyond > 0:
-        where = f"from {x.min():.2f} to {x.max():.2f} where the data go from -1 to 1"
-        print(f"{beyond:.1%} of the pixels are beyond the data's range, {where}: the sheet clips them, "
-              "the array does not (--clip does).", file=sys.stderr)  # fmt: skip
-    return x
+def _beyond(x: np.ndarray, units: np.ndarray, trained: Trained) -> str:
+    """That some pixels (n, D) are beyond the range of the data's, −1 to 1, in the units of the data."""
+    low, high = (float(np.ravel(trained.restore(np.full((1, x.shape[1]), end)))[0]) for end in (-1.0, 1.0))
+    return (
+        f"{np.mean(np.abs(x) > 1):.1%} of the pixels are beyond the data's range, {low:g} to {high:g}: they go from "
+        f"{units.min():.4g} to {units.max():.4g}. The sheet clips them, and the array as well with --clip."
+    )
 
 
 def compare(options: Compare) -> dict[str, Any]:

@@ -35,6 +35,8 @@ def digits_model() -> NetworkDenoiser:
 
 def narrow_model(target: str) -> NetworkDenoiser:
     """A network of width 128 for digits of 14 × 14 pixels, which has learned to predict "eps" or "x0"."""
+    if target not in ("eps", "x0"):
+        raise ValueError(f"target must be 'eps' or 'x0'; got {target!r}.")
     return weights.load(file(f"narrow-{target}.npz"))
 
 
