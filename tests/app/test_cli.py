@@ -152,7 +152,7 @@ def test_control_c_while_the_command_is_imported_is_an_exit_code(monkeypatch):
         (2, "demo --stps 3", "--stps"),
         (2, "demo --steps 0", "--steps: Expected int >= 1; got 0"),
         (2, "train", "NAME"),
-        (2, "train ring9", r"NAME must be one of ring8, .*mnist, or a table, a \.npy or an IDX file; got 'ring9'"),
+        (2, "train ring9", r"NAME must be one of ring8, .*mnist, a file, or - for standard input; got 'ring9'"),
         (2, "train ring8 --stps 3", "--stps"),
         (2, "train ring8 --ema 1.5", "--ema: Expected float <= 1.0; got 1.5"),
         (2, "train ring8 --process vq", "--process: Expected vp, .*, or module:Class for your own; got 'vq'"),

@@ -142,7 +142,7 @@ def test_a_file_of_points_is_known_by_its_absolute_path(tmp_path, monkeypatch):
     assert data_name("ring8") == "ring8"
     for name in ("ring9", "mine.doc", ""):
         with pytest.raises(
-            ValueError, match=r"NAME must be one of ring8, .*mnist, or a table, a \.npy or an IDX file; got"
+            ValueError, match=r"NAME must be one of ring8, .*mnist, a file, or - for standard input; got"
         ):
             data_name(name)
 

@@ -163,6 +163,19 @@ def test_an_option_that_does_not_exist_or_is_not_allowed_is_named():
         td.load_points(DataFrame(a=X[:, 0], b=X[:, 1]), drop="z")
 
 
+def test_a_frame_of_any_library_is_read_by_the_interchange_protocol():
+    """As long as it says what it holds by ``__dataframe__``."""
+    table = pytest.importorskip("pyarrow").table({"a": X[:, 0], "b": X[:, 1], "kind": WORDS})
+
+    class Other:
+        def __dataframe__(self, nan_as_null=False, allow_copy=True):
+            return table.__dataframe__(nan_as_null, allow_copy)
+
+    data = td.load_points(Other())
+    check_is(data, np.searchsorted(("ape", "cat", "dog"), WORDS), ("ape", "cat", "dog"))
+    assert data.names == ("a", "b")
+
+
 def test_constant_columns_are_put_back_in_their_places():
     """As many as they are, and in the middle of the others; arrays of any dtype."""
     whole = np.stack([np.full(4, 7.0), X[:, 0], np.zeros(4), np.zeros(4), X[:, 1], np.full(4, -1.0)], axis=1)

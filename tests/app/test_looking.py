@@ -1,5 +1,7 @@
 """`tinydiff look`: what is printed and drawn is what would be learned."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -37,17 +39,33 @@ def test_it_shows_each_column_the_classes_what_was_guessed_and_a_picture(tmp_pat
 
 def test_what_cannot_be_read_is_one_line(tmp_path, capsys):
     (tmp_path / "mine.csv").write_text("a,b\n1,2\n3,x\n", encoding="utf-8")
-    np.save(tmp_path / "pictures.npy", np.zeros((3, 4, 4)))
+    np.save(tmp_path / "pictures.npy", np.arange(48.0).reshape(3, 4, 4))
     for name, exit_code, says in (
         ("mine.csv", 1, "line 3, column 'b'"),
-        ("pictures.npy", 2, "holds pictures"),
+        ("pictures.npy --header yes", 2, "--header is for tables; "),
+        ("pictures.npy --labels mine.csv", 1, "pictures and labels come from a .npy file or an IDX file"),
         ("none.csv", 1, "none.csv"),
     ):
-        code, out, err = look(capsys, tmp_path / name, "--out", tmp_path / "a.png")
+        name, *options = name.split()
+        code, out, err = look(capsys, tmp_path / name, *options, "--out", tmp_path / "a.png")
         assert (code, out) == (exit_code, "")
         assert says in err
         assert err.count("\n") == 1
     assert not (tmp_path / "a.png").exists()
+
+
+def test_pictures_are_counted_by_class_and_shown(tmp_path, capsys, rng):
+    def idx(name, array):
+        head = b"\0\0\x08" + bytes([array.ndim]) + np.array(array.shape, ">u4").tobytes()
+        (tmp_path / name).write_bytes(head + array.astype(np.uint8).tobytes())
+
+    idx("train-images-idx3-ubyte", rng.permutation(np.arange(7 * 20) % 256).reshape(7, 4, 5))
+    idx("train-labels-idx1-ubyte", np.array([0, 2, 1, 0, 0, 2, 1]))
+    code, out, err = look(capsys, tmp_path / "train-images-idx3-ubyte", "--out", tmp_path / "a.png")
+    assert (code, err) == (0, "")
+    assert "7 pictures of 5 × 4 pixels, from 0 to 139; 3 classes." in out
+    assert re.findall(r"class (\d) *│ *(\d) │", out) == [("0", "3"), ("1", "2"), ("2", "2")]
+    assert (tmp_path / "a.png").read_bytes()[1:4] == b"PNG"
 
 
 @pytest.mark.parametrize("dim", [1, 2, 5, 9])

@@ -126,6 +126,16 @@ def test_the_nearest_point_is_the_first_of_the_least_distances(rng, monkeypatch)
     assert_array_equal(apart, 0)
 
 
+@pytest.mark.parametrize("scale", [2.0**-660, 1.0, 2.0**660])
+def test_the_nearest_point_is_found_to_the_last_digit(rng, scale):
+    """Far from 0, where squares overflow, and among many that are as near but for rounding, the first of them."""
+    x = 1e6 + rng.standard_normal((50, 20))
+    y = np.concatenate([x + 1e-9, x - 3.0, np.repeat(x[:1] + 1e-9, 40, axis=0)])
+    rows, apart = td.nearest(scale * x, scale * y)
+    assert_array_equal(rows, np.arange(50))
+    assert_allclose(apart, scale * np.linalg.norm(x - y[:50], axis=1), rtol=1e-12)
+
+
 def test_memorisation_is_the_fraction_nearer_to_seen_points(rng):
     """With its standard error √(p(1 − p)/N). A sample as near to both is half a one."""
     x, seen, unseen = rng.standard_normal((203, 3)), rng.standard_normal((40, 3)), 0.3 + rng.standard_normal((40, 3))
@@ -158,17 +168,31 @@ def test_a_classifier_is_right_every_other_time_where_the_laws_agree(rng, n, dim
 
 
 def test_a_classifier_written_out(rng, monkeypatch):
-    """The same votes, one point at a time, also where pairs are looked at in parts."""
+    """The same, one point at a time, also where pairs are looked at in parts."""
     x, y = rng.standard_normal((2, 9, 2))
     order = np.random.default_rng(5)
     x1, y1 = x[order.permutation(9)], y[order.permutation(9)]
-    known, score = np.concatenate([x1[:4], y1[:4]]), 0.0
-    for z, own in [*zip(x1[4:], [0] * 5, strict=True), *zip(y1[4:], [1] * 5, strict=True)]:
-        near = np.argsort(np.linalg.norm(known - z, axis=1))[:2] >= 4
-        score += 0.5 if near[0] != near[1] else float(near[0] == own)
-    assert td.classifier_test(x, y, rng=5)[0] == score / 10
+    x1, asked = (x1[:4], y1[:4]), [*zip(x1[4:], [1] * 5, strict=True), *zip(y1[4:], [-1] * 5, strict=True)]
+
+    def share(z):
+        to = [sorted(a for a in np.linalg.norm(each - z, axis=1) if a > 0)[1] for each in x1]
+        return to[0] / sum(to)
+
+    known = [(share(z), side) for each, side in zip(x1, (1, -1), strict=True) for z in each]
+    values = sorted(value for value, _ in known)
+    cuts = [-1, *np.add(values[1:], values[:-1]) / 2, 2]
+    cut = max(cuts, key=lambda cut: sum(side * (value < cut) for value, side in known))
+    score = np.mean([(share(z) < cut) == (side > 0) for z, side in asked])
+    assert td.classifier_test(x, y, rng=5)[0] == score
     monkeypatch.setattr("tinydiff.evaluation.metrics.NUMBERS", 8 * 3)
-    assert td.classifier_test(x, y, rng=5)[0] == score / 10
+    assert td.classifier_test(x, y, rng=5)[0] == score
+
+
+def test_a_classifier_sees_a_wider_law_in_many_dimensions(rng):
+    """There the nearest of all points are those of the narrower law, and a vote of neighbours is a coin."""
+    x, y = rng.standard_normal((2, 1000, 50))
+    assert td.classifier_test(x, 1.3 * y, rng=0)[0] > 0.75
+    assert td.classifier_test(1.3 * x, y, rng=0)[0] > 0.75
 
 
 def test_class_agreement_is_the_fraction_of_labels_that_are_most_probable():

@@ -31,9 +31,11 @@ from tinydiff.app.looking import Look, look
 from tinydiff.app.parallel import Comm, rows_of_rank, world
 from tinydiff.app.process import make_process
 from tinydiff.app.racing import Enter, enter
+from tinydiff.app.read import read_points, standardised
 from tinydiff.app.sampling import Draw
 from tinydiff.app.streams import lasting
 from tinydiff.backend import keep_freed_memory
+from tinydiff.files import atomic
 
 
 @dataclass(frozen=True)
@@ -184,12 +186,28 @@ def parse_train(arguments: Sequence[str]) -> Train:
             values = {name: getattr(base, name) for name in changed}
             own = [f"--{name} {'default' if value is None else value}" for name, value in values.items()]
             raise UsageError(f"--resume goes on with the run's own {', '.join(own)}: leave that out.")
+        if config.name == "-" and options.mpi:
+            raise UsageError("standard input is for one process: write it to a file, or leave out --mpi.")
+    if config.name == "-":
+        config = replace(config, name=received(out, config))
     return replace(options, config=config)
+
+
+def received(out: Path, config: Config) -> str:
+    """The path of what standard input brings, which is kept in the run's directory: --resume and evaluate need it."""
+    if (path := out / "data.csv").exists():
+        raise FileExistsError(f"{path} is there already: train on it, or choose another --out.")
+    raw = sys.stdin.buffer.read()
+    standardised(read_points(raw, config.read, config.labels), "standard input")  # it must hold points, to be kept
+    out.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as part:
+        part.write_bytes(raw)
+    return str(path.resolve())
 
 
 def defaults(name: str) -> Train:
     """What `tinydiff train NAME` does without options."""
-    return Train(recipe(name), Path("runs") / Path(name).stem)
+    return Train(recipe(name), Path("runs") / ("stdin" if name == "-" else Path(name).stem))
 
 
 @contextmanager

@@ -45,6 +45,8 @@ class Reading:
     """Columns to leave out, by their names."""
     drop_missing: bool = False
     """Leave out rows in which a value is missing."""
+    dequantise: bool = False
+    """Spread whole numbers that come again and again by uniform noise, and round them in samples."""
 
 
 GUESS = Reading()

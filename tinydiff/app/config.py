@@ -24,7 +24,7 @@ from tinydiff.learned.mixer import Mixer
 from tinydiff.learned.network import Network, TimeMLP
 from tinydiff.predictions import Prediction
 
-FORMAT = 8
+FORMAT = 9
 
 TABLES = (".csv", ".tsv", ".txt", ".npy", ".npz", ".parquet", ".feather", ".arrow", ".gz")
 """The suffixes of tables."""
@@ -52,7 +52,8 @@ class Config:
     """All that decides the numbers of a run."""
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """A toy, mnist, or the path of a table (.csv, .npy, .parquet, …) or of pictures (a .npy or IDX file, a folder)."""
+    """A toy, mnist, or the path of a table (.csv, .npy, .parquet, …), - for one on standard input, or of pictures (a
+    .npy or IDX file, a folder)."""
     labels: Annotated[
         str | None,
         tyro.conf.arg(metavar="COLUMN|FILE", help_behavior_hint="(default: by its name, or beside an IDX file)"),
@@ -187,17 +188,26 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def data_name(name: str) -> str:
     """The name of data, a path made absolute. Raises UsageError for what is neither a name nor a file that we read."""
-    if name in NAMES:
+    if name in (*NAMES, "-"):
         return name
     if Path(name).suffix.lower() in TABLES or is_idx(name) or Path(name).is_file() or is_pictures(name):
         return str(Path(name).resolve())
-    raise UsageError(f"NAME must be one of {', '.join(NAMES)}, or a table, a .npy or an IDX file; got {name!r}.")
+    raise UsageError(f"NAME must be one of {', '.join(NAMES)}, a file, or - for standard input; got {name!r}.")
+
+
+def refuse_reading(name: str, how: Reading) -> None:
+    """Raise a UsageError for an option of tables where there is none."""
+    for field in fields(Reading):
+        if getattr(how, field.name) != field.default:
+            raise UsageError(f"--{field.name.replace('_', '-')} is for tables; {name} is none.")
 
 
 def open_data(name: str, labels: str | None = None, how: Reading = GUESS) -> Data:
     """The data of this name or path, with the labels of a file of theirs: what a run is trained on."""
     if labels is not None and name in NAMES:
         raise UsageError(f"--labels is for a file; got {name}.")
+    if name in NAMES or is_pictures(name):
+        refuse_reading(name, how)
     if name in TOYS:
         return TOYS[name]()
     if name in SHAPES:
@@ -211,7 +221,7 @@ def open_data(name: str, labels: str | None = None, how: Reading = GUESS) -> Dat
             raise ValueError(f"{name} has {len(data.x)} pictures: a run needs 20, as it is judged by a tenth of them.")
         return parted(data)[0]
     path = data_name(name)
-    data = standardised(read_points(path, how, labels), name_of(path))
+    data = standardised(read_points(path, how, labels), name_of(path), how.dequantise)
     if len(data.x) < FEW:
         raise ValueError(f"{name} has {len(data.x)} points: a run needs {FEW}, as it is judged by a tenth of them.")
     return parted(data)[0]
@@ -223,7 +233,7 @@ def open_unseen(name: str, labels: str | None = None, how: Reading = GUESS) -> D
         return load_mnist("test")
     if is_pictures(name):
         return parted(load_pictures(name, labels))[1]
-    return parted(standardised(read_points(name, how, labels), name_of(name)))[1]
+    return parted(standardised(read_points(name, how, labels), name_of(name), how.dequantise))[1]
 
 
 def parted(data: Dataset) -> tuple[Dataset, Dataset]:

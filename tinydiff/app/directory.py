@@ -22,7 +22,7 @@ from tinydiff.app.config import NAMES, Config, Data, UsageError, extent, make_ne
 from tinydiff.app.parallel import Comm, cores, data_parallel, in_parts, leads
 from tinydiff.app.process import coefficients, make_process
 from tinydiff.backend import Array, to_numpy
-from tinydiff.datasets.points import Dataset, with_constants
+from tinydiff.datasets.points import Dataset, on_lattice, with_constants
 from tinydiff.files import atomic
 from tinydiff.learned.denoiser import NetworkDenoiser
 from tinydiff.learned.parts import even_parts, one_blas_thread
@@ -48,6 +48,8 @@ class Trained:
     """The names of the classes, where they have any."""
     constants: tuple[tuple[int, float], ...] = ()
     """The columns of the data that never change: the place and the value of each."""
+    lattice: tuple[tuple[int, float, float, float], ...] = ()
+    """The columns of the points that were dequantised: the place, the least and greatest value, the step of each."""
 
     def restore(self, x: np.ndarray) -> np.ndarray:
         """Points as the model sees them (n, D), in the units of the data, with the columns that never change."""
@@ -59,7 +61,18 @@ class Trained:
 
     def varying_units(self, x: np.ndarray) -> np.ndarray:
         """Points as the model sees them (n, D), in the units of the data, without the columns that never change."""
-        return x * self.scale + self.shift
+        return on_lattice(x * self.scale + self.shift, self.lattice)
+
+    def ends(self) -> np.ndarray:
+        """The least and the greatest value of each column in the units of the data, (2, C), where these are bounds:
+        of pictures and of columns that were dequantised. Elsewhere ∓∞.
+        """
+        ends = np.outer([-1.0, 1.0], np.full(self.model.dim, np.inf))
+        if self.picture is not None:
+            ends = np.outer([-1.0, 1.0], np.ones(self.model.dim)) * self.scale + self.shift
+        for i, least, greatest, _ in self.lattice:
+            ends[:, i] = least, greatest
+        return with_constants(ends, self.constants)
 
     def class_of(self, name: str) -> int:
         """The number of a class, by its name or, where classes have none, its number; −1 for no class."""
@@ -141,9 +154,12 @@ class Run:
             model = NetworkDenoiser(network, state.ema, process, threads=cores())
             names, classes = (tuple(more[name].tolist()) for name in ("names", "class_names"))
             constants = tuple((int(i), float(value)) for i, value in more["constants"].reshape(-1, 2))
+            of = more["lattice"].reshape(-1, 4)
+            lattice = tuple((int(i), float(low), float(high), float(step)) for i, low, high, step in of)
             return Trained(
-                model, state, more["shift"], more["scale"], str(more["fingerprint"]), picture, names, classes, constants
-            )
+                model, state, more["shift"], more["scale"], str(more["fingerprint"]), picture, names, classes,
+                constants, lattice,
+            )  # fmt: skip
         except (KeyError, ValueError, TypeError) as error:
             raise ValueError(f"{self.checkpoint} does not fit {self.path / 'config.json'}: {error}") from error
 
@@ -178,7 +194,7 @@ class Run:
         more = {
             "dim": dim, "classes": classes, "picture": picture or (), "coefficients": coefficients(process),
             "shift": shift, "scale": scale, "fingerprint": fingerprint,
-            "names": of.names, "class_names": of.classes, "constants": of.constants,
+            "names": of.names, "class_names": of.classes, "constants": of.constants, "lattice": of.lattice,
         }  # fmt: skip
         done = 0 if state is None else state.step
         shown = watched(states, config.steps, lambda s: watch(NetworkDenoiser(network, s.ema, process)), done)
@@ -187,7 +203,7 @@ class Run:
         with blas, closing(shown), np.errstate(over="ignore", invalid="ignore"):  # train stops at what is not finite
             state = self._saving(shown, state, more) if leads(comm) else last(chain(filter(None, [state]), states))
         model = NetworkDenoiser(network, to_numpy(state.ema), process, threads=cores())
-        return Trained(model, state, shift, scale, fingerprint, picture, of.names, of.classes, of.constants)
+        return Trained(model, state, shift, scale, fingerprint, picture, of.names, of.classes, of.constants, of.lattice)
 
     def check(self, data: Data, trained: Trained) -> None:
         """Raise a ValueError unless the data are those that the model was trained on."""

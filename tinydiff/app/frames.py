@@ -77,6 +77,8 @@ def frame_of_columns(names: Sequence[Any], column: Callable[[Any], Any]) -> Fram
 def column_of(values: Any, name: str) -> np.ndarray:
     """A column as numbers, NaN where one is missing, or as words, "" where one is."""
     array = np.asarray(values)
+    if array.ndim != 1:
+        raise ValueError(f"column {name!r} is there twice, or holds more than a number in a row: rename or split it")
     if array.dtype.kind in "iufb":
         return array.astype(np.float64)
     if array.dtype.kind not in "OUST":
@@ -96,11 +98,14 @@ def read_arrow(path: Path) -> Frame:
     try:
         read = parquet.read_table if path.suffix.lower() == ".parquet" else feather.read_table
         table = read(path, memory_map=False)
+        table.validate(full=True)
+        columns = [column.to_numpy() for column in table.columns]
     except FileNotFoundError:
         raise
-    except (ArrowException, OSError) as error:
+    except (ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read: {' '.join(str(error).split()):.200}") from error
-    return frame_of_columns(table.column_names, lambda name: table[name].to_numpy())
+    names = table.column_names
+    return Frame(names, [column_of(*each) for each in zip(columns, names, strict=True)], range(table.num_rows))
 
 
 def frame_of(source: Any) -> Frame:
@@ -114,7 +119,18 @@ def frame_of(source: Any) -> Frame:
     names = getattr(source, "column_names", getattr(source, "columns", None))
     if names is not None and hasattr(source, "__getitem__"):
         return frame_of_columns(list(names), source.__getitem__)
+    if hasattr(source, "__dataframe__"):
+        return frame_of(_table_of(source))
     return frame_of_array(source)
+
+
+def _table_of(source: Any) -> Any:
+    """The table of Apache Arrow in a data frame of any library, by the interchange protocol."""
+    try:
+        from pyarrow.interchange import from_dataframe
+    except ImportError as error:
+        raise ValueError(f"a {type(source).__name__} needs pyarrow: {EXTRA}") from error
+    return from_dataframe(source)
 
 
 def is_path(source: Any) -> bool:

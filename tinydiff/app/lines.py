@@ -1,6 +1,7 @@
 """From the lines of a text file to columns: which line has the names, and what is in each cell."""
 
 import re
+from array import array
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain, islice
@@ -28,20 +29,19 @@ def read_text(raw: bytes, how: Reading = GUESS) -> tuple[Frame, list[str]]:
         raise ValueError("it holds no numbers")
     titled, guessed = is_header(first, decimal, how.header)
     names = first[0][1] if titled else names_in_comments(source.comments, len(first[0][1]))
-    whole = [cells for _, cells in first[titled:] if len(cells) == len(names)]
-    words = {i for i in range(len(names)) if names[i] in how.drop or any(not like_a_number(c[i]) for c in whole)}
+    shown = [cells for _, cells in first[titled:] if len(cells) == len(names)]
+    words = {i for i in range(len(names)) if names[i] in how.drop or any(not like_a_number(c[i]) for c in shown)}
     plain = decimal == "." and text.isascii() and "_" not in text
     numbers = [i for i in range(len(names)) if i not in words]
-    table, said_words, at = [], [], []
+    table, said_words, at = array("d"), [], []  # eight bytes a number
     for line, cells in chain(first[titled:], lines):
         if len(cells) != len(names):
             raise ValueError(f"line {line} has {len(cells)} cells, not {len(names)}")
         at.append(line)
-        table.append(row_of(line, cells, names, numbers, decimal, plain))
+        table.extend(row_of(line, cells, names, numbers, decimal, plain))
         said_words.append(["" if is_missing(cells[i]) else cells[i] for i in words])
-    columns: dict[int, np.ndarray] = dict(
-        zip(numbers, np.array(table, float).reshape(len(at), len(numbers)).T, strict=True)
-    )
+    whole = np.frombuffer(table).reshape(len(at), len(numbers))
+    columns: dict[int, np.ndarray] = dict(zip(numbers, whole.T, strict=True))
     columns |= {i: np.array([row[k] for row in said_words], object) for k, i in enumerate(words)}
     if len(names) > 1 and names[-1] == "" and at and is_void(columns[len(names) - 1]):
         names = names[:-1]  # lines that end in a separator

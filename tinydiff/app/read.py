@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinydiff.app.atoms import dequantised, listed, with_atoms
 from tinydiff.app.columns import CHOICES, GUESS, Frame, Reading, Table, named, table_of
 from tinydiff.app.frames import frame_of, frame_of_array, is_path, open_npy, open_npz, read_arrow
 from tinydiff.app.lines import read_text
@@ -42,6 +43,8 @@ def load_points(source: Any, labels: str | None = None, **options: Any) -> Datas
         keep_index (bool): whether a first column that only counts the rows is a coordinate all the same.
         drop (sequence of str): columns to leave out.
         drop_missing (bool): whether to leave out rows in which a value is missing.
+        dequantise (bool): whether to spread whole numbers that come again and again by uniform noise, so that they have
+        a density; ``restore`` rounds them.
 
     Returns
     -------
@@ -70,7 +73,8 @@ def load_points(source: Any, labels: str | None = None, **options: Any) -> Datas
     >>> data.notes
     ('decimal commas', "label column 'kind': 2 classes")
     """
-    return standardised(read_points(source, reading(options), labels), name_of(source))
+    how = reading(options)
+    return standardised(read_points(source, how, labels), name_of(source), how.dequantise)
 
 
 def reading(options: Mapping[str, Any]) -> Reading:
@@ -81,7 +85,7 @@ def reading(options: Mapping[str, Any]) -> Reading:
             raise TypeError(f"load_points has no option {name!r}; its options are {', '.join(allowed)}.")
         if name in CHOICES and value not in CHOICES[name]:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, CHOICES[name]))}; got {value!r}.")
-        if name in ("keep_index", "drop_missing") and not isinstance(value, bool):
+        if name in ("keep_index", "drop_missing", "dequantise") and not isinstance(value, bool):
             raise ValueError(f"{name} must be True or False; got {value!r}.")
         if name == "array" and not isinstance(value, str):
             raise ValueError(f"array must be the name of an array; got {value!r}.")
@@ -95,7 +99,7 @@ def reading(options: Mapping[str, Any]) -> Reading:
 def name_of(source: Any) -> str:
     """What errors call a source."""
     if not is_path(source):
-        return "the data"
+        return "standard input" if isinstance(source, bytes) else "the data"
     return "standard input" if source == "-" else str(source)
 
 
@@ -106,7 +110,7 @@ def read_points(source: Any, how: Reading = GUESS, labels: str | None = None, ga
         frame, notes = _frame(source, how)
         return table_of(frame, how, labels, gaps, notes)
     except ValueError as error:
-        if str(error).startswith(str(source)):  # it is named already
+        if is_path(source) and str(error).startswith(str(source)):  # it is named already
             raise
         raise ValueError(f"{name_of(source)}: {error}.") from error
 
@@ -116,7 +120,7 @@ def refuse_unused(source: Any, how: Reading) -> None:
     suffix = Path(source).suffix.lower() if is_path(source) and source != "-" else ""
     if how.array != "guess" and suffix != ".npz":
         raise ValueError("--array is for .npz files")
-    if not is_path(source) or suffix in (".npy", ".npz", *ARROW):
+    if not (is_path(source) or isinstance(source, bytes)) or suffix in (".npy", ".npz", *ARROW):
         for name in CHOICES:
             if getattr(how, name) != "guess":
                 raise ValueError(f"--{name} is for tables in text")
@@ -124,6 +128,8 @@ def refuse_unused(source: Any, how: Reading) -> None:
 
 def _frame(source: Any, how: Reading) -> tuple[Frame, Sequence[str]]:
     """The columns of a source, and what was guessed."""
+    if isinstance(source, bytes):
+        return read_text(source, how)
     if not is_path(source):
         return frame_of(source), ()
     if source == "-":
@@ -143,11 +149,18 @@ def _frame(source: Any, how: Reading) -> tuple[Frame, Sequence[str]]:
 def summary(name: str, data: Dataset) -> str:
     """What was read, in one line."""
     n, d = len(data.x), data.x.shape[1] + len(data.constants)
-    return f"{name}: {'; '.join([f'{n:,} points of {d} columns', *data.notes])}."
+    if data.picture is None:
+        return f"{name}: {'; '.join([f'{n:,} points of {d} columns', *data.notes])}."
+    (rows, columns), ends = data.picture, (data.shift - data.scale, data.shift + data.scale)
+    classes = "" if data.labels is None else f"; {np.max(data.labels) + 1} classes"
+    return f"{name}: {n:,} pictures of {columns} × {rows} pixels, from {ends[0]:g} to {ends[1]:g}{classes}."
 
 
-def standardised(table: Table, name: str) -> Dataset:
-    """The data set of a table: each coordinate that varies, moved and scaled; ValueError where none does."""
+def standardised(table: Table, name: str, dequantise: bool = False) -> Dataset:
+    """The data set of a table: each coordinate that varies, moved and scaled; ValueError where none does.
+
+    dequantise: spread the columns that have atoms in equal steps; ValueError where there is none.
+    """
     x, places = table.x, np.arange(table.x.shape[1])
     if len(x) < 2 or not len(places):
         raise ValueError(f"{name} must hold two points or more, (N, D); its shape is {x.shape}.")
@@ -163,14 +176,25 @@ def standardised(table: Table, name: str) -> Dataset:
     labelled = [named(table.names or [""] * len(places), i) for i in range(len(places))]
     for i in np.flatnonzero(varies & ~((spread > 1e-150) & (spread < 1e150))):
         raise ValueError(f"column {labelled[i]} of {name} goes from {low[i]:g} to {high[i]:g}: beyond float64.")
-    notes = [*table.notes, *_sentences(x[:, varies], [labelled[i] for i in places[varies]], (spread / step)[varies])]
     constants = tuple((int(i), float(low[i])) for i in places[~varies])
+    notes, names = list(table.notes), np.array(labelled, object)[varies]
     if constants:
-        few = ", ".join(f"{labelled[i]} = {value:g}" for i, value in constants[:3])
-        rest = f" and {len(constants) - 3} more" * (len(constants) > 3)
-        notes.insert(len(table.notes), f"constant, so not learned but put back in samples: {few}{rest}")
-    data = Dataset.standardised(x[:, varies], table.labels)
-    return data._replace(names=table.names, classes=table.classes, constants=constants, notes=tuple(notes))
+        few = listed([f"{labelled[i]} = {value:g}" for i, value in constants])
+        notes.append(f"constant, so not learned but put back in samples: {few}")
+    x = x[:, varies]
+    notes += _sentences(x, names, (spread / step)[varies])
+    x, lattice = dequantised(x) if dequantise else (x, ())
+    if dequantise:
+        if not lattice:
+            raise ValueError(f"{name} has no column to dequantise: none has few values, in equal steps.")
+        notes.append(f"spread over their steps, and rounded in samples: {listed([names[i] for i, *_ in lattice])}")
+    if np.any(atoms := with_atoms(x)):
+        way = "" if dequantise else "; --dequantise spreads those in equal steps"
+        notes.append(f"values again and again, so no density, and no nats: {listed(names[atoms])}{way}")
+    data = Dataset.standardised(x, table.labels)
+    return data._replace(
+        names=table.names, classes=table.classes, constants=constants, lattice=lattice, notes=tuple(notes)
+    )
 
 
 def _sentences(x: np.ndarray, named: Sequence[str], steps: np.ndarray) -> Iterator[str]:

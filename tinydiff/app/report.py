@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinydiff import grids, plotting
+from tinydiff.app.atoms import with_atoms
 from tinydiff.app.config import Data, open_unseen, write_json
 from tinydiff.app.directory import Run, Trained
 from tinydiff.app.nats import in_nats
@@ -175,14 +176,16 @@ def cloud_report(
 ) -> None:
     """Against unseen points (N, D), beside what training points, or others of a shape, have to them.
 
-    The nats are of unseen points. Whether samples can be told from them is asked as a whole, by a classifier, and
-    column by column. How near samples are to training points says whether these are copied.
+    The nats are of unseen points; there are none where columns have atoms, and those of columns that were dequantised
+    bound −ln P of their values from above. Whether samples can be told from them is asked as a whole, by a classifier,
+    and column by column. How near samples are to training points says whether these are copied.
     """
     model, numbers, figures = trained.model, found.numbers, found.figures
     true = unseen[rng.permutation(len(unseen))[:2000]]
     seen = data.x if isinstance(data, Dataset) else data.sample(rng, 2000)
     again = seen[rng.permutation(len(seen))[:2000]]
-    numbers["log_scale_nats"] = float(np.sum(np.log(trained.scale)))
+    steps = [step for *_, step in trained.lattice]
+    numbers["log_scale_nats"] = float(np.sum(np.log(trained.scale)) - np.sum(np.log(steps)))
     with found.part("samples"):
         many = sample(model, 2000, steps=50, rng=rng)
         x = many[: len(again)]
@@ -196,10 +199,14 @@ def cloud_report(
         names = trained.varying()
         gaps = [(gap(many[:, i], seen[:, i]), names[i]) for i in range(model.dim)]
         numbers["worst_columns"] = [[name, apart] for apart, name in sorted(gaps, reverse=True)[:3]]
-    with found.part("nats"):
-        numbers |= in_nats(model, true, again, rng, entropy=numbers["log_scale_nats"])
-        if isinstance(data, Dataset):
-            numbers["nats_of"] = " of unseen points"
+    atoms = with_atoms(seen)
+    if np.any(atoms):
+        numbers["atoms"] = [name for name, has in zip(trained.varying(), atoms, strict=True) if has]
+    else:
+        with found.part("nats"):
+            numbers |= in_nats(model, true, again, rng, entropy=numbers["log_scale_nats"])
+            if isinstance(data, Dataset):
+                numbers["nats_of"] = " of unseen points" + ", at least −ln P" * bool(trained.lattice)
     if isinstance(data, Dataset):
         with found.part("copies"):
             numbers["memorised"], numbers["memorised_standard_error"] = memorisation(many, again[: len(true)], true)

@@ -105,16 +105,20 @@ def sample(options: Draw, comm: Comm | None = None) -> np.ndarray:
     if out.suffix.lower() not in (".npy", ".csv"):
         raise UsageError(f"--out must be a .npy or .csv file; got {out}.")
     trained = run.load()
-    if options.clip and trained.picture is None:
-        raise UsageError("--clip is for pictures: the columns of a table have no range.")
+    low, high = trained.ends()
+    bounded = np.isfinite(low) & (low < high)
+    if options.clip and not np.any(bounded):
+        raise UsageError("--clip is for pictures and dequantised columns: others have no range.")
     x, labels = draw(trained, options, comm)
-    if not leads(comm):
-        return trained.restore(x)
-    if options.clip:
-        x = np.clip(x, -1, 1)
     units = trained.restore(x)
-    if trained.picture is not None and np.any(np.abs(x) > 1):
-        print(_beyond(x, units, trained), file=sys.stderr)
+    if not leads(comm):
+        return units
+    if options.clip:
+        units = np.clip(units, low, high)
+    if np.any(beyond := ((units < low) | (units > high))[:, bounded]):
+        picture = trained.picture is not None
+        print(_beyond(beyond, units[:, bounded], picture, low[bounded][0], high[bounded][0]), file=sys.stderr)
+    drawn = units
     if trained.picture is not None and out.suffix.lower() == ".npy":
         units = units.reshape(-1, *trained.picture)
     write_points(out, units, labels, trained.names, trained.classes)
@@ -125,14 +129,16 @@ def sample(options: Draw, comm: Comm | None = None) -> np.ndarray:
         figure = plotting.points(x) if labels is None else plotting.guidance({"samples": [x]}, [options.w], labels)
     written = [out, *([plotting.save(figure, out.with_suffix(".png"))] if figure else [])]
     Console().print("Samples:", *(f"  {path}" for path in written), sep="\n", highlight=False, soft_wrap=True)
-    return trained.restore(x)
+    return drawn
 
 
-def _beyond(x: np.ndarray, units: np.ndarray, trained: Trained) -> str:
-    """That some pixels (n, D) are beyond the range of the data's, −1 to 1, in the units of the data."""
-    low, high = (float(np.ravel(trained.restore(np.full((1, x.shape[1]), end)))[0]) for end in (-1.0, 1.0))
+def _beyond(beyond: np.ndarray, units: np.ndarray, picture: bool, low: float, high: float) -> str:
+    """That some pixels, or numbers of dequantised columns, (n, D) are beyond the data's, in the units of the data."""
+    share = f"{np.mean(beyond):.1%}"
+    if not picture:
+        return f"{share} of the dequantised numbers are beyond the data's range; --clip clips them."
     return (
-        f"{np.mean(np.abs(x) > 1):.1%} of the pixels are beyond the data's range, {low:g} to {high:g}: they go from "
+        f"{share} of the pixels are beyond the data's range, {low:g} to {high:g}: they go from "
         f"{units.min():.4g} to {units.max():.4g}. The sheet clips them, and the array as well with --clip."
     )
 

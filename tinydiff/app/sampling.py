@@ -132,7 +132,7 @@ class Draw:
     corrections: Annotated[Few | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: 1)")] = None
     """predictor_corrector: Langevin steps after each step."""
     clip: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Pictures: clip what is beyond the range of the data's pixels."""
+    """Pictures and dequantised columns: clip what is beyond the range of the data."""
     seed: Seed = 0
     """Seed of the noise."""
     mpi: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -259,8 +259,15 @@ def write_points(
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow([*(names or column_names(x.shape[1])), *["label"] * (labels is not None)])
         kinds = dict(enumerate(classes))
-        columns = x.T.tolist() + ([] if labels is None else [[kinds.get(k, k) for k in labels.tolist()]])
+        columns = [whole(column).tolist() for column in x.T] + (
+            [] if labels is None else [[kinds.get(k, k) for k in labels.tolist()]]
+        )
         writer.writerows(zip(*columns, strict=True))
+
+
+def whole(column: np.ndarray) -> np.ndarray:
+    """A column as integers, where all of its numbers are whole."""
+    return column.astype(np.int64) if np.all((column == np.rint(column)) & (np.abs(column) < 2**53)) else column
 
 
 def column_names(columns: int) -> tuple[str, ...]:

@@ -39,6 +39,9 @@ class Dataset(NamedTuple):
         The names of the classes, where they have any.
     constants : tuple of (int, float)
         Columns of the data that never change, which the points lack: the place of each, and its value.
+    lattice : tuple of (int, float, float, float)
+        Columns of the points whose whole numbers were spread by noise: the place, the least and the greatest value, and
+        the step of each. ``restore`` moves them to the nearest step.
     notes : tuple of str
         What was guessed as the data were read.
 
@@ -59,6 +62,7 @@ class Dataset(NamedTuple):
     names: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     constants: tuple[tuple[int, float], ...] = ()
+    lattice: tuple[tuple[int, float, float, float], ...] = ()
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -155,7 +159,18 @@ class Dataset(NamedTuple):
                [40.]])
         """
         check_points(x, self.x.shape[1], "x")
-        return with_constants(cast(self.scale, x) * x + cast(self.shift, x), self.constants)
+        return with_constants(on_lattice(cast(self.scale, x) * x + cast(self.shift, x), self.lattice), self.constants)
+
+
+def on_lattice(x: Array, lattice: Sequence[tuple[int, float, float, float]]) -> Array:
+    """The points (B, D) with these columns on the nearest of their steps."""
+    if not lattice:
+        return x
+    origin, step = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    for i, least, _, width in lattice:
+        origin[i], step[i] = least, width
+    xp, origin, width = namespace(x), cast(origin, x), cast(np.where(step > 0, step, 1.0), x)
+    return xp.where(cast(step, x) > 0, origin + width * xp.round((x - origin) / width), x)
 
 
 def with_constants(x: Array, constants: Sequence[tuple[int, float]]) -> Array:
