@@ -68,12 +68,13 @@ kills: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## kill a run fifty times
 mutants: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## break each operator and constant of the mathematics (hours; goes on where it stopped; SAMPLE=400 for some)
 	$(BIN)/python tests/mutation.py $(if $(SAMPLE),--sample $(SAMPLE))
 
-bench: .venv/.installed-dev-bench  ## measure speed and memory beside PyTorch and JAX, how both grow, the speed of check and the laws of guidance (half an hour)
+bench: .venv/.installed-dev-bench  ## measure speed and memory beside PyTorch and JAX, how both grow, the speed of check, the laws of guidance and a wide table (half an hour)
 	$(BIN)/python benchmarks/speed.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/growth.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/sampling.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/check.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/guidance.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/wide_table.py
 
 # An environment of its own: the libraries bring PyTorch and what they need with it, 6 GB.
 .venv-peers/.installed: .venv/.python benchmarks/peers/requirements.txt pyproject.toml

@@ -57,7 +57,7 @@ def obey(command):
         if isinstance(options, cli.Train) and options.config.name == "mnist" and "TINYDIFF_MNIST_DIR" not in os.environ:
             return  # nothing is downloaded for it
         if isinstance(options, cli.Train) and not options.resume:
-            data = open_data(options.config.name, options.config.labels)
+            data = open_data(*options.config.source)
             config = replace(options.config, steps=4, batch=8, width=4, blocks=1, save_every=2)
             Run.create(options.out, config).train(data)
         elif isinstance(options, Draw) and (options.run / "checkpoint.npz").exists():

@@ -28,7 +28,7 @@ def test_importing_brings_numpy_and_array_api_compat_alone_and_leaves_the_proces
     packages = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names)
     assert {name for name in packages if "cython" not in name} == {"numpy", "array_api_compat", "tinydiff"}
     commands = {name for name in names if name.startswith("tinydiff.app.")}
-    reading = {"read", "images", "frames", "lines", "text", "columns"}
+    reading = {"read", "images", "frames", "lines", "text", "columns", "atoms"}
     assert commands <= {f"tinydiff.app.{name}" for name in {"checkpoint", "parallel", "process", "weights"} | reading}
 
 

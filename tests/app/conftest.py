@@ -14,9 +14,7 @@ from tinydiff.learned.train import train
 def unmeasured():
     """Runs end in a report of one line, for a module that does not ask what the model is worth; test_report does."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            runs, "measure", lambda run, trained, data, watch: {"figures": ["a.png"], "step": trained.state.step}
-        )
+        patch.setattr(runs, "measure", lambda run, trained, *rest: {"figures": ["a.png"], "step": trained.state.step})
         patch.setattr(runs, "table", lambda report: f"β̃ at step {report['step']}")
         yield
 

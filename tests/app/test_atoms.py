@@ -28,6 +28,8 @@ SHORT = ["--steps", "30", "--batch", "32", "--width", "16", "--blocks", "1"]
         (np.round(NORMAL), True),
         (np.round(2 * NORMAL) / 2, True),
         (COUNTS, True),
+        (RNG.integers(0, 17, N), True),
+        (RNG.integers(0, 17, N) / 10, False),
         (RNG.poisson(1000.0, N), False),
         (NORMAL > 0, True),
         (np.where(NORMAL > 0.5, NORMAL, 0.0), True),  # rain: none on many days, any amount on others
@@ -39,8 +41,8 @@ SHORT = ["--steps", "30", "--batch", "32", "--width", "16", "--blocks", "1"]
 def test_a_column_has_atoms_where_its_values_come_again_and_again(column, atoms):
     """Whatever its unit, and however many points there are."""
     column = np.asarray(column, float)
-    for shift, scale in ((0.0, 1.0), (-3.0, 2.0**30), (7.0, 2.0**-20)):
-        assert with_atoms(np.stack([scale * (column + shift), np.zeros_like(column)], axis=1)[:, :1]).item() == atoms
+    for shift, scale in ((0.0, 1.0), (-3.0, 2.0**30), (7.0, 2.0**10)):
+        assert with_atoms(scale * (column + shift)[:, None]).item() == atoms
     assert with_atoms(np.tile(column, 20)[:, None]).item() == atoms or len(column) == 5
 
 
@@ -54,7 +56,7 @@ def test_a_step_is_found_where_all_values_are_steps_apart(values, step, origin):
     differences = [Fraction(value - min(values)) for value in set(values) - {min(values)}]
     least = min(b - a for a, b in zip(sorted(set(values)), sorted(set(values))[1:], strict=False))
     whole = all((difference / least).denominator == 1 for difference in differences)
-    found = step_of(column)
+    found = step_of(np.unique(column))
     assert (found is not None) == whole
     if whole:
         assert found == pytest.approx(step * least, rel=1e-6)

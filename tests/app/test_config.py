@@ -21,7 +21,7 @@ from tinydiff.app.config import (
     extent,
     make_network,
     open_data,
-    open_unseen,
+    open_parts,
     parted,
     read_config,
     recipe,
@@ -195,7 +195,7 @@ def test_what_is_unseen_is_what_was_not_trained_on(tmp_path, rng):
     path, labels = str(tmp_path / "mine.npy"), str(tmp_path / "labels.npy")
     np.save(path, rng.permutation(20 * 36).reshape(20, 6, 6))
     np.save(labels, np.arange(20) % 3)
-    whole, data, unseen = td.load_pictures(path, labels), open_data(path, labels), open_unseen(path, labels)
+    whole, (data, unseen) = td.load_pictures(path, labels), open_parts(path, labels)
     assert (len(data.x), len(unseen.x)) == (18, 2)
     assert set(whole.x[:, 0]) == {*data.x[:, 0], *unseen.x[:, 0]}
     for each in (data, unseen):

@@ -27,9 +27,7 @@ def gpu(monkeypatch):
         return strict.empty(0, dtype=strict.float32, device=strict.Device("device1"))
 
     monkeypatch.setattr(backend, "device_like", device_like)
-    monkeypatch.setattr(
-        runs, "measure", lambda run, trained, data, watch: {"figures": [], "on": type(trained.model.theta)}
-    )
+    monkeypatch.setattr(runs, "measure", lambda run, trained, *rest: {"figures": [], "on": type(trained.model.theta)})
     monkeypatch.setattr(runs, "table", str)
     return asked
 

@@ -19,7 +19,7 @@ SHORT = ["--steps", "30", "--batch", "16", "--width", "8", "--blocks", "1"]
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A folder with data/points.npy and runs/mine; no reports are made."""
-    monkeypatch.setattr(runs, "measure", lambda run, trained, data, watch: run.check(data, trained) or {"figures": []})
+    monkeypatch.setattr(runs, "measure", lambda run, trained, data, *rest: run.check(data, trained) or {"figures": []})
     monkeypatch.setattr(runs, "table", str)
     folder = tmp_path / "before"
     (folder / "data").mkdir(parents=True)

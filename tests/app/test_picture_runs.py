@@ -9,7 +9,7 @@ import pytest
 
 import tinydiff as td
 from tinydiff.app import cli, pictures, runs
-from tinydiff.app.config import UsageError, open_unseen
+from tinydiff.app.config import UsageError, open_parts
 from tinydiff.app.directory import Run
 from tinydiff.app.sampling import WEIGHTS
 
@@ -73,7 +73,7 @@ def test_the_model_is_of_the_nine_tenths_and_knows_the_picture(run):
 @pytest.fixture
 def unreported(monkeypatch):
     """Runs end without a report, for a test that does not look at it."""
-    monkeypatch.setattr(runs, "measure", lambda run, trained, data, watch: {"figures": []})
+    monkeypatch.setattr(runs, "measure", lambda run, trained, *rest: {"figures": []})
     monkeypatch.setattr(runs, "table", str)
 
 
@@ -134,7 +134,7 @@ def test_samplers_are_compared_with_the_pictures_that_were_not_trained_on(run, m
 
     monkeypatch.setattr(runs, "compared", compared)
     assert cli.main(["compare", str(run.path)]) == 2
-    unseen = open_unseen(run.config.name, run.config.labels).x
+    unseen = open_parts(run.config.name, run.config.labels)[1].x
     assert [len(each) for each in given] == [2, 2]
     assert sorted(map(tuple, np.concatenate(given))) == sorted(map(tuple, unseen))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinydiff as td
-from tinydiff.app import pictures, report
+from tinydiff.app import pictures
 from tinydiff.app.config import Config
 from tinydiff.app.directory import Run, Trained
 from tinydiff.app.parts import Parts
@@ -34,10 +34,9 @@ def quick(monkeypatch, undrawn):
 @pytest.mark.parametrize("conditional", [True, False])
 def test_a_report_on_digits(tmp_path, monkeypatch, rng, conditional):
     """Both splits are looked at, the judge has learned, and there is a sheet for each weight, or one without labels."""
-    monkeypatch.setattr(report, "open_unseen", lambda *source: made_up(rng))
-    data = made_up(rng)
+    unseen, data = made_up(rng), made_up(rng)
     run = Run.create(tmp_path, Config("mnist", conditional=conditional, prediction="x0", **SHORT))
-    written = measure(run, run.train(data), data)
+    written = measure(run, run.train(data), data, unseen)
     sheets = {f"pictures-w{w:g}.png" for w in WEIGHTS} if conditional else {"pictures.png"}
     sheets.add("pictures-nearest.png")
     assert {name for name in written["figures"] if name.startswith("pictures")} == sheets

@@ -7,7 +7,7 @@ import pytest
 
 import tinydiff as td
 from tinydiff.app import report
-from tinydiff.app.config import Config, open_data
+from tinydiff.app.config import Config, open_data, open_parts
 from tinydiff.app.directory import Run, Trained
 from tinydiff.app.parts import Parts
 from tinydiff.app.report import losses, measure
@@ -31,8 +31,8 @@ class Perfect(td.Oracle):
 
 def trained_on(path, config, data=None):
     """A run and its report."""
-    run, data = Run.create(path, config), open_data(config.name) if data is None else data
-    return run, measure(run, run.train(data), data)
+    run, (data, unseen) = Run.create(path, config), open_parts(config.name) if data is None else (data, None)
+    return run, measure(run, run.train(data), data, unseen)
 
 
 def test_the_oracle_is_at_the_floor_and_at_zero_nats():
@@ -121,7 +121,7 @@ def test_a_report_on_your_own_points_is_in_their_own_units(tmp_path, undrawn, rn
     for name in ("nll_nats", "neg_elbo_nats", "neg_elbo_optimal_nats"):
         assert other[name] - one[name] == pytest.approx(dim * np.log(1000), abs=1e-3)
     with pytest.raises(ValueError, match=r"1\.npy is not what it was when this run began"):
-        measure(run, run.load(), td.Dataset.standardised(points**3, None))
+        measure(run, run.load(), td.Dataset.standardised(points**3, None), None)
 
 
 def test_an_error_in_a_part_is_a_line_and_the_rest_is_measured_and_drawn(tmp_path, undrawn, monkeypatch):

@@ -12,13 +12,16 @@ import numpy as np
 
 ROWS = 4000
 """Points that are looked at for atoms, at most."""
+FEW = 32
+"""Whole numbers are counts and grades, and no measurement, where so many different ones come again and again."""
 
 
 def with_atoms(x: np.ndarray) -> np.ndarray:
     """Which columns of the points (N, D) have atoms, (D,).
 
-    A column has them where a fifth of its points share a value, or where its values are few and no two of them are
-    nearer than a quarter of its deviation: counts, grades and flags, and no measurement in tenths of a millimetre.
+    A column has them where a fifth of its points share a value, or where values come again and again and are a few
+    whole numbers, or no two of them nearer than a quarter of the deviation: counts, grades and flags, no measurement
+    in tenths of a millimetre.
     """
     x = x[:: -(-len(x) // ROWS)]
     return np.array([_has_atoms(column) for column in x.T], bool)
@@ -26,29 +29,31 @@ def with_atoms(x: np.ndarray) -> np.ndarray:
 
 def _has_atoms(column: np.ndarray) -> bool:
     n, (values, counts) = len(column), np.unique(column, return_counts=True)
-    shared = counts.max() >= max(3, n / 5)
-    coarse = 1 < len(values) <= n / 2 and np.diff(values).min() >= column.std() / 4
-    return bool(shared or coarse)
+    if len(values) > n / 2 or len(values) == 1:
+        return bool(counts.max() >= max(3, n / 5))
+    whole = len(values) <= FEW and np.all(values == np.rint(values))
+    return bool(whole or counts.max() >= n / 5 or np.diff(values).min() >= column.std() / 4)
 
 
 def dequantised(x: np.ndarray) -> tuple[np.ndarray, tuple[tuple[int, float, float, float], ...]]:
-    """The points (N, D) with each column that has atoms in equal steps spread over them, by always the same noise.
+    """The points (N, D) with each column that has atoms, or values again and again, in equal steps spread over these,
+    by always the same noise.
 
     The second is the lattice of these columns: the place, the least and the greatest value, and the step of each.
     """
-    lattice = []
-    for i in np.flatnonzero(with_atoms(x)):
-        if (step := step_of(x[:, i])) is not None:
-            lattice.append((int(i), float(x[:, i].min()), float(x[:, i].max()), step))
+    lattice, atoms = [], with_atoms(x)
+    for i, column in enumerate(x.T):
+        values = np.unique(column)
+        if (atoms[i] or len(values) <= len(x) / 2) and (step := step_of(values)) is not None:
+            lattice.append((i, float(values[0]), float(values[-1]), step))
     places, steps = [i for i, *_ in lattice], np.array([step for *_, step in lattice])
     spread = x.copy()
     spread[:, places] += steps * np.random.default_rng(0).uniform(-0.5, 0.5, (len(x), len(places)))
     return spread, tuple(lattice)
 
 
-def step_of(column: np.ndarray) -> float | None:
-    """The step of a column whose values are the least of them and whole numbers of steps more; None where none is."""
-    values = np.unique(column)
+def step_of(values: np.ndarray) -> float | None:
+    """The step of sorted values that are the least of them and whole numbers of steps more; None where none is."""
     step = float(np.diff(values).min())
     steps = (values - values[0]) / step
     return step if np.all(np.abs(steps - np.rint(steps)) < 1e-6) else None

@@ -14,7 +14,7 @@ import tyro
 from tinydiff.app.columns import GUESS, Reading
 from tinydiff.app.images import has_classes, is_idx, is_pictures, labels_beside, load_pictures
 from tinydiff.app.process import PROCESSES, is_process_name
-from tinydiff.app.read import name_of, read_points, standardised
+from tinydiff.app.read import read_points, standardised
 from tinydiff.datasets.mnist import load_mnist
 from tinydiff.datasets.points import Dataset
 from tinydiff.datasets.toys import SHAPES, TOYS, Shape
@@ -32,6 +32,8 @@ NAMES = (*TOYS, *SHAPES, "mnist")
 
 FEW = 40
 """The fewest points of a run: four are then unseen, the fewest that two samples can be told apart by."""
+FEW_PICTURES = 20
+"""The fewest pictures of a run."""
 
 T = TypeVar("T")
 
@@ -204,36 +206,29 @@ def refuse_reading(name: str, how: Reading) -> None:
 
 def open_data(name: str, labels: str | None = None, how: Reading = GUESS) -> Data:
     """The data of this name or path, with the labels of a file of theirs: what a run is trained on."""
+    return open_parts(name, labels, how)[0]
+
+
+def open_parts(name: str, labels: str | None = None, how: Reading = GUESS) -> tuple[Data, Dataset | None]:
+    """What a run of this name or path is trained on, and what it does not see: MNIST's test digits, or a tenth of the
+    file's points. A toy gives points without end.
+    """
     if labels is not None and name in NAMES:
         raise UsageError(f"--labels is for a file; got {name}.")
     if name in NAMES or is_pictures(name):
         refuse_reading(name, how)
-    if name in TOYS:
-        return TOYS[name]()
-    if name in SHAPES:
-        return SHAPES[name]()
+    if name in TOYS or name in SHAPES:
+        return (TOYS | SHAPES)[name](), None
     if name == "mnist":
-        load_mnist("test")  # the report needs it: better found missing now than after training
-        return load_mnist("train")
+        return load_mnist("train"), load_mnist("test")
     if is_pictures(name):
-        data = load_pictures(data_name(name), labels)
-        if len(data.x) < 20:
-            raise ValueError(f"{name} has {len(data.x)} pictures: a run needs 20, as it is judged by a tenth of them.")
-        return parted(data)[0]
-    path = data_name(name)
-    data = standardised(read_points(path, how, labels), name_of(path), how.dequantise)
-    if len(data.x) < FEW:
-        raise ValueError(f"{name} has {len(data.x)} points: a run needs {FEW}, as it is judged by a tenth of them.")
-    return parted(data)[0]
-
-
-def open_unseen(name: str, labels: str | None = None, how: Reading = GUESS) -> Dataset:
-    """What a run of this name or path is not trained on: MNIST's test digits, or a tenth of the file's points."""
-    if name == "mnist":
-        return load_mnist("test")
-    if is_pictures(name):
-        return parted(load_pictures(name, labels))[1]
-    return parted(standardised(read_points(name, how, labels), name_of(name), how.dequantise))[1]
+        what, least, data = "pictures", FEW_PICTURES, load_pictures(data_name(name), labels)
+    else:
+        table, path = read_points(data_name(name), how, labels), data_name(name)
+        what, least, data = "points", FEW, standardised(table, path, how.dequantise)
+    if len(data.x) < least:
+        raise ValueError(f"{name} has {len(data.x)} {what}: a run needs {least}, as it is judged by a tenth of them.")
+    return parted(data)
 
 
 def parted(data: Dataset) -> tuple[Dataset, Dataset]:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from tinydiff import grids, plotting
 from tinydiff.app.columns import LABELS, Reading, table_of
-from tinydiff.app.config import Count, Seed, UsageError, open_unseen
+from tinydiff.app.config import Count, Seed, UsageError, open_parts
 from tinydiff.app.directory import Run, Trained
 from tinydiff.app.images import read_array
 from tinydiff.app.lines import read_text
@@ -134,7 +134,8 @@ def points_of(known: tuple[str, ...], run: Run, trained: Trained) -> tuple[np.nd
 def pictures_of(known: tuple[str, ...], run: Run, trained: Trained) -> np.ndarray:
     """Pictures (N, H·W) in the units of the data, NaN where they are not known."""
     if (path := " ".join(known)).isdecimal():
-        unseen = open_unseen(*run.with_data().config.source)
+        unseen = open_parts(*run.with_data().config.source)[1]
+        assert unseen is not None
         if int(path) >= len(unseen.x):
             raise UsageError(f"there are {len(unseen.x)} unseen pictures, the first of them 0; got {path}.")
         return unseen.restore(unseen.x[int(path)][None])

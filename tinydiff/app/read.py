@@ -188,13 +188,14 @@ def standardised(table: Table, name: str, dequantise: bool = False) -> Dataset:
         if not lattice:
             raise ValueError(f"{name} has no column to dequantise: none has few values, in equal steps.")
         notes.append(f"spread over their steps, and rounded in samples: {listed([names[i] for i, *_ in lattice])}")
-    if np.any(atoms := with_atoms(x)):
+    if len(atoms := np.flatnonzero(with_atoms(x))):
         way = "" if dequantise else "; --dequantise spreads those in equal steps"
         notes.append(f"values again and again, so no density, and no nats: {listed(names[atoms])}{way}")
     data = Dataset.standardised(x, table.labels)
     return data._replace(
-        names=table.names, classes=table.classes, constants=constants, lattice=lattice, notes=tuple(notes)
-    )
+        names=table.names, classes=table.classes, constants=constants, lattice=lattice, atoms=tuple(atoms.tolist()),
+        notes=tuple(notes),
+    )  # fmt: skip
 
 
 def _sentences(x: np.ndarray, named: Sequence[str], steps: np.ndarray) -> Iterator[str]:

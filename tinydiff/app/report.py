@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinydiff import grids, plotting
-from tinydiff.app.atoms import with_atoms
-from tinydiff.app.config import Data, open_unseen, write_json
+from tinydiff.app.config import Data, write_json
 from tinydiff.app.directory import Run, Trained
 from tinydiff.app.nats import in_nats
 from tinydiff.app.parts import Parts
@@ -36,8 +35,13 @@ from tinydiff.sampling.sample import sample
 from tinydiff.sampling.sample import trajectory as trajectory_of
 
 
-def measure(run: Run, trained: Trained, data: Data, watch: Callable[[str], None] = lambda name: None) -> dict[str, Any]:
-    """Measure the model, draw the figures, and write report.json; the report. `watch` is told what is measured."""
+def measure(
+    run: Run, trained: Trained, data: Data, unseen: Dataset | None, watch: Callable[[str], None] = lambda name: None
+) -> dict[str, Any]:
+    """Measure the model, draw the figures, and write report.json; the report. `watch` is told what is measured.
+
+    unseen: points that the model was not trained on, where there are no more of them than in a file.
+    """
     run.check(data, trained)
     rng, log, found = np.random.default_rng(run.config.seed + 1), run.read_log(), Parts(watch)
     report = {
@@ -51,11 +55,14 @@ def measure(run: Run, trained: Trained, data: Data, watch: Callable[[str], None]
         exact_report(found, trained, data, rng)
     elif isinstance(data, Dataset) and data.picture is not None:
         report["kind"] = "pictures"
-        pictures_report(found, trained, data, open_unseen(*run.config.source), rng)
+        assert unseen is not None
+        pictures_report(found, trained, data, unseen, rng)
     else:
         report["kind"] = "points"
-        of = data.sample(rng, 2000) if isinstance(data, Shape) else open_unseen(*run.config.source).x
-        cloud_report(found, trained, data, of, rng)
+        if isinstance(data, Shape):
+            unseen = Dataset(data.sample(rng, 2000), None, 0.0, 1.0)
+        assert unseen is not None
+        cloud_report(found, trained, data, unseen.x, rng)
     if len(log) > 1:
         with found.part("training.png"):
             found.figures["training.png"] = plotting.training([row[0] for row in log], [row[1] for row in log])
@@ -199,14 +206,14 @@ def cloud_report(
         names = trained.varying()
         gaps = [(gap(many[:, i], seen[:, i]), names[i]) for i in range(model.dim)]
         numbers["worst_columns"] = [[name, apart] for apart, name in sorted(gaps, reverse=True)[:3]]
-    atoms = with_atoms(seen)
-    if np.any(atoms):
-        numbers["atoms"] = [name for name, has in zip(trained.varying(), atoms, strict=True) if has]
+    if isinstance(data, Dataset) and data.atoms:
+        numbers["atoms"] = [trained.varying()[i] for i in data.atoms]
     else:
         with found.part("nats"):
             numbers |= in_nats(model, true, again, rng, entropy=numbers["log_scale_nats"])
             if isinstance(data, Dataset):
                 numbers["nats_of"] = " of unseen points" + ", at least −ln P" * bool(trained.lattice)
+                numbers["gaussian_nats"] = numbers["log_scale_nats"] + gaussian_nats(again, true)
     if isinstance(data, Dataset):
         with found.part("copies"):
             numbers["memorised"], numbers["memorised_standard_error"] = memorisation(many, again[: len(true)], true)
@@ -234,6 +241,13 @@ def cloud_report(
             labels = np.arange(2000) % model.network.classes
             clouds = under_guidance(model, labels, model.process.prior(rng, 2000, model.like))
             figures["guidance.png"] = plotting.guidance({"learned": clouds}, WEIGHTS, labels)
+
+
+def gaussian_nats(x: np.ndarray, unseen: np.ndarray) -> float:
+    """−E ln p of unseen points (N, D) under one Gaussian of the points x: what a model of many parameters must beat."""
+    covariance = np.cov(x.T).reshape(x.shape[1], -1) + 1e-3 * np.eye(x.shape[1])  # few points may lie in a plane
+    one = GaussianMixture(np.ones(1), np.mean(x, axis=0, keepdims=True), covariance[None])
+    return -float(np.mean(one.log_density(unseen)))
 
 
 def gap(x: np.ndarray, y: np.ndarray) -> float:

@@ -23,8 +23,7 @@ from tinydiff.app.config import (
     UsageError,
     extent,
     make_network,
-    open_data,
-    open_unseen,
+    open_parts,
     recipe,
     write_json,
 )
@@ -66,14 +65,14 @@ def train(
     for it where MPI ends, which takes no processor. device: where to train; the report is made on the host.
     """
     like = device_like(device, comm)
-    data = open_data(*config.source)
+    data, unseen = open_parts(*config.source)
     make_network(config, *extent(data))  # what does not fit is said before anything is written
     make_process(config.process)
     if isinstance(data, Dataset) and leads(comm):
         print(summary(Path(config.name).name, data), file=sys.stderr)
     run = Run(out, config) if resume or not leads(comm) else Run.create(out, config)
     trained = run.train(data, _watch(data, config.seed), comm, like)
-    return _finish(run, trained, data) if leads(comm) else {}
+    return _finish(run, trained, data, unseen) if leads(comm) else {}
 
 
 def demo(options: Demo) -> dict[str, Any]:
@@ -83,16 +82,16 @@ def demo(options: Demo) -> dict[str, Any]:
         before = Run.open(options.out).config
         if before.name not in TOYS or replace(before, steps=Config.steps, seed=0) != recipe(before.name):
             raise FileExistsError(f"{options.out} holds a run that is no demo: choose another --out.")
-    run, data = Run.create(options.out, config, overwrite=True), open_data(options.toy)
+    run, (data, unseen) = Run.create(options.out, config, overwrite=True), open_parts(options.toy)
     trained = run.train(data, _watch(data, options.seed))
     frames = trajectory(trained.model, np.random.default_rng(config.seed))
-    return _finish(run, trained, data, plotting.save_gif(frames, run.path / "trajectory.gif"))
+    return _finish(run, trained, data, unseen, plotting.save_gif(frames, run.path / "trajectory.gif"))
 
 
 def evaluate(path: Path, data: Path | None = None) -> dict[str, Any]:
     """Measure the run in this directory, as it stands; the report. data: its file, where that has moved."""
     run = Run.open(path).with_data(data)
-    return _finish(run, run.load(), open_data(*run.config.source))
+    return _finish(run, run.load(), *open_parts(*run.config.source))
 
 
 def sample(options: Draw, comm: Comm | None = None) -> np.ndarray:
@@ -146,10 +145,10 @@ def _beyond(beyond: np.ndarray, units: np.ndarray, picture: bool, low: float, hi
 def compare(options: Compare) -> dict[str, Any]:
     """Compare all samplers on a run, and write compare.json and compare.png; the comparison."""
     run = Run.open(options.run).with_data(options.data)
-    trained, data = run.load(), open_data(*run.config.source)
+    trained, (data, unseen) = run.load(), open_parts(*run.config.source)
     run.check(data, trained)
     n = options.n or (1000 if trained.picture is None else 100)
-    of = open_unseen(*run.config.source) if trained.picture else data
+    of = unseen if trained.picture and unseen is not None else data
     true, again = true_points(of, n, np.random.default_rng(options.seed))
     report = compared(trained.model, true, again, options.most, options.seed)
     write_json(run.path / "compare.json", report)
@@ -172,11 +171,11 @@ def _watch(data: Data, seed: int) -> Callable[[NetworkDenoiser], str]:
     return watch if isinstance(data, GaussianMixture) else lambda model: ""
 
 
-def _finish(run: Run, trained: Trained, data: Data, *more: Path) -> dict[str, Any]:
+def _finish(run: Run, trained: Trained, data: Data, unseen: Dataset | None, *more: Path) -> dict[str, Any]:
     """Evaluate, and print the report."""
     console = Console()
     with console.status("measuring") as status:
-        report = measure(run, trained, data, lambda part: status.update(f"measuring: {part}"))
+        report = measure(run, trained, data, unseen, lambda part: status.update(f"measuring: {part}"))
     console.print(table(report))
     files = [run.path / name for name in ("report.json", *report["figures"])]
     console.print("Written:", *(f"  {path}" for path in (*files, *more)), sep="\n", highlight=False, soft_wrap=True)

@@ -58,6 +58,8 @@ def nats_rows(report: dict[str, Any]) -> Iterator[Row]:
         return
     which = report.get("nats_of", ", labels hidden" if "agreement" in report else "")
     least = f"{report['entropy_nats']:.3f} (entropy)" if "entropy_nats" in report else ""
+    if "gaussian_nats" in report:
+        least = f"{report['gaussian_nats']:.3f} (a Gaussian)"
     part = report["elbo_parts"]
     yield f"NLL of the flow, nats{which}", pm(report, "nll"), least
     yield f"−ELBO of {report['elbo_steps']} steps with β̃", pm(report, "neg_elbo"), least
@@ -88,6 +90,8 @@ def points_rows(report: dict[str, Any]) -> Iterator[Row]:
             f"{report['nearest']:.3f}",
             f"{report['nearest_true']:.3f} (unseen)",
         )
+        if report["memorised"] > 0.5 and report["nearest"] < 0.6 * report["nearest_true"]:
+            yield "  it knows them by heart: train it shorter", "--steps 200", ""
 
 
 def guidance_rows(report: dict[str, Any]) -> Iterator[Row]:

@@ -42,6 +42,8 @@ class Dataset(NamedTuple):
     lattice : tuple of (int, float, float, float)
         Columns of the points whose whole numbers were spread by noise: the place, the least and the greatest value, and
         the step of each. ``restore`` moves them to the nearest step.
+    atoms : tuple of int
+        Columns of the points whose values come again and again, so that the data have no density.
     notes : tuple of str
         What was guessed as the data were read.
 
@@ -63,6 +65,7 @@ class Dataset(NamedTuple):
     classes: tuple[str, ...] = ()
     constants: tuple[tuple[int, float], ...] = ()
     lattice: tuple[tuple[int, float, float, float], ...] = ()
+    atoms: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
     @classmethod
