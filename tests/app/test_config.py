@@ -140,7 +140,9 @@ def test_a_file_of_points_is_known_by_its_absolute_path(tmp_path, monkeypatch):
     assert data_name("mine.npy") == str(tmp_path / "mine.npy")
     assert extent(open_data("mine.npy")) == (3, 0, None)
     assert data_name("ring8") == "ring8"
-    for name in ("ring9", "mine.doc", ""):
+    with pytest.raises(UsageError, match="NAME is empty"):
+        data_name("")
+    for name in ("ring9", "mine.doc"):
         with pytest.raises(
             ValueError, match=r"NAME must be one of ring8, .*mnist, a file, or - for standard input; got"
         ):

@@ -127,9 +127,17 @@ def test_a_table_is_read_back_or_refused(path, table, dialect):
         assert columns[taken[0]] == [columns[taken[0]][0] + k for k in range(len(columns[0]))]
         assert names is None or names[taken[0]].lower() in INDEX
         taken = taken[1:]
+    elif any("only numbers the rows" in note for note in found.notes):
+        assert np.all(np.diff(columns[taken[0]]) > 0)
+        assert names[taken[0]].lower() in INDEX
+        taken = taken[1:]
     np.testing.assert_array_equal(found.x, numbers_of([columns[i] for i in taken]).reshape(len(columns[0]), len(taken)))
     if names is not None and found.names:
-        assert found.names == tuple(names[i] for i in taken)
+        own = [names[i] for i in taken]
+        assert len(set(found.names)) == len(own)
+        assert [new for new, name in zip(found.names, own, strict=True) if own.count(name) == 1 and name] == [
+            name for name in own if own.count(name) == 1 and name
+        ]
 
 
 def labels_agree(column, found):

@@ -53,10 +53,21 @@ def dequantised(x: np.ndarray) -> tuple[np.ndarray, tuple[tuple[int, float, floa
 
 
 def step_of(values: np.ndarray) -> float | None:
-    """The step of sorted values that are the least of them and whole numbers of steps more; None where none is."""
-    step = float(np.diff(values).min())
-    steps = (values - values[0]) / step
-    return step if np.all(np.abs(steps - np.rint(steps)) < 1e-6) else None
+    """The step of sorted values that are the least of them and whole numbers of steps more; None where none is.
+
+    No two values need be neighbours: 0, 2 and 5 are in steps of 1. A step of a cent is .01, and no sum of rounding.
+    """
+    apart, gap = values[1:] - values[0], float(np.diff(values).min())
+    rulers = apart[np.unique(np.searchsorted(apart[:-1], np.geomspace(gap, apart[-1], 20)))]
+    for parts in range(1, 21):
+        step = gap / parts
+        for ruler in rulers:  # each measures the step better than the one before
+            step = float(ruler / np.rint(ruler / step))
+        steps = apart / step
+        if np.all(np.abs(steps - np.rint(steps)) < 1e-3):
+            short = (float(f"{step:.{digits}g}") for digits in (3, 6, 9))
+            return next((each for each in short if abs(each / step - 1) * steps[-1] < 1e-3), step)
+    return None
 
 
 def listed(names: Sequence[str]) -> str:

@@ -18,6 +18,8 @@ INDEX = ("", "index", "id", "idx", "row", "no", "nr", "#", "unnamed: 0", "__inde
 """The names of a column that only counts the rows."""
 DATE = re.compile(r"\d{1,4}[-/.:]\d{1,2}([-/.:T ]|$)", re.ASCII)
 """How a date or a time of day begins."""
+AMOUNT = re.compile(r"\W*\d")
+"""How an amount begins: 12 %, $12, 12 kg, 0x10."""
 MOST_CLASSES = 1000
 CHOICES = {
     "header": ("guess", "yes", "no"),
@@ -103,6 +105,9 @@ def table_of(
         elif not how.keep_index:
             notes.append(f"column {name} only counts the rows: left out (--keep-index keeps it)")
             kept = kept[1:]
+    elif kept and numbers_rows(frame, kept[0]) and not how.keep_index:
+        notes.append(f"column {named(names, kept[0])} only numbers the rows: left out (--keep-index keeps it)")
+        kept = kept[1:]
     for i in kept:
         refuse_words(frame, i, label)
     if not gaps:
@@ -111,10 +116,23 @@ def table_of(
     own, classes = (None, ()) if label is None else classes_of(frame, label, gaps or labels is not None)
     if label is not None:
         notes.append(f"label column {named(names, label)}: {len(classes)} classes")
-    own_names = tuple(names[i] for i in kept)
-    unique = len({*own_names} - {""}) == len(own_names)
     name = "" if label is None else names[label]
-    return Table(x, own_names if unique else (), own, classes, name, tuple(notes))
+    return Table(x, unique_names([names[i] for i in kept], notes), own, classes, name, tuple(notes))
+
+
+def unique_names(names: Sequence[str], notes: list[str]) -> tuple[str, ...]:
+    """The names, none of them empty or there twice; none at all where no column has one."""
+    if not any(names):
+        return ()
+    own: list[str] = []
+    for i, name in enumerate(names):
+        new = name or f"column {i + 1}"
+        while new in own or (new != name and new in names):
+            new += "'"
+        own.append(new)
+    if changed := [new for new, name in zip(own, names, strict=True) if new != name]:
+        notes.append(f"columns without a name of their own are called {', '.join(map(repr, changed)):.80}")
+    return tuple(own)
 
 
 def complete(frame: Frame, kept: list[int], drop: bool, notes: list[str]) -> Frame:
@@ -122,6 +140,8 @@ def complete(frame: Frame, kept: list[int], drop: bool, notes: list[str]) -> Fra
     missing = np.stack([no_value(frame.columns[i]) for i in kept], axis=1) if kept else np.zeros((len(frame.rows), 0))
     if not np.any(missing):
         return frame
+    for i in (kept[k] for k in np.flatnonzero(np.all(missing, axis=0))):
+        raise ValueError(f"column {named(frame.names, i)} has no value at all. {without(frame.names, i)}")
     if not drop:
         row, at = np.argwhere(missing)[0]
         raise ValueError(f"{frame.place(row, kept[at])} has no value: --drop-missing leaves out such rows")
@@ -161,7 +181,7 @@ def is_words(column: np.ndarray) -> bool:
 def repeats(words: np.ndarray) -> bool:
     """Whether words are few, as classes are, and no dates, times or numbers."""
     few = set(words[:1000].tolist())
-    odd = any(DATE.match(word) or is_float(word) for word in few)
+    odd = any(DATE.match(word) or is_float(word) or AMOUNT.match(word) for word in few)
     return len(few) <= max(4, min(len(words), 1000) / 2) and not odd
 
 
@@ -200,6 +220,14 @@ def counts_rows(frame: Frame, i: int) -> bool:
     return counts and np.array_equal(column, np.arange(len(column)) + column[0])
 
 
+def numbers_rows(frame: Frame, i: int) -> bool:
+    """Whether a column that is named as an index numbers the rows with gaps, as those of a selection are."""
+    column = frame.columns[i]
+    if frame.names[i].lower() not in INDEX or not any(frame.names) or len(column) < 5 or is_words(column):
+        return False
+    return bool(np.all(column == np.rint(column)) and np.all(np.diff(column) > 0))
+
+
 def classes_of(frame: Frame, i: int, sure: bool) -> tuple[np.ndarray, tuple[str, ...]]:
     """The class of each row as a place among the names of the classes, and these; numbers in their order.
 
@@ -217,11 +245,13 @@ def classes_of(frame: Frame, i: int, sure: bool) -> tuple[np.ndarray, tuple[str,
     rows = int(np.sum(~missing))
     many = not sure and rows > 9 and len(values) > max(rows / 2, 4)
     if len(values) > MOST_CLASSES or many:
-        most = f"; at most {MOST_CLASSES} can be learned" * (len(values) > MOST_CLASSES)
-        raise ValueError(
-            f"column {name} has {len(values)} different values in {rows} rows: are they classes{most}? "
-            f"--labels {name} takes them for it, --labels none for a coordinate"
-        )
+        if len(values) > MOST_CLASSES:
+            ways = f"at most {MOST_CLASSES} can be learned. --labels none takes them for a coordinate"
+        else:
+            ways = f"are they classes? --labels {name} takes them for it, --labels none for a coordinate"
+        raise ValueError(f"column {name} has {len(values)} different values in {rows} rows: {ways}")
+    if not is_words(column) and np.any(np.abs(values) >= 2.0**53):
+        raise ValueError(f"column {name} has classes beyond 2⁵³, where float64 rounds: write them as words")
     labels = np.full(len(column), -1, np.int64)
     labels[~missing] = places
     return labels, tuple(str(value) if is_words(column) else str(int(value)) for value in values)

@@ -54,8 +54,7 @@ class Config:
     """All that decides the numbers of a run."""
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """A toy, mnist, or the path of a table (.csv, .npy, .parquet, …), - for one on standard input, or of pictures (a
-    .npy or IDX file, a folder)."""
+    """A toy, mnist, a table (.csv, .npy, .parquet, … or - for standard input) or pictures (.npy, IDX, a folder)."""
     labels: Annotated[
         str | None,
         tyro.conf.arg(metavar="COLUMN|FILE", help_behavior_hint="(default: by its name, or beside an IDX file)"),
@@ -192,6 +191,8 @@ def data_name(name: str) -> str:
     """The name of data, a path made absolute. Raises UsageError for what is neither a name nor a file that we read."""
     if name in (*NAMES, "-"):
         return name
+    if not name:
+        raise UsageError("NAME is empty: give a file, or one of our names.")
     if Path(name).suffix.lower() in TABLES or is_idx(name) or Path(name).is_file() or is_pictures(name):
         return str(Path(name).resolve())
     raise UsageError(f"NAME must be one of {', '.join(NAMES)}, a file, or - for standard input; got {name!r}.")

@@ -5,6 +5,7 @@ that was stopped, by whatever, goes on from there and ends in the same bits as o
 """
 
 import hashlib
+import json
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -109,11 +110,20 @@ class Run:
             raise FileExistsError(f"{path} holds a run: go on with --resume, or choose another --out.")
         if run.log.exists() and not (path / "config.json").exists():
             raise FileExistsError(f"{run.log} is not of a run: choose another --out.")
+        if (path / "config.json").exists() and not (overwrite or run.is_ours()):
+            raise FileExistsError(f"{path / 'config.json'} is not of a run: choose another --out.")
         path.mkdir(parents=True, exist_ok=True)
         run.checkpoint.unlink(missing_ok=True)
         run.log.unlink(missing_ok=True)
         write_config(path / "config.json", config)
         return run
+
+    def is_ours(self) -> bool:
+        """Whether config.json is a run's, of whichever format."""
+        try:
+            return "format" in json.loads((self.path / "config.json").read_text(encoding="utf-8"))
+        except (ValueError, OSError, TypeError, RecursionError):
+            return False
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:

@@ -1,20 +1,25 @@
 """Columns from what is no text: NumPy's files, Parquet and Feather, data frames, and scikit-learn's data sets."""
 
 import os
+import re
 from collections.abc import Callable, Sequence
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tinydiff.app.checkpoint import read as read_npz
+from tinydiff.app.columns import LABELS as CLASSES
 from tinydiff.app.columns import Frame
+from tinydiff.extras import extra
 
 POINTS = ("x", "X", "data", "points", "x_train", "arr_0")
 """The names of the array of points in a .npz file, the likeliest first."""
 LABELS = ("y", "labels", "label", "target", "y_train", "arr_1")
 """The names of the array of its classes."""
-EXTRA = 'pip install "tinydiff[files]"'
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+"""A number that stands in a column of words."""
 
 
 def open_npy(path: Path) -> np.ndarray:
@@ -50,9 +55,9 @@ def open_npz(path: Path, wanted: str = "guess") -> tuple[np.ndarray, np.ndarray 
 
 
 def frame_of_array(array: Any, names: Sequence[str] = (), labels: Any = None) -> Frame:
-    """The columns of an array (N, D) of numbers, and of classes (N,) beside it."""
+    """The columns of an array (N, D) of numbers, in which what is masked is missing, and of classes (N,) beside it."""
     try:
-        array = np.asarray(array)
+        array = np.ma.filled(array.astype(float), np.nan) if np.ma.isMaskedArray(array) else np.asarray(array)
     except ValueError as error:
         raise ValueError("its rows must be of one length") from error
     if array.dtype.kind not in "iufb":
@@ -68,69 +73,113 @@ def frame_of_array(array: Any, names: Sequence[str] = (), labels: Any = None) ->
     return Frame(names, columns, range(len(array)))
 
 
-def frame_of_columns(names: Sequence[Any], column: Callable[[Any], Any]) -> Frame:
-    """The columns of a data frame, each by its name."""
-    columns = [column_of(column(name), str(name)) for name in names]
-    return Frame([str(name) for name in names], columns, range(len(columns[0]) if columns else 0))
+def frame_of_columns(names: Sequence[Any], column: Callable[[int], Any], drop: Sequence[str]) -> Frame:
+    """The columns of a data frame, each by its place; those that are dropped are not looked at."""
+    read = {i: column_of(column(i), str(name)) for i, name in enumerate(names) if str(name) not in drop}
+    rows = len(next(iter(read.values()), ()))
+    columns = [read.get(i, np.full(rows, np.nan)) for i in range(len(names))]
+    return Frame([str(name) for name in names], columns, range(rows))
 
 
 def column_of(values: Any, name: str) -> np.ndarray:
-    """A column as numbers, NaN where one is missing, or as words, "" where one is."""
+    """A column as numbers, NaN where one is missing, or as words, "" where one is; a class keeps its word."""
     array = np.asarray(values)
     if array.ndim != 1:
         raise ValueError(f"column {name!r} is there twice, or holds more than a number in a row: rename or split it")
-    if array.dtype.kind in "iufb":
+    classes = name.lower() in CLASSES
+    if array.dtype.kind in "iuf" or (array.dtype.kind == "b" and not classes):
         return array.astype(np.float64)
-    if array.dtype.kind not in "OUST":
-        raise ValueError(f"column {name!r} holds no numbers but {array.dtype}. --drop {name!r} leaves it out")
-    plain = ["" if value is None or value != value else value for value in array.tolist()]
-    if all(isinstance(value, int | float) for value in plain if value != ""):
-        return np.array([np.nan if value == "" else value for value in plain], float)
-    return np.array([value.decode() if isinstance(value, bytes) else str(value) for value in plain], object)
+    plain = ["" if is_none(value) else value for value in array.tolist()]
+    if array.dtype.kind not in "OUSTb" or not all(isinstance(value, str | bytes | bool | Number) for value in plain):
+        kind = array.dtype if array.dtype.kind != "O" else type(next(value for value in plain if value != "")).__name__
+        raise ValueError(f"column {name!r} holds no numbers but {kind}. --drop {name!r} leaves it out")
+    if all(isinstance(value, Number) and not isinstance(value, complex) for value in plain if value != ""):
+        numbers = [np.nan if value == "" else float(value) for value in plain]
+        if not (classes and any(isinstance(value, bool) for value in plain)):
+            return np.array(numbers, float)
+    words = [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in plain]
+    if not classes and any(words) and all(NUMBER.fullmatch(word) for word in words if word):
+        return np.array([float(word) if word else np.nan for word in words])
+    return np.array(words, object)
 
 
-def read_arrow(path: Path) -> Frame:
+def is_none(value: Any) -> bool:
+    """Whether a value of a frame says that there is none: None, NaN, NaT or pandas' NA."""
+    return (
+        value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
+    )
+
+
+def read_arrow(path: Path, drop: Sequence[str] = ()) -> Frame:
     """The columns of a Parquet or Feather file."""
-    try:
+    with extra("files"):
         from pyarrow import ArrowException, feather, parquet
-    except ImportError as error:
-        raise ValueError(f"{path} needs pyarrow: {EXTRA}") from error
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
     try:
         read = parquet.read_table if path.suffix.lower() == ".parquet" else feather.read_table
         table = read(path, memory_map=False)
         table.validate(full=True)
-        columns = [column.to_numpy() for column in table.columns]
-    except FileNotFoundError:
-        raise
+        return frame_of_arrow(table, drop)
     except (ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read: {' '.join(str(error).split()):.200}") from error
-    names = table.column_names
-    return Frame(names, [column_of(*each) for each in zip(columns, names, strict=True)], range(table.num_rows))
 
 
-def frame_of(source: Any) -> Frame:
-    """The columns of an object in memory: a data frame, one of scikit-learn's data sets, an array, or lists of rows."""
-    if isinstance(source, dict) and "data" in source:  # scikit-learn's Bunch
-        labels, kinds = source.get("target"), source.get("target_names")
-        places = np.asarray(labels)
-        if kinds is not None and places.dtype.kind in "iu" and np.all((places >= 0) & (places < len(kinds))):
-            labels = np.asarray(kinds, dtype=object)[places]
-        return frame_of_array(source["data"], source.get("feature_names") or (), labels)
-    names = getattr(source, "column_names", getattr(source, "columns", None))
-    if names is not None and hasattr(source, "__getitem__"):
-        return frame_of_columns(list(names), source.__getitem__)
-    if hasattr(source, "__dataframe__"):
-        return frame_of(_table_of(source))
-    return frame_of_array(source)
+def frame_of_arrow(table: Any, drop: Sequence[str] = ()) -> Frame:
+    """The columns of a table of Apache Arrow; what stands in a dictionary is taken out of it first."""
+    from pyarrow import types
+
+    def column(i: int) -> Any:
+        of = table.column(i)
+        if types.is_dictionary(of.type):
+            of = of.cast(of.type.value_type)
+        if types.is_decimal(of.type):
+            of = of.cast("float64")
+        if types.is_nested(of.type):
+            raise ValueError(
+                f"column {table.column_names[i]!r} holds no numbers but {of.type}. "
+                f"--drop {table.column_names[i]!r} leaves it out"
+            )
+        numbers = types.is_integer(of.type) or types.is_floating(of.type) or types.is_boolean(of.type)
+        return of.to_numpy() if numbers and not of.null_count else np.array([*of.to_pylist(), None], object)[:-1]
+
+    return frame_of_columns(table.column_names, column, drop)
 
 
-def _table_of(source: Any) -> Any:
-    """The table of Apache Arrow in a data frame of any library, by the interchange protocol."""
+def frame_of(source: Any, drop: Sequence[str] = ()) -> tuple[Frame, list[str]]:
+    """The columns of an object in memory, and what was guessed: a data frame, one of scikit-learn's data sets, an
+    array, or lists of rows. ValueError for what is none of these.
+    """
     try:
-        from pyarrow.interchange import from_dataframe
-    except ImportError as error:
-        raise ValueError(f"a {type(source).__name__} needs pyarrow: {EXTRA}") from error
-    return from_dataframe(source)
+        if isinstance(source, dict) and "data" in source:
+            return frame_of_bunch(source)
+        if type(source).__module__.partition(".")[0] == "pyarrow" and hasattr(source, "column_names"):
+            return frame_of_arrow(source, drop), []
+        names = getattr(source, "columns", None)
+        if names is not None and hasattr(source, "__getitem__"):
+            names = list(names)
+            return frame_of_columns(names, lambda i: source[names[i]], drop), []
+        if hasattr(source, "__dataframe__"):
+            with extra("files"):
+                from pyarrow.interchange import from_dataframe
+            return frame_of_arrow(from_dataframe(source), drop), []
+        return frame_of_array(source), []
+    except (TypeError, KeyError, IndexError, RuntimeError, AttributeError) as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"a {type(source).__name__} cannot be read as a table: {what:.200}") from error
+
+
+def frame_of_bunch(source: dict[str, Any]) -> tuple[Frame, list[str]]:
+    """The columns of one of scikit-learn's data sets, and its target where that is a class of each row."""
+    target, kinds, names = source.get("target"), source.get("target_names"), source.get("feature_names")
+    labels = np.asarray(target) if target is not None else None
+    if labels is not None and (labels.ndim != 1 or (labels.dtype.kind == "f" and np.any(labels != np.rint(labels)))):
+        labels = None
+    if labels is not None and labels.dtype.kind in "iu" and isinstance(kinds, Sequence | np.ndarray):
+        known = np.all((labels >= 0) & (labels < len(kinds)))
+        labels = np.asarray(kinds, dtype=object)[labels] if known else labels
+    notes = ["the target has no classes: left out"] * (labels is None and target is not None)
+    return frame_of_array(source["data"], () if names is None else names, labels), notes
 
 
 def is_path(source: Any) -> bool:

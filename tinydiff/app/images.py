@@ -2,16 +2,18 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tinydiff.app.frames import EXTRA, open_npy
+from tinydiff.app.frames import open_npy
 from tinydiff.datasets.mnist import read_idx
 from tinydiff.datasets.points import Dataset
+from tinydiff.extras import extra
 
 IDX = ("-ubyte", "-ubyte.gz", ".idx", ".idx.gz")
 """How the names of IDX files end."""
-IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 """How the names of images end."""
 
 
@@ -37,8 +39,9 @@ def has_classes(path: str | os.PathLike[str]) -> bool:
 
 
 def images_in(path: Path, pattern: str) -> list[Path]:
-    """The images in a folder, in the order of their names."""
-    return sorted(file for file in path.glob(pattern) if file.suffix.lower() in IMAGES)
+    """The images in a folder, in the order of their names; what is hidden by a dot is none."""
+    found = (file for file in path.glob(pattern) if file.suffix.lower() in IMAGES)
+    return sorted(file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts))
 
 
 def labels_beside(path: str | os.PathLike[str]) -> Path | None:
@@ -56,7 +59,7 @@ def load_pictures(path: str | os.PathLike[str], labels: str | os.PathLike[str] |
     path : str or path-like
         A .npy file of numbers (N, H, W); an IDX file of bytes, gzipped or not, whose name ends in "-ubyte" or ".idx",
         before any ".gz"; or a folder of images of one size (.png, .jpg, …), in which each folder of images is a class.
-        Colours become grey.
+        Colours become grey, and what is transparent white; 16 bits stay 16.
     labels : str or path-like, optional
         A .npy or IDX file of the classes 0, 1, …, (N,). Without it, the IDX file beside the pictures that is named as
         MNIST names it, "labels-idx1" for "images-idx3", if it is there.
@@ -107,10 +110,6 @@ def read_folder(path: Path) -> tuple[np.ndarray, np.ndarray | None, tuple[str, .
 
     Images in folders of this folder are of the classes that these are named after, and then none may lie beside them.
     """
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ValueError(f"{path} is a folder of images, which needs Pillow: {EXTRA}") from error
     files, inner = images_in(path, "*"), images_in(path, "*/*")
     if files and inner:
         raise ValueError(f"{path} has images beside folders of images: {files[0].name} and {inner[0]}, for example.")
@@ -119,10 +118,12 @@ def read_folder(path: Path) -> tuple[np.ndarray, np.ndarray | None, tuple[str, .
     arrays: list[np.ndarray] = []
     for file in files or inner:
         try:
-            with Image.open(file) as image:
-                arrays.append(np.asarray(image.convert("L")))
+            arrays.append(read_image(file))
         except (OSError, ValueError, SyntaxError) as error:
             raise ValueError(f"{file} is no image that can be read: {' '.join(str(error).split()):.100}") from error
+        if arrays[-1].dtype != arrays[0].dtype:
+            first = f"{(files or inner)[0]} has {arrays[0].dtype}"
+            raise ValueError(f"all images must have as many bits a pixel: {first}, {file} {arrays[-1].dtype}.")
         if arrays[-1].shape != arrays[0].shape:
             (h, w), (rows, columns) = arrays[0].shape, arrays[-1].shape
             first = f"{(files or inner)[0]} has {w} × {h} pixels"
@@ -130,6 +131,22 @@ def read_folder(path: Path) -> tuple[np.ndarray, np.ndarray | None, tuple[str, .
     classes = tuple(sorted({file.parent.name for file in inner}))
     labels = np.array([classes.index(file.parent.name) for file in inner]) if inner else None
     return np.stack(arrays), labels, classes
+
+
+def read_image(file: Path) -> np.ndarray:
+    """The grey values of an image (H, W), in bytes or, where it has more, in 16 bits or floats."""
+    with extra("files"):
+        from PIL import Image, ImageOps
+    try:
+        with Image.open(file) as opened:
+            image: Any = ImageOps.exif_transpose(opened)
+            if image.mode.startswith(("I", "F")):
+                return np.asarray(image).astype(np.float32 if image.mode == "F" else np.uint16)
+            if "A" in image.getbands() or "transparency" in image.info:
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+            return np.asarray(image.convert("L"))
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from error
 
 
 def read_array(path: Path) -> np.ndarray:

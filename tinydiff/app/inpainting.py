@@ -12,14 +12,13 @@ import tyro
 from tqdm import tqdm
 
 from tinydiff import grids, plotting
-from tinydiff.app.columns import LABELS, Reading, table_of
+from tinydiff.app.columns import LABELS, Frame, Reading, is_float, table_of
 from tinydiff.app.config import Count, Seed, UsageError, open_parts
 from tinydiff.app.directory import Run, Trained
-from tinydiff.app.images import read_array
-from tinydiff.app.lines import read_text
+from tinydiff.app.images import read_array, read_image
 from tinydiff.app.pictures import SAMPLER
 from tinydiff.app.read import read_points
-from tinydiff.app.sampling import column_names, write_points
+from tinydiff.app.sampling import check_out, column_names, write_points
 from tinydiff.datasets.points import with_constants
 from tinydiff.inverse import MeasurementGuidance, inpaint
 from tinydiff.sampling.ddim import ddim
@@ -74,8 +73,7 @@ def fill(options: Inpaint) -> np.ndarray:
     trained = run.load()
     size, words = trained.picture, (trained.names, trained.classes)
     out = options.out or run.path / ("inpainted.npy" if size else "inpainted.csv")
-    if out.suffix.lower() not in (".npy", ".csv"):
-        raise UsageError(f"--out must be a .npy or .csv file; got {out}.")
+    check_out(out, run.config.name, *options.known)
     x, labels = (pictures_of(options.known, run, trained), None) if size else points_of(options.known, run, trained)
     labels = labels if options.label is None else np.full(len(x), trained.class_of(options.label))
     missing = np.isnan(x) | hidden(options.mask, size)
@@ -104,11 +102,11 @@ def fill(options: Inpaint) -> np.ndarray:
 
 def points_of(known: tuple[str, ...], run: Run, trained: Trained) -> tuple[np.ndarray, np.ndarray | None]:
     """Points (N, D) in the units of the data, NaN where they are not known, and their classes, −1 for none."""
-    pairs = [word.partition("=") for word in known]
+    pairs = [word.rpartition("=") for word in known]
     names = trained.names or column_names(trained.model.dim + len(trained.constants))
     if "=" in known[0]:
-        text = "\n".join(",".join(pair[i] for pair in pairs) for i in (0, 2))
-        frame, _ = read_text(text.encode(), Reading(header="yes", separator=",", decimal="."))
+        columns = [known_value(*pair) for pair in pairs]
+        frame = Frame([name for name, _, _ in pairs], columns, [1])
         table = table_of(frame, Reading(keep_index=True), gaps=True)
     else:
         table = read_points(" ".join(known), Reading(keep_index=True), gaps=True)
@@ -129,6 +127,15 @@ def points_of(known: tuple[str, ...], run: Run, trained: Trained) -> tuple[np.nd
         return x, None
     numbers = np.array([*map(trained.class_of, table.classes), -1])
     return x, numbers[table.labels]
+
+
+def known_value(name: str, _: str, value: str) -> np.ndarray:
+    """A column (1,) of the number that is given for it, or of a word where it has the classes."""
+    if name.lower() in LABELS and not is_float(value):
+        return np.array([value], object)
+    if value and not is_float(value):
+        raise UsageError(f"--known {name}={value}: {value!r} is no number.")
+    return np.array([float(value or "nan")])
 
 
 def pictures_of(known: tuple[str, ...], run: Run, trained: Trained) -> np.ndarray:
@@ -158,13 +165,14 @@ def hidden(mask: str | None, size: tuple[int, int] | None) -> Any:
 
 def pixels(path: str, size: Any) -> np.ndarray:
     """The numbers of a .npy file (N, H·W), or the grey values of an image file (1, H·W), from black 0 to white 1."""
-    from PIL import Image
-
     if path.lower().endswith(".npy"):
         x = np.asarray(read_array(Path(path)), float)
     else:
-        with Image.open(path) as image:
-            x = np.asarray(image.convert("L")) / 255
+        try:
+            x = read_image(Path(path))
+        except SyntaxError as error:
+            raise ValueError(f"{path} is no image that can be read: {error}") from error
+        x = x / (np.iinfo(x.dtype).max if x.dtype.kind == "u" else 1.0)
     if x.shape[-2:] != size:
         raise UsageError(f"{path} has {x.shape[-2:]} pixels, and the run's pictures have {size}.")
     return x.reshape(-1, size[0] * size[1])

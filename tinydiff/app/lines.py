@@ -9,8 +9,18 @@ from math import inf, isfinite, nan
 
 import numpy as np
 
-from tinydiff.app.columns import GUESS, Frame, Reading, named, without
-from tinydiff.app.text import SAMPLE, Lines, decoded, guess_decimal, guess_separator, is_missing, like_a_number, number
+from tinydiff.app.columns import GUESS, LABELS, Frame, Reading, named, without
+from tinydiff.app.text import (
+    NO_WORD,
+    SAMPLE,
+    Lines,
+    decoded,
+    guess_decimal,
+    guess_separator,
+    is_missing,
+    like_a_number,
+    number,
+)
 
 SPELLED = {",": ",", ";": ";", "|": "|", "tab": "\t", "space": " "}
 EITHER = "say which by --header yes or --header no"
@@ -18,19 +28,26 @@ Row = tuple[int, list[str]]
 """The number of a line, and its cells."""
 
 
-def read_text(raw: bytes, how: Reading = GUESS) -> tuple[Frame, list[str]]:
-    """The columns in the bytes of a text file, and what was guessed; ValueError says line, column and what is there."""
+def read_text(raw: bytes, how: Reading = GUESS, labels: str | None = None) -> tuple[Frame, list[str]]:
+    """The columns in the bytes of a text file, and what was guessed; ValueError says line, column and what is there.
+
+    labels: the name of the column of classes, where it was named; these may be words, and numbers with leading zeros.
+    """
     text, notes = decoded(raw)
-    separator = guess_separator(text) if how.separator == "guess" else SPELLED[how.separator]
+    separator = guess_separator(text, how.decimal) if how.separator == "guess" else SPELLED[how.separator]
     decimal, said = guess_decimal(text, separator) if how.decimal == "guess" else (how.decimal, [])
     lines = iter(source := Lines(text, separator))
     first = list(islice(lines, SAMPLE))
     if not first:
         raise ValueError("it holds no numbers")
+    if separator in " \t" and names_rows(first):
+        first[0] = (first[0][0], ["", *first[0][1]])
     titled, guessed = is_header(first, decimal, how.header)
     names = first[0][1] if titled else names_in_comments(source.comments, len(first[0][1]))
     shown = [cells for _, cells in first[titled:] if len(cells) == len(names)]
+    classes = {i for i, name in enumerate(names) if titled and (name == labels or name.lower() in LABELS)}
     words = {i for i in range(len(names)) if names[i] in how.drop or any(not like_a_number(c[i]) for c in shown)}
+    words |= classes
     plain = decimal == "." and text.isascii() and "_" not in text
     numbers = [i for i in range(len(names)) if i not in words]
     table, said_words, at = array("d"), [], []  # eight bytes a number
@@ -39,13 +56,29 @@ def read_text(raw: bytes, how: Reading = GUESS) -> tuple[Frame, list[str]]:
             raise ValueError(f"line {line} has {len(cells)} cells, not {len(names)}")
         at.append(line)
         table.extend(row_of(line, cells, names, numbers, decimal, plain))
-        said_words.append(["" if is_missing(cells[i]) else cells[i] for i in words])
+        said_words.append(["" if cells[i].lower() in NO_WORD else cells[i] for i in words])
     whole = np.frombuffer(table).reshape(len(at), len(numbers))
     columns: dict[int, np.ndarray] = dict(zip(numbers, whole.T, strict=True))
-    columns |= {i: np.array([row[k] for row in said_words], object) for k, i in enumerate(words)}
+    for k, i in enumerate(words):
+        cells = [row[k] for row in said_words]
+        columns[i] = in_numbers(cells, decimal) if i in classes else np.array(cells, object)
     if len(names) > 1 and names[-1] == "" and at and is_void(columns[len(names) - 1]):
         names = names[:-1]  # lines that end in a separator
     return Frame(list(names), [columns[i] for i in range(len(names))], at, "line"), [*notes, *said, *guessed]
+
+
+def names_rows(rows: Sequence[Row]) -> bool:
+    """Whether the first line has a word for each cell of the others but the first, as where R writes names of rows."""
+    widths = {len(cells) for _, cells in rows[1:]}
+    return widths == {len(rows[0][1]) + 1} and not any(map(like_a_number, rows[0][1]))
+
+
+def in_numbers(cells: list[str], decimal: str) -> np.ndarray:
+    """Classes as numbers where all are, none of them with a leading zero; else as words."""
+    found = [nan if is_missing(cell) else number(cell, decimal) for cell in cells]
+    if any(n is None for n in found) or any(re.match(r"[+-]?0\d", cell) for cell in cells):
+        return np.array(cells, object)
+    return np.array(found, float)
 
 
 def is_void(column: np.ndarray) -> bool:
@@ -91,21 +124,33 @@ def is_header(rows: Sequence[Row], decimal: str, known: str) -> tuple[bool, list
 
 
 def numbers_as_names(cells: list[str], below: list[list[str]], decimal: str) -> tuple[bool, list[str]]:
-    """Whether whole numbers in the first line are names: they are if far from all below, and those have decimals."""
-    if len(below) < 5 or not all(cell.isdigit() for cell in cells) or len(set(cells)) < len(cells):
+    """Whether numbers in the first line are names: they are if they are different whole ones far from all below, and
+    those have decimals. Others that are far from all below, or in equal steps, may be either, and are refused.
+    """
+    if len(below) < 5:
         return False, []
-    counted = len(cells) > 1 and cells in ([str(i + k) for i in range(len(cells))] for k in (0, 1))
+    distinct = all(cell.isdigit() for cell in cells) and len(set(cells)) == len(cells)
+    if not distinct and len(cells) == 1:
+        return False, []
     far = True
     for i, cell in enumerate(cells):
         column = [n for row in below if (n := number(row[i], decimal)) is not None]
         low, high = min(column, default=0), max(column, default=0)
-        far = far and not 2 * low - high <= float(cell) <= 2 * high - low
+        far = far and not 2 * low - high <= (number(cell, decimal) or 0.0) <= 2 * high - low
     first = " ".join(cells)
-    if far and not any(cell.isdigit() for row in below for cell in row):
+    if far and distinct and not any(cell.isdigit() for row in below for cell in row):
         return True, [f"the first line, {first:.40}, is taken for names (--header no reads it as a point)"]
-    if far or counted:
+    counted = distinct and len(cells) > 1 and in_steps(cells, decimal) and cells[0] in ("0", "1") and cells[1] in "12"
+    even = len(cells) > 3 and in_steps(cells, decimal) and not any(in_steps(row, decimal) for row in below)
+    if far or counted or even:
         raise ValueError(f"the first line, {first:.40}, may be names or a point: {EITHER}")
     return False, []
+
+
+def in_steps(cells: Sequence[str], decimal: str) -> bool:
+    """Whether the numbers of a row rise in equal steps."""
+    steps = np.diff([number(cell, decimal) or 0.0 for cell in cells])
+    return bool(steps[0] > 0 and np.allclose(steps, steps[0], rtol=1e-6))
 
 
 def names_in_comments(comments: Sequence[str], width: int) -> list[str]:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from tinydiff import plotting
 from tinydiff.app.columns import GUESS, Reading, titles
-from tinydiff.app.config import refuse_reading
+from tinydiff.app.config import UsageError, refuse_reading
 from tinydiff.app.images import is_pictures, load_pictures
 from tinydiff.app.read import name_of, read_points, standardised, summary
 from tinydiff.datasets.points import Dataset
@@ -38,6 +38,8 @@ class Look:
 
 def look(options: Look) -> Dataset:
     """Print the columns, the classes and the notes, and write the picture; what was read."""
+    if not options.data:
+        raise UsageError("FILE is empty: give a table or pictures.")
     if options.data != "-" and is_pictures(options.data):
         refuse_reading(options.data, options.read)
         data = load_pictures(options.data, options.labels)

@@ -18,7 +18,7 @@ ARROW = (".parquet", ".feather", ".arrow")
 """How the names of files of Apache Arrow end."""
 
 
-def load_points(source: Any, labels: str | None = None, **options: Any) -> Dataset:
+def load_points(source: Any, labels: Any = None, **options: Any) -> Dataset:
     r"""Read a table of points, each coordinate moved and scaled to mean 0 and variance 1.
 
     A text file may be written in any of the usual ways: with commas, semicolons, tabs, bars or spaces, with a decimal
@@ -32,8 +32,8 @@ def load_points(source: Any, labels: str | None = None, **options: Any) -> Datas
     source : str, path-like or object
         A text file (.csv, .tsv, .txt, …), a .npy or .npz file, a .parquet or .feather file, ``"-"`` for a text on
         standard input; or a data frame, one of scikit-learn's data sets, an array, or lists of rows.
-    labels : str, optional
-        The column of classes, by its name, or "none" where there is none.
+    labels : str or (N,), optional
+        The column of classes, by its name, or "none" where there is none; beside an array, the classes themselves.
     **options
         Those of a table, where guessing is not enough.
         header ("yes" or "no"): whether the first line of a text has the names of the columns.
@@ -74,6 +74,11 @@ def load_points(source: Any, labels: str | None = None, **options: Any) -> Datas
     ('decimal commas', "label column 'kind': 2 classes")
     """
     how = reading(options)
+    if labels is not None and not isinstance(labels, str):
+        if is_path(source):
+            raise TypeError(f"labels of a file must be the name of a column; got a {type(labels).__name__}.")
+        frame = frame_of_array(source, labels=labels)
+        return standardised(table_of(frame, how, "label"), name_of(source), how.dequantise)
     return standardised(read_points(source, how, labels), name_of(source), how.dequantise)
 
 
@@ -107,7 +112,7 @@ def read_points(source: Any, how: Reading = GUESS, labels: str | None = None, ga
     """The table in a file, on standard input or in memory. ValueError names it, the place, and what would help."""
     try:
         refuse_unused(source, how)
-        frame, notes = _frame(source, how)
+        frame, notes = _frame(source, how, labels)
         return table_of(frame, how, labels, gaps, notes)
     except ValueError as error:
         if is_path(source) and str(error).startswith(str(source)):  # it is named already
@@ -126,14 +131,14 @@ def refuse_unused(source: Any, how: Reading) -> None:
                 raise ValueError(f"--{name} is for tables in text")
 
 
-def _frame(source: Any, how: Reading) -> tuple[Frame, Sequence[str]]:
+def _frame(source: Any, how: Reading, labels: str | None = None) -> tuple[Frame, Sequence[str]]:
     """The columns of a source, and what was guessed."""
     if isinstance(source, bytes):
-        return read_text(source, how)
+        return read_text(source, how, labels)
     if not is_path(source):
-        return frame_of(source), ()
+        return frame_of(source, how.drop)
     if source == "-":
-        return read_text(sys.stdin.buffer.read(), how)
+        return read_text(sys.stdin.buffer.read(), how, labels)
     path = Path(source)
     match path.suffix.lower():
         case ".npy":
@@ -142,18 +147,20 @@ def _frame(source: Any, how: Reading) -> tuple[Frame, Sequence[str]]:
             x, y, notes = open_npz(path, how.array)
             return frame_of_array(x, labels=y), notes
         case suffix if suffix in ARROW:
-            return read_arrow(path), ()
-    return read_text(path.read_bytes(), how)
+            return read_arrow(path, how.drop), ()
+    return read_text(path.read_bytes(), how, labels)
 
 
-def summary(name: str, data: Dataset) -> str:
-    """What was read, in one line."""
-    n, d = len(data.x), data.x.shape[1] + len(data.constants)
+def summary(name: str, data: Dataset, unseen: Dataset | None = None) -> str:
+    """What was read, in one line; unseen: the part of it that is kept from training."""
+    few = 0 if unseen is None else len(unseen.x)
+    n, d = len(data.x) + few, data.x.shape[1] + len(data.constants)
+    kept = f", {few:,} of them kept unseen" * (few > 0)
     if data.picture is None:
-        return f"{name}: {'; '.join([f'{n:,} points of {d} columns', *data.notes])}."
+        return f"{name}: {'; '.join([f'{n:,} points of {d} columns{kept}', *data.notes])}."
     (rows, columns), ends = data.picture, (data.shift - data.scale, data.shift + data.scale)
     classes = "" if data.labels is None else f"; {np.max(data.labels) + 1} classes"
-    return f"{name}: {n:,} pictures of {columns} × {rows} pixels, from {ends[0]:g} to {ends[1]:g}{classes}."
+    return f"{name}: {n:,} pictures of {columns} × {rows} pixels{kept}, from {ends[0]:g} to {ends[1]:g}{classes}."
 
 
 def standardised(table: Table, name: str, dequantise: bool = False) -> Dataset:
@@ -165,7 +172,8 @@ def standardised(table: Table, name: str, dequantise: bool = False) -> Dataset:
     if len(x) < 2 or not len(places):
         raise ValueError(f"{name} must hold two points or more, (N, D); its shape is {x.shape}.")
     for row, at in np.argwhere(~np.isfinite(x))[:1]:
-        raise ValueError(f"{name} must hold finite numbers; coordinate {at} of point {row} is {x[row, at]}.")
+        which = named(table.names, at) if table.names else at + 1
+        raise ValueError(f"{name} must hold finite numbers; column {which} of point {row + 1} is {x[row, at]}.")
     low, high = x.min(axis=0), x.max(axis=0)
     with np.errstate(over="ignore"):
         spread = high - low
@@ -179,7 +187,8 @@ def standardised(table: Table, name: str, dequantise: bool = False) -> Dataset:
     constants = tuple((int(i), float(low[i])) for i in places[~varies])
     notes, names = list(table.notes), np.array(labelled, object)[varies]
     if constants:
-        few = listed([f"{labelled[i]} = {value:g}" for i, value in constants])
+        far = 2.0**53  # from where on whole numbers are rounded
+        few = listed([f"{labelled[i]} = {value:g}" + " to float64" * (abs(value) >= far) for i, value in constants])
         notes.append(f"constant, so not learned but put back in samples: {few}")
     x = x[:, varies]
     notes += _sentences(x, names, (spread / step)[varies])

@@ -32,7 +32,7 @@ from tinydiff.app.parallel import Comm, leads
 from tinydiff.app.process import make_process
 from tinydiff.app.read import summary
 from tinydiff.app.report import measure, trajectory
-from tinydiff.app.sampling import Draw, device_like, draw, sampler_options, write_points
+from tinydiff.app.sampling import Draw, check_out, device_like, draw, sampler_options, write_points
 from tinydiff.app.table import table
 from tinydiff.datasets.points import Dataset
 from tinydiff.datasets.toys import TOYS
@@ -69,7 +69,7 @@ def train(
     make_network(config, *extent(data))  # what does not fit is said before anything is written
     make_process(config.process)
     if isinstance(data, Dataset) and leads(comm):
-        print(summary(Path(config.name).name, data), file=sys.stderr)
+        print(summary(Path(config.name).name, data, unseen), file=sys.stderr)
     run = Run(out, config) if resume or not leads(comm) else Run.create(out, config)
     trained = run.train(data, _watch(data, config.seed), comm, like)
     return _finish(run, trained, data, unseen) if leads(comm) else {}
@@ -101,8 +101,7 @@ def sample(options: Draw, comm: Comm | None = None) -> np.ndarray:
     """
     sampler_options(options)  # wrong usage is said before anything is opened
     run, out = Run.open(options.run), options.out or options.run / "draws.npy"
-    if out.suffix.lower() not in (".npy", ".csv"):
-        raise UsageError(f"--out must be a .npy or .csv file; got {out}.")
+    check_out(out, run.config.name)
     trained = run.load()
     low, high = trained.ends()
     bounded = np.isfinite(low) & (low < high)

@@ -246,6 +246,14 @@ def under_guidance(
     return answers
 
 
+def check_out(out: Path, *read: str) -> None:
+    """Raise a UsageError unless samples can be written there: a table, and no file that is read."""
+    if out.suffix.lower() not in (".npy", ".csv"):
+        raise UsageError(f"--out must be a .npy or .csv file; got {out}.")
+    if out.resolve() in [Path(path).resolve() for path in read]:
+        raise UsageError(f"--out {out} would replace the data: choose another.")
+
+
 def write_points(
     path: Path, x: np.ndarray, labels: np.ndarray | None, names: Sequence[str] = (), classes: Sequence[str] = ()
 ) -> None:

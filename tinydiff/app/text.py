@@ -21,7 +21,9 @@ WITH_COMMA = re.compile(r"(?=.*\d)[+-]?(\d+|\d{1,3}(\.\d{3})+)?(,\d*)?([eE][+-]?
 GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?", re.ASCII)
 """A number whose thousands are grouped by commas."""
 MISSING = {"", "?", "-", "na", "n/a", "nan", "null", "none"}
-"""What stands in a cell that has no value, in lower case."""
+"""What stands in a cell of numbers that has no value, in lower case."""
+NO_WORD = MISSING - {"-", "none"}
+"""The same in a cell of words, of which some mean that there is nothing."""
 SAMPLE = 200
 """The lines that say what a column holds; what differs further down is an error in its line."""
 BOMS = {
@@ -70,9 +72,10 @@ def decoded(raw: bytes) -> tuple[str, list[str]]:
 
 @dataclass
 class Lines:
-    """The lines of cells of a text; those that are blank or begin with # are left out.
+    """The lines of cells of a text; those that are blank or comments are left out.
 
-    Iterating gives the number of each line, as an editor counts, and its cells. Quoted cells may hold anything.
+    Iterating gives the number of each line, as an editor counts, and its cells. Quoted cells may hold anything. A
+    comment begins with #, and is no row whose first cell does, such as Excel's #N/A or a colour.
     """
 
     text: str
@@ -84,28 +87,39 @@ class Lines:
 
         def lines() -> Iterator[str]:
             nonlocal at
+            begun = quoted = False
             for at, line in enumerate(io.StringIO(self.text, newline=""), 1):  # noqa: B007
-                if line.lstrip().startswith("#"):
+                if not quoted and line.lstrip().startswith("#") and not self.is_row(line.strip(), begun):
                     self.comments.append(line.lstrip().lstrip("#").strip())
-                elif line.strip():
+                elif quoted or line.strip():
+                    quoted, begun = quoted ^ (line.count('"') % 2 == 1), True
                     yield line
 
-        if self.separator == " ":
-            yield from ((at, line.split()) for line in lines())
-            return
-        reader = csv.reader(lines(), delimiter=self.separator, skipinitialspace=True, strict=True)
         try:
+            if self.separator == " ":
+                for line in lines():
+                    yield at, next(csv.reader([" ".join(line.split())], delimiter=" ")) if '"' in line else line.split()
+                return
+            reader = csv.reader(lines(), delimiter=self.separator, skipinitialspace=True, strict=True)
             for cells in reader:
                 if any(cell.strip() for cell in cells):
                     yield at, [cell.strip() for cell in cells] if spaced else cells
         except csv.Error as error:
             raise ValueError(f"line {at}: {error}") from error
 
+    def is_row(self, line: str, begun: bool) -> bool:
+        """Whether a line that begins with # is one of the table: # is a name, or the first cell a word after others."""
+        first, *others = line.split(self.separator) if self.separator != " " else line.split()
+        if first.strip() == "#":
+            return bool(others) and self.separator != " " and not begun
+        word = len(first.split()) == 1 and not NUMBER.fullmatch(first[1:].strip())
+        return begun and word and any(NUMBER.fullmatch(cell.strip()) for cell in others)
 
-def guess_separator(text: str) -> str:
+
+def guess_separator(text: str, decimal: str = "guess") -> str:
     """What separates cells: what gives the first lines equally many, two or more, and most of them numbers."""
-    best, found = 0.0, ","
-    for separator in SEPARATORS:
+    best, found = 0.0, ";" if decimal == "," else ","
+    for separator in (each for each in SEPARATORS if each != decimal):
         try:
             rows = [cells for _, cells in islice(Lines(text, separator), SAMPLE)]
         except ValueError:
@@ -183,7 +197,7 @@ def two_readings(line: int, cell: str) -> str:
     one, other = cell.replace(",", "."), cell.replace(",", "").replace(".", "")
     return (
         f"line {line}: {cell!r} is {one} with a decimal mark and {other} with thousands: "
-        "say which by --decimal , or --decimal ."
+        "say which by --decimal=, or --decimal=. (a comma or a point)"
     )
 
 
