@@ -6,7 +6,7 @@ BIN := .venv/bin
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help demo mnist test test-all lowest grading kills mutants bench peers learning notebooks docs lint format clean
+.PHONY: help demo mnist test test-all lowest grading dist kills mutants bench peers learning notebooks docs lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -25,10 +25,10 @@ help:  ## this list
 	touch $@
 
 # One BLAS thread: at the demo's sizes two gain a tenth, and on a busy machine they lose a factor of ten.
-demo: .venv/.installed  ## train on an exact toy, sample and measure against the truth (a minute or two); figures in runs/demo
+demo: .venv/.installed-app  ## train on an exact toy, sample and measure against the truth (a minute or two); figures in runs/demo
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tinydiff demo
 
-mnist: .venv/.installed  ## train on MNIST (9 minutes on two cores), then draw digits and judge them; a run that was stopped goes on
+mnist: .venv/.installed-app  ## train on MNIST (9 minutes on two cores), then draw digits and judge them; a run that was stopped goes on
 	$(BIN)/python -m tinydiff train mnist $(if $(wildcard runs/mnist/config.json),--resume)
 
 test: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## the tests, on two cores (five to ten minutes)
@@ -62,6 +62,16 @@ lowest: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## the tests on a bare m
 grading: .venv/.installed-$(subst $(comma),-,$(EXTRAS)) .venv-nbgrader/.installed .venv-otter/.installed  ## nbgrader and Otter on honest and dishonest submissions (two minutes)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --numprocesses 2 --dist loadfile tests/grading
 
+# PyPI's own checks, the limits of size, and what a stranger has: the wheel alone, with NumPy and array-api-compat.
+dist: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## the sdist and the wheel, in dist, checked and tried (a minute)
+	rm -rf dist .venv-dist
+	$(BIN)/uv build --quiet --out-dir dist
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/uv venv --quiet --python $(BIN)/python .venv-dist
+	$(BIN)/uv pip install --quiet --python .venv-dist dist/*.whl
+	$(BIN)/python tests/distribution.py dist .venv-dist
+
 kills: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## kill a run fifty times at random moments; it must end in the same bits
 	TINYDIFF_KILLS=50 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m slow tests/app/test_kills.py
 
@@ -85,14 +95,14 @@ bench: .venv/.installed-dev-bench  ## measure speed and memory beside PyTorch an
 peers: .venv-peers/.installed  ## train six other libraries' models for the same CPU seconds, and judge them (two hours; goes on where it stopped)
 	.venv-peers/bin/python benchmarks/peers/run.py
 
-learning: .venv/.installed  ## measure how well the defaults learn and what each choice gives (an hour; goes on where it stopped)
+learning: .venv/.installed-app  ## measure how well the defaults learn and what each choice gives (an hour; goes on where it stopped)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/learning.py
 
 notebooks: .venv/.installed-notebooks  ## make the course from notebooks/src, executed, and its solutions, one on each core; NAMES="05 11" for some
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python notebooks/build.py $(NAMES)
 
 docs: .venv/.installed-dev-docs  ## the site, in docs/_build/html, with every link followed
-	$(BIN)/sphinx-build -q -W --keep-going --jobs auto docs docs/_build/html
+	$(BIN)/sphinx-build -q -W --keep-going --jobs auto -d docs/_build/doctrees docs docs/_build/html
 	$(BIN)/python docs/links.py docs/_build/html
 	@echo 'Open docs/_build/html/index.html, or serve it: $(BIN)/python -m http.server --directory docs/_build/html'
 
@@ -101,10 +111,11 @@ lint: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## style, types and the la
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/zizmor --offline --quiet .github
 
 format: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## rewrite the source in the project's style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 clean:  ## remove what make has made
-	rm -rf .venv .venv-lowest .venv-nbgrader .venv-otter .venv-peers runs mutants docs/_build docs/identities docs/check docs/guidance docs/inverse docs/learning docs/matching docs/peers docs/sampling docs/speed docs/variances build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-dist .venv-lowest .venv-nbgrader .venv-otter .venv-peers runs mutants docs/_build docs/identities docs/check docs/guidance docs/inverse docs/learning docs/matching docs/peers docs/sampling docs/speed docs/variances build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,8 +1,12 @@
 """The site: `make docs` builds it into docs/_build/html and follows every link."""
 
+import importlib.util
+import io
 import re
 import sys
 from pathlib import Path
+
+from PIL import Image
 
 HERE = Path(__file__).parent
 NOTEBOOKS = HERE.parent / "notebooks"
@@ -16,23 +20,18 @@ import inverse_digits_tables
 import inverse_tables
 import learning_figures
 import matching_figures
+import names_table
 import peers_tables
 import sampling_tables
 import speed_tables
 import variances_tables
+from sphinx.util.fileutil import copy_asset
 
 import tinydiff
 
 project, author, copyright = "tinydiff", "The tinydiff authors", "The tinydiff authors"
 release = tinydiff.__version__
-extensions = [
-    "myst_nb",
-    "sphinx.ext.autodoc",
-    "numpydoc",
-    "sphinx.ext.viewcode",
-    "sphinx.ext.mathjax",
-    "sphinx-mathjax-offline",  # the site reads without a connection
-]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "numpydoc", "sphinx.ext.viewcode", "sphinx.ext.mathjax"]
 PIECES = "guidance", "inverse", "learning", "matching", "peers", "sampling", "speed", "variances"
 exclude_patterns = ["_build", *PIECES]  # pieces that pages include
 nitpicky = True  # a link that leads nowhere is an error
@@ -43,14 +42,40 @@ nitpick_ignore = [
     ("py:class", "io.StringIO"),
 ]  # Python's own, which are not here
 
+REPOSITORY = "github.com/tinydiff/tinydiff"
 html_theme = "furo"
 html_title = "tinydiff"
+html_theme_options = {
+    "top_of_page_buttons": [],
+    "footer_icons": [{"name": REPOSITORY, "html": REPOSITORY, "url": f"https://{REPOSITORY}", "class": ""}],
+}
 html_static_path = ["static"]
+templates_path = ["templates"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
+html_search_scorer = str(HERE / "static" / "search.js")
+KEYWORDS = {
+    "index": ["install"],
+    "guidance": ["guidance", "CFG", "classifier-free guidance"],
+    "howto/your_data": ["my own data", "own data", "my data", "my own pictures", "CSV"],
+}
+"""What readers may ask for in words that are not in a page's title."""
+html_copy_source = False
+html_sidebars = {"_modules/**": ["sidebar/brand.html", "sidebar/search.html"]}  # the tree is a third of these pages
 html_favicon = "static/favicon.svg"
 myst_enable_extensions = ["dollarmath", "fieldlist"]
 nb_execution_mode = "off"
 
+MATHJAX = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
+USED = "tex-chtml.js", "output/chtml/fonts/woff-v2"
+"""What the pages load of its 24 MB, so that they show formulas without a connection: a bundle, and its fonts."""
+mathjax_path = "mathjax/tex-chtml.js"
+mathjax3_config = {
+    "options": {"enableMenu": False},  # it would load more, and stop Tab at every formula
+    "tex": {"packages": {"[-]": ["autoload", "require"]}},  # so would they: what the bundle lacks shows in red
+}
+
+viewcode_follow_imported_members = False  # or it shows the source of typing
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the sections of numpydoc give them
 autodoc_default_options = {"members": True, "special-members": "__call__"}
@@ -92,6 +117,38 @@ def plain(line: str) -> str:
     return "".join(text if text[:1] == "`" else re.sub(r"([*|]|_(?!\w))", r"\\\1", text) for text in pieces)
 
 
+def prepare(app, page: str, source: list[str]) -> None:
+    """Give a page the words by which the search must find it, and that of the library its table."""
+    if page in KEYWORDS:
+        words = ", ".join(f"! {word}" for word in KEYWORDS[page])
+        source[0] = re.sub("^# ", f"```{{index}} {words}\n```\n\n# ", source[0], count=1, flags=re.M)
+    if page == "api":
+        source[0] = source[0].replace("<!-- names -->", names_table.table())
+
+
+def scripts(app, page: str, template: str, context: dict, tree) -> None:
+    """Give the first page its animation."""
+    if page == "index":
+        app.add_js_file("ring.js")
+
+
+def mathjax(app, error: Exception | None) -> None:
+    """Copy what the pages use of MathJax."""
+    for name in () if error else USED:
+        copy_asset(MATHJAX / name, app.outdir / "_static" / "mathjax" / (name if "." not in name else ""))
+
+
+def repacked(app, error) -> None:
+    """Pack the pictures of the site as well as PNG can, pixel for pixel, without an alpha that is never used."""
+    for path in (Path(app.outdir) / "_images").glob("*.png"):
+        with Image.open(path) as picture:
+            opaque = picture.mode == "RGBA" and picture.getextrema()[3] == (255, 255)
+            packed = io.BytesIO()
+            (picture.convert("RGB") if opaque else picture).save(packed, "PNG", optimize=True)
+        if len(packed.getvalue()) < path.stat().st_size:
+            path.write_bytes(packed.getvalue())
+
+
 def setup(app) -> None:
     """Write the pages that come from the tests, the measurements and the notebooks, and show docstrings as written."""
     catalogue_pages.write(HERE / "identities")
@@ -108,5 +165,8 @@ def setup(app) -> None:
     errata_page.write(HERE / "errata.md")
     functions_page.write(HERE / "functions.md")
     course(HERE / "course")
-    app.extensions["sphinx-mathjax-offline"].parallel_read_safe = True  # it copies files
+    app.connect("build-finished", repacked)
     app.connect("autodoc-process-docstring", as_written, priority=400)  # before numpydoc, at 500
+    app.connect("source-read", prepare)
+    app.connect("html-page-context", scripts)
+    app.connect("build-finished", mathjax)

@@ -81,7 +81,7 @@ from tinydiff.sampling.sample import sample, trajectory
 from tinydiff.sampling.sde_dpm_solver import sde_dpm_solver_2m
 from tinydiff.sampling.unipc import unipc
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "VE",

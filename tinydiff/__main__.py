@@ -2,13 +2,18 @@
 
 import sys
 
+from tinydiff.extras import extra
+
 
 def main() -> int:
     """Run the command line, whose imports take a moment too."""
     try:
-        from tinydiff.app import cli
-
+        with extra("app"):
+            from tinydiff.app import cli
         return cli.main()
+    except ModuleNotFoundError as error:
+        print(f"tinydiff: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from tinydiff.backend import Array, cast, to_numpy
 from tinydiff.checks import own_labels
+from tinydiff.extras import extra
 from tinydiff.files import atomic
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ CYCLE = ("#0072B2", "#56B4E9", "#009E73", "#000000", "#D55E00", "#CC79A7", "#E69
 
 def _figure(width: float, height: float, rows: int = 1, columns: int = 1, **kwargs: Any) -> tuple[Figure, np.ndarray]:
     """A figure of this size in inches, and its axes (rows, columns)."""
-    from matplotlib.figure import Figure
+    with extra("app"):
+        from matplotlib.figure import Figure
 
     fig = Figure(figsize=(width, height), dpi=110, layout="constrained")
     return fig, fig.subplots(rows, columns, squeeze=False, **kwargs)
@@ -332,8 +334,9 @@ def pairs(
     >>> figure.axes[-1].get_xlabel()
     'c'
     """
-    from matplotlib import colormaps
-    from matplotlib.colors import to_rgba_array
+    with extra("app"):
+        from matplotlib import colormaps
+        from matplotlib.colors import to_rgba_array
 
     x = np.asarray(to_numpy(x), float)
     if x.ndim != 2 or not x.size or not np.all(np.isfinite(x)):
@@ -641,8 +644,9 @@ def save_gif(frames: Sequence[tuple[float, Array]], path: str | os.PathLike[str]
     ...     td.plotting.save_gif(frames, folder + "/moving.gif", fps=2).read_bytes()[:3]
     b'GIF'
     """
-    from matplotlib.animation import FuncAnimation, PillowWriter
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    with extra("app"):
+        from matplotlib.animation import FuncAnimation, PillowWriter
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     fig, axes = _figure(3.0, 3.2)
     FigureCanvasAgg(fig)
@@ -687,8 +691,9 @@ def show(picture: Any, alt: str) -> None:
     """
     if not alt.strip():
         raise ValueError("alt must say in words what the picture shows; got nothing.")
-    import matplotlib.pyplot as plt
-    from IPython.display import Image, display
+    with extra("notebooks"):
+        import matplotlib.pyplot as plt
+        from IPython.display import Image, display
 
     still = hasattr(picture, "savefig")
     with tempfile.TemporaryDirectory() as folder:

@@ -616,7 +616,7 @@ def test_deep_notices_a_change_of_mind():
 
 def test_deep_says_what_it_needs(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match="pip install hypothesis"):
+    with pytest.raises(ImportError, match=r"tinydiff\[testing\]"):
         check(RIGHT["q_sample"], level="deep")
 
 

@@ -1,4 +1,5 @@
-"""The command line: `tinydiff look`, `train`, `sample`, `inpaint`, `evaluate`, `compare`, `race`, `demo`, `check`.
+"""The command line: `tinydiff look`, `train`, `sample`, `inpaint`, `evaluate`, `compare`, `race`, `demo`, `check` and
+`doctor`.
 
 Each has `--help`. Exit codes: 0 for success, 1 for a failure, which is one line, 2 for wrong usage, 130 for an
 interruption.
@@ -25,6 +26,7 @@ from tinydiff.app.checking import Check, check_file
 from tinydiff.app.compare import Compare
 from tinydiff.app.config import NAMES, Config, Device, UsageError, checked, data_name, recipe
 from tinydiff.app.directory import Run, differing
+from tinydiff.app.doctor import Doctor, doctor
 from tinydiff.app.images import is_pictures
 from tinydiff.app.inpainting import Inpaint, fill
 from tinydiff.app.looking import Look, look
@@ -99,9 +101,11 @@ def _main(arguments: Sequence[str] | None) -> int:
                 runs.demo(options)
             case Check() as options:
                 return check_file(options)
+            case Doctor():
+                return doctor()
     except UsageError as error:
         return fail(error, 2, comm)
-    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
+    except (ValueError, OSError, FloatingPointError, MemoryError, ModuleNotFoundError) as error:
         return fail(error, 1, comm)
     except KeyboardInterrupt as stop:
         return fail(f"interrupted: {stop}" if stop.args else "interrupted", 130, comm)
@@ -152,6 +156,7 @@ def parse(arguments: Sequence[str]) -> Any:
         "race": Enter,
         "demo": runs.Demo,
         "check": Check,
+        "doctor": Doctor,
     }
     description = "Denoising diffusion from scratch in NumPy, checked against exact truth."
     with usage():
@@ -195,8 +200,9 @@ def parse_train(arguments: Sequence[str]) -> Train:
 
 def received(out: Path, config: Config) -> str:
     """The path of what standard input brings, which is kept in the run's directory: --resume and evaluate need it."""
-    if (path := out / "data.csv").exists():
-        raise FileExistsError(f"{path} is there already: train on it, or choose another --out.")
+    path = out / "stdin.csv"
+    if (out / "config.json").exists():
+        raise FileExistsError(f"{out} holds a run: train on {path}, or choose another --out.")
     raw = sys.stdin.buffer.read()
     standardised(read_points(raw, config.read, config.labels), "standard input")  # it must hold points, to be kept
     out.mkdir(parents=True, exist_ok=True)

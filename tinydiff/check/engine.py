@@ -157,7 +157,7 @@ def check(
     if level not in LEVELS:
         raise ValueError(f"level must be one of {', '.join(LEVELS)}; got {level!r}.")
     if level == "deep" and importlib.util.find_spec("hypothesis") is None:
-        raise ImportError("level='deep' draws cases with Hypothesis: pip install hypothesis.")
+        raise ImportError('level="deep" draws cases with Hypothesis: pip install "tinydiff[testing]".')
     report = _report(fn, _find(fn, spec), level)
     if raises and not report.passed:
         raise LawBroken(report)

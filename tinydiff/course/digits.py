@@ -11,6 +11,7 @@ import numpy as np
 from tinydiff.app import weights
 from tinydiff.backend import keep_freed_memory
 from tinydiff.datasets.points import Dataset
+from tinydiff.extras import extra
 from tinydiff.learned.classifier import Classifier
 from tinydiff.learned.denoiser import NetworkDenoiser
 
@@ -56,7 +57,8 @@ def file(name: str) -> Path:
     """The file of this name: here, one folder up, or fetched into the user's cache; ValueError for another content."""
     near = [path for path in (Path(name), Path("..") / name) if path.is_file()]
     if not near:
-        import pooch  # nobody else waits for its import
+        with extra("app"):
+            import pooch  # nobody else waits for its import
 
         return Path(pooch.retrieve(URL + name, known_hash=SHA256[name], progressbar=True))
     if (found := hashlib.sha256(near[0].read_bytes()).hexdigest()) != SHA256[name]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tinydiff.datasets.points import Dataset
+from tinydiff.extras import extra
 from tinydiff.files import atomic
 
 FILES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -86,7 +87,8 @@ def _from_folder(folder: Path, name: str) -> np.ndarray:
 
 def _from_cache(name: str) -> np.ndarray:
     """The array of a file in the cache, downloaded first where it is missing or bad."""
-    import pooch  # the user's cache folder, and downloads with a progress bar; nobody else waits for its import
+    with extra("app"):
+        import pooch  # the user's cache folder, and downloads with a progress bar; nobody else waits for its import
 
     cached = Path(pooch.os_cache("tinydiff")) / f"{name}.gz"
     if cached.is_file():

@@ -30,6 +30,7 @@ from tinydiff import checks, grids
 from tinydiff.backend import Array, beside, cast, namespace, normal_like, row_sums, squared_norm, to_numpy
 from tinydiff.denoisers import Denoiser, check_denoiser
 from tinydiff.exact.mixture import LOG_2PI
+from tinydiff.extras import extra
 from tinydiff.processes import Level, Process, posterior, transition
 from tinydiff.sampling import walk
 
@@ -350,7 +351,8 @@ def log_bins(x: Array, mean: Array, var: Any, bins: int = 256) -> Array:
 
 def log_normal_mass(low: Any, high: Any) -> np.ndarray:
     """ln (Φ(high) − Φ(low)), low < high, in both tails as well; the mass is good to 1e-16/(high − low), relatively."""
-    from scipy.special import log_ndtr  # imported here, since it is slow to import
+    with extra("app"):
+        from scipy.special import log_ndtr  # imported here, since it is slow to import
 
     mirrored = low > 0  # Φ(b) − Φ(a) = Φ(−a) − Φ(−b), and Φ is precise on the left
     a, b = np.where(mirrored, -high, low), np.where(mirrored, -low, high)

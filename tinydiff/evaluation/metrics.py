@@ -17,6 +17,7 @@ from tinydiff.checks import as_count, as_generator, check_finite, check_range, c
 from tinydiff.denoisers import Denoiser, check_denoiser, check_same_process
 from tinydiff.exact.mixture import GaussianMixture
 from tinydiff.exact.oracle import Oracle
+from tinydiff.extras import extra
 
 
 def sliced_w2(x: Array, y: Array, *, rng: Any, directions: int = 256) -> float:
@@ -273,7 +274,8 @@ def mode_coverage(data: GaussianMixture, x: Array, *, rng: Any) -> Coverage:
     >>> td.mode_coverage(data, data.sample(0, 800), rng=1).covered
     1.0
     """
-    from scipy.stats import chi2
+    with extra("app"):
+        from scipy.stats import chi2
 
     check_finite(x)
     rng = as_generator(rng)
@@ -537,7 +539,8 @@ def _fraction(hits: np.ndarray) -> tuple[float, float]:
 
 def _squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """‖x_i − y_j‖², (N, M)."""
-    from scipy.spatial.distance import cdist  # differences first: the expanded square loses half the digits
+    with extra("app"):
+        from scipy.spatial.distance import cdist  # differences first: the expanded square loses half the digits
 
     return cdist(x, y, "sqeuclidean")
 

@@ -26,6 +26,7 @@ from tinydiff.denoisers import Counting, Denoiser, check_denoiser
 from tinydiff.exact.oracle import Oracle
 from tinydiff.learned.train import last
 from tinydiff.processes import VP, Process
+from tinydiff.progress import progress_bar
 from tinydiff.sampling.adams_bashforth import adams_bashforth
 from tinydiff.sampling.ddim import ddim
 from tinydiff.sampling.dpm_solver import dpm_solver_2m, dpm_solver_3m
@@ -156,8 +157,6 @@ def race(
     >>> print(found.verdict())
     Of 8, by the mean over the toys, unipc is number 1 at 12, 1 at 20 evaluations. Nearest: unipc at 12, 20.
     """
-    from tqdm.auto import tqdm  # nobody else waits for its import
-
     if not callable(sampler):
         raise TypeError(f"sampler must be callable, sampler(model, x, ts, rng=rng); got {sampler!r}.")
     if model is not None:
@@ -177,7 +176,7 @@ def race(
     entries = {name: (sampler, grid)} | {rival: entry for rival, entry in RIVALS.items() if rival != name}
     steps = {each: [affordable(*entry, models[0], budget) for budget in evaluations] for each, entry in entries.items()}
     rms = {each: np.full((len(evaluations), len(models)), np.inf) for each in entries}
-    with tqdm(total=len(models) * len(entries), desc="racing", leave=False, disable=not progress) as bar:
+    with progress_bar(total=len(models) * len(entries), desc="racing", leave=False, disable=not progress) as bar:
         for j, entered in enumerate(models):
             exact = exact_map(entered, n, seed)
             for each, (walk, its_grid) in entries.items():

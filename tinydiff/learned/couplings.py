@@ -17,6 +17,7 @@ import numpy as np
 from tinydiff import checks
 from tinydiff.backend import Array
 from tinydiff.exact.mixture import GaussianMixture
+from tinydiff.extras import extra
 from tinydiff.learned.flow_matching import Pairs, dim_of_pairs
 from tinydiff.learned.train import batches
 
@@ -88,8 +89,9 @@ def optimal(pairs: Pairs, group: int = 64) -> Pairs:
     >>> bool(np.sum((x0 - x1) ** 2) < np.sum((y0 - y1) ** 2))
     True
     """
-    from scipy.optimize import linear_sum_assignment  # slow to import
-    from scipy.spatial.distance import cdist
+    with extra("app"):
+        from scipy.optimize import linear_sum_assignment  # slow to import
+        from scipy.spatial.distance import cdist
 
     checks.as_count("group", group)
     dim_of_pairs(pairs)

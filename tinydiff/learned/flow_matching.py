@@ -26,6 +26,7 @@ from tinydiff.learned.optim import clip, ema_update, linear_decay
 from tinydiff.learned.train import chosen_optimizer
 from tinydiff.processes import LOG_SNR_END
 from tinydiff.processes.base import strata
+from tinydiff.progress import progress_bar
 
 # (rng, n) ↦ n points of the data and of the source, (n, D) each, row by row a pair
 Pairs = Callable[[np.random.Generator, int], tuple[Array, Array]]
@@ -94,8 +95,6 @@ def descend(
     name: str, steps: int, batch: int, lr: float | None, ema: float, rng: Any, progress: bool,
 ) -> Array:  # fmt: skip
     """The average θ of so many steps of Muon down loss(θ, x_0, x_1, rng) ↦ (L, ∂L/∂θ), each on new pairs."""
-    from tqdm.auto import trange  # nobody else waits for its import
-
     rng = checks.as_generator(rng)
     checks.as_count("steps", steps)
     checks.as_count("batch", batch)
@@ -105,7 +104,7 @@ def descend(
     theta = average = network.init(rng)
     averages = method.init(theta)
     keep_freed_memory()
-    with trange(1, steps + 1, desc=name, unit="step", disable=not progress) as bar:
+    with progress_bar(range(1, steps + 1), total=steps, desc=name, unit="step", disable=not progress) as bar:
         for step in bar:
             x0, x1 = (cast(x, theta) for x in pairs(rng, batch))
             value, grad = loss(theta, x0, x1, rng)

@@ -15,6 +15,7 @@ from tinydiff.backend import Array, cast, to_numpy
 from tinydiff.checks import as_count, as_finite, as_generator, check_kind, check_range, describe, two_samples
 from tinydiff.evaluation.metrics import mode_coverage
 from tinydiff.exact.mixture import GaussianMixture
+from tinydiff.extras import extra
 
 
 def assert_order(
@@ -112,7 +113,8 @@ def assert_unbiased(draws: Array | Iterable[Array], expected: Array | float, *, 
     >>> from tinydiff import testing
     >>> testing.assert_unbiased(np.random.default_rng(0).standard_normal((1000, 2)), 0.0)
     """
-    from scipy.stats import t
+    with extra("testing"):
+        from scipy.stats import t
 
     check_range("level", level, 0, 1, open_low=True)
     if not hasattr(draws, "shape"):
@@ -196,7 +198,8 @@ def assert_same_law(x: Array, law: GaussianMixture | Array, *, rng: Any, level: 
 
 def _by_directions(x: np.ndarray, law: Any, rng: np.random.Generator) -> dict[str, float]:
     """Kolmogorov and Smirnov's test of x·u for the coordinates u and eight random ones."""
-    from scipy.stats import ks_1samp, ks_2samp
+    with extra("testing"):
+        from scipy.stats import ks_1samp, ks_2samp
 
     dim, found = x.shape[1], {}
     directions = np.eye(dim) if dim == 1 else np.concatenate([np.eye(dim), rng.standard_normal((8, dim))])
@@ -212,7 +215,8 @@ def _by_directions(x: np.ndarray, law: Any, rng: np.random.Generator) -> dict[st
 
 def _distribution_function(mixture: GaussianMixture, u: np.ndarray, s: np.ndarray) -> np.ndarray:
     """P(X·u ≤ s) = Σ_k w_k Φ((s − m_k·u)/√(uᵀ C_k u)), for s (N,)."""
-    from scipy.special import ndtr
+    with extra("testing"):
+        from scipy.special import ndtr
 
     weights, means, covariances = (to_numpy(a) for a in (mixture.weights, mixture.means, mixture.covariances))
     return ndtr((s[:, None] - means @ u) / np.sqrt(covariances @ u @ u)) @ weights
@@ -220,7 +224,8 @@ def _distribution_function(mixture: GaussianMixture, u: np.ndarray, s: np.ndarra
 
 def _by_densities(x: np.ndarray, true: np.ndarray, law: GaussianMixture) -> dict[str, float]:
     """Whether ln q(x) is distributed as that of true draws, and how many x are in the lowest hundredth of both."""
-    from scipy.stats import hypergeom, ks_2samp
+    with extra("testing"):
+        from scipy.stats import hypergeom, ks_2samp
 
     found, expected = (to_numpy(law.log_density(cast(y, law.like))) for y in (x, true))
     excess, both = np.mean(found) - np.mean(expected), len(x) + len(true)
