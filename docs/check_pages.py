@@ -34,7 +34,7 @@ anywhere from β̃ to β, all of them pass.
 
 Small numbers are special, with ½ = 1 − ½ and 0 = −0, so random cases follow the small ones: several rows and columns,
 numbers far out, chains of other lengths. `check(f, level="deep")` goes on with cases that Hypothesis draws
-(`pip install hypothesis`).
+(`pip install "tinydiff[testing]"`).
 
 A hint says which of {mistakes} known mistakes gives the same number in the same case, and the same answers in sixty
 random ones. Where none does, check looks for one change with which all laws hold, and names it: *All laws hold once

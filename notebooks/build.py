@@ -47,7 +47,7 @@ INSTALL = """# On Colab this installs tinydiff and asks for your mine.py, once y
 import sys
 
 if "google.colab" in sys.modules:
-    %pip install --quiet git+https://github.com/{repository}
+    %pip install --quiet "tinydiff[app] @ git+https://github.com/{repository}"
     from tinydiff.course import mine
 
     mine.upload()"""
