@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tinydiff import plotting
 from tinydiff.app.compare import Compare, compared, comparison_tables, true_points
@@ -173,8 +174,10 @@ def _watch(data: Data, seed: int) -> Callable[[NetworkDenoiser], str]:
 def _finish(run: Run, trained: Trained, data: Data, unseen: Dataset | None, *more: Path) -> dict[str, Any]:
     """Evaluate, and print the report."""
     console = Console()
-    with console.status("measuring") as status:
-        report = measure(run, trained, data, unseen, lambda part: status.update(f"measuring: {part}"))
+    columns = TextColumn("measuring"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        report = measure(run, trained, data, unseen, lambda part: bar.update(task, description=part))
     console.print(table(report))
     files = [run.path / name for name in ("report.json", *report["figures"])]
     console.print("Written:", *(f"  {path}" for path in (*files, *more)), sep="\n", highlight=False, soft_wrap=True)
