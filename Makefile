@@ -6,7 +6,7 @@ BIN := .venv/bin
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help demo mnist test test-all lowest grading dist kills mutants bench peers learning notebooks docs lint format clean
+.PHONY: help demo mnist test test-all lowest grading dist kills mutants bench peers learning notebooks docs live test-live lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -106,6 +106,18 @@ docs: .venv/.installed-dev-docs  ## the site, in docs/_build/html, with every li
 	$(BIN)/python docs/links.py docs/_build/html
 	@echo 'Open docs/_build/html/index.html, or serve it: $(BIN)/python -m http.server --directory docs/_build/html'
 
+live: docs  ## the site with live cells, in which Python runs in the browser (Node 20.19 or newer; a minute)
+	$(BIN)/python browser/build.py docs/_build/html
+	cd browser && npm run --silent check
+
+.venv-live/.installed: .venv/.python pyproject.toml
+	$(BIN)/python -m venv .venv-live
+	.venv-live/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[live]'
+	touch $@
+
+test-live: live .venv-live/.installed  ## live cells in a real browser, Chromium (two minutes)
+	.venv-live/bin/python -m pytest -c /dev/null --rootdir browser browser/test_live.py
+
 lint: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## style, types and the layers of the package
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -118,4 +130,4 @@ format: .venv/.installed-$(subst $(comma),-,$(EXTRAS))  ## rewrite the source in
 	$(BIN)/ruff format
 
 clean:  ## remove what make has made
-	rm -rf .venv .venv-dist .venv-lowest .venv-nbgrader .venv-otter .venv-peers runs mutants docs/_build docs/identities docs/check docs/guidance docs/inverse docs/learning docs/matching docs/peers docs/sampling docs/speed docs/variances build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-dist .venv-live .venv-lowest .venv-nbgrader .venv-otter .venv-peers runs mutants browser/.cache browser/node_modules browser/screenshots docs/_build docs/identities docs/check docs/guidance docs/inverse docs/learning docs/matching docs/peers docs/sampling docs/speed docs/variances build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

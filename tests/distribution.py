@@ -117,7 +117,7 @@ CORE = """if True:
 def core(python: Path) -> None:
     """Training, sampling, bounds, likelihoods, flows, races and laws, with plain lines for bars."""
     said = run(python, CORE)
-    for words in ("training: 20 of 20 step", "flow matching: 3 of 3 step loss", "racing: "):
+    for words in ("training: step 20 of 20", "flow matching: step 3 of 3, loss", "racing: "):
         assert words in said, said
     assert re.search(r"q_sample\b.*\b(passed|holds|laws)", said), said
     run(python, CORE, "-OO")
@@ -148,6 +148,8 @@ def extras(python: Path) -> None:
         *_, last = run(python, f"import numpy as np, tinydiff as td; {code}", code_of_exit=1).splitlines()
         assert library in last, last
         assert f'pip install "tinydiff[{name}]"' in last, last
+    assert "self-test, training: " in run(python, "", "-m", "tinydiff", "doctor")
+    assert run(python, "", "-m", "tinydiff", "--version").startswith("tinydiff ")
     said = run(python, "", "-m", "tinydiff", "demo", code_of_exit=1)
     assert re.fullmatch(r'tinydiff: this needs \w+, which is not installed: pip install "tinydiff\[app\]"\n', said), (
         said

@@ -54,9 +54,9 @@ def test_without_tqdm_progress_is_a_plain_line_now_and_then(without, monkeypatch
         for i in bar:
             bar.set_postfix_str(f"at {i}", refresh=False)
     assert sys.stderr.getvalue().splitlines() == [
-        "walking: 3 of 6 step at 2",
-        "walking: 6 of 6 step at 5",
-        "walking: 6 of 6 step at 5",
+        "walking: step 3 of 6, at 2",
+        "walking: step 6 of 6, at 5",
+        "walking: step 6 of 6, at 5",
     ]
     with progress.progress_bar(total=2, desc="silent", disable=True) as bar:
         bar.update(2)
@@ -66,4 +66,4 @@ def test_without_tqdm_progress_is_a_plain_line_now_and_then(without, monkeypatch
 def test_training_shows_its_loss_without_tqdm_too(without, capsys):
     without("tqdm")
     td.fit(td.toys.ring8(), network=td.TimeMLP(2, 4, 1), rng=0, steps=3, batch=8)
-    assert "training: 3 of 3 step loss" in capsys.readouterr().err
+    assert "training: step 3 of 3, loss" in capsys.readouterr().err

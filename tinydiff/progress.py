@@ -71,4 +71,6 @@ class PlainLines:
         """Print the line."""
         self.said = time.monotonic()
         if not self.disable:
-            print(f"{self.desc}: {self.done} of {self.total} {self.unit} {self.postfix}".rstrip(), file=sys.stderr)
+            postfix = f", {self.postfix}" if self.postfix else ""
+            count = f"{self.unit} {self.done}".strip()
+            print(f"{self.desc}: {count} of {self.total}{postfix}", file=sys.stderr)

@@ -53,11 +53,11 @@ def test_a_column_has_atoms_where_its_values_come_again_and_again(column, atoms)
     origin=st.sampled_from([0.0, 1.0, -0.25, 1e3]),
 )
 def test_the_step_is_the_greatest_that_all_values_are_apart_by(values, step, origin):
-    """A gap may be twenty steps at most: sixty apart are three values of two steps, or of none."""
+    """Of whole numbers, tenths and hundredths the greatest common divisor; other gaps are twenty steps at most."""
     whole = sorted(set(values))
     greatest = math.gcd(*(b - a for a, b in itertools.pairwise(whole)))
     found = step_of(origin + step * np.array(whole, float))
-    if min(b - a for a, b in itertools.pairwise(whole)) <= 20 * greatest:
+    if step != 1e-6 or min(b - a for a, b in itertools.pairwise(whole)) <= 20 * greatest:
         assert found == pytest.approx(step * greatest, rel=1e-6)
     else:
         assert found is None
@@ -86,6 +86,15 @@ def test_noise_fills_the_cells_and_samples_are_whole_again(dtype):
         "spread over their steps, and rounded in samples: 2, 4",
         "values again and again, so no density, and no nats: 3",
     )
+
+
+def test_samples_of_tenths_are_tenths():
+    """To the last digit, whatever the least of them is; thirds are thirds."""
+    tenths = RNG.integers(-34, 28, N) / 10
+    data = td.load_points(np.stack([tenths, RNG.integers(0, 9, N) / 3], axis=1), dequantise=True)
+    restored = data.restore(data.x)
+    assert set(restored[:, 0].tolist()) <= {k / 10 for k in range(-34, 28)}
+    np.testing.assert_allclose(restored[:, 1] * 3, np.rint(restored[:, 1] * 3), atol=1e-13)
 
 
 def test_what_has_no_atoms_is_not_dequantised():

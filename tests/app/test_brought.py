@@ -42,14 +42,30 @@ def test_a_row_whose_first_cell_begins_with_a_hash_is_a_row(tmp_path):
     refused(tmp_path, plain + "#DIV/0!,0.3\n", "line 14, column 'a' is no number: '#DIV/0!'")
     colours = table(tmp_path, rows(["#ff0000", "blue"] * 6, A, header="colour,a\n"))
     assert colours.classes == ("#ff0000", "blue")
+    refused(
+        tmp_path,
+        plain.replace(",", ";").replace(".", ",") + "#WERT!;1,5\n",
+        "line 14, column 'a' is no number: '#WERT!'",
+    )
+    refused(tmp_path, plain + "#N/A,#N/A\n", "line 14, column 'a' is no number: '#N/A'")
     for comment in ("# run 7, of 9", "#1.5,2.5", "#note"):
-        assert table(tmp_path, plain + comment + "\n").x.shape == (N, 2)
+        data = table(tmp_path, plain + comment + "\n")
+        assert data.x.shape == (N, 2)
+        assert data.notes == ("1 lines that begin with # are left out",)
+    colours = rows(["#123456", "#ff0000"] * 6, A, header="colour,a\n")
+    refused(tmp_path, colours, "line 2, column 'colour' is no number: '#123456'")
+    assert table(tmp_path, colours, labels="colour").classes == ("#123456", "#ff0000")
+    kinds = rows(["u", "v"] * 6, A, B, header="kind,a,b\n")
+    assert table(tmp_path, kinds + "#u,1.0,2.0\n").classes == ("u", "v")
+    for comment in ("#, see paper\n", "#,,\n", "#,this file, was made\n"):
+        assert table(tmp_path, comment + plain).names == ("a", "b")
+    assert table(tmp_path, rows(range(1, N + 1), A, B, header="#\ta\tb\n", separator="\t")).names == ("a", "b")
     assert table(tmp_path, rows(range(1, N + 1), A, B, header="#,a,b\n")).names == ("a", "b")
     quoted = table(tmp_path, rows(['"one\n# two"', "three"] * 6, A, header="kind,a\n"))
     assert quoted.classes == ("one\n# two", "three")
 
 
-@pytest.mark.parametrize("first", ["400.5,401.0,401.5", "2019,2019,2020", "-900,1e3,2000"])
+@pytest.mark.parametrize("first", ["400.5,401.0,401.5", "-900,1e3,2000"])
 def test_numbers_above_that_are_far_from_all_below_may_be_names(tmp_path, first):
     text = first + "\n" + rows(A, B, np.round(A * B, 2))
     refused(tmp_path, text, "may be names or a point: say which by --header")
@@ -85,6 +101,21 @@ def test_the_index_of_a_selection_is_left_out(tmp_path):
     assert data.names == ("a", "b")
     assert data.notes == ("column 1 only numbers the rows: left out (--keep-index keeps it)",)
     assert table(tmp_path, rows(chosen, A, B, header=",a,b\n"), keep_index=True).x.shape == (N, 3)
+    assert table(tmp_path, rows(chosen, A, B, header=",2001,2002\n")).names == ("2001", "2002")
+    doses = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
+    assert table(tmp_path, rows(doses, A, header="no,yield\n")).names == ("no", "yield")
+    assert table(tmp_path, rows(chosen, ["u", "v"] * 6, header="nr,kind\n")).names == ("nr",)
+
+
+def test_the_first_of_a_series_is_no_name(tmp_path):
+    """Nor a row that is there twice, nor the first of rows that are counted."""
+    for text in (
+        rows(*[[f"{100 * 0.7**k * c:.2f}" for k in range(N)] for c in (1, 0.9)]),
+        rows([0, 1] * 6, [1, 0, 1] * 4).replace("0,1", "0,1"),
+        rows(range(N), [2, 0, 1] * 4),
+        "0,0\n" + rows(A + 100, B + 100),
+    ):
+        assert len(table(tmp_path, text, keep_index=True).x) >= N
 
 
 def test_columns_without_a_name_of_their_own_get_one(tmp_path):
@@ -122,8 +153,14 @@ def test_what_is_masked_is_missing():
 def test_classes_may_stand_beside_an_array():
     data = td.load_points(np.stack([A, B], axis=1), labels=["u", "v", "v"] * 4)
     assert data.classes == ("u", "v")
-    with pytest.raises(TypeError, match="labels of a file must be the name of a column; got a list"):
-        td.load_points("mine.csv", labels=["u"])
+    assert td.load_points(Frame(a=A, b=B), labels=np.arange(N) % 2, drop=["a"]).names == ("b",)
+    assert td.load_points({"data": np.stack([A, B], axis=1)}, labels=[1, 2] * 6).classes == ("1", "2")
+    gap = np.ma.array(np.arange(N) % 3, mask=np.arange(N) % 3 == 2)
+    with pytest.raises(ValueError, match="column 'label' has no value"):
+        td.load_points(np.stack([A, B], axis=1), labels=gap)
+    for wrong in (np.zeros((N, 1)), True, [[1], [1, 2]] * 6, [10**400] * N):
+        with pytest.raises(ValueError, match=r"the data: labels must be a class for each point, \(N,\); got"):
+            td.load_points(np.stack([A, B], axis=1), labels=wrong)
 
 
 @pytest.mark.parametrize("kind", ["table", "parquet", "feather"])
@@ -245,9 +282,10 @@ def test_no_command_replaces_what_it_reads(tmp_path, capsys):
         ["sample", str(tmp_path / "run"), "--out", str(tmp_path / "mine.csv")],
         ["inpaint", str(tmp_path / "run"), "--known", "x0=1", "--out", str(tmp_path / "mine.csv")],
         ["inpaint", str(tmp_path / "run"), "--known", str(tmp_path / "gaps.csv"), "--out", str(tmp_path / "gaps.csv")],
+        ["inpaint", str(tmp_path / "run"), "--known", str(tmp_path), "--out", str(tmp_path / "x.csv")],
     ):
         assert cli.main(words) == 2
-        assert "would replace the data: choose another." in capsys.readouterr().err
+        assert "which is read: choose another." in capsys.readouterr().err
     assert (tmp_path / "mine.csv").read_bytes() == before
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "config.json").write_text('{"mine": 1}', encoding="utf-8")
@@ -270,6 +308,8 @@ def test_the_step_of_prices_is_a_cent(step, dtype, rng):
     """To the last digit, though not all prices occur, in either precision."""
     values = np.unique((rng.integers(0, 5000, 1000) * step).astype(dtype).astype(float))
     assert step_of(values) == step
+    assert step_of(np.array([0.0, 21.0, 43.0])) == 1
+    assert step_of(np.array([0.0, 1.0, 2.0, 5.0]) / 3) == pytest.approx(1 / 3, rel=1e-15)
     assert step_of(np.unique(rng.standard_normal(200))) is None
 
 
@@ -280,6 +320,7 @@ def test_names_with_an_equals_sign_are_known(tmp_path):
     assert cli.main(["train", str(tmp_path / "mine.csv"), "--out", str(tmp_path / "run"), *short]) == 0
     out = tmp_path / "x.csv"
     words = ["--steps", "3", "--resamples", "1", "--out", str(out)]
+    assert cli.main(["inpaint", str(tmp_path / "run"), "--known", "a,d=1_0", *words]) == 2
     for known, column in (("b=c=0.5", 0), ("a,d=0.25", 1)):
         assert cli.main(["inpaint", str(tmp_path / "run"), "--known", known, *words]) == 0
         assert read_points(out).x[0, column] == float(known.rpartition("=")[2])

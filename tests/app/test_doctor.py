@@ -33,8 +33,8 @@ def test_it_says_how_to_install_what_is_missing(monkeypatch):
     monkeypatch.setattr(doctor, "version", version)
     lines = dict(line.split(": ", 1) for line in doctor.libraries())
     assert lines["core"] == "array-api-compat 1.2, numpy 1.2"
-    assert lines["app"].endswith('; missing scipy: pip install "tinydiff[app]"')
-    assert lines["files"] == 'pillow 1.2; missing pyarrow: pip install "tinydiff[files]"'
+    assert lines["app"].endswith('; optional scipy: pip install "tinydiff[app]"')
+    assert lines["files"] == 'pillow 1.2; optional pyarrow: pip install "tinydiff[files]"'
 
 
 def test_a_core_that_is_wrong_or_fails_is_said_to_be(monkeypatch, capsys):

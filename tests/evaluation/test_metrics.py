@@ -188,6 +188,17 @@ def test_a_classifier_written_out(rng, monkeypatch):
     assert td.classifier_test(x, y, rng=5)[0] == score
 
 
+def test_a_classifier_sees_whole_numbers_and_any_scale(rng):
+    """Where points lie on each other, how many of each are there decides."""
+    coins = [(rng.random((1000, 1)) < p).astype(float) for p in (0.5, 0.9)]
+    assert td.classifier_test(*coins, rng=0)[0] > 0.65  # 0.7 at best
+    counts = [rng.poisson(m, (1000, 1)).astype(float) for m in (1, 2)]
+    assert td.classifier_test(*counts, rng=0)[0] > 0.6  # 0.67 at best
+    x = rng.standard_normal((100, 2))
+    for scale in (1e-300, 1e-160, 1.0, 1e160):
+        assert td.classifier_test(scale * x, scale * (x + 50.0), rng=0)[0] == 1.0
+
+
 def test_a_classifier_sees_a_wider_law_in_many_dimensions(rng):
     """There the nearest of all points are those of the narrower law, and a vote of neighbours is a coin."""
     x, y = rng.standard_normal((2, 1000, 50))

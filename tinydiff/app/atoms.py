@@ -57,16 +57,23 @@ def step_of(values: np.ndarray) -> float | None:
 
     No two values need be neighbours: 0, 2 and 5 are in steps of 1. A step of a cent is .01, and no sum of rounding.
     """
+    for unit in (1.0, 10.0, 100.0, 1000.0):
+        whole = np.rint(values * unit)
+        if np.max(np.abs(whole)) < 2.0**53 and np.all(
+            np.abs(values * unit - whole) <= 1e-9 * np.maximum(1, np.abs(whole))
+        ):
+            return float(np.gcd.reduce(np.diff(whole).astype(np.int64))) / unit
     apart, gap = values[1:] - values[0], float(np.diff(values).min())
     rulers = apart[np.unique(np.searchsorted(apart[:-1], np.geomspace(gap, apart[-1], 20)))]
     for parts in range(1, 21):
         step = gap / parts
         for ruler in rulers:  # each measures the step better than the one before
             step = float(ruler / np.rint(ruler / step))
-        steps = apart / step
-        if np.all(np.abs(steps - np.rint(steps)) < 1e-3):
-            short = (float(f"{step:.{digits}g}") for digits in (3, 6, 9))
-            return next((each for each in short if abs(each / step - 1) * steps[-1] < 1e-3), step)
+        steps = np.rint(apart / step)
+        lost = np.max(np.abs(apart - step * steps))
+        if lost < 1e-3 * step:
+            short = (float(f"{step:.{digits}g}") for digits in (3, 6))
+            return next((each for each in short if np.max(np.abs(apart - each * steps)) <= 2 * lost), step)
     return None
 
 

@@ -16,10 +16,12 @@ LABELS = ("label", "labels", "class", "classes", "target")
 """The names of a column of classes."""
 INDEX = ("", "index", "id", "idx", "row", "no", "nr", "#", "unnamed: 0", "__index_level_0__")
 """The names of a column that only counts the rows."""
+NO_NAME = ("", "unnamed: 0", "__index_level_0__")
+"""What programs call an index that nobody named."""
 DATE = re.compile(r"\d{1,4}[-/.:]\d{1,2}([-/.:T ]|$)", re.ASCII)
 """How a date or a time of day begins."""
-AMOUNT = re.compile(r"\W*\d")
-"""How an amount begins: 12 %, $12, 12 kg, 0x10."""
+AMOUNT = re.compile(r"\W*\d|(EUR|USD|GBP|CHF|Rs|ca)\.?\s*\d")
+"""How an amount begins: 12 %, $12, 12 kg, 0x10, EUR 12."""
 MOST_CLASSES = 1000
 CHOICES = {
     "header": ("guess", "yes", "no"),
@@ -98,14 +100,14 @@ def table_of(
     kept = [i for i, name in enumerate(names) if name not in how.drop]
     label = label_column(frame, kept, labels)
     kept = [i for i in kept if i != label]
-    if kept and counts_rows(frame, kept[0]):
+    if len(kept) > 1 and counts_rows(frame, kept[0]):
         name = named(names, kept[0])
         if names[kept[0]].lower() not in INDEX:
             notes.append(f"column {name} counts the rows and is read as a coordinate (--drop {name} leaves it out)")
         elif not how.keep_index:
             notes.append(f"column {name} only counts the rows: left out (--keep-index keeps it)")
             kept = kept[1:]
-    elif kept and numbers_rows(frame, kept[0]) and not how.keep_index:
+    elif len(kept) > 1 and numbers_rows(frame, kept[0]) and not how.keep_index:
         notes.append(f"column {named(names, kept[0])} only numbers the rows: left out (--keep-index keeps it)")
         kept = kept[1:]
     for i in kept:
@@ -197,7 +199,7 @@ def refuse_words(frame: Frame, i: int, label: int | None) -> None:
     """Raise a ValueError where a coordinate is a column of words."""
     if not is_words(column := frame.columns[i]):
         return
-    row = next((row for row, word in enumerate(column) if word and not is_float(word)), 0)
+    row = next((row for row, word in enumerate(column) if word and not is_float(word.replace(",", "."))), 0)
     raise ValueError(
         f"{frame.place(row, i)} is no number: {column[row]!r:.40}. {without(frame.names, i, label is None)}"
     )
@@ -225,7 +227,8 @@ def numbers_rows(frame: Frame, i: int) -> bool:
     column = frame.columns[i]
     if frame.names[i].lower() not in INDEX or not any(frame.names) or len(column) < 5 or is_words(column):
         return False
-    return bool(np.all(column == np.rint(column)) and np.all(np.diff(column) > 0))
+    few = frame.names[i].lower() in NO_NAME or column[-1] < 20 * len(column)  # else a quantity that rises
+    return bool(few and column[0] >= 0 and np.all(column == np.rint(column)) and np.all(np.diff(column) > 0))
 
 
 def classes_of(frame: Frame, i: int, sure: bool) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -73,20 +73,28 @@ def frame_of_array(array: Any, names: Sequence[str] = (), labels: Any = None) ->
     return Frame(names, columns, range(len(array)))
 
 
-def frame_of_columns(names: Sequence[Any], column: Callable[[int], Any], drop: Sequence[str]) -> Frame:
+def frame_of_columns(
+    names: Sequence[Any], column: Callable[[int], Any], drop: Sequence[str], label: str | None
+) -> Frame:
     """The columns of a data frame, each by its place; those that are dropped are not looked at."""
-    read = {i: column_of(column(i), str(name)) for i, name in enumerate(names) if str(name) not in drop}
+    read = {i: column_of(column(i), str(name), label) for i, name in enumerate(names) if str(name) not in drop}
     rows = len(next(iter(read.values()), ()))
     columns = [read.get(i, np.full(rows, np.nan)) for i in range(len(names))]
     return Frame([str(name) for name in names], columns, range(rows))
 
 
-def column_of(values: Any, name: str) -> np.ndarray:
-    """A column as numbers, NaN where one is missing, or as words, "" where one is; a class keeps its word."""
+def column_of(values: Any, name: str, label: str | None = None) -> np.ndarray:
+    """A column as numbers, NaN where one is missing, or as words, "" where one is; a class keeps its word.
+
+    label: the name of the column of classes, where it was named.
+    """
     array = np.asarray(values)
+    if np.ma.isMaskedArray(values):
+        array = array.astype(object)
+        array[np.ma.getmaskarray(values)] = None
     if array.ndim != 1:
         raise ValueError(f"column {name!r} is there twice, or holds more than a number in a row: rename or split it")
-    classes = name.lower() in CLASSES
+    classes = name == label or name.lower() in CLASSES
     if array.dtype.kind in "iuf" or (array.dtype.kind == "b" and not classes):
         return array.astype(np.float64)
     plain = ["" if is_none(value) else value for value in array.tolist()]
@@ -110,22 +118,22 @@ def is_none(value: Any) -> bool:
     )
 
 
-def read_arrow(path: Path, drop: Sequence[str] = ()) -> Frame:
+def read_arrow(path: Path, drop: Sequence[str] = (), label: str | None = None) -> Frame:
     """The columns of a Parquet or Feather file."""
     with extra("files"):
         from pyarrow import ArrowException, feather, parquet
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+        raise FileNotFoundError(f"there is no file {str(path)!r}")
     try:
         read = parquet.read_table if path.suffix.lower() == ".parquet" else feather.read_table
         table = read(path, memory_map=False)
         table.validate(full=True)
-        return frame_of_arrow(table, drop)
+        return frame_of_arrow(table, drop, label)
     except (ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read: {' '.join(str(error).split()):.200}") from error
 
 
-def frame_of_arrow(table: Any, drop: Sequence[str] = ()) -> Frame:
+def frame_of_arrow(table: Any, drop: Sequence[str] = (), label: str | None = None) -> Frame:
     """The columns of a table of Apache Arrow; what stands in a dictionary is taken out of it first."""
     from pyarrow import types
 
@@ -143,10 +151,10 @@ def frame_of_arrow(table: Any, drop: Sequence[str] = ()) -> Frame:
         numbers = types.is_integer(of.type) or types.is_floating(of.type) or types.is_boolean(of.type)
         return of.to_numpy() if numbers and not of.null_count else np.array([*of.to_pylist(), None], object)[:-1]
 
-    return frame_of_columns(table.column_names, column, drop)
+    return frame_of_columns(table.column_names, column, drop, label)
 
 
-def frame_of(source: Any, drop: Sequence[str] = ()) -> tuple[Frame, list[str]]:
+def frame_of(source: Any, drop: Sequence[str] = (), label: str | None = None) -> tuple[Frame, list[str]]:
     """The columns of an object in memory, and what was guessed: a data frame, one of scikit-learn's data sets, an
     array, or lists of rows. ValueError for what is none of these.
     """
@@ -154,19 +162,32 @@ def frame_of(source: Any, drop: Sequence[str] = ()) -> tuple[Frame, list[str]]:
         if isinstance(source, dict) and "data" in source:
             return frame_of_bunch(source)
         if type(source).__module__.partition(".")[0] == "pyarrow" and hasattr(source, "column_names"):
-            return frame_of_arrow(source, drop), []
+            return frame_of_arrow(source, drop, label), []
         names = getattr(source, "columns", None)
         if names is not None and hasattr(source, "__getitem__"):
             names = list(names)
-            return frame_of_columns(names, lambda i: source[names[i]], drop), []
+            return frame_of_columns(names, lambda i: source[names[i]], drop, label), []
         if hasattr(source, "__dataframe__"):
             with extra("files"):
                 from pyarrow.interchange import from_dataframe
-            return frame_of_arrow(from_dataframe(source), drop), []
+            return frame_of_arrow(from_dataframe(source), drop, label), []
         return frame_of_array(source), []
-    except (TypeError, KeyError, IndexError, RuntimeError, AttributeError) as error:
+    except (TypeError, KeyError, IndexError, RuntimeError, AttributeError, OverflowError) as error:
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"a {type(source).__name__} cannot be read as a table: {what:.200}") from error
+
+
+def with_labels(frame: Frame, labels: Any) -> Frame:
+    """The frame with a column "label" of these classes, one for each row."""
+    try:
+        column = column_of(labels if np.ma.isMaskedArray(labels) else list(labels), "label")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"labels must be a class for each point, (N,); got {labels!r:.60}") from error
+    if len(column) != len(frame.rows):
+        raise ValueError(f"{len(frame.rows)} points have {len(column)} labels")
+    if any(name.lower() in CLASSES for name in frame.names):
+        raise ValueError("it has classes already: leave labels out, or drop that column")
+    return frame._replace(names=[*frame.names, "label"], columns=[*frame.columns, column])
 
 
 def frame_of_bunch(source: dict[str, Any]) -> tuple[Frame, list[str]]:

@@ -141,7 +141,7 @@ def read_image(file: Path) -> np.ndarray:
         with Image.open(file) as opened:
             image: Any = ImageOps.exif_transpose(opened)
             if image.mode.startswith(("I", "F")):
-                return np.asarray(image).astype(np.float32 if image.mode == "F" else np.uint16)
+                return np.asarray(image).astype({"F": np.float32, "I": np.int32}.get(image.mode, np.uint16))
             if "A" in image.getbands() or "transparency" in image.info:
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
             return np.asarray(image.convert("L"))

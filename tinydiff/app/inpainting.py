@@ -1,6 +1,7 @@
 """What is missing in points or pictures, drawn given what is known: `tinydiff inpaint`."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -73,7 +74,7 @@ def fill(options: Inpaint) -> np.ndarray:
     trained = run.load()
     size, words = trained.picture, (trained.names, trained.classes)
     out = options.out or run.path / ("inpainted.npy" if size else "inpainted.csv")
-    check_out(out, run.config.name, *options.known)
+    check_out(out, run.config.name, " ".join(options.known), *([options.mask] if options.mask else []))
     x, labels = (pictures_of(options.known, run, trained), None) if size else points_of(options.known, run, trained)
     labels = labels if options.label is None else np.full(len(x), trained.class_of(options.label))
     missing = np.isnan(x) | hidden(options.mask, size)
@@ -102,8 +103,8 @@ def fill(options: Inpaint) -> np.ndarray:
 
 def points_of(known: tuple[str, ...], run: Run, trained: Trained) -> tuple[np.ndarray, np.ndarray | None]:
     """Points (N, D) in the units of the data, NaN where they are not known, and their classes, −1 for none."""
-    pairs = [word.rpartition("=") for word in known]
     names = trained.names or column_names(trained.model.dim + len(trained.constants))
+    pairs = [parted_at(word, names) for word in known]
     if "=" in known[0]:
         columns = [known_value(*pair) for pair in pairs]
         frame = Frame([name for name, _, _ in pairs], columns, [1])
@@ -129,11 +130,18 @@ def points_of(known: tuple[str, ...], run: Run, trained: Trained) -> tuple[np.nd
     return x, numbers[table.labels]
 
 
+def parted_at(word: str, names: Sequence[str]) -> tuple[str, str, str]:
+    """NAME=VALUE, of which both may have an =: parted behind the longest name of a column, or else at the last."""
+    known = [name for name in (*names, *LABELS) if word.lower().startswith(f"{name.lower()}=")]
+    at = len(max(known, key=len)) if known else word.rfind("=")
+    return word[: max(at, 0)], "=", word[at + 1 :]
+
+
 def known_value(name: str, _: str, value: str) -> np.ndarray:
     """A column (1,) of the number that is given for it, or of a word where it has the classes."""
     if name.lower() in LABELS and not is_float(value):
         return np.array([value], object)
-    if value and not is_float(value):
+    if value and (not is_float(value) or "_" in value):
         raise UsageError(f"--known {name}={value}: {value!r} is no number.")
     return np.array([float(value or "nan")])
 

@@ -4,7 +4,7 @@ import re
 from array import array
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from math import inf, isfinite, nan
 
 import numpy as np
@@ -40,7 +40,7 @@ def read_text(raw: bytes, how: Reading = GUESS, labels: str | None = None) -> tu
     first = list(islice(lines, SAMPLE))
     if not first:
         raise ValueError("it holds no numbers")
-    if separator in " \t" and names_rows(first):
+    if names_rows(first, separator):
         first[0] = (first[0][0], ["", *first[0][1]])
     titled, guessed = is_header(first, decimal, how.header)
     names = first[0][1] if titled else names_in_comments(source.comments, len(first[0][1]))
@@ -48,7 +48,7 @@ def read_text(raw: bytes, how: Reading = GUESS, labels: str | None = None) -> tu
     classes = {i for i, name in enumerate(names) if titled and (name == labels or name.lower() in LABELS)}
     words = {i for i in range(len(names)) if names[i] in how.drop or any(not like_a_number(c[i]) for c in shown)}
     words |= classes
-    plain = decimal == "." and text.isascii() and "_" not in text
+    plain = text.isascii() and "_" not in text and (decimal == "." or "." not in text)
     numbers = [i for i in range(len(names)) if i not in words]
     table, said_words, at = array("d"), [], []  # eight bytes a number
     for line, cells in chain(first[titled:], lines):
@@ -64,13 +64,16 @@ def read_text(raw: bytes, how: Reading = GUESS, labels: str | None = None) -> tu
         columns[i] = in_numbers(cells, decimal) if i in classes else np.array(cells, object)
     if len(names) > 1 and names[-1] == "" and at and is_void(columns[len(names) - 1]):
         names = names[:-1]  # lines that end in a separator
-    return Frame(list(names), [columns[i] for i in range(len(names))], at, "line"), [*notes, *said, *guessed]
+    left = [f"{source.skipped} lines that begin with # are left out"] * (source.skipped > 0)
+    return Frame(list(names), [columns[i] for i in range(len(names))], at, "line"), [*notes, *said, *guessed, *left]
 
 
-def names_rows(rows: Sequence[Row]) -> bool:
+def names_rows(rows: Sequence[Row], separator: str) -> bool:
     """Whether the first line has a word for each cell of the others but the first, as where R writes names of rows."""
     widths = {len(cells) for _, cells in rows[1:]}
-    return widths == {len(rows[0][1]) + 1} and not any(map(like_a_number, rows[0][1]))
+    counted = [cells[0] for _, cells in rows[1:]] == [str(i) for i in range(1, len(rows))]
+    words = not any(map(like_a_number, rows[0][1]))
+    return widths == {len(rows[0][1]) + 1} and words and (separator in " \t" or (counted and len(rows) > 5))
 
 
 def in_numbers(cells: list[str], decimal: str) -> np.ndarray:
@@ -92,7 +95,8 @@ def row_of(
     """The numbers of a row, NaN where one is missing: read by float where that is safe."""
     if plain:
         with suppress(ValueError):
-            if isfinite(sum(row := [float(cells[i]) for i in places])):
+            cells_ = cells if decimal == "." else [cell.replace(",", ".") for cell in cells]
+            if isfinite(sum(row := [float(cells_[i]) for i in places])):
                 return row
     row = []
     for i in places:
@@ -111,7 +115,7 @@ def is_header(rows: Sequence[Row], decimal: str, known: str) -> tuple[bool, list
     if all(number(cell, decimal) is not None for cell in cells):
         return numbers_as_names(cells, below, decimal)
     words = [i for i, cell in enumerate(cells) if not like_a_number(cell)]
-    if cells[0] == "" and below and [row[0] for row in below] == [str(i) for i in range(len(below))]:
+    if cells[0] == "" and all(cells[1:]) and len(below) > 1 and rises([row[0] for row in below]):
         return True, []  # an index without a name
     if not words:
         return False, []
@@ -123,24 +127,39 @@ def is_header(rows: Sequence[Row], decimal: str, known: str) -> tuple[bool, list
     return False, []
 
 
+def rises(cells: Sequence[str]) -> bool:
+    """Whether all are whole numbers, each greater than the one before."""
+    return all(cell.isdigit() for cell in cells) and all(int(a) < int(b) for a, b in pairwise(cells))
+
+
 def numbers_as_names(cells: list[str], below: list[list[str]], decimal: str) -> tuple[bool, list[str]]:
     """Whether numbers in the first line are names: they are if they are different whole ones far from all below, and
     those have decimals. Others that are far from all below, or in equal steps, may be either, and are refused.
     """
-    if len(below) < 5:
+    if len(below) < 5 or cells in below or len(set(cells)) < len(cells):
         return False, []
-    distinct = all(cell.isdigit() for cell in cells) and len(set(cells)) == len(cells)
+    distinct = all(cell.isdigit() for cell in cells)
     if not distinct and len(cells) == 1:
         return False, []
-    far = True
+    far, goes_on = True, len(cells) > 1
     for i, cell in enumerate(cells):
-        column = [n for row in below if (n := number(row[i], decimal)) is not None]
+        head, column = number(cell, decimal) or 0.0, [n for row in below if (n := number(row[i], decimal)) is not None]
         low, high = min(column, default=0), max(column, default=0)
-        far = far and not 2 * low - high <= (number(cell, decimal) or 0.0) <= 2 * high - low
+        far = far and not 2 * low - high <= head <= 2 * high - low
+        steps = np.diff([head, *column])
+        goes_on = goes_on and bool(np.all(steps >= 0) or np.all(steps <= 0))
+    rows = [row[0] for row in (cells, *below)]
+    if goes_on or (distinct and rows == [str(int(cells[0]) + k) for k in range(len(rows))]):
+        return False, []  # the first of a series, or of rows that are counted
     first = " ".join(cells)
     if far and distinct and not any(cell.isdigit() for row in below for cell in row):
         return True, [f"the first line, {first:.40}, is taken for names (--header no reads it as a point)"]
-    counted = distinct and len(cells) > 1 and in_steps(cells, decimal) and cells[0] in ("0", "1") and cells[1] in "12"
+    counted = (
+        distinct
+        and len(cells) > 1
+        and cells == [str(int(cells[0]) + k) for k in range(len(cells))]
+        and cells[0] in "01"
+    )
     even = len(cells) > 3 and in_steps(cells, decimal) and not any(in_steps(row, decimal) for row in below)
     if far or counted or even:
         raise ValueError(f"the first line, {first:.40}, may be names or a point: {EITHER}")

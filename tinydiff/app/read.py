@@ -10,7 +10,7 @@ import numpy as np
 
 from tinydiff.app.atoms import dequantised, listed, with_atoms
 from tinydiff.app.columns import CHOICES, GUESS, Frame, Reading, Table, named, table_of
-from tinydiff.app.frames import frame_of, frame_of_array, is_path, open_npy, open_npz, read_arrow
+from tinydiff.app.frames import frame_of, frame_of_array, is_path, open_npy, open_npz, read_arrow, with_labels
 from tinydiff.app.lines import read_text
 from tinydiff.datasets.points import Dataset
 
@@ -33,7 +33,7 @@ def load_points(source: Any, labels: Any = None, **options: Any) -> Dataset:
         A text file (.csv, .tsv, .txt, …), a .npy or .npz file, a .parquet or .feather file, ``"-"`` for a text on
         standard input; or a data frame, one of scikit-learn's data sets, an array, or lists of rows.
     labels : str or (N,), optional
-        The column of classes, by its name, or "none" where there is none; beside an array, the classes themselves.
+        The column of classes, by its name, or "none" where there is none; or the classes themselves, one a point.
     **options
         Those of a table, where guessing is not enough.
         header ("yes" or "no"): whether the first line of a text has the names of the columns.
@@ -74,11 +74,6 @@ def load_points(source: Any, labels: Any = None, **options: Any) -> Dataset:
     ('decimal commas', "label column 'kind': 2 classes")
     """
     how = reading(options)
-    if labels is not None and not isinstance(labels, str):
-        if is_path(source):
-            raise TypeError(f"labels of a file must be the name of a column; got a {type(labels).__name__}.")
-        frame = frame_of_array(source, labels=labels)
-        return standardised(table_of(frame, how, "label"), name_of(source), how.dequantise)
     return standardised(read_points(source, how, labels), name_of(source), how.dequantise)
 
 
@@ -108,12 +103,15 @@ def name_of(source: Any) -> str:
     return "standard input" if source == "-" else str(source)
 
 
-def read_points(source: Any, how: Reading = GUESS, labels: str | None = None, gaps: bool = False) -> Table:
+def read_points(source: Any, how: Reading = GUESS, labels: Any = None, gaps: bool = False) -> Table:
     """The table in a file, on standard input or in memory. ValueError names it, the place, and what would help."""
     try:
         refuse_unused(source, how)
-        frame, notes = _frame(source, how, labels)
-        return table_of(frame, how, labels, gaps, notes)
+        named = labels if isinstance(labels, str) else None
+        frame, notes = _frame(source, how, named)
+        if labels is not None and named is None:
+            frame, named = with_labels(frame, labels), "label"
+        return table_of(frame, how, named, gaps, notes)
     except ValueError as error:
         if is_path(source) and str(error).startswith(str(source)):  # it is named already
             raise
@@ -136,10 +134,14 @@ def _frame(source: Any, how: Reading, labels: str | None = None) -> tuple[Frame,
     if isinstance(source, bytes):
         return read_text(source, how, labels)
     if not is_path(source):
-        return frame_of(source, how.drop)
+        return frame_of(source, how.drop, labels)
     if source == "-":
         return read_text(sys.stdin.buffer.read(), how, labels)
     path = Path(source)
+    if path.is_dir():
+        raise ValueError("it is a folder without images (.png, .jpg, …)")
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {str(path)!r}")
     match path.suffix.lower():
         case ".npy":
             return frame_of_array(open_npy(path)), ()
@@ -147,7 +149,7 @@ def _frame(source: Any, how: Reading, labels: str | None = None) -> tuple[Frame,
             x, y, notes = open_npz(path, how.array)
             return frame_of_array(x, labels=y), notes
         case suffix if suffix in ARROW:
-            return read_arrow(path, how.drop), ()
+            return read_arrow(path, how.drop, labels), ()
     return read_text(path.read_bytes(), how, labels)
 
 

@@ -71,6 +71,8 @@ def train(
     make_process(config.process)
     if isinstance(data, Dataset) and leads(comm):
         print(summary(Path(config.name).name, data, unseen), file=sys.stderr)
+        if data.labels is not None and not config.conditional:
+            print("The classes are not learned: --conditional learns them.", file=sys.stderr)
     run = Run(out, config) if resume or not leads(comm) else Run.create(out, config)
     trained = run.train(data, _watch(data, config.seed), comm, like)
     return _finish(run, trained, data, unseen) if leads(comm) else {}

@@ -247,11 +247,15 @@ def under_guidance(
 
 
 def check_out(out: Path, *read: str) -> None:
-    """Raise a UsageError unless samples can be written there: a table, and no file that is read."""
+    """Raise a UsageError unless samples can be written there, and a figure beside them: a table, and nothing that is
+    read or lies in a folder that is.
+    """
     if out.suffix.lower() not in (".npy", ".csv"):
         raise UsageError(f"--out must be a .npy or .csv file; got {out}.")
-    if out.resolve() in [Path(path).resolve() for path in read]:
-        raise UsageError(f"--out {out} would replace the data: choose another.")
+    kept = [Path(path).resolve() for path in read]
+    for written in (out.resolve(), out.with_suffix(".png").resolve()):
+        if written in kept or any(path.is_dir() and path in written.parents for path in kept):
+            raise UsageError(f"--out {out} would replace {written.name}, which is read: choose another.")
 
 
 def write_points(

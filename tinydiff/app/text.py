@@ -20,10 +20,15 @@ WITH_COMMA = re.compile(r"(?=.*\d)[+-]?(\d+|\d{1,3}(\.\d{3})+)?(,\d*)?([eE][+-]?
 """A number with a decimal comma; points may group its thousands."""
 GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?", re.ASCII)
 """A number whose thousands are grouped by commas."""
+QUOTED = re.compile(r'"\s*[+\-\N{MINUS SIGN}]?[\d.]+,\d')
+"""The beginning of a quoted number with a comma."""
 MISSING = {"", "?", "-", "na", "n/a", "nan", "null", "none"}
 """What stands in a cell of numbers that has no value, in lower case."""
 NO_WORD = MISSING - {"-", "none"}
 """The same in a cell of words, of which some mean that there is nothing."""
+ERROR = re.compile(r"#(N/?A|DIV/0|REF|VALUE|NAME|NUM|NULL|NV|WERT|BEZUG|ZAHL)[!?]?(?![\w])")
+"""An error of a spreadsheet, in English or German."""
+COLOUR = re.compile(r"#([0-9a-fA-F]{3}){1,2}")
 SAMPLE = 200
 """The lines that say what a column holds; what differs further down is an error in its line."""
 BOMS = {
@@ -81,18 +86,27 @@ class Lines:
     text: str
     separator: str
     comments: list[str] = field(default_factory=list)
+    skipped: int = 0
+    """How many comments stand below the first row."""
+    firsts: set[str] = field(default_factory=set)
+    """The first cells of the first rows."""
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         at, spaced = 0, not self.text.isascii() or " " in self.text or "\t" in self.text
 
         def lines() -> Iterator[str]:
             nonlocal at
-            begun = quoted = False
+            width, quoted = 0, False
             for at, line in enumerate(io.StringIO(self.text, newline=""), 1):  # noqa: B007
-                if not quoted and line.lstrip().startswith("#") and not self.is_row(line.strip(), begun):
+                if not quoted and line.lstrip().startswith("#") and not self.is_row(line.strip(), width):
                     self.comments.append(line.lstrip().lstrip("#").strip())
+                    self.skipped += width > 0
                 elif quoted or line.strip():
-                    quoted, begun = quoted ^ (line.count('"') % 2 == 1), True
+                    if not quoted and (not width or len(self.firsts) < SAMPLE):
+                        cells = line.split(None if self.separator == " " else self.separator)
+                        width = width or len(cells)
+                        self.firsts.add(cells[0].strip())
+                    quoted ^= line.count('"') % 2 == 1
                     yield line
 
         try:
@@ -107,19 +121,32 @@ class Lines:
         except csv.Error as error:
             raise ValueError(f"line {at}: {error}") from error
 
-    def is_row(self, line: str, begun: bool) -> bool:
-        """Whether a line that begins with # is one of the table: # is a name, or the first cell a word after others."""
-        first, *others = line.split(self.separator) if self.separator != " " else line.split()
-        if first.strip() == "#":
-            return bool(others) and self.separator != " " and not begun
-        word = len(first.split()) == 1 and not NUMBER.fullmatch(first[1:].strip())
-        return begun and word and any(NUMBER.fullmatch(cell.strip()) for cell in others)
+    def is_row(self, line: str, width: int) -> bool:
+        """Whether a line that begins with # is one of the table, whose other rows have so many cells; 0 before them.
+
+        It is where its first cell is # alone, above the rows, or an error of Excel, a colour, or another word beside
+        as many cells as the others have. A number, or a word that other rows have without the #, was commented out.
+        """
+        first, *others = (
+            cell.strip() for cell in (line.split() if self.separator == " " else line.split(self.separator))
+        )
+        if ERROR.match(first):
+            return True
+        if first == "#":
+            return (
+                not width and self.separator != " " and bool(others) and all(len(cell.split()) == 1 for cell in others)
+            )
+        if not width or 1 + len(others) != width or len(first.split()) != 1 or not others:
+            return False
+        return bool(COLOUR.fullmatch(first)) or not (like_a_number(first[1:]) or first[1:] in self.firsts)
 
 
 def guess_separator(text: str, decimal: str = "guess") -> str:
     """What separates cells: what gives the first lines equally many, two or more, and most of them numbers."""
     best, found = 0.0, ";" if decimal == "," else ","
     for separator in (each for each in SEPARATORS if each != decimal):
+        if separator == " " and found == "\t" and best:
+            continue  # tabs are spaces too
         try:
             rows = [cells for _, cells in islice(Lines(text, separator), SAMPLE)]
         except ValueError:
@@ -156,13 +183,16 @@ def guess_decimal(text: str, separator: str) -> tuple[str, list[str]]:
     A comma within a number is a decimal mark or groups thousands, and so is a point. One number that can be but one of
     them decides for all. Where none does, a table of commas has thousands between them, and another table is refused.
     """
-    if ("," not in text and separator not in ";\t") if separator != "," else '"' not in text:
+    if ("," not in text and separator not in ";\t") if separator != "," else not QUOTED.search(text):
         return ".", []
     seen: dict[str, tuple[int, str]] = {}
+    alone = separator != "," and ("," in text) != ("." in text)  # then the first number that is sure decides
     for line, cells in Lines(text, separator):
         for cell in cells:
             if kind := kind_of(cell):
                 seen.setdefault(kind, (line, cell))
+        if alone and {"1.5", "1,5"} & seen.keys():
+            break
     for one, other in (("1,5", "1.5"), ("1,5", "1,000,000"), ("1.000.000", "1.5"), ("1.000.000", "1,000,000")):
         if one in seen and other in seen:
             (line, cell), (at, another) = seen[one], seen[other]

@@ -170,10 +170,16 @@ def on_lattice(x: Array, lattice: Sequence[tuple[int, float, float, float]]) -> 
     if not lattice:
         return x
     origin, step = np.zeros(x.shape[1]), np.zeros(x.shape[1])
-    for i, least, _, width in lattice:
-        origin[i], step[i] = least, width
-    xp, origin, width = namespace(x), cast(origin, x), cast(np.where(step > 0, step, 1.0), x)
-    return xp.where(cast(step, x) > 0, origin + width * xp.round((x - origin) / width), x)
+    for i, least, _, apart in lattice:
+        origin[i], step[i] = least, apart
+    xp, width = namespace(x), np.where(step > 0, step, 1.0)
+    per_unit = np.rint(1 / width)  # 10 for steps of .1: 7/10 is .7, and 7 · .1 is more
+    even = (per_unit > 0) & (np.abs(per_unit * width - 1) < 1e-9) & (np.abs(origin * per_unit % 1 - 0.5) > 0.499)
+    per_unit, even = cast(np.where(even, per_unit, 1.0), x), cast(even.astype(float), x) > 0
+    origin, width = cast(origin, x), cast(width, x)
+    nearest = origin + width * xp.round((x - origin) / width)
+    nearest = xp.where(even, xp.round(nearest * per_unit) / per_unit, nearest)
+    return xp.where(cast(step, x) > 0, nearest, x)
 
 
 def with_constants(x: Array, constants: Sequence[tuple[int, float]]) -> Array:

@@ -198,12 +198,16 @@ def classifier_test(x: Array, y: Array, *, rng: Any) -> tuple[float, float]:
     """
     x, y = two_samples(x, y, least=4, alike=True)
     rng, half = np.random.default_rng(rng), len(x) // 2
-    x, y = x[rng.permutation(len(x))], y[rng.permutation(len(y))]
+    middle = (x.mean(axis=0) + y.mean(axis=0)) / 2
+    scale = max(np.max(np.abs(x - middle)), np.max(np.abs(y - middle))) or 1.0
+    x, y = ((each[rng.permutation(len(each))] - middle) / scale for each in (x, y))
     known, asked = np.concatenate([x[:half], y[:half]]), np.concatenate([x[half:], y[half:]])
     k = math.isqrt(half)
 
     def shares(z: np.ndarray, own: bool = False) -> np.ndarray:
-        """The distance to the k-th nearest of x as a share of it and that of y; ½ where both are 0."""
+        """The distance to the k-th nearest of x as a share of it and that of y; where both are 0, how many points of y
+        are there, as a share of those of x and y.
+        """
 
         def share(rows: slice) -> np.ndarray:
             squares = _squares(z[rows], known)
@@ -211,8 +215,9 @@ def classifier_test(x: Array, y: Array, *, rng: Any) -> tuple[float, float]:
                 squares[np.arange(len(squares)), np.arange(len(z))[rows]] = np.inf
             halves = np.split(squares, 2, axis=1)
             to_x, to_y = (np.sqrt(np.partition(each, k - 1, axis=1)[:, k - 1]) for each in halves)
-            both = to_x + to_y
-            return np.divide(to_x, both, out=np.full(len(both), 0.5), where=both > 0)
+            at_x, at_y = (np.sum(each == 0, axis=1) for each in halves)
+            none = to_x + to_y == 0
+            return np.where(none, at_y, to_x) / np.where(none, at_x + at_y, to_x + to_y)
 
         return np.asarray(by_rows(share, len(z), max(1, NUMBERS // len(known))))
 

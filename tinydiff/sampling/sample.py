@@ -122,6 +122,8 @@ def trajectory(
 
 def _pairs(model: Denoiser, n: int, sampler: Sampler, steps: int, grid: grids.Grid, rng: Any, options: dict) -> Walk:
     check_denoiser(model)
+    if not callable(sampler):
+        raise TypeError(f"sampler must be a function, such as td.ddim; got {sampler!r}.")
     as_count("n", n)
     as_count("steps", steps)
     rng, process = as_generator(rng), model.process
