@@ -1,13 +1,15 @@
 """Put live cells into the built site: `python browser/build.py docs/_build/html`, after `make docs`.
 
 It fetches the packages that package-lock.json, PYTHON and COMPAT pin, packs Python, NumPy and tinydiff for the
-browser, bundles the scripts, and writes them with their licences into _static/live. Each page that has a <live-cell>
-gets its script and a Content-Security-Policy, so that it can load nothing from another host.
+browser, bundles the scripts, and writes them with their licences into _static/live. The exercises of the course that
+`check` knows become live cells. Each page that has a <live-cell> gets its script and a Content-Security-Policy, so that
+it can load nothing from another host.
 """
 
 import base64
 import gzip
 import hashlib
+import html
 import io
 import json
 import re
@@ -16,7 +18,10 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
+
+from tinydiff.check import specs
 
 HERE = Path(__file__).parent
 CACHE = HERE / ".cache"
@@ -38,6 +43,16 @@ LEFT_OUT = re.compile(
     r"pandas|patsy|profiling|pydoc_data|pylab|pypdf|_pyrepl|regex|reportlab|reportlab_mods|reportlab_settings|"
     r"seaborn|sklearn|soupsieve|statsmodels|sympy|tabulate|threadpoolctl|tlz|tomli_w|toolz|tqdm|turtle|tzdata|"
     r"webencodings|wrapt|xlrd|xlsxwriter|xmltodict|yaml)(\.|/|$)"
+)
+
+
+CELL = '<div class="cell docutils container">'
+"""How a cell of a notebook begins on the site."""
+KEEP = re.compile(r"\n+(?:keep|check)\((\w+)\)\s*$")
+"""The last line of an exercise, whose function may be checked here too."""
+NOTE = (
+    '<p class="live-note">This exercise is live: write the function here, and press Check. What passes is kept in your '
+    'browser, for all pages. <a href="../live.html">How it works</a></p>'
 )
 
 
@@ -144,13 +159,46 @@ def licences(folder: Path) -> None:
     shutil.copyfile(HERE.parent / "LICENSE", folder / "tinydiff-LICENSE.txt")
 
 
-def prepare(page: Path, root: Path) -> None:
+def with_exercises(text: str, known: Collection[str]) -> str:
+    """A page of the course whose exercises are live, with the reader's file behind the last of them."""
+    names: list[str] = []
+    pieces = text.split(CELL)
+    for i, piece in enumerate(pieces[1:], 1):
+        cell, rest = through_end(piece)
+        block = re.search(r"<pre>(.*?)</pre>", cell, re.S)
+        code = html.unescape(re.sub(r"<[^>]*>", "", block[1])) if block else ""
+        last = KEEP.search(code)
+        if last is None or last[1] not in known or "# your code here" not in code:
+            pieces[i] = CELL + piece
+            continue
+        names.append(last[1])
+        stub = html.escape(KEEP.sub("", code), quote=False)
+        live = f'<live-cell name="{last[1]}"><div class="highlight"><pre>{stub}\n</pre></div></live-cell>'
+        pieces[i] = NOTE * (len(names) == 1) + live + rest
+    text = "".join(pieces)
+    end = text.rfind("</live-cell>") + len("</live-cell>")
+    return text[:end] + "<live-file></live-file>" + text[end:] if names else text
+
+
+def through_end(piece: str) -> tuple[str, str]:
+    """What is within a <div> that was begun, and what comes behind it."""
+    depth = 1
+    for tag in re.finditer(r"<div\b|</div>", piece):
+        depth += 1 if tag[0] == "<div" else -1
+        if not depth:
+            return piece[: tag.start()], piece[tag.end() :]
+    return piece, ""
+
+
+def prepare(page: Path, root: Path, known: Collection[str]) -> None:
     """Give a page with live cells their script, their style, and leave to load from this host alone."""
-    html = re.sub(r"<!-- live -->.*?<!-- /live -->", "", page.read_text(encoding="utf-8"), flags=re.S)
-    if "<live-cell" not in html:
+    text = re.sub(r"<!-- live -->.*?<!-- /live -->", "", page.read_text(encoding="utf-8"), flags=re.S)
+    if page.parent.name == "course" and "<live-cell" not in text:
+        text = with_exercises(text, known)
+    if "<live-cell" not in text:
         return
-    inline = re.findall(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", html, re.S)
-    digests = [f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in inline]
+    inline = re.findall(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", text, re.S)
+    digests = [f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in inline]
     policy = "; ".join(
         [
             "default-src 'self'",
@@ -168,7 +216,7 @@ def prepare(page: Path, root: Path) -> None:
         f'<link rel="stylesheet" href="{live}/live.css">'
         f'<script type="module" src="{live}/cell.js"></script><!-- /live -->'
     )
-    page.write_text(re.sub(r"<head>", lambda m: m[0] + head, html, count=1), encoding="utf-8")
+    page.write_text(re.sub(r"<head>", lambda m: m[0] + head, text, count=1), encoding="utf-8")
 
 
 def main(root: Path) -> None:
@@ -187,8 +235,9 @@ def main(root: Path) -> None:
     bundle(folder, listed)
     licences(folder / "licences")
     shutil.copyfile(HERE / "sw.js", root / "sw.js")
+    known = set(specs())
     for page in root.rglob("*.html"):
-        prepare(page, root)
+        prepare(page, root, known)
 
 
 if __name__ == "__main__":

@@ -142,6 +142,21 @@ def test_a_function_calls_those_that_passed(page):
     page.screenshot(path=HERE / "screenshots" / "1280.png", full_page=True)
 
 
+def test_the_exercises_of_a_notebook_are_live(context, address, page):
+    """They begin as in the notebook, without its last line, or as on another page, and know what passed there."""
+    notebook = context.new_page()
+    notebook.goto(address.replace("live.html", "course/01_one_noisy_step.html"))
+    assert notebook.locator("live-cell").count() == 3
+    expect(notebook.get_by_label("Code of q_sample")).to_contain_text("left = alpha_bar")
+    expect(press(notebook, "Check", "q_sample")).to_have_text("It obeys its laws.")
+    expect(notebook.locator("live-file").get_by_role("status")).to_contain_text("q_sample")
+    notebook.goto(address.replace("live.html", "course/02_schedules.html"))
+    for cell in notebook.locator("live-cell").all():
+        expect(cell.locator(".cm-content")).to_contain_text("# your code here")
+        expect(cell.locator(".cm-content")).not_to_contain_text("keep(")
+    notebook.close()
+
+
 def test_an_endless_loop_is_stopped_and_python_goes_on(page):
     write(page, "q_step", "while True: pass\n")
     cell = page.locator('live-cell[name="q_step"]')
