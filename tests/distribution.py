@@ -132,7 +132,7 @@ EXTRAS = {
     "td.plotting.points(np.eye(2))": ("matplotlib", "app"),
     "td.energy_distance(np.eye(2), np.eye(2))": ("scipy", "app"),
     "td.couplings.optimal(td.couplings.independent(td.toys.ring8()))": ("scipy", "app"),
-    "td.load_points('none.parquet')": ("pyarrow", "files"),
+    "open('a.parquet', 'wb').close(); td.load_points('a.parquet')": ("pyarrow", "files"),
     "import os; os.mkdir('a'); open('a/b.png', 'wb'); td.load_pictures('a')": ("PIL", "files"),
     "from tinydiff.check import check; check(lambda betas: betas, 'alpha_bar', level='deep')": (
         "Hypothesis",
