@@ -152,6 +152,7 @@ class LiveCell extends Live {
         basicSetup,
         pythonLanguage(),
         indentUnit.of("    "),
+        EditorView.lineWrapping,
         EditorView.contentAttributes.of({ "aria-label": `Code of ${this.name}` }),
         EditorView.updateListener.of((update) => {
           if (update.docChanged) localStorage.setItem(this.key, this.code);
