@@ -6,6 +6,7 @@ else Playwright's own. Screenshots go to browser/screenshots.
 """
 
 import functools
+import gzip
 import http.server
 import os
 import re
@@ -281,3 +282,39 @@ def test_the_policy_keeps_other_hosts_out_of_the_page_and_of_the_worker(browser,
     worker_tells = f"new Promise((resolve) => {{ setTimeout(resolve, 9000); ({worker}).{hears}; }})"
     assert page.evaluate(worker_tells) == "https://example.org/"
     page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["live.html", "course/01_one_noisy_step.html", "course/06_your_network.html"])
+def test_axe_finds_nothing_serious(browser, address, path, scheme):
+    reader = browser.new_context(color_scheme=scheme, bypass_csp=True)  # axe itself is a script that the policy forbids
+    opened = reader.new_page()
+    opened.goto(address.replace("live.html", path))
+    expect(opened.locator("live-cell .cm-editor").first).to_be_visible()
+    opened.evaluate((HERE / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8"))
+    found = opened.evaluate("axe.run().then((result) => result.violations.map(({ impact, id }) => [impact, id]))")
+    assert [each for each in found if each[0] in {"serious", "critical"}] == []
+    reader.close()
+
+
+def test_the_bytes_stay_within_the_budget(browser, address):
+    """The page, without what shows formulas, is 300 kB at most before Python is asked for; with Python it is 32 MB."""
+    reader, before = browser.new_context(), len(Quiet.asked)
+    opened = reader.new_page()
+    opened.goto(address)
+    opened.wait_for_load_state("networkidle")
+    page = sum(over_the_wire(asked) for asked in set(Quiet.asked[before:]) if "mathjax" not in asked)
+    press(opened, "Check", "q_step")
+    expect(output(opened, "q_step")).not_to_be_empty()
+    whole = sum(over_the_wire(asked) for asked in set(Quiet.asked[before:]))
+    print(f"the page: {page / 1e3:.0f} kB; with formulas and Python: {whole / 1e6:.1f} MB")
+    assert page < 300e3
+    assert whole < 32e6
+    reader.close()
+
+
+def over_the_wire(asked: str) -> int:
+    """The bytes of what was asked for, packed by gzip where it is not packed already."""
+    path = SITE / asked.removeprefix(f"{Quiet.prefix}/").partition("?")[0]
+    data = path.read_bytes()
+    return len(data) if path.suffix in {".bin", ".woff", ".png"} else len(gzip.compress(data))
