@@ -119,7 +119,7 @@ def core(python: Path) -> None:
     said = run(python, CORE)
     for words in ("training: step 20 of 20", "flow matching: step 3 of 3, loss", "racing: "):
         assert words in said, said
-    assert re.search(r"q_sample\b.*\b(passed|holds|laws)", said), said
+    assert "q_sample obeys its" in said, said
     run(python, CORE, "-OO")
     held = subprocess.run(
         [sys.executable, "-m", "uv", "pip", "list", "--python", str(python)], capture_output=True, text=True

@@ -83,8 +83,8 @@ def test_noise_fills_the_cells_and_samples_are_whole_again(dtype):
     np.testing.assert_array_equal(restored[:, [1, 3]], x[:, [1, 3]])
     np.testing.assert_allclose(restored[:, [0, 2]], x[:, [0, 2]], rtol=1e-5, atol=1e-6)
     assert data.notes == (
-        "spread over their steps, and rounded in samples: 2, 4",
-        "values again and again, so no density, and no nats: 3",
+        "noise is added within the steps of columns 2, 4, and samples are rounded",
+        "columns 3 repeat their values, so they have no density and no nats",
     )
 
 
@@ -116,7 +116,7 @@ def test_a_report_gives_no_nats_where_there_is_no_density(tmp_path, capsys):
     """A run on counts says so beforehand and in its report, which has the rest; it draws numbers that are not whole."""
     report = run(tmp_path, "mine", [NORMAL, COUNTS])
     out, err = capsys.readouterr()
-    assert "values again and again, so no density, and no nats: 'b'; --dequantise spreads those in equal steps" in err
+    assert "columns 'b' repeat their values, so they have no density and no nats (--dequantise adds noise" in err
     assert report["atoms"] == ["b"]
     assert report["failed"] == {}
     assert not [name for name in report if "nll" in name or "elbo" in name]

@@ -398,3 +398,9 @@ def test_a_sampler_makes_each_level_once(name):
     list(LIBRARY[name](model, np.zeros((4, 2)), ts, rng=0))
     assert asked[: len(ts)] == ts
     assert len(asked) <= len(ts) + (name == "edm_heun")  # which also asks for the level of t_max
+
+
+@pytest.mark.parametrize("sampler", ["ddim", None])
+def test_a_sampler_is_a_function(sampler):
+    with pytest.raises(TypeError, match=f"sampler must be a function, such as td.ddim; got {sampler!r}"):
+        td.sample(td.Oracle(td.toys.ring8(), td.VP()), 3, sampler=sampler, rng=0)

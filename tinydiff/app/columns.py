@@ -14,14 +14,12 @@ import numpy as np
 
 LABELS = ("label", "labels", "class", "classes", "target")
 """The names of a column of classes."""
-INDEX = ("", "index", "id", "idx", "row", "no", "nr", "#", "unnamed: 0", "__index_level_0__")
-"""The names of a column that only counts the rows."""
 NO_NAME = ("", "unnamed: 0", "__index_level_0__")
 """What programs call an index that nobody named."""
-DATE = re.compile(r"\d{1,4}[-/.:]\d{1,2}([-/.:T ]|$)", re.ASCII)
-"""How a date or a time of day begins."""
+INDEX = (*NO_NAME, "index", "id", "idx", "row", "no", "nr", "#")
+"""The names of a column that only counts the rows."""
 AMOUNT = re.compile(r"\W*\d|(EUR|USD|GBP|CHF|Rs|ca)\.?\s*\d")
-"""How an amount begins: 12 %, $12, 12 kg, 0x10, EUR 12."""
+"""How an amount or a date begins: 12 %, $12, 12 kg, 0x10, EUR 12, 2024-05-01."""
 MOST_CLASSES = 1000
 CHOICES = {
     "header": ("guess", "yes", "no"),
@@ -183,7 +181,7 @@ def is_words(column: np.ndarray) -> bool:
 def repeats(words: np.ndarray) -> bool:
     """Whether words are few, as classes are, and no dates, times or numbers."""
     few = set(words[:1000].tolist())
-    odd = any(DATE.match(word) or is_float(word) or AMOUNT.match(word) for word in few)
+    odd = any(is_float(word) or AMOUNT.match(word) for word in few)
     return len(few) <= max(4, min(len(words), 1000) / 2) and not odd
 
 

@@ -23,7 +23,7 @@ from tinydiff.app.config import NAMES, Config, Data, UsageError, extent, make_ne
 from tinydiff.app.parallel import Comm, cores, data_parallel, in_parts, leads
 from tinydiff.app.process import coefficients, make_process
 from tinydiff.backend import Array, to_numpy
-from tinydiff.datasets.points import Dataset, on_lattice, with_constants
+from tinydiff.datasets.points import Dataset, Steps, on_lattice, with_constants
 from tinydiff.files import atomic
 from tinydiff.learned.denoiser import NetworkDenoiser
 from tinydiff.learned.parts import even_parts, one_blas_thread
@@ -49,8 +49,8 @@ class Trained:
     """The names of the classes, where they have any."""
     constants: tuple[tuple[int, float], ...] = ()
     """The columns of the data that never change: the place and the value of each."""
-    lattice: tuple[tuple[int, float, float, float], ...] = ()
-    """The columns of the points that were dequantised: the place, the least and greatest value, the step of each."""
+    lattice: tuple[Steps, ...] = ()
+    """The columns of the points that were dequantised."""
 
     def restore(self, x: np.ndarray) -> np.ndarray:
         """Points as the model sees them (n, D), in the units of the data, with the columns that never change."""
@@ -71,8 +71,8 @@ class Trained:
         ends = np.outer([-1.0, 1.0], np.full(self.model.dim, np.inf))
         if self.picture is not None:
             ends = np.outer([-1.0, 1.0], np.ones(self.model.dim)) * self.scale + self.shift
-        for i, least, greatest, _ in self.lattice:
-            ends[:, i] = least, greatest
+        for column in self.lattice:
+            ends[:, column.place] = column.least, column.greatest
         return with_constants(ends, self.constants)
 
     def class_of(self, name: str) -> int:
@@ -165,7 +165,7 @@ class Run:
             names, classes = (tuple(more[name].tolist()) for name in ("names", "class_names"))
             constants = tuple((int(i), float(value)) for i, value in more["constants"].reshape(-1, 2))
             of = more["lattice"].reshape(-1, 4)
-            lattice = tuple((int(i), float(low), float(high), float(step)) for i, low, high, step in of)
+            lattice = tuple(Steps(int(i), float(low), float(high), float(step)) for i, low, high, step in of)
             return Trained(
                 model, state, more["shift"], more["scale"], str(more["fingerprint"]), picture, names, classes,
                 constants, lattice,

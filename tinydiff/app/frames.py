@@ -1,7 +1,6 @@
 """Columns from what is no text: NumPy's files, Parquet and Feather, data frames, and scikit-learn's data sets."""
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from numbers import Number
 from pathlib import Path
@@ -12,14 +11,13 @@ import numpy as np
 from tinydiff.app.checkpoint import read as read_npz
 from tinydiff.app.columns import LABELS as CLASSES
 from tinydiff.app.columns import Frame
+from tinydiff.app.text import NUMBER
 from tinydiff.extras import extra
 
 POINTS = ("x", "X", "data", "points", "x_train", "arr_0")
 """The names of the array of points in a .npz file, the likeliest first."""
 LABELS = ("y", "labels", "label", "target", "y_train", "arr_1")
 """The names of the array of its classes."""
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-"""A number that stands in a column of words."""
 
 
 def open_npy(path: Path) -> np.ndarray:

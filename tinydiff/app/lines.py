@@ -95,8 +95,8 @@ def row_of(
     """The numbers of a row, NaN where one is missing: read by float where that is safe."""
     if plain:
         with suppress(ValueError):
-            cells_ = cells if decimal == "." else [cell.replace(",", ".") for cell in cells]
-            if isfinite(sum(row := [float(cells_[i]) for i in places])):
+            pointed = cells if decimal == "." else [cell.replace(",", ".") for cell in cells]
+            if isfinite(sum(row := [float(pointed[i]) for i in places])):
                 return row
     row = []
     for i in places:
@@ -154,12 +154,7 @@ def numbers_as_names(cells: list[str], below: list[list[str]], decimal: str) -> 
     first = " ".join(cells)
     if far and distinct and not any(cell.isdigit() for row in below for cell in row):
         return True, [f"the first line, {first:.40}, is taken for names (--header no reads it as a point)"]
-    counted = (
-        distinct
-        and len(cells) > 1
-        and cells == [str(int(cells[0]) + k) for k in range(len(cells))]
-        and cells[0] in "01"
-    )
+    counted = len(cells) > 1 and cells in [[str(i + k) for i in range(len(cells))] for k in (0, 1)]
     even = len(cells) > 3 and in_steps(cells, decimal) and not any(in_steps(row, decimal) for row in below)
     if far or counted or even:
         raise ValueError(f"the first line, {first:.40}, may be names or a point: {EITHER}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydiff.app.atoms import dequantised, listed, with_atoms
+from tinydiff.app.atoms import dequantised, first_of, with_atoms
 from tinydiff.app.columns import CHOICES, GUESS, Frame, Reading, Table, named, table_of
 from tinydiff.app.frames import frame_of, frame_of_array, is_path, open_npy, open_npz, read_arrow, with_labels
 from tinydiff.app.lines import read_text
@@ -190,7 +190,7 @@ def standardised(table: Table, name: str, dequantise: bool = False) -> Dataset:
     notes, names = list(table.notes), np.array(labelled, object)[varies]
     if constants:
         far = 2.0**53  # from where on whole numbers are rounded
-        few = listed([f"{labelled[i]} = {value:g}" + " to float64" * (abs(value) >= far) for i, value in constants])
+        few = first_of([f"{labelled[i]} = {value:g}" + " to float64" * (abs(value) >= far) for i, value in constants])
         notes.append(f"constant, so not learned but put back in samples: {few}")
     x = x[:, varies]
     notes += _sentences(x, names, (spread / step)[varies])
@@ -198,10 +198,11 @@ def standardised(table: Table, name: str, dequantise: bool = False) -> Dataset:
     if dequantise:
         if not lattice:
             raise ValueError(f"{name} has no column to dequantise: none has few values, in equal steps.")
-        notes.append(f"spread over their steps, and rounded in samples: {listed([names[i] for i, *_ in lattice])}")
+        dequantised_names = first_of([names[column.place] for column in lattice])
+        notes.append(f"noise is added within the steps of columns {dequantised_names}, and samples are rounded")
     if len(atoms := np.flatnonzero(with_atoms(x))):
-        way = "" if dequantise else "; --dequantise spreads those in equal steps"
-        notes.append(f"values again and again, so no density, and no nats: {listed(names[atoms])}{way}")
+        way = "" if dequantise else " (--dequantise adds noise to those in equal steps)"
+        notes.append(f"columns {first_of(names[atoms])} repeat their values, so they have no density and no nats{way}")
     data = Dataset.standardised(x, table.labels)
     return data._replace(
         names=table.names, classes=table.classes, constants=constants, lattice=lattice, atoms=tuple(atoms.tolist()),

@@ -191,7 +191,7 @@ def cloud_report(
     true = unseen[rng.permutation(len(unseen))[:2000]]
     seen = data.x if isinstance(data, Dataset) else data.sample(rng, 2000)
     again = seen[rng.permutation(len(seen))[:2000]]
-    steps = [step for *_, step in trained.lattice]
+    steps = [column.step for column in trained.lattice]
     numbers["log_scale_nats"] = float(np.sum(np.log(trained.scale)) - np.sum(np.log(steps)))
     with found.part("samples"):
         many = sample(model, 2000, steps=50, rng=rng)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from tinydiff.app.atoms import listed
+from tinydiff.app.atoms import first_of
 
 Row = tuple[str, str, str]
 DISTANCES = {"sliced_w2": "sliced W₂", "energy_distance": "energy distance", "mmd": "MMD²"}
@@ -54,7 +54,7 @@ def nats_rows(report: dict[str, Any]) -> Iterator[Row]:
     """The two models of one network, in nats."""
     if "atoms" in report:
         yield "nats", "none: no density", ""
-        yield f"  values again and again: {listed(report['atoms'])}", "--dequantise", ""
+        yield f"  columns that repeat their values: {first_of(report['atoms'])}", "--dequantise", ""
         return
     which = report.get("nats_of", ", labels hidden" if "agreement" in report else "")
     least = f"{report['entropy_nats']:.3f} (entropy)" if "entropy_nats" in report else ""

@@ -127,15 +127,12 @@ class Lines:
         It is where its first cell is # alone, above the rows, or an error of Excel, a colour, or another word beside
         as many cells as the others have. A number, or a word that other rows have without the #, was commented out.
         """
-        first, *others = (
-            cell.strip() for cell in (line.split() if self.separator == " " else line.split(self.separator))
-        )
+        spaces = self.separator == " "
+        first, *others = (cell.strip() for cell in line.split(None if spaces else self.separator))
         if ERROR.match(first):
             return True
         if first == "#":
-            return (
-                not width and self.separator != " " and bool(others) and all(len(cell.split()) == 1 for cell in others)
-            )
+            return not (width or spaces) and bool(others) and all(len(cell.split()) == 1 for cell in others)
         if not width or 1 + len(others) != width or len(first.split()) != 1 or not others:
             return False
         return bool(COLOUR.fullmatch(first)) or not (like_a_number(first[1:]) or first[1:] in self.firsts)

@@ -15,6 +15,15 @@ from tinydiff.backend import Array, cast, namespace, to_numpy
 from tinydiff.checks import check_points, own_labels
 
 
+class Steps(NamedTuple):
+    """A column of the points whose values are least, least + step, …, greatest, in the units of the data."""
+
+    place: int
+    least: float
+    greatest: float
+    step: float
+
+
 class Dataset(NamedTuple):
     """Points as a model sees them, their labels, and what leads back to their own units: original = x · scale + shift.
 
@@ -39,9 +48,8 @@ class Dataset(NamedTuple):
         The names of the classes, where they have any.
     constants : tuple of (int, float)
         Columns of the data that never change, which the points lack: the place of each, and its value.
-    lattice : tuple of (int, float, float, float)
-        Columns of the points whose whole numbers were spread by noise: the place, the least and the greatest value, and
-        the step of each. ``restore`` moves them to the nearest step.
+    lattice : tuple of Steps
+        Columns of the points whose whole numbers were spread by noise. ``restore`` moves them to the nearest step.
     atoms : tuple of int
         Columns of the points whose values come again and again, so that the data have no density.
     notes : tuple of str
@@ -64,7 +72,7 @@ class Dataset(NamedTuple):
     names: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     constants: tuple[tuple[int, float], ...] = ()
-    lattice: tuple[tuple[int, float, float, float], ...] = ()
+    lattice: tuple[Steps, ...] = ()
     atoms: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -165,13 +173,13 @@ class Dataset(NamedTuple):
         return with_constants(on_lattice(cast(self.scale, x) * x + cast(self.shift, x), self.lattice), self.constants)
 
 
-def on_lattice(x: Array, lattice: Sequence[tuple[int, float, float, float]]) -> Array:
-    """The points (B, D) with these columns on the nearest of their steps."""
+def on_lattice(x: Array, lattice: Sequence[Steps]) -> Array:
+    """The points (B, D), in the data's units, with each of these columns moved to the nearest of its steps."""
     if not lattice:
         return x
     origin, step = np.zeros(x.shape[1]), np.zeros(x.shape[1])
-    for i, least, _, apart in lattice:
-        origin[i], step[i] = least, apart
+    for column in lattice:
+        origin[column.place], step[column.place] = column.least, column.step
     xp, width = namespace(x), np.where(step > 0, step, 1.0)
     per_unit = np.rint(1 / width)  # 10 for steps of .1: 7/10 is .7, and 7 · .1 is more
     even = (per_unit > 0) & (np.abs(per_unit * width - 1) < 1e-9) & (np.abs(origin * per_unit % 1 - 0.5) > 0.499)

@@ -197,7 +197,7 @@ def classifier_test(x: Array, y: Array, *, rng: Any) -> tuple[float, float]:
     (1.0, 0.025)
     """
     x, y = two_samples(x, y, least=4, alike=True)
-    rng, half = np.random.default_rng(rng), len(x) // 2
+    rng, half = as_generator(rng), len(x) // 2
     middle = (x.mean(axis=0) + y.mean(axis=0)) / 2
     scale = max(np.max(np.abs(x - middle)), np.max(np.abs(y - middle))) or 1.0
     x, y = ((each[rng.permutation(len(each))] - middle) / scale for each in (x, y))
